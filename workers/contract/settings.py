@@ -1,0 +1,202 @@
+"""The settings file `seatrial.toml`: what the bot and the workers both read. Values, and the one reader.
+
+Secrets and addresses of services come from the environment instead (bot.settings, workers.settings).
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+
+from workers.contract.jobs import Replicas, Slo
+from workers.contract.units import read_duration_s, read_rate_rps, read_replicas, read_slo
+
+ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
+
+# A DNS label (RFC 1123), short enough to be part of the name of a Kubernetes object beside a prefix and a suffix.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+# What BigQuery takes as a column's name unquoted; https://cloud.google.com/bigquery/docs/schemas#column_names
+Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,299}$")]
+Bound = Annotated[str, StringConstraints(pattern=r"^\s*(>=|<=|>|<)\s*-?\d+(\.\d+)?\s*$")]
+
+
+def _text(read: Any) -> BeforeValidator:
+    """Read a quantity with `read`, which wants a string."""
+
+    def from_toml(value: object) -> object:
+        return read(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+    return BeforeValidator(from_toml)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class Model(_Table):
+    """`[models.NAME]`: what to train."""
+
+    name: Name
+    type: ModelType
+    """BigQuery ML's model_type."""
+    label: Column
+    """The column to predict."""
+    query: Annotated[str, StringConstraints(min_length=1)]
+    """SQL in BigQuery's dialect; its columns are the features and the label."""
+    sample: tuple[dict[str, str | int | float | bool], ...] = Field(min_length=1)
+    """Instances that every new version must answer before it is published; load tests send the first."""
+    gate: dict[str, Bound] = {}
+    """Metric → bound (">= 0.9"): a version that misses one is not published. Default: no gate."""
+
+
+class Approvals(_Table):
+    """`approvals = { … }` of an environment: who must agree before anything is changed there."""
+
+    count: int = Field(default=1, ge=1, le=20)
+    """How many people must approve."""
+    from_: tuple[str, ...] = Field(default=(), alias="from")
+    """User ids, or user groups as "@handle"; empty: any full member."""
+    expires_s: Annotated[float, _text(read_duration_s)] = Field(default=1800.0, alias="expires")
+    """How long a request stands: long enough for a meeting, short enough that it is still about today. Default 30m."""
+    own: bool = False
+    """Whether the asker may approve. Default no: four eyes."""
+
+
+class Environment(_Table):
+    """`[environments.NAME]`: where models are served."""
+
+    name: Name
+    cluster: str = "local"
+    """"local" (processes on the worker's machine) or a cluster's address. Default: local."""
+    replicas: Annotated[Replicas, _text(read_replicas)] = Replicas(minimum=1, maximum=1)
+    """Fixed count or autoscaling bounds. Default 1."""
+    cpu_target: int = Field(default=60, ge=1, le=1000)
+    """Percent of the CPU request that the autoscaler aims at. Default 60: room for a burst while replicas start."""
+    cpu_request: Annotated[str, StringConstraints(pattern=r"^(\d+m|\d+(\.\d+)?)$")] = "500m"
+    """CPU of one replica, as a Kubernetes quantity ("250m" = a quarter of a core)."""
+    approvals: Approvals | None = None
+    """Default: none needed."""
+    max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
+    """The highest rate a load test may ask for here. Default: no cap."""
+
+    @property
+    def cpu_request_cores(self) -> float:
+        """The CPU request in cores."""
+        text = self.cpu_request
+        return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+class LoadTestDefaults(_Table):
+    """`[loadtest]`: what holds where a command does not say."""
+
+    slo: Annotated[Slo, _text(read_slo)] = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
+    """Default p95<200ms,errors<1%: what a person takes for instant, and a budget for restarts."""
+    duration_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="duration")
+    """Default 60s: two of a HorizontalPodAutoscaler's decisions and some."""
+
+
+class SettingsFile(_Table):
+    """The whole file."""
+
+    models: dict[str, Model] = {}
+    environments: dict[str, Environment] = {}
+    loadtest: LoadTestDefaults = LoadTestDefaults()
+    tables: dict[str, str] = {}
+    """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
+    warehouse: str = "local"
+    """"local" or "bigquery://PROJECT/DATASET". Default: this machine."""
+    artifacts: str = "local"
+    """"local" or "gs://BUCKET/PREFIX". Default: a folder under SEATRIAL_HOME."""
+
+    @field_validator("models", "environments", mode="before")
+    @classmethod
+    def _named(cls, tables: Any) -> Any:
+        if not isinstance(tables, Mapping):
+            return tables
+        return {key: {**table, "name": key} if isinstance(table, dict) else table for key, table in tables.items()}
+
+    @field_validator("tables")
+    @classmethod
+    def _readable(cls, tables: dict[str, str]) -> dict[str, str]:
+        for name, path in tables.items():
+            if not path.endswith((".csv", ".parquet")):
+                raise ValueError(f"{name} points to {path!r}; it must be a .csv or .parquet file.")
+        return tables
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. `mistakes`: one sentence each, all of them."""
+
+    def __init__(self, mistakes: tuple[str, ...]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+def read_settings_file(path: Path) -> SettingsFile:
+    """Read and check `path`. Raises SettingsError with every mistake, each with its line, field and what was expected."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            (f"{path}: cannot be read: {error.strerror}; set SEATRIAL_CONFIG to your seatrial.toml.",)
+        ) from error
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError((f"{path}: not valid TOML: {error}.",)) from error
+    try:
+        return SettingsFile.model_validate(_tuples(document))
+    except ValidationError as error:
+        raise SettingsError(tuple(_mistake(path, text, detail) for detail in error.errors())) from error
+
+
+def _tuples(value: Any) -> Any:
+    """Arrays as tuples, which is what strict validation of an immutable value wants."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _mistake(path: Path, text: str, detail: Any) -> str:
+    field = [str(part) for part in detail["loc"]]
+    found = f", found {detail['input']!r:.80}" if detail["type"] not in ("missing", "extra_forbidden") else ""
+    wanted = detail["msg"].removeprefix("Value error, ")
+    match detail["type"]:
+        case "extra_forbidden":
+            wanted = "there is no such setting"
+        case "missing":
+            wanted = "it is missing and has no default"
+        case "string_pattern_mismatch":
+            wanted = f"it must match {detail['ctx']['pattern']}"
+    return f"{path}:{_line(text, field)}: {'.'.join(field)}: {wanted.rstrip('.')}{found}."
+
+
+def _line(text: str, field: list[str]) -> int:
+    """The line of the deepest part of `field` that the file shows: its table's header, then its key."""
+    lines = text.splitlines()
+    best, start = 1, 0
+    for depth in range(len(field), 0, -1):
+        header = re.compile(
+            r"^\s*\[+\s*" + r"\s*\.\s*".join(rf'"?{re.escape(part)}"?' for part in field[:depth]) + r"\s*\]+"
+        )
+        found = next((number for number, line in enumerate(lines) if header.match(line)), None)
+        if found is not None:
+            best, start, field = found + 1, found + 1, field[depth:]
+            break
+    for number in range(start, len(lines)):
+        if lines[number].lstrip().startswith("["):
+            break
+        if field and re.match(rf'\s*"?{re.escape(field[0])}"?\s*=', lines[number]):
+            return number + 1
+    return best

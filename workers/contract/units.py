@@ -1,0 +1,93 @@
+"""Quantities as people type them, in a chat and in the settings: rates, times, replica bounds, SLOs. Pure.
+
+Every `read_…` raises ValueError with a sentence that names what was found and gives a valid example.
+"""
+
+import re
+
+from workers.contract.jobs import Replicas, Slo
+
+LONGEST_S = 24 * 3600.0
+HIGHEST_RPS = 1_000_000.0
+MOST_REPLICAS = 1_000
+
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", re.IGNORECASE)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", re.IGNORECASE)
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(?:rps|req/s|/s|/m|/min|qps)", re.IGNORECASE)
+_REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?")
+_SLO_LATENCY = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)<=?(\d+(?:\.\d+)?)(ms|s)", re.IGNORECASE)
+_SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", re.IGNORECASE)
+
+
+def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
+    """Seconds in "90s", "5m", "1h30m", "2d"; more than 0 and at most `longest_s`."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not a time; write it like 30s, 5m or 1h30m.")
+    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
+    if not 0 < seconds <= longest_s:
+        raise ValueError(
+            f"{_shown(text)} is out of range; a time is more than 0s and at most {show_duration(longest_s)}."
+        )
+    return seconds
+
+
+def show_duration(seconds: float) -> str:
+    """Seconds as people write them: "0.4 s", "42 s", "5 m", "1 h 30 m"."""
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count]
+    return " ".join(parts) or "0 s"
+
+
+def read_rate_rps(text: str) -> float:
+    """Requests a second in "1000rps", "1krps", "60/s", "90/min"; more than 0, at most a million."""
+    match = _RATE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{_shown(text)} is not a rate; write it like 1000rps, 1krps or 60/s.")
+    number, factor = float(match[1]), {"k": 1e3, "m": 1e6}.get((match[2] or "").lower(), 1.0)
+    per_s = 60.0 if text.lower().endswith(("/m", "/min")) else 1.0
+    rate_rps = number * factor / per_s
+    if not 0 < rate_rps <= HIGHEST_RPS:
+        raise ValueError(f"{_shown(text)} is out of range; a rate is more than 0rps and at most {HIGHEST_RPS:g}rps.")
+    return rate_rps
+
+
+def read_replicas(text: str) -> Replicas:
+    """Bounds in "3" (fixed) or "1..4"."""
+    match = _REPLICAS.fullmatch(text)
+    if not match:
+        raise ValueError(f"{_shown(text)} is not a number of replicas; write 3 for a fixed number or 1..4 for bounds.")
+    minimum = int(match[1])
+    maximum = int(match[2]) if match[2] else minimum
+    if not 1 <= minimum <= maximum <= MOST_REPLICAS:
+        raise ValueError(
+            f"{_shown(text)} is out of range; replicas are 1 to {MOST_REPLICAS}, the smaller bound first, like 1..4."
+        )
+    return Replicas(minimum=minimum, maximum=maximum)
+
+
+def read_slo(text: str) -> Slo:
+    """Objectives in "p95<200ms,errors<1%"."""
+    latency: dict[float, float] = {}
+    errors: float | None = None
+    for part in text.replace(" ", "").split(","):
+        if match := _SLO_LATENCY.fullmatch(part):
+            latency[float(match[1])] = float(match[2]) * (1000.0 if match[3].lower() == "s" else 1.0)
+        elif match := _SLO_ERRORS.fullmatch(part):
+            errors = float(match[1])
+        else:
+            raise ValueError(f"{_shown(part)} is not an objective; write it like p95<200ms or errors<1%.")
+    if any(not 0 < percentile < 100 or bound <= 0 for percentile, bound in latency.items()):
+        raise ValueError(f"{_shown(text)} is out of range; write a percentile between 0 and 100 and a time above 0ms.")
+    if errors is not None and errors > 100:
+        raise ValueError(f"{_shown(text)} is out of range; errors are at most 100%.")
+    return Slo(latency_ms=tuple(sorted(latency.items())), errors_percent=errors)
+
+
+def _shown(text: str, longest: int = 40) -> str:
+    """What was typed, quoted and cut, so that an answer stays readable."""
+    return "“" + (text if len(text) <= longest else text[: longest - 1] + "…") + "”"

@@ -1,0 +1,275 @@
+"""What a job may ask of the outside world, one small Protocol for each foreign thing, and the values they trade.
+
+Every adapter raises `PermanentError` or `TemporaryError` (workers.errors) with the SDK's own error as its
+cause, and nothing else. Calls that last take a `Progress`, through which they report and are stopped.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from workers.contract.jobs import Replicas
+from workers.contract.settings import Environment, Model
+
+Instance = Mapping[str, Any]
+"""One row of features as TensorFlow Serving's REST API takes it: column name → string, number or boolean."""
+
+
+class Progress(Protocol):
+    """How long work tells where it is, and learns that it must stop."""
+
+    def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
+        """Tell that `done` of `total` (same unit; None = unknown) is reached, with one short fact.
+
+        Raises Interrupted (Cancelled, Superseded, HandedBack) when the job is to stop.
+        """
+
+    def log(self, line: str) -> None:
+        """Add a line to the job's detail. Never a secret."""
+
+    def scaled(self, *, before: int, after: int, reason: str) -> None:
+        """Tell that the number of ready replicas went from `before` to `after`, and why."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless the job is to stop: then raise Interrupted at once."""
+
+    def check(self) -> None:
+        """Raise Interrupted when the job is to stop; otherwise nothing. Call before what cannot be undone."""
+
+    def identify(self, kind: str, identity: str) -> None:
+        """Write down the identity of work that goes on outside (a BigQuery job), for the next attempt."""
+
+    def identified(self, kind: str) -> str | None:
+        """The identity an earlier attempt (or this one) wrote down under `kind`."""
+
+
+# ---------------------------------------------------------------------------------------------- warehouse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """A finished training. `rows` were read; `note` is one fact for people ("412 trees, final loss 0.08")."""
+
+    identity: str
+    rows: int
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """Metrics by the names of BigQuery's ML.EVALUATE, and how they were come by ("on 30 rows held out")."""
+
+    metrics: Mapping[str, float]
+    note: str
+
+
+class Warehouse(Protocol):
+    """Where SQL runs and models are trained: BigQuery ML, or this machine."""
+
+    def train(self, *, model: Model, version: int, progress: Progress) -> Training:
+        """Train `version` of `model` from its query. Reports iterations or stages.
+
+        A second call for the same version after a crash goes on with, or repeats, the same training.
+        Raises PermanentError, naming the field of the settings at fault, for a query that does not parse,
+        an unknown table, a missing label, a type that cannot be learned from.
+        """
+
+    def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
+        """The trained version's metrics."""
+
+    def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
+        """Write the trained version to the address `to` (from Artifacts.staging); return the format's name:
+        "onnx", "saved_model" or "xgboost_booster". Whatever lay at `to` is replaced."""
+
+
+# ---------------------------------------------------------------------------------------------- artifacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A version's entry in the registry, kept beside its files as `manifest.json`; written once, last.
+
+    `digest` is "sha256:…" over the files; `query_sha256` over the SQL; `trained_by` is the chat's name for the
+    asker; `created_at_s` Unix seconds; `image` the pushed image's digest reference or "".
+    """
+
+    model: str
+    version: int
+    digest: str
+    format: str
+    size_bytes: int
+    metrics: Mapping[str, float]
+    query_sha256: str
+    training: str
+    trained_by: str
+    job_id: str
+    created_at_s: float
+    image: str = ""
+
+
+class Artifacts(Protocol):
+    """The registry of versions: `…/MODEL/N/` with a manifest; a folder, or a Cloud Storage bucket."""
+
+    def claim(self, *, model: str, job_id: str) -> int:
+        """The next version number of `model` (1, 2, …), claimed for `job_id`: never reused, never raced.
+
+        A second call for the same job returns the same number.
+        """
+
+    def staging(self, *, model: str, version: int) -> str:
+        """The address at which the warehouse may write the claimed version's files, empty at this call."""
+
+    def describe(self, *, model: str, version: int) -> tuple[str, int]:
+        """Digest ("sha256:…" over names and contents) and size in bytes of the files at the staging address."""
+
+    def publish(self, *, manifest: Manifest) -> None:
+        """Make the staged files version `manifest.version`, the manifest last. Repeating it changes nothing."""
+
+    def versions(self, *, model: str) -> Sequence[Manifest]:
+        """All published versions of `model`, oldest first; unfinished claims are left out."""
+
+    def manifest(self, *, model: str, version: int) -> Manifest:
+        """One published version. Raises PermanentError when there is none."""
+
+    def folder(self, *, model: str, version: int) -> Path:
+        """The version's files on this machine, downloaded if need be; the digest verified. Read only."""
+
+
+# ---------------------------------------------------------------------------------------------- images
+
+
+class Images(Protocol):
+    """The model's container image: built, tried, published; or none, where replicas read the model's folder."""
+
+    def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
+        """Build the image and return its reference, or None where none is needed on this machine."""
+
+    def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
+        """Serve the version alone, send `model.sample`, check the answer's shape and values; return one fact.
+
+        Raises PermanentError with the server's own log lines where it does not answer rightly.
+        """
+
+    def publish(self, *, image: str | None, progress: Progress) -> str | None:
+        """Push the image; return its digest reference, or None where there is none."""
+
+
+# ---------------------------------------------------------------------------------------------- cluster
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """What to run: a version of a model on an environment."""
+
+    model: Model
+    environment: Environment
+    manifest: Manifest
+    folder: Path
+    replicas: Replicas
+    job_id: str
+    asked_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """A served model as it stands.
+
+    `address` is the base URL ("http://127.0.0.1:40123"), to which `/v1/models/MODEL:predict` is added.
+    `ready` and `desired` count replicas; `cpu_percent` is the replicas' mean CPU in percent of their request,
+    None where unknown.
+    """
+
+    model: str
+    environment: str
+    version: int
+    address: str
+    ready: int
+    desired: int
+    replicas: Replicas
+    cpu_percent: float | None = None
+    trouble: str = ""
+
+
+class Cluster(Protocol):
+    """Where endpoints run: Kubernetes, or processes on this machine."""
+
+    def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
+        """Bring the release up, without a failed request, and wait until it is ready (and has answered once).
+
+        Undoes itself, then raises PermanentError with the replicas' own words, where it does not become ready;
+        on Interrupted likewise. Repeating it for the same release changes nothing.
+        """
+
+    def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
+        """Set fixed replicas or autoscaling bounds and wait until the count lies within them."""
+
+    def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
+        """What runs now, or None. Cheap: asked every second during a load test."""
+
+    def remove(self, *, model: str, environment: Environment) -> None:
+        """Stop serving; nothing is left. Removing what is not there does nothing."""
+
+
+# ---------------------------------------------------------------------------------------------- load
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attack:
+    """A load test's traffic: POST `body` to `url` at `rate_rps` for `duration_s`, after a linear ramp."""
+
+    url: str
+    body: bytes
+    rate_rps: float
+    duration_s: float
+    ramp_s: float
+    job_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadSample:
+    """One second of a running load test, `at_s` seconds after its start; latencies in milliseconds (None: none yet)."""
+
+    at_s: float
+    asked_rps: float
+    achieved_rps: float
+    failures_per_s: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadResult:
+    """A finished load test, over its steady part. `failures_by_kind` maps an error's words to its count.
+
+    `latency_ms` maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. `generator_trouble` says in words
+    why the generator did not do what was asked, or is "". `report_html` is the generator's own report or b"".
+    """
+
+    requests: int
+    failures: int
+    duration_s: float
+    achieved_rps: float
+    latency_ms: Mapping[float, float]
+    failures_by_kind: Mapping[str, int] = field(default_factory=dict)
+    generator_trouble: str = ""
+    report_html: bytes = b""
+
+
+class RunningLoad(Protocol):
+    """A load test under way."""
+
+    def samples(self) -> Iterator[LoadSample]:
+        """One sample a second until the test's time is over."""
+
+    def result(self) -> LoadResult:
+        """The totals; call after `samples` is exhausted."""
+
+
+class LoadGenerator(Protocol):
+    """What sends the load: Locust on this machine, or on Kubernetes."""
+
+    def start(self, *, attack: Attack, progress: Progress) -> AbstractContextManager[RunningLoad]:
+        """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened."""
