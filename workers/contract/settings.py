@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from workers.contract.jobs import Replicas, Slo
+from workers.contract.jobs import Deploy, Job, LoadTest, Replicas, Scale, Slo, TrainModel
 from workers.contract.units import read_duration_s, read_rate_rps, read_replicas, read_slo
 
 ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
@@ -88,7 +88,7 @@ class Environment(_Table):
     approvals: Approvals | None = None
     """Default: none needed."""
     max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
-    """The highest rate a load test may ask for here. Default: no cap."""
+    """The rate above which a load test here needs approval, and is refused where none is set. Default: no cap."""
 
     @property
     def cpu_request_cores(self) -> float:
@@ -119,6 +119,21 @@ class SettingsFile(_Table):
     artifacts: str = "local"
     """"local" or "gs://BUCKET/PREFIX". Default: a folder under SEATRIAL_HOME."""
 
+    def approvals_for(self, job: Job) -> Approvals | None:
+        """The approvals that `job` needs before it may run, or None.
+
+        What changes an environment needs its environment's; a load test needs them above the environment's cap.
+        """
+        match job:
+            case TrainModel():
+                return None
+            case Deploy() | Scale():
+                return self.environments[job.environment].approvals
+            case LoadTest():
+                environment = self.environments[job.environment]
+                capped = environment.max_load_rps is not None and job.rate_rps > environment.max_load_rps
+                return environment.approvals if capped else None
+
     @field_validator("models", "environments", mode="before")
     @classmethod
     def _named(cls, tables: Any) -> Any:
@@ -144,7 +159,7 @@ class SettingsError(Exception):
 
 
 def read_settings_file(path: Path) -> SettingsFile:
-    """Read and check `path`. Raises SettingsError with every mistake, each with its line, field and what was expected."""
+    """Read and check `path`. Raises SettingsError with every mistake: its line, field and what was expected."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workers.contract.jobs import Replicas
-from workers.contract.settings import Environment, Model
+from workers.contract.settings import Environment, Model, SettingsFile
 
 Instance = Mapping[str, Any]
 """One row of features as TensorFlow Serving's REST API takes it: column name → string, number or boolean."""
@@ -134,7 +134,11 @@ class Artifacts(Protocol):
         """One published version. Raises PermanentError when there is none."""
 
     def folder(self, *, model: str, version: int) -> Path:
-        """The version's files on this machine, downloaded if need be; the digest verified. Read only."""
+        """The version's files on this machine, downloaded if need be. Read only.
+
+        A version that is staged and not yet published has a folder too; a published one's digest is verified, and
+        PermanentError raised where the files have been changed.
+        """
 
 
 # ---------------------------------------------------------------------------------------------- images
@@ -178,7 +182,7 @@ class Endpoint:
 
     `address` is the base URL ("http://127.0.0.1:40123"), to which `/v1/models/MODEL:predict` is added.
     `ready` and `desired` count replicas; `cpu_percent` is the replicas' mean CPU in percent of their request,
-    None where unknown.
+    None where unknown; `since_s` (Unix seconds) and `job_id` tell when and by which job the version came there.
     """
 
     model: str
@@ -190,6 +194,8 @@ class Endpoint:
     replicas: Replicas
     cpu_percent: float | None = None
     trouble: str = ""
+    since_s: float = 0.0
+    job_id: str = ""
 
 
 class Cluster(Protocol):
@@ -273,3 +279,21 @@ class LoadGenerator(Protocol):
 
     def start(self, *, attack: Attack, progress: Progress) -> AbstractContextManager[RunningLoad]:
         """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened."""
+
+
+# ---------------------------------------------------------------------------------------------- all of them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Platforms:
+    """Everything foreign that a job may use, as the settings' addresses picked it.
+
+    `clusters` is by the environment's name.
+    """
+
+    settings: SettingsFile
+    warehouse: Warehouse
+    artifacts: Artifacts
+    images: Images
+    clusters: Mapping[str, Cluster]
+    load: LoadGenerator

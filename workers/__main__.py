@@ -1,0 +1,93 @@
+"""`python -m workers`: run jobs until SIGTERM. `python -m workers down`: stop the endpoints that this machine serves."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+
+from workers.contract.queue import Catalogue, Claims, QueueUnavailable, Transport
+from workers.contract.queue import connect as connect_redis
+from workers.contract.settings import SettingsError
+from workers.inventory import Inventory
+from workers.jobs import HANDLERS
+from workers.platforms.connect import connect
+from workers.runner import Runner
+from workers.settings import Settings, read_settings
+
+logger = logging.getLogger("workers")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; 0 when stopped by a signal, 2 when the settings cannot be used."""
+    words = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("dramatiq").setLevel(logging.WARNING)
+    try:
+        settings = read_settings()
+        if words == ["down"]:
+            return _down(settings)
+        if words:
+            print("usage: python -m workers [down]", file=sys.stderr)
+            return 2
+        return _work(settings)
+    except SettingsError as error:
+        print("The settings cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
+        return 2
+
+
+def _work(settings: Settings) -> int:
+    platforms = connect(file=settings.file, config=settings.config, home=settings.home)
+    client = connect_redis(settings.redis_url)
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    # Alive for less long than a delivery waits: what is delivered again finds its worker gone.
+    claims = Claims(client, worker=name, lease_s=settings.lease_s / 2)
+    transport = Transport(settings.redis_url, heartbeat_s=settings.lease_s)
+    inventory = Inventory(platforms=platforms, catalogue=Catalogue(client))
+    runner = Runner(claims=claims, send=transport.send, handlers=HANDLERS, platforms=platforms, ended=inventory.tell_of)
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if not _greet(claims, inventory, stop):
+        return 0
+    watching = threading.Thread(target=runner.watch, name="watch")
+    watching.start()
+    serving = transport.serve(runner.run, threads=settings.threads)
+    logger.info("worker %s is ready for %d jobs at once", name, settings.threads)
+    stop.wait()
+    logger.info("stopping; running jobs have %g s", settings.grace_s)
+    stopping = threading.Thread(target=runner.stop, args=(settings.grace_s,))
+    stopping.start()
+    serving.stop(timeout=int((settings.grace_s + 30) * 1000))
+    stopping.join()
+    watching.join()
+    return 0
+
+
+def _greet(claims: Claims, inventory: Inventory, stop: threading.Event) -> bool:
+    """Say who is here and what there is, once Redis is there; False when told to stop before."""
+    while not stop.is_set():
+        try:
+            claims.alive()
+            claims.recover()
+            inventory.tell_all()
+            return True
+        except QueueUnavailable as error:
+            logger.warning("waiting for Redis: %s", error)
+            stop.wait(1.0)
+    return False
+
+
+def _down(settings: Settings) -> int:
+    platforms = connect(file=settings.file, config=settings.config, home=settings.home)
+    for environment in settings.file.environments.values():
+        for model in settings.file.models:
+            platforms.clusters[environment.name].remove(model=model, environment=environment)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

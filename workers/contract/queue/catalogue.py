@@ -1,0 +1,46 @@
+"""What there is to deploy and what is deployed, in Redis: written by workers, read by the bot."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+
+from workers.contract import wire
+from workers.contract.catalogue import Served, Version
+from workers.contract.queue.connection import PREFIX
+
+_VERSIONS = PREFIX + "versions:"
+_SERVED = PREFIX + "served"
+
+
+class Catalogue:
+    """Versions and endpoints as last told. Raises QueueUnavailable while Redis is away."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._redis: Any = client  # redis-py's annotations leave open what a reply is
+
+    def versions(self, model: str) -> list[Version]:
+        """The published versions of `model`, oldest first."""
+        found = self._redis.hvals(_VERSIONS + model)
+        return sorted((wire.VERSION.decode(data) for data in found), key=lambda version: version.version)
+
+    def tell_versions(self, model: str, versions: Iterable[Version]) -> None:
+        """Make `versions` all that there are of `model`."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(_VERSIONS + model)
+            for version in versions:
+                pipe.hset(_VERSIONS + model, str(version.version), wire.VERSION.encode(version).decode())
+            pipe.execute()
+
+    def served(self) -> list[Served]:
+        """What runs, by environment and model."""
+        found = [wire.SERVED.decode(data) for data in self._redis.hvals(_SERVED)]
+        return sorted(found, key=lambda served: (served.environment, served.model))
+
+    def tell_served(self, served: Served) -> None:
+        """Note what runs as `served.model` on `served.environment`."""
+        self._redis.hset(_SERVED, f"{served.environment}/{served.model}", wire.SERVED.encode(served).decode())
+
+    def tell_removed(self, *, environment: str, model: str) -> None:
+        """Note that nothing runs there."""
+        self._redis.hdel(_SERVED, f"{environment}/{model}")

@@ -1,0 +1,98 @@
+"""The way to Redis, and how jobs lie there that both sides read."""
+
+import time
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from workers.contract import wire
+from workers.contract.events import Event
+from workers.contract.queue import scripts
+from workers.contract.record import Record, fold
+
+PREFIX = "seatrial:"
+RETENTION_S = 30 * 24 * 3600
+"""Jobs are forgotten 30 days after they were asked: a month to look back in; versions and reports live elsewhere."""
+FILE_RETENTION_S = 7 * 24 * 3600
+"""A file waits this long for a bot to fetch it."""
+LARGEST_FILE_BYTES = 10 * 1024 * 1024
+
+QueueUnavailable = (redis.ConnectionError, redis.TimeoutError)
+"""What every call raises while Redis is away."""
+
+
+def connect(url: str) -> "redis.Redis":
+    """A client whose calls fail within about 2 s while Redis is away, so that a person can be told within Slack's 3."""
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=1.0,
+        socket_timeout=2.0,
+        health_check_interval=15,
+        # One more try at once mends a connection that went stale; waiting longer is for the caller to decide.
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+
+
+class Jobs:
+    """What both sides know of jobs in Redis: how to run a script, and how to read a record."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._redis: Any = client  # redis-py's annotations leave open what a reply is
+        self._scripts: dict[str, Any] = {}
+
+    def record(self, job_id: str) -> Record | None:
+        """The job's record, or None where there is no such job (any more)."""
+        found = self._read([job_id])
+        return found[0] if found else None
+
+    def recent(self, limit: int = 20) -> list[Record]:
+        """The newest jobs, newest first."""
+        ids = self._redis.zrevrange(PREFIX + "jobs", 0, limit - 1)
+        return self._read([job_id.decode() for job_id in ids])
+
+    def events(self, job_id: str, start: int = 0) -> list[Event]:
+        """The job's lasting events from number `start` on, oldest first."""
+        return [wire.EVENT.decode(line) for line in self._redis.lrange(_job(job_id) + ":events", start, -1)]
+
+    def flush(self, send: Any) -> int:
+        """Give every job that is due to `send(job_id)`; return how many. Doing it twice at once does no harm.
+
+        A job leaves the outbox after it was sent: a process that dies between the two sends it again, and the
+        second delivery is refused by the claim.
+        """
+        now = time.time()
+        due = self._redis.zrangebyscore(PREFIX + "outbox", "-inf", now)
+        for job_id in due:
+            send(job_id.decode())
+            # Only the entry that was read: one that was put off in the meantime stays.
+            self._run(scripts.SENT, job_id, now)
+        return len(due)
+
+    def _run(self, script: str, *args: Any) -> Any:
+        registered = self._scripts.get(script)
+        if registered is None:
+            registered = self._scripts[script] = self._redis.register_script(script)
+        return registered(keys=[PREFIX], args=list(args))
+
+    def _read(self, ids: list[str]) -> list[Record]:
+        with self._redis.pipeline(transaction=True) as pipe:
+            for job_id in ids:
+                pipe.hmget(_job(job_id), ["job", "asked", "seq"])
+                pipe.lrange(_job(job_id) + ":events", 0, -1)
+                pipe.hvals(_job(job_id) + ":newest")
+            answers = pipe.execute()
+        records = []
+        for place, job_id in enumerate(ids):
+            (job, asked, seq), lasting, newest = answers[3 * place : 3 * place + 3]
+            if job is None:
+                continue
+            blank = Record(id=job_id, job=wire.JOB.decode(job), asked=wire.ASKED.decode(asked), seq=int(seq))
+            records.append(fold(blank, (wire.EVENT.decode(line) for line in (*lasting, *newest))))
+        return records
+
+
+def _job(job_id: str) -> str:
+    return f"{PREFIX}job:{job_id}"

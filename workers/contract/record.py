@@ -1,0 +1,165 @@
+"""A job's record: the fold of its events, and nothing else. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, assert_never
+
+from workers.contract import events as e
+from workers.contract.jobs import Asked, Job
+from workers.contract.outcomes import Outcome
+
+State = Literal[
+    "reserved",
+    "awaiting_approval",
+    "queued",
+    "waiting",
+    "running",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "denied",
+    "expired",
+    "lost",
+]
+FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "denied", "expired", "lost"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step of a job. `seconds`: how long it took, None while it runs; `note`: its fact, or why it was skipped."""
+
+    name: str
+    state: Literal["running", "done", "skipped", "failed"]
+    started_at_s: float
+    seconds: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """All that is known of a job.
+
+    `seq` counts its events, transient ones too: it grows with every change. `ended_at_s` is None until it has ended.
+    `reason` and `advice` say why it ended other than well; `ended_by` who ended it.
+    """
+
+    id: str
+    job: Job
+    asked: Asked
+    seq: int = 0
+    state: State = "reserved"
+    attempt: int = 0
+    taken_over: bool = False
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    approval: e.ApprovalRequested | None = None
+    approved_by: tuple[str, ...] = ()
+    waits_for: str | None = None
+    steps: tuple[Step, ...] = ()
+    progress: e.Progressed | None = None
+    measured: e.Measured | None = None
+    scalings: tuple[e.Scaled, ...] = ()
+    identities: tuple[tuple[str, str], ...] = ()
+    cancel_by: str | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    advice: str = ""
+    ended_by: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended: a final record never changes."""
+        return self.state in FINAL
+
+
+def fold(record: Record, happened: Iterable[e.Event]) -> Record:
+    """`record` after what `happened`, in order. Nothing changes a final record."""
+    for event in happened:
+        if not record.final:
+            record = _after(record, event)
+    return record
+
+
+def _after(record: Record, event: e.Event) -> Record:
+    match event:
+        case e.ApprovalRequested():
+            return replace(record, state="awaiting_approval", approval=event)
+        case e.Approved():
+            return replace(record, approved_by=(*record.approved_by, event.by))
+        case e.Denied():
+            return replace(record, state="denied", ended_at_s=event.at_s, ended_by=event.by)
+        case e.Expired():
+            return replace(record, state="expired", ended_at_s=event.at_s)
+        case e.Queued():
+            return replace(record, state="queued", waits_for=None)
+        case e.Waiting():
+            return replace(record, state="waiting", waits_for=event.behind)
+        case e.Started():
+            return _started(record, event)
+        case e.StepStarted() | e.StepFinished() | e.StepSkipped():
+            return replace(record, steps=_steps(record.steps, event), progress=None)
+        case e.Progressed():
+            running = bool(record.steps) and record.steps[-1].name == event.step and record.steps[-1].state == "running"
+            return replace(record, progress=event) if running else record
+        case e.Measured():
+            return replace(record, measured=event)
+        case e.Scaled():
+            return replace(record, scalings=(*record.scalings, event))
+        case e.Identified():
+            return replace(record, identities=(*record.identities, (event.what, event.identity)))
+        case e.CancelRequested():
+            return replace(record, cancel_by=event.by)
+        case e.HandedBack():
+            return replace(record, state="queued", reason=event.reason)
+        case e.Logged() | e.Attached():
+            return record
+        case e.Succeeded() | e.Failed() | e.Cancelled() | e.Lost():
+            return _ended(record, event)
+        case _:
+            assert_never(event)
+
+
+def _started(record: Record, event: e.Started) -> Record:
+    """A new attempt begins with a clean sheet: what an earlier one did is done again or found again."""
+    return replace(
+        record,
+        state="running",
+        attempt=event.attempt,
+        taken_over=record.taken_over or event.taken_over,
+        started_at_s=record.started_at_s or event.at_s,
+        waits_for=None,
+        steps=(),
+        progress=None,
+        measured=None,
+        reason="",
+    )
+
+
+def _steps(steps: tuple[Step, ...], event: e.StepStarted | e.StepFinished | e.StepSkipped) -> tuple[Step, ...]:
+    match event:
+        case e.StepStarted():
+            return (*steps, Step(name=event.step, state="running", started_at_s=event.at_s))
+        case e.StepSkipped():
+            skipped = Step(name=event.step, state="skipped", started_at_s=event.at_s, seconds=0.0, note=event.reason)
+            return (*steps, skipped)
+        case e.StepFinished():
+            *before, last = steps
+            done = replace(last, state="done", seconds=event.at_s - last.started_at_s, note=event.fact)
+            return (*before, done)
+
+
+def _ended(record: Record, event: e.Succeeded | e.Failed | e.Cancelled | e.Lost) -> Record:
+    steps = tuple(
+        replace(step, state="failed", seconds=event.at_s - step.started_at_s) if step.state == "running" else step
+        for step in record.steps
+    )
+    ended = replace(record, steps=steps, progress=None, ended_at_s=event.at_s)
+    match event:
+        case e.Succeeded():
+            return replace(ended, state="succeeded", outcome=event.outcome, reason="")
+        case e.Failed():
+            return replace(ended, state="failed", reason=event.reason, advice=event.advice)
+        case e.Cancelled():
+            return replace(ended, state="cancelled", ended_by=event.by)
+        case e.Lost():
+            return replace(ended, state="lost", reason=event.reason)

@@ -1,0 +1,78 @@
+"""Tells the catalogue what the registry and the clusters hold: at a worker's start, and after each job that ended."""
+
+import logging
+
+from workers.contract.catalogue import Served, Version
+from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
+from workers.contract.queue import Catalogue
+from workers.contract.record import Record
+from workers.errors import JobError
+from workers.platforms.protocols import Platforms
+
+logger = logging.getLogger(__name__)
+
+
+class Inventory:
+    """What there is, as told to `catalogue`."""
+
+    def __init__(self, *, platforms: Platforms, catalogue: Catalogue) -> None:
+        self._platforms = platforms
+        self._catalogue = catalogue
+
+    def tell_all(self) -> None:
+        """Tell everything. What cannot be reached now is logged, and stays as it was told last."""
+        for model in self._platforms.settings.models:
+            self._tell_versions(model)
+            for environment in self._platforms.settings.environments:
+                self._tell_served(environment, model)
+
+    def tell_of(self, record: Record) -> None:
+        """Tell what the job may have changed, however it ended."""
+        match record.job:
+            case TrainModel():
+                self._tell_versions(record.job.model)
+            case Deploy() | Scale() | LoadTest():
+                self._tell_served(record.job.environment, record.job.model)
+
+    def _tell_versions(self, model: str) -> None:
+        try:
+            manifests = self._platforms.artifacts.versions(model=model)
+        except JobError as error:
+            logger.warning("the versions of %s could not be read: %s", model, error)
+            return
+        versions = [
+            Version(
+                model=manifest.model,
+                version=manifest.version,
+                digest=manifest.digest,
+                metrics=manifest.metrics,
+                size_bytes=manifest.size_bytes,
+                trained_by=manifest.trained_by,
+                created_at_s=manifest.created_at_s,
+                job_id=manifest.job_id,
+            )
+            for manifest in manifests
+        ]
+        self._catalogue.tell_versions(model, versions)
+
+    def _tell_served(self, environment: str, model: str) -> None:
+        cluster = self._platforms.clusters[environment]
+        try:
+            endpoint = cluster.endpoint(model=model, environment=self._platforms.settings.environments[environment])
+        except JobError as error:
+            logger.warning("%s on %s could not be read: %s", model, environment, error)
+            return
+        if endpoint is None:
+            self._catalogue.tell_removed(environment=environment, model=model)
+            return
+        served = Served(
+            model=model,
+            environment=environment,
+            version=endpoint.version,
+            address=endpoint.address,
+            ready=endpoint.ready,
+            replicas=endpoint.replicas,
+            since_s=endpoint.since_s,
+            job_id=endpoint.job_id,
+        )
+        self._catalogue.tell_served(served)

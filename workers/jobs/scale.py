@@ -1,0 +1,23 @@
+"""`/scale`: a fixed number of replicas, or bounds for the autoscaler."""
+
+from workers.context import Context
+from workers.contract.jobs import Scale
+from workers.contract.outcomes import Rescaled
+from workers.errors import PermanentError
+from workers.platforms.protocols import Platforms
+
+
+def scale(job: Scale, context: Context, platforms: Platforms) -> Rescaled:
+    """Set the replicas and wait until they are there."""
+    environment = platforms.settings.environments[job.environment]
+    cluster = platforms.clusters[environment.name]
+    before = cluster.endpoint(model=job.model, environment=environment)
+    if before is None:
+        raise PermanentError(
+            f"Nothing runs as {job.model} on {job.environment}.",
+            advice=f"Deploy a version first: /deploy v1 {job.model}.",
+        )
+    with context.step("scale") as step:
+        after = cluster.scale(model=job.model, environment=environment, replicas=job.replicas, progress=context)
+        step.fact = f"{before.ready} → {after.ready} replicas"
+    return Rescaled(before=before.ready, after=after.ready, replicas=job.replicas)

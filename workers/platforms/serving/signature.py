@@ -1,0 +1,91 @@
+"""What a served model takes and answers: `signature.json`, written beside `model.onnx` by the export.
+
+    {"label": "species", "task": "classification",
+     "inputs": [{"name": "sepal_length", "type": "FLOAT"}, …], "classes": ["setosa", …]}
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+InputType = Literal["FLOAT", "STRING", "BOOL"]
+Task = Literal["classification", "regression"]
+
+MODEL_FILE = "model.onnx"
+SIGNATURE_FILE = "signature.json"
+
+
+class UnusableModel(Exception):
+    """The folder holds no model that can be served. The message is one line that says what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """One feature: one value an instance."""
+
+    name: str
+    type: InputType
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """The inputs in the model's order; `classes` are the label's values, in the order of the probabilities.
+
+    `classes` is empty for a regression.
+    """
+
+    label: str
+    task: Task
+    inputs: tuple[Input, ...]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def predicted(self) -> str:
+        """The output with the predicted value, named as BigQuery ML names it."""
+        return f"predicted_{self.label}"
+
+    @property
+    def probabilities(self) -> str:
+        """A classifier's output with one probability a class."""
+        return f"{self.label}_probs"
+
+    @property
+    def values(self) -> str:
+        """A classifier's output with the classes that the probabilities belong to."""
+        return f"{self.label}_values"
+
+
+def read_signature(folder: Path) -> Signature:
+    """The signature of the model in `folder`. Raises UnusableModel."""
+    path = folder / SIGNATURE_FILE
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UnusableModel(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UnusableModel(f"{path} is not JSON: {error}.") from error
+    try:
+        return _signature(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableModel(f"{path} is not a signature: {error!r}.") from error
+
+
+def _signature(document: Any) -> Signature:
+    inputs = tuple(Input(name=str(item["name"]), type=item["type"]) for item in document["inputs"])
+    signature = Signature(
+        label=str(document["label"]),
+        task=document["task"],
+        inputs=inputs,
+        classes=tuple(str(value) for value in document.get("classes") or ()),
+    )
+    if signature.task not in get_args(Task):
+        raise ValueError(f"task {signature.task!r}")
+    if not inputs or len({item.name for item in inputs}) < len(inputs):
+        raise ValueError("inputs must be named, each once")
+    for item in inputs:
+        if item.type not in get_args(InputType):
+            raise ValueError(f"type {item.type!r} of input {item.name!r}")
+    if signature.task == "classification" and not signature.classes:
+        raise ValueError("a classification needs classes")
+    return signature

@@ -1,0 +1,67 @@
+"""What a worker is told by its environment, beside `seatrial.toml`. Read once, at its start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.contract.settings import SettingsError, SettingsFile, read_settings_file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """A worker's settings.
+
+    * `redis_url` (REDIS_URL): default redis://127.0.0.1:6379/0.
+    * `config` (SEATRIAL_CONFIG): the settings file; default seatrial.toml in the working folder.
+    * `home` (SEATRIAL_HOME): where this machine's models and endpoints are kept; default .seatrial.
+    * `threads` (SEATRIAL_THREADS): jobs at once, 1..64; default 4: they mostly wait for something outside.
+    * `lease_s` (SEATRIAL_LEASE_S): seconds, 1..300, after which a silent worker's jobs go to another; default 10: above
+      a pause for breath of a busy machine, below what a person waits for.
+    * `grace_s` (SEATRIAL_GRACE_S): seconds, 0..600, that running jobs get to end on SIGTERM before they are handed
+      back; default 20: below the 30 s of Kubernetes' terminationGracePeriodSeconds.
+    """
+
+    redis_url: str
+    config: Path
+    home: Path
+    threads: int
+    lease_s: float
+    grace_s: float
+    file: SettingsFile
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in `environ` and in the file that it names. Raises SettingsError with every mistake."""
+    mistakes: list[str] = []
+
+    def number(name: str, default: float, low: float, high: float) -> float:
+        text = environ.get(name, "")
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            mistakes.append(f"{name}: wanted a number from {low:g} to {high:g}, found {text!r}.")
+        return value
+
+    threads = number("SEATRIAL_THREADS", 4, 1, 64)
+    lease_s = number("SEATRIAL_LEASE_S", 10, 1, 300)
+    grace_s = number("SEATRIAL_GRACE_S", 20, 0, 600)
+    config = Path(environ.get("SEATRIAL_CONFIG") or "seatrial.toml")
+    file = SettingsFile()
+    try:
+        file = read_settings_file(config)
+    except SettingsError as error:
+        mistakes.extend(error.mistakes)
+    if mistakes:
+        raise SettingsError(tuple(mistakes))
+    return Settings(
+        redis_url=environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
+        config=config,
+        home=Path(environ.get("SEATRIAL_HOME") or ".seatrial").absolute(),
+        threads=int(threads),
+        lease_s=lease_s,
+        grace_s=grace_s,
+        file=file,
+    )
