@@ -1,4 +1,4 @@
-"""`python -m workers`: run jobs until SIGTERM. `python -m workers down`: stop the endpoints that this machine serves."""
+"""`python -m workers`: run jobs until SIGTERM. `python -m workers down`: stop the endpoints this machine serves."""
 
 import logging
 import os

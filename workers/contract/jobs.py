@@ -1,7 +1,11 @@
-"""What can be asked of the workers: one frozen class a kind of job. Pure values."""
+"""What can be asked of the workers: one frozen class a kind of job. Pure values.
+
+Every job tells its `steps` (their names, in their order), its `target` (the key under which only one job runs at a
+time) and a `summary` (the job in a few words for a person, no mark-up).
+"""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,17 +35,18 @@ class Replicas:
 class TrainModel:
     """Make the next version of `model`: train, evaluate, gate, export, version, package, try, publish."""
 
+    steps: ClassVar = ("train", "evaluate", "gate", "export", "package", "smoke test", "publish")
     kind: Literal["train_model"] = "train_model"
     model: str
 
     @property
     def target(self) -> str:
-        """The key under which only one job runs at a time."""
+        """See above."""
         return f"model:{self.model}"
 
     @property
     def summary(self) -> str:
-        """The job in a few words, for a person; no mark-up."""
+        """See above."""
         return f"train {self.model}"
 
 
@@ -53,6 +58,7 @@ class Deploy:
     approved is what runs, or nothing does. `replicas` None keeps what runs there, or else the settings' bounds.
     """
 
+    steps: ClassVar = ("check version", "roll out")
     kind: Literal["deploy"] = "deploy"
     model: str
     version: int
@@ -62,12 +68,12 @@ class Deploy:
 
     @property
     def target(self) -> str:
-        """The key under which only one job runs at a time."""
+        """See above."""
         return f"endpoint:{self.environment}/{self.model}"
 
     @property
     def summary(self) -> str:
-        """The job in a few words, for a person; no mark-up."""
+        """See above."""
         with_replicas = f" with {self.replicas} replicas" if self.replicas else ""
         return f"deploy {self.model} v{self.version} to {self.environment}{with_replicas}"
 
@@ -76,6 +82,7 @@ class Deploy:
 class Scale:
     """Give an endpoint a fixed number of replicas, or bounds between which its autoscaler moves."""
 
+    steps: ClassVar = ("scale",)
     kind: Literal["scale"] = "scale"
     model: str
     environment: str
@@ -83,12 +90,12 @@ class Scale:
 
     @property
     def target(self) -> str:
-        """The key under which only one job runs at a time."""
+        """See above."""
         return f"endpoint:{self.environment}/{self.model}"
 
     @property
     def summary(self) -> str:
-        """The job in a few words, for a person; no mark-up."""
+        """See above."""
         return f"scale {self.model} on {self.environment} to {self.replicas}"
 
 
@@ -113,6 +120,7 @@ class Slo:
 class LoadTest:
     """Send `rate_rps` requests a second to an endpoint for `duration_s` seconds, after a ramp of `ramp_s`."""
 
+    steps: ClassVar = ("find endpoint", "load", "report")
     kind: Literal["load_test"] = "load_test"
     model: str
     environment: str
@@ -123,12 +131,12 @@ class LoadTest:
 
     @property
     def target(self) -> str:
-        """The key under which only one job runs at a time."""
+        """See above."""
         return f"endpoint:{self.environment}/{self.model}"
 
     @property
     def summary(self) -> str:
-        """The job in a few words, for a person; no mark-up."""
+        """See above."""
         return f"load test {self.model} on {self.environment} at {self.rate_rps:g} rps for {self.duration_s:g} s"
 
 

@@ -3,13 +3,15 @@
 Secrets and addresses of services come from the environment instead (bot.settings, workers.settings).
 """
 
+import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,20 +26,53 @@ from workers.contract.units import read_duration_s, read_rate_rps, read_replicas
 
 ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
 
-# A DNS label (RFC 1123), short enough to be part of the name of a Kubernetes object beside a prefix and a suffix.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
-# What BigQuery takes as a column's name unquoted; https://cloud.google.com/bigquery/docs/schemas#column_names
-Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,299}$")]
-Bound = Annotated[str, StringConstraints(pattern=r"^\s*(>=|<=|>|<)\s*-?\d+(\.\d+)?\s*$")]
+
+def _like(pattern: str, wanted: str) -> AfterValidator:
+    """Refuse text that does not match `pattern`, with the sentence `wanted`."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(wanted)
+        return text
+
+    return AfterValidator(check)
 
 
-def _text(read: Any) -> BeforeValidator:
-    """Read a quantity with `read`, which wants a string."""
+def _text(read: Callable[[str], Any]) -> BeforeValidator:
+    """Read a quantity with `read`. A bare number goes there too, so that one without its unit is refused."""
 
     def from_toml(value: object) -> object:
-        return read(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else value
+        return read(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
     return BeforeValidator(from_toml)
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("it must be a text, a finite number or true or false")
+    return value
+
+
+def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("it must hold at least one")
+    return values
+
+
+# A DNS label (RFC 1123), short enough to be part of the name of a Kubernetes object beside a prefix and a suffix.
+Name = Annotated[
+    str,
+    _like(
+        r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
+        "a name has lower-case letters, digits and - only, a letter first, no - last, and at most 40 characters",
+    ),
+]
+# What BigQuery takes as a column's name unquoted; https://cloud.google.com/bigquery/docs/schemas#column_names
+Column = Annotated[
+    str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,299}", "a column's name has letters, digits and _ only, no digit first")
+]
+Bound = Annotated[str, _like(r"\s*(>=|<=|>|<)\s*-?[0-9]+(\.[0-9]+)?\s*", 'write the bound like ">= 0.9"')]
+Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]]
 
 
 class _Table(BaseModel):
@@ -47,14 +82,14 @@ class _Table(BaseModel):
 class Model(_Table):
     """`[models.NAME]`: what to train."""
 
-    name: Name
+    name: Name = Field(alias="NAME")
     type: ModelType
     """BigQuery ML's model_type."""
     label: Column
     """The column to predict."""
     query: Annotated[str, StringConstraints(min_length=1)]
     """SQL in BigQuery's dialect; its columns are the features and the label."""
-    sample: tuple[dict[str, str | int | float | bool], ...] = Field(min_length=1)
+    sample: Annotated[tuple[Instance, ...], AfterValidator(_some)]
     """Instances that every new version must answer before it is published; load tests send the first."""
     gate: dict[str, Bound] = {}
     """Metric → bound (">= 0.9"): a version that misses one is not published. Default: no gate."""
@@ -76,15 +111,19 @@ class Approvals(_Table):
 class Environment(_Table):
     """`[environments.NAME]`: where models are served."""
 
-    name: Name
+    name: Name = Field(alias="NAME")
     cluster: str = "local"
     """"local" (processes on the worker's machine) or a cluster's address. Default: local."""
     replicas: Annotated[Replicas, _text(read_replicas)] = Replicas(minimum=1, maximum=1)
     """Fixed count or autoscaling bounds. Default 1."""
     cpu_target: int = Field(default=60, ge=1, le=1000)
     """Percent of the CPU request that the autoscaler aims at. Default 60: room for a burst while replicas start."""
-    cpu_request: Annotated[str, StringConstraints(pattern=r"^(\d+m|\d+(\.\d+)?)$")] = "500m"
-    """CPU of one replica, as a Kubernetes quantity ("250m" = a quarter of a core)."""
+    cpu_request: Annotated[
+        str,
+        # No zero: the autoscaler measures use as a share of the request.
+        _like(r"(?=.*[1-9])([0-9]+m|[0-9]+(\.[0-9]+)?)", 'write more than no CPU, like "250m" or "2"'),
+    ] = "500m"
+    """CPU of one replica, as a Kubernetes quantity ("250m" = a quarter of a core). Default 500m."""
     approvals: Approvals | None = None
     """Default: none needed."""
     max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
@@ -112,7 +151,7 @@ class SettingsFile(_Table):
     models: dict[str, Model] = {}
     environments: dict[str, Environment] = {}
     loadtest: LoadTestDefaults = LoadTestDefaults()
-    tables: dict[str, str] = {}
+    tables: dict[str, Annotated[str, _like(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
     """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
     warehouse: str = "local"
     """"local" or "bigquery://PROJECT/DATASET". Default: this machine."""
@@ -139,15 +178,7 @@ class SettingsFile(_Table):
     def _named(cls, tables: Any) -> Any:
         if not isinstance(tables, Mapping):
             return tables
-        return {key: {**table, "name": key} if isinstance(table, dict) else table for key, table in tables.items()}
-
-    @field_validator("tables")
-    @classmethod
-    def _readable(cls, tables: dict[str, str]) -> dict[str, str]:
-        for name, path in tables.items():
-            if not path.endswith((".csv", ".parquet")):
-                raise ValueError(f"{name} points to {path!r}; it must be a .csv or .parquet file.")
-        return tables
+        return {key: {**table, "NAME": key} if isinstance(table, dict) else table for key, table in tables.items()}
 
 
 class SettingsError(Exception):
@@ -161,17 +192,19 @@ class SettingsError(Exception):
 def read_settings_file(path: Path) -> SettingsFile:
     """Read and check `path`. Raises SettingsError with every mistake: its line, field and what was expected."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingsError(
             (f"{path}: cannot be read: {error.strerror}; set SEATRIAL_CONFIG to your seatrial.toml.",)
         ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError((f"{path}: not valid TOML: byte {error.start} is not UTF-8.",)) from error
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = _tuples(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError((f"{path}: not valid TOML: {error}.",)) from error
     try:
-        return SettingsFile.model_validate(_tuples(document))
+        return SettingsFile.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         raise SettingsError(tuple(_mistake(path, text, detail) for detail in error.errors())) from error
 
@@ -183,35 +216,50 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+_WANTED = {
+    "extra_forbidden": "there is no such setting",
+    "missing": "it is missing and has no default",
+    "model_type": "it must be a table",
+    "dict_type": "it must be a table",
+    "tuple_type": "it must be an array, in [ ]",
+    "dataclass_exact_type": 'it must be a text, like "1..4"',
+}
+"""Sentences for those of pydantic's errors that speak of Python; https://docs.pydantic.dev/latest/errors/validation_errors."""
+
+
 def _mistake(path: Path, text: str, detail: Any) -> str:
     field = [str(part) for part in detail["loc"]]
-    found = f", found {detail['input']!r:.80}" if detail["type"] not in ("missing", "extra_forbidden") else ""
-    wanted = detail["msg"].removeprefix("Value error, ")
-    match detail["type"]:
-        case "extra_forbidden":
-            wanted = "there is no such setting"
-        case "missing":
-            wanted = "it is missing and has no default"
-        case "string_pattern_mismatch":
-            wanted = f"it must match {detail['ctx']['pattern']}"
-    return f"{path}:{_line(text, field)}: {'.'.join(field)}: {wanted.rstrip('.')}{found}."
+    kind = detail["type"]
+    wanted = _WANTED.get(kind, detail["msg"].removeprefix("Value error, ")).rstrip(".")
+    # A sentence that quotes what was found needs no second look at it.
+    shown = kind in ("missing", "extra_forbidden") or "“" in wanted
+    found = "" if shown else f", found {detail['input']!r:.80}"
+    return f"{path}:{_line(text, field)}: {'.'.join(field)}: {wanted}{found}."
+
+
+_HEADER = re.compile(r"\s*\[+([^\[\]]+)\]")
+_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_.\s-]|"[^"]*"|'[^']*')+?)\s*=""")
+_KEY_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
 def _line(text: str, field: list[str]) -> int:
-    """The line of the deepest part of `field` that the file shows: its table's header, then its key."""
-    lines = text.splitlines()
-    best, start = 1, 0
-    for depth in range(len(field), 0, -1):
-        header = re.compile(
-            r"^\s*\[+\s*" + r"\s*\.\s*".join(rf'"?{re.escape(part)}"?' for part in field[:depth]) + r"\s*\]+"
-        )
-        found = next((number for number, line in enumerate(lines) if header.match(line)), None)
-        if found is not None:
-            best, start, field = found + 1, found + 1, field[depth:]
-            break
-    for number in range(start, len(lines)):
-        if lines[number].lstrip().startswith("["):
-            break
-        if field and re.match(rf'\s*"?{re.escape(field[0])}"?\s*=', lines[number]):
-            return number + 1
+    """The line of the deepest part of `field` that the file shows: its key, or else the header of its table."""
+    best, deepest, in_text = 1, 0, False
+    table: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        was_in_text, in_text = in_text, in_text ^ bool((line.count('"""') + line.count("'''")) % 2)
+        if was_in_text:
+            continue
+        if match := _HEADER.match(line):
+            here = table = _key(match[1])
+        elif match := _KEY.match(line):
+            here = table + _key(match[1])
+        else:
+            continue
+        if len(here) > deepest and here == field[: len(here)]:
+            best, deepest = number, len(here)
     return best
+
+
+def _key(text: str) -> list[str]:
+    return [part.strip("\"'") for part in _KEY_PART.findall(text)]

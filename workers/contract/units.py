@@ -8,26 +8,29 @@ import re
 from workers.contract.jobs import Replicas, Slo
 
 LONGEST_S = 24 * 3600.0
+LOWEST_RPS = 0.001
 HIGHEST_RPS = 1_000_000.0
 MOST_REPLICAS = 1_000
 
+# ASCII: otherwise \d takes every script's digits, and without regard to case “s” would take the long “ſ”.
+_FLAGS = re.IGNORECASE | re.ASCII
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", re.IGNORECASE)
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", re.IGNORECASE)
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(?:rps|req/s|/s|/m|/min|qps)", re.IGNORECASE)
-_REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?")
-_SLO_LATENCY = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)<=?(\d+(?:\.\d+)?)(ms|s)", re.IGNORECASE)
-_SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", re.IGNORECASE)
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", _FLAGS)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", _FLAGS)
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(?:rps|req/s|/s|/m|/min|qps)", _FLAGS)
+_REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?", _FLAGS)
+_SLO_LATENCY = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)<=?(\d+(?:\.\d+)?)(ms|s)", _FLAGS)
+_SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
 
 
 def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
-    """Seconds in "90s", "5m", "1h30m", "2d"; more than 0 and at most `longest_s`."""
+    """Seconds in "90s", "5m", "1h30m", "1d"; more than 0 and at most `longest_s`."""
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is not a time; write it like 30s, 5m or 1h30m.")
+        raise ValueError(f"{quoted(text)} is not a time; write it like 30s, 5m or 1h30m.")
     seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
     if not 0 < seconds <= longest_s:
         raise ValueError(
-            f"{_shown(text)} is out of range; a time is more than 0s and at most {show_duration(longest_s)}."
+            f"{quoted(text)} is out of range; a time is more than 0s and at most {show_duration(longest_s)}."
         )
     return seconds
 
@@ -44,15 +47,17 @@ def show_duration(seconds: float) -> str:
 
 
 def read_rate_rps(text: str) -> float:
-    """Requests a second in "1000rps", "1krps", "60/s", "90/min"; more than 0, at most a million."""
+    """Requests a second in "1000rps", "1krps", "60/s", "90/min"; LOWEST_RPS to HIGHEST_RPS."""
     match = _RATE.fullmatch(text)
     if not match:
-        raise ValueError(f"{_shown(text)} is not a rate; write it like 1000rps, 1krps or 60/s.")
+        raise ValueError(f"{quoted(text)} is not a rate; write it like 1000rps, 1krps or 60/s.")
     number, factor = float(match[1]), {"k": 1e3, "m": 1e6}.get((match[2] or "").lower(), 1.0)
     per_s = 60.0 if text.lower().endswith(("/m", "/min")) else 1.0
     rate_rps = number * factor / per_s
-    if not 0 < rate_rps <= HIGHEST_RPS:
-        raise ValueError(f"{_shown(text)} is out of range; a rate is more than 0rps and at most {HIGHEST_RPS:g}rps.")
+    if not LOWEST_RPS <= rate_rps <= HIGHEST_RPS:
+        raise ValueError(
+            f"{quoted(text)} is out of range; a rate is at least {LOWEST_RPS:g}rps and at most {HIGHEST_RPS:.0f}rps."
+        )
     return rate_rps
 
 
@@ -60,34 +65,44 @@ def read_replicas(text: str) -> Replicas:
     """Bounds in "3" (fixed) or "1..4"."""
     match = _REPLICAS.fullmatch(text)
     if not match:
-        raise ValueError(f"{_shown(text)} is not a number of replicas; write 3 for a fixed number or 1..4 for bounds.")
+        raise ValueError(f"{quoted(text)} is not a number of replicas; write 3 for a fixed number or 1..4 for bounds.")
     minimum = int(match[1])
     maximum = int(match[2]) if match[2] else minimum
     if not 1 <= minimum <= maximum <= MOST_REPLICAS:
         raise ValueError(
-            f"{_shown(text)} is out of range; replicas are 1 to {MOST_REPLICAS}, the smaller bound first, like 1..4."
+            f"{quoted(text)} is out of range; replicas are 1 to {MOST_REPLICAS}, the smaller bound first, like 1..4."
         )
     return Replicas(minimum=minimum, maximum=maximum)
 
 
 def read_slo(text: str) -> Slo:
-    """Objectives in "p95<200ms,errors<1%"."""
+    """Objectives in "p95<200ms,errors<1%"; a percentile or the errors once each, bounds up to LONGEST_S."""
     latency: dict[float, float] = {}
     errors: float | None = None
     for part in text.replace(" ", "").split(","):
         if match := _SLO_LATENCY.fullmatch(part):
-            latency[float(match[1])] = float(match[2]) * (1000.0 if match[3].lower() == "s" else 1.0)
+            percentile, bound = float(match[1]), float(match[2]) * (1000.0 if match[3].lower() == "s" else 1.0)
+            if not (0 < percentile < 100 and 0 < bound <= LONGEST_S * 1000):
+                raise ValueError(
+                    f"{quoted(part)} is out of range; write a percentile between 0 and 100 and a time above 0ms."
+                )
+            if percentile in latency:
+                raise ValueError(f"{quoted(part)} is a second bound for p{percentile:g}; write one.")
+            latency[percentile] = bound
         elif match := _SLO_ERRORS.fullmatch(part):
+            if errors is not None:
+                raise ValueError(f"{quoted(part)} is a second bound for errors; write one.")
             errors = float(match[1])
+            if errors > 100:
+                raise ValueError(f"{quoted(part)} is out of range; errors are at most 100%.")
         else:
-            raise ValueError(f"{_shown(part)} is not an objective; write it like p95<200ms or errors<1%.")
-    if any(not 0 < percentile < 100 or bound <= 0 for percentile, bound in latency.items()):
-        raise ValueError(f"{_shown(text)} is out of range; write a percentile between 0 and 100 and a time above 0ms.")
-    if errors is not None and errors > 100:
-        raise ValueError(f"{_shown(text)} is out of range; errors are at most 100%.")
+            raise ValueError(f"{quoted(part)} is not an objective; write it like p95<200ms or errors<1%.")
     return Slo(latency_ms=tuple(sorted(latency.items())), errors_percent=errors)
 
 
-def _shown(text: str, longest: int = 40) -> str:
-    """What was typed, quoted and cut, so that an answer stays readable."""
-    return "“" + (text if len(text) <= longest else text[: longest - 1] + "…") + "”"
+def quoted(text: str, longest: int = 40) -> str:
+    """What was typed, in quotation marks, safe to repeat to anybody: one line, cut, nothing in it that acts as mark-up."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text[: 10 * longest]).replace("`", "'")
+    # What opens a mention or a link is a "<" with a name after it; a bound such as p95<200ms stays as it is.
+    line = " ".join(re.sub(r"<(?=[^\d\s=.])", "", plain).split())
+    return "“" + (line if len(line) <= longest else line[: longest - 1] + "…") + "”"

@@ -1,6 +1,7 @@
 """The asking side of the queue: reserve, submit, decide, cancel, look. What the bot does."""
 
 import time
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from workers.contract import events as e
@@ -8,6 +9,7 @@ from workers.contract import wire
 from workers.contract.jobs import Asked, Job
 from workers.contract.queue import scripts
 from workers.contract.queue.connection import PREFIX, RETENTION_S, Jobs
+from workers.contract.record import FINAL, Record
 
 Decision = Literal["approved", "counted", "repeated", "closed"]
 """What became of an approval: it completed the policy; more are needed; this person already gave one; too late."""
@@ -71,6 +73,23 @@ class Queue(Jobs):
     def changed(self) -> list[str]:
         """The jobs that changed since they were last shown, longest first."""
         return [job_id.decode() for job_id in self._redis.zrange(PREFIX + "changed", 0, -1)]
+
+    def states(self, ids: Sequence[str]) -> dict[str, bool]:
+        """By job: whether it has ended. A job that has been forgotten counts as ended."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(f"{PREFIX}job:{job_id}", "state")
+            found = pipe.execute()
+        return {job_id: state is None or state.decode() in FINAL for job_id, state in zip(ids, found, strict=True)}
+
+    def give_up_showing(self, job_id: str) -> None:
+        """Take a job from the changed ones whose card cannot be shown."""
+        self._redis.zrem(PREFIX + "changed", job_id)
+
+    def reserved(self) -> list[Record]:
+        """The jobs that were reserved and got no further: their bot may have died on the way."""
+        ids = sorted(job_id.decode() for job_id in self._redis.smembers(PREFIX + "open"))
+        return [record for record in self._read(ids) if record.state == "reserved"]
 
     def shown(self, job_id: str, seq: int) -> bool:
         """Tell that the record as of `seq` was shown; False where it has changed since and stays `changed`."""

@@ -5,16 +5,15 @@ Requests, answers and the words of errors are TensorFlow Serving's
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy
 import onnxruntime
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
-from workers.platforms.serving.signature import MODEL_FILE, Input, InputType, Signature, UnusableModel, read_signature
+from workers.platforms.serving.signature import MODEL_FILE, InputType, Signature, UnusableModel, read_signature
+from workers.platforms.serving.tensors import TENSORS, InvalidRequest, Tensor, shown
 
 SIGNATURE_NAME = "serving_default"
 
@@ -37,16 +36,6 @@ _ONNX_TYPES: Mapping[InputType, str] = {
     "STRING": "tensor(string)",
     "BOOL": "tensor(bool)",
 }
-_LARGEST_FLOAT = float(numpy.finfo(numpy.float32).max)
-_JSON_TYPES = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number", type(None): "Null"}
-_LONGEST_SHOWN = 200
-
-Column = Sequence[Any]
-Tensor = NDArray[Any]
-
-
-class InvalidRequest(Exception):
-    """The request's body is not a predict request for this model: TensorFlow's InvalidArgument, HTTP 400."""
 
 
 class ModelFailed(Exception):
@@ -54,7 +43,7 @@ class ModelFailed(Exception):
 
 
 class Servable:
-    """One version of a model in memory. Single-threaded: one inference at a time, on the calling thread."""
+    """One version of a model in memory. One inference at a time, on the calling thread."""
 
     def __init__(self, folder: Path) -> None:
         """Load the model in `folder`. Raises UnusableModel."""
@@ -64,7 +53,7 @@ class Servable:
         self._outputs = [self.signature.predicted]
         if self.signature.task == "classification":
             self._outputs.append(self.signature.probabilities)
-        self._tensors = [(item.name, _TENSORS[item.type]) for item in self.signature.inputs]
+        self._tensors = [(item.name, TENSORS[item.type]) for item in self.signature.inputs]
         self._keys = ",".join(sorted(item.name for item in self.signature.inputs))
         self._quoted = {value: json.dumps(value) for value in self.signature.classes}
         self._values = json.dumps(list(self.signature.classes))
@@ -75,17 +64,12 @@ class Servable:
         Raises InvalidRequest and ModelFailed.
         """
         request = _parsed(body)
-        if (name := request.get("signature_name", SIGNATURE_NAME)) != SIGNATURE_NAME:
-            raise InvalidRequest(
-                f'Serving signature name: "{name}" not found in signature def'
-                if isinstance(name, str)
-                else f"JSON Value: {_shown(request)} not formatted correctly. "
-                "'signature_name' key must be a string value."
-            )
+        if "signature_name" in request:
+            _check_signature_name(request)
         if "instances" in request:
             if "inputs" in request:
                 raise InvalidRequest(
-                    f"JSON Value: {_shown(request)} Not formatted correctly expecting only "
+                    f"JSON Value: {shown(request)} Not formatted correctly expecting only "
                     "one of 'inputs' or 'instances' keys to exist "
                 )
             return self._rows(self._run(self._from_instances(request["instances"])))
@@ -95,7 +79,7 @@ class Servable:
 
     def _from_instances(self, instances: Any) -> dict[str, Tensor]:
         if not isinstance(instances, list):
-            raise InvalidRequest(f"JSON Value: {_shown(instances)} Excepting 'instances' to be an list/array")
+            raise InvalidRequest(f"JSON Value: {shown(instances)} Expecting 'instances' to be an list/array")
         if not instances:
             raise InvalidRequest("JSON Value: [] No values in 'instances' array")
         width = len(self._tensors)
@@ -103,7 +87,7 @@ class Servable:
             name, tensor = self._tensors[0]
             return {name: tensor(instances)}
         for number, row in enumerate(instances):
-            if not isinstance(row, dict):
+            if type(row) is not dict:
                 raise InvalidRequest(
                     "instances is a plain list, but expecting list of objects as multiple "
                     "input tensors required as per tensorinfo_map"
@@ -117,11 +101,10 @@ class Servable:
         except KeyError as missing:
             number = next(number for number, row in enumerate(instances) if missing.args[0] not in row)
             self._refuse_keys(number, instances[number])
-            raise
 
-    def _refuse_keys(self, number: int, row: Mapping[str, Any]) -> None:
+    def _refuse_keys(self, number: int, row: Mapping[str, Any]) -> NoReturn:
         raise InvalidRequest(
-            f"Failed to process element: {number} of 'instances' list. JSON object: {_shown(row)} "
+            f"Failed to process element: {number} of 'instances' list. JSON object: {shown(row)} "
             f"keys must be equal to: {self._keys}"
         )
 
@@ -139,33 +122,29 @@ class Servable:
                 raise InvalidRequest(f"Missing named input: {name} in 'inputs' object.")
             column = inputs[name]
             if not isinstance(column, list) or not column:
-                raise InvalidRequest(f"JSON Value: {_shown(column)} is not a list of values for input: {name}")
+                raise InvalidRequest(f"JSON Value: {shown(column)} is not a list of values for input: {name}")
             feed[name] = tensor(column)
-        sizes = {len(column) for column in feed.values()}
+        sizes = sorted({len(column) for column in feed.values()})
         if len(sizes) > 1:
-            raise InvalidRequest(f"Inputs of different sizes: {', '.join(map(str, sorted(sizes)))}")
+            raise InvalidRequest(f"Expecting tensor size: {sizes[0]} but got: {sizes[-1]}")
         return feed
 
     def _run(self, feed: dict[str, Tensor]) -> list[Tensor]:
         try:
             return self._session.run(self._outputs, feed)  # type: ignore[no-any-return]
         except _ONNX_ERRORS as error:
-            raise ModelFailed(str(error).partition("\n")[0]) from error
+            raise ModelFailed(_first_line(error)) from error
 
     def _rows(self, outputs: list[Tensor]) -> bytes:
         if self.signature.task == "regression":
-            return f'{{"predictions": {_number_list(outputs[0].reshape(-1, 1).tolist())}}}'.encode()
+            return f'{{"predictions": {_numbers(outputs[0].reshape(-1, 1).tolist())}}}'.encode()
         label, quoted, values = self.signature.label, self._quoted, self._values
-        rows = ", ".join(
-            [
-                f'{{"predicted_{label}": [{quoted.get(predicted) or json.dumps(predicted)}], '
-                f'"{label}_probs": {_number_list(probabilities)}, "{label}_values": {values}}}'
-                for predicted, probabilities in zip(
-                    outputs[0].reshape(-1).tolist(), outputs[1].tolist(), strict=True
-                )
-            ]
-        )
-        return f'{{"predictions": [{rows}]}}'.encode()
+        rows = [
+            f'{{"predicted_{label}": [{quoted.get(predicted) or json.dumps(predicted)}], '
+            f'"{label}_probs": {_numbers(probabilities)}, "{label}_values": {values}}}'
+            for predicted, probabilities in zip(outputs[0].reshape(-1).tolist(), outputs[1].tolist(), strict=True)
+        ]
+        return f'{{"predictions": [{", ".join(rows)}]}}'.encode()
 
     def _columns(self, outputs: list[Tensor]) -> bytes:
         predicted = outputs[0].reshape(-1, 1).tolist()
@@ -184,13 +163,13 @@ class Servable:
 
 def _load(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    # One core a replica: more replicas, not more threads, are how an endpoint grows.
+    # One core a replica: an endpoint grows by replicas, not by threads.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised as well: said once, by whoever catches them
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _ONNX_ERRORS as error:
-        raise UnusableModel(f"{path} cannot be loaded: {str(error).partition(chr(10))[0]}.") from error
+        raise UnusableModel(f"{path} cannot be loaded: {_first_line(error)}") from error
 
 
 def _check_agreement(session: Any, signature: Signature) -> None:
@@ -210,65 +189,31 @@ def _parsed(body: bytes) -> dict[str, Any]:
     if not body:
         raise InvalidRequest("JSON Parse error: The document is empty at offset: 0")
     try:
-        request = json.loads(body)
+        request = json.loads(body.decode())
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, too deep
+    except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, nested too deep
         raise InvalidRequest(f"JSON Parse error: {error}") from error
-    if not isinstance(request, dict):
-        raise InvalidRequest(f"JSON Value: {_shown(request)} Is not object")
+    if type(request) is not dict:
+        raise InvalidRequest(f"JSON Value: {shown(request)} Is not object")
     return request
 
 
-def _floats(column: Column) -> Tensor:
-    for value in column:
-        # NaN and the infinities are numbers to TensorFlow Serving too.
-        if type(value) is float:
-            if -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT or value != value or value in (float("inf"), -float("inf")):
-                continue
-        elif type(value) is int:
-            if -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:
-                continue
-        else:
-            raise _wrong_type(value, "float")
-        raise InvalidRequest(f"Cannot convert JSON value: {_shown(value)} to float without loss of precision.")
-    return numpy.array(column, dtype=numpy.float32).reshape(-1, 1)
+def _check_signature_name(request: Mapping[str, Any]) -> None:
+    name = request["signature_name"]
+    if not isinstance(name, str):
+        raise InvalidRequest(
+            f"JSON Value: {shown(request)} not formatted correctly. 'signature_name' key must be a string value."
+        )
+    if name not in ("", SIGNATURE_NAME):
+        raise InvalidRequest(f'Serving signature name: "{name}" not found in signature def')
 
 
-def _strings(column: Column) -> Tensor:
-    for value in column:
-        if type(value) is not str:
-            raise _wrong_type(value, "string")
-    return numpy.array(column, dtype=object).reshape(-1, 1)
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
-def _bools(column: Column) -> Tensor:
-    for value in column:
-        if type(value) is not bool:
-            raise _wrong_type(value, "bool")
-    return numpy.array(column, dtype=numpy.bool_).reshape(-1, 1)
-
-
-_TENSORS: Mapping[InputType, Callable[[Column], Tensor]] = {"FLOAT": _floats, "STRING": _strings, "BOOL": _bools}
-
-
-def _wrong_type(value: Any, wanted: str) -> InvalidRequest:
-    found = str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
-    return InvalidRequest(f"JSON Value: {_shown(value)} Type: {found} is not of expected type: {wanted}")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-
-
-def _number_list(numbers: list[Any]) -> str:
-    # Three times as fast as json.dumps, and the same text, unless there is a nan or an inf.
+def _numbers(numbers: list[Any]) -> str:
+    # Three times as fast as json.dumps and the same text, unless there is a nan or an inf in it.
     text = str(numbers)
     return json.dumps(numbers) if "n" in text else text
-
-
-def zeros(inputs: Sequence[Input]) -> dict[str, str | float | bool]:
-    """An instance that every model with these inputs takes."""
-    blank: Mapping[InputType, str | float | bool] = {"FLOAT": 0.0, "STRING": "", "BOOL": False}
-    return {item.name: blank[item.type] for item in inputs}

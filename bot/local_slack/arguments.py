@@ -1,0 +1,91 @@
+"""The arguments of a Web API call, from a form, a JSON body or a query string."""
+
+from __future__ import annotations
+
+import json
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Any
+from urllib.parse import parse_qsl
+
+from bot.local_slack.refusal import Refusal
+
+
+class Arguments:
+    """A call's arguments; what is missing or malformed raises invalid_arguments."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def optional(self, name: str, default: str = "") -> str:
+        """Returns an argument as text, or `default`."""
+        value = self.values.get(name)
+        if value is None:
+            return default
+        return value if isinstance(value, str) else json.dumps(value)
+
+    def required(self, name: str) -> str:
+        """Returns an argument as text; raises invalid_arguments where it is missing or empty."""
+        if value := self.optional(name):
+            return value
+        raise Refusal("invalid_arguments", f"missing required field: {name}")
+
+    def parsed(self, name: str, *, error: str = "invalid_arguments") -> Any:
+        """Returns an argument that is JSON, also when it came as text; None where it is absent.
+
+        Raises `error` where the text is not JSON.
+        """
+        value = self.values.get(name)
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value) if value else None
+        except ValueError:
+            raise Refusal(error) from None
+
+    def as_logged(self) -> dict[str, Any]:
+        """Returns the arguments without tokens, with the JSON in them decoded: for the call log."""
+        return {name: _decoded(value) for name, value in self.values.items() if name != "token"}
+
+
+def parse_arguments(*, body: bytes, content_type: str, query: str) -> Arguments:
+    """Reads the arguments of one call. Raises invalid_json, json_not_object or invalid_form_data as Slack does."""
+    values: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    kind = content_type.partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json":
+            sent = json.loads(body) if body else {}
+            if not isinstance(sent, dict):
+                raise Refusal("json_not_object")
+            values |= sent
+        elif kind == "multipart/form-data":
+            values |= {name: part.decode() for name, part in parse_multipart(body, content_type).items()}
+        else:
+            values |= dict(parse_qsl(body.decode(), keep_blank_values=True))
+    except UnicodeDecodeError:
+        raise Refusal("invalid_form_data") from None
+    except ValueError:
+        raise Refusal("invalid_json") from None
+    return Arguments(values)
+
+
+def parse_multipart(body: bytes, content_type: str) -> dict[str, bytes]:
+    """Returns the parts of a multipart/form-data body by name. A body without parts gives none."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = BytesParser(policy=HTTP).parsebytes(head + body)
+    parts: dict[str, bytes] = {}
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            parts[name] = content
+    return parts
+
+
+def _decoded(value: object) -> object:
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,152 @@
+"""What a member types into the message field: slash commands, mentions, and plain messages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bot.local_slack.answers import Answers
+from bot.local_slack.delivery import Delivery, DeliveryFailed
+from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, Member
+from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.tickets import ResponsePlace, Tickets
+from bot.local_slack.workspace import Channel, Message, Workspace, new_id
+
+# Legacy of Slack's deliveries; apps verify the signature instead.
+VERIFICATION_TOKEN = "local-verification-token"
+
+_NAMED = re.compile(r"([@#])([\w.-]*\w)")
+
+
+@dataclass(kw_only=True)
+class Composer:
+    """Acts on typed text. `commands` are the slash commands that the app has registered."""
+
+    workspace: Workspace
+    delivery: Delivery
+    tickets: Tickets
+    answers: Answers
+    commands: tuple[str, ...]
+    url: str = ""
+
+    async def submit(self, member: Member, channel: Channel, text: str, thread_ts: str) -> str:
+        """Does what the text says; returns Slack's error name where the app did not take a command, else nothing."""
+        text = text.strip()
+        if not text:
+            return ""
+        if member.id not in channel.members:
+            raise Refusal("not_in_channel")
+        if not text.startswith("/"):
+            self._say(member, channel, text, thread_ts)
+            return ""
+        command, *words = text.split(maxsplit=1)
+        rest = words[0] if words else ""
+        if thread_ts:
+            self._tell(member, channel, f"`{command}` is not supported in threads. Sorry!", thread_ts)
+        elif command == "/invite":
+            self._invite(member, channel, rest)
+        elif command not in self.commands or member.is_stranger:
+            self._tell(member, channel, f"`{command}` is not a valid command.")
+        else:
+            return await self._run(member, channel, command, rest)
+        return ""
+
+    async def _run(self, member: Member, channel: Channel, command: str, text: str) -> str:
+        secret = self.tickets.new_response(channel_id=channel.id, member_id=member.id)
+        fields = {
+            "token": VERIFICATION_TOKEN,
+            "team_id": TEAM_ID,
+            "team_domain": TEAM_DOMAIN,
+            "channel_id": channel.id,
+            "channel_name": "directmessage" if channel.is_im else channel.name,
+            "user_id": member.id,
+            "user_name": member.name,
+            "command": command,
+            "text": escape(text),
+            "api_app_id": self.workspace.app.app_id,
+            "is_enterprise_install": "false",
+            "response_url": f"{self.url}/commands/{TEAM_ID}/{secret}",
+            "trigger_id": self.tickets.new_trigger(member.id),
+        }
+        try:
+            answer = await self.delivery.deliver("slash_commands", fields)
+            if answer.get("text") or answer.get("blocks"):
+                place = ResponsePlace(
+                    channel_id=channel.id, member_id=member.id, thread_ts="", source_ts="", issued_at_s=0
+                )
+                self.answers.give(place, answer)
+        except (DeliveryFailed, Refusal) as failure:
+            self._tell(member, channel, f'`{command}` failed with the error "{failure.error}"')
+            return failure.error
+        return ""
+
+    def _say(self, member: Member, channel: Channel, text: str, thread_ts: str) -> None:
+        written = self._with_names(escape(text))
+        message = self.workspace.post(channel, user=member.id, text=written, thread_ts=thread_ts)
+        bot = self.workspace.bot
+        if f"<@{bot.id}>" not in written:
+            return
+        if bot.id in channel.members:
+            self._mention(member, message)
+        else:
+            note = f"You mentioned <@{bot.id}>, who is not in this channel. Type `/invite @{bot.name}` to add it."
+            self._tell(member, channel, note)
+
+    def _mention(self, member: Member, message: Message) -> None:
+        event: JSON = {
+            "type": "app_mention",
+            "user": member.id,
+            "user_team": member.team_id,
+            "team": TEAM_ID,
+            "channel": message.channel,
+            "text": message.text,
+            "ts": message.ts,
+            "event_ts": message.ts,
+        }
+        if message.thread_ts:
+            event["thread_ts"] = message.thread_ts
+        self.delivery.deliver_event(event_callback(self.workspace, event))
+
+    def _invite(self, member: Member, channel: Channel, text: str) -> None:
+        try:
+            invited = self.workspace.member(text.removeprefix("@"))
+        except Refusal:
+            self._tell(member, channel, "There is nobody of that name here.")
+            return
+        if invited.id in channel.members:
+            self._tell(member, channel, f"<@{invited.id}> is already in this channel.")
+            return
+        self.workspace.join(channel, invited)
+        self.workspace.post(channel, user=invited.id, text=f"was added to #{channel.name} by <@{member.id}>.")
+
+    def _tell(self, member: Member, channel: Channel, text: str, thread_ts: str = "") -> None:
+        self.workspace.post(channel, user=SLACKBOT.id, text=text, thread_ts=thread_ts, only_for=member.id)
+
+    def _with_names(self, text: str) -> str:
+        """Replaces `@name`, `@group`, `@channel` and `#channel` by Slack's references where there is such a thing."""
+        known = {f"@{member.name}": f"<@{member.id}>" for member in self.workspace.members()}
+        known |= {f"@{group.handle}": f"<!subteam^{group.id}>" for group in self.workspace.groups}
+        known |= {f"@{word}": f"<!{word}>" for word in ("channel", "here", "everyone")}
+        known |= {f"#{one.name}": f"<#{one.id}|{one.name}>" for one in self.workspace.channels.values()}
+        return _NAMED.sub(lambda match: known.get(match.group(0).lower(), match.group(0)), text)
+
+
+def escape(text: str) -> str:
+    """Escapes the three characters that Slack escapes in whatever people type."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def event_callback(workspace: Workspace, event: JSON) -> JSON:
+    """Returns the outer object in which the Events API delivers an event."""
+    return {
+        "token": VERIFICATION_TOKEN,
+        "team_id": TEAM_ID,
+        "api_app_id": workspace.app.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": new_id("Ev"),
+        "event_time": int(workspace.clock()),
+        "authorizations": [
+            {"team_id": TEAM_ID, "user_id": workspace.app.user_id, "is_bot": True, "is_enterprise_install": False}
+        ],
+    }

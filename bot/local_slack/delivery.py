@@ -1,0 +1,133 @@
+"""How the local Slack reaches the app: signed HTTP requests, or Socket Mode while the app is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlencode
+
+import httpx
+from slack_sdk.signature import SignatureVerifier
+
+from bot.local_slack.refusal import JSON
+from bot.local_slack.socket_mode import SocketMode
+
+# https://docs.slack.dev/interactivity/implementing-slash-commands and .../handling-user-interaction.
+DEADLINE_S = 3.0
+# https://docs.slack.dev/apis/events-api: an event is tried again at once, after a minute, after five.
+EVENT_RETRIES_S = (0.0, 60.0, 300.0)
+
+Kind = Literal["slash_commands", "interactive", "events_api"]
+
+
+class DeliveryFailed(Exception):
+    """The app did not take a delivery. `error` is the name that Slack shows; `reason` that of its event retries."""
+
+    def __init__(self, error: str, reason: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.reason = reason
+
+
+@dataclass(kw_only=True)
+class Delivery:
+    """Delivers to `request_url`, which may be set late; `clock` of signatures is the real one, as the app's is."""
+
+    signing_secret: str
+    socket_mode: SocketMode
+    request_url: str = ""
+    deadline_s: float = DEADLINE_S
+    event_retries_s: tuple[float, ...] = EVENT_RETRIES_S
+    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False))
+    _events: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def deliver(self, kind: Kind, payload: JSON, *, retry: JSON | None = None) -> JSON:
+        """Delivers once and returns what the app answered; a bare text counts as `{"text": …}`.
+
+        Raises DeliveryFailed: operation_timeout after 3 s, dispatch_failed for anything else but a 200.
+        """
+        if self.socket_mode.is_connected:
+            return await self._by_socket(kind, payload, retry)
+        return await self._by_http(kind, payload, retry or {})
+
+    def deliver_event(self, payload: JSON) -> None:
+        """Delivers an event in the background, again and again as Slack does while the app does not take it."""
+        task = asyncio.get_running_loop().create_task(self._deliver_event(payload))
+        self._events.add(task)
+        task.add_done_callback(self._events.discard)
+
+    async def close(self) -> None:
+        """Gives up the events that are still to be tried again, and the HTTP connections."""
+        for task in list(self._events):
+            task.cancel()
+        await self._client.aclose()
+
+    async def _deliver_event(self, payload: JSON) -> None:
+        retry: JSON = {}
+        for attempt, delay_s in enumerate((*self.event_retries_s, 0.0), start=1):
+            try:
+                await self.deliver("events_api", payload, retry=retry)
+                return
+            except DeliveryFailed as failure:
+                if attempt > len(self.event_retries_s) or failure.reason == "no_retry":
+                    return
+                retry = {"retry_attempt": attempt, "retry_reason": failure.reason}
+            await asyncio.sleep(delay_s)
+
+    async def _by_socket(self, kind: Kind, payload: JSON, retry: JSON | None) -> JSON:
+        try:
+            answer = await self.socket_mode.deliver(kind, payload, deadline_s=self.deadline_s, retry=retry)
+        except TimeoutError:
+            raise DeliveryFailed("operation_timeout", "timeout") from None
+        except ConnectionError:
+            raise DeliveryFailed("dispatch_failed", "connection_failed") from None
+        return answer or {}
+
+    async def _by_http(self, kind: Kind, payload: JSON, retry: JSON) -> JSON:
+        if not self.request_url:
+            raise DeliveryFailed("dispatch_failed", "connection_failed")
+        body, content_type = _encoded(kind, payload)
+        headers = {"Content-Type": content_type, "User-Agent": "Slackbot 1.0 (+local)", "Accept": "*/*"}
+        headers |= _signed(self.signing_secret, body)
+        if retry:
+            headers["X-Slack-Retry-Num"] = str(retry["retry_attempt"])
+            headers["X-Slack-Retry-Reason"] = retry["retry_reason"]
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                response = await self._client.post(self.request_url, content=body, headers=headers, timeout=None)
+        except TimeoutError:
+            raise DeliveryFailed("operation_timeout", "http_timeout") from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise DeliveryFailed("dispatch_failed", "connection_failed") from None
+        if response.status_code != 200:
+            wants_no_retry = response.headers.get("x-slack-no-retry") == "1"
+            raise DeliveryFailed("dispatch_failed", "no_retry" if wants_no_retry else "http_error")
+        return _decoded(response)
+
+
+def _encoded(kind: Kind, payload: JSON) -> tuple[bytes, str]:
+    if kind == "events_api":
+        return json.dumps(payload).encode(), "application/json"
+    fields = payload if kind == "slash_commands" else {"payload": json.dumps(payload)}
+    return urlencode(fields).encode(), "application/x-www-form-urlencoded"
+
+
+def _signed(signing_secret: str, body: bytes) -> dict[str, str]:
+    verifier = SignatureVerifier(signing_secret)
+    timestamp = str(int(verifier.clock.now()))
+    signature = verifier.generate_signature(timestamp=timestamp, body=body) or ""
+    return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature}
+
+
+def _decoded(response: httpx.Response) -> JSON:
+    if not response.content.strip():
+        return {}
+    if response.headers.get("content-type", "").startswith("application/json"):
+        try:
+            answer = response.json()
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+    return {"text": response.text}

@@ -1,0 +1,42 @@
+"""What one method of the Web API is, and what it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.local_slack.arguments import Arguments
+from bot.local_slack.modals import Views
+from bot.local_slack.rate_limits import TIER_3, Rate
+from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.workspace import Channel, Workspace
+
+
+@dataclass(kw_only=True)
+class Server:
+    """What methods work on. `open_socket` returns the address of a fresh Socket Mode connection."""
+
+    workspace: Workspace
+    views: Views
+    open_socket: Callable[[], str]
+    url: Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """One method; `answer` returns the fields of its answer beside `ok`, or raises a Refusal."""
+
+    answer: Callable[[Server, Arguments], JSON]
+    scope: str = ""
+    rate: Rate = TIER_3
+    token: Literal["bot", "app", "none"] = "bot"
+    is_limited_per_channel: bool = False
+
+
+def bots_channel(workspace: Workspace, channel_id: str) -> Channel:
+    """Finds a channel in which the app may post; raises channel_not_found or not_in_channel."""
+    channel = workspace.channel(channel_id)
+    if workspace.app.user_id not in channel.members:
+        raise Refusal("not_in_channel")
+    return channel

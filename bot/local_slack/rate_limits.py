@@ -1,0 +1,56 @@
+"""Slack's rate limits, as token buckets.
+
+Slack publishes tiers per method and minute (https://docs.slack.dev/apis/web-api/rate-limits) and "about one message a
+second a channel, short bursts allowed" for chat.postMessage, but not how long a burst may be. Chosen here: a tier's
+whole minute at once, then its steady rate; five messages at once in a channel, then one a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """A bucket that holds `burst` calls and gains `per_minute`."""
+
+    per_minute: float
+    burst: float
+
+
+# Tier 1 is "1+ a minute" with a burst tolerated: ten lets Socket Mode open all the connections that it may have.
+TIER_1 = Rate(per_minute=1, burst=10)
+TIER_2 = Rate(per_minute=20, burst=20)
+TIER_3 = Rate(per_minute=50, burst=50)
+TIER_4 = Rate(per_minute=100, burst=100)
+POSTING = Rate(per_minute=60, burst=5)
+# auth.test and chat.getPermalink: "hundreds a minute".
+GENEROUS = Rate(per_minute=600, burst=600)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    level: float
+    filled_at_s: float
+
+
+@dataclass(kw_only=True, slots=True)
+class RateLimits:
+    """Counts calls by any key; `clock` gives seconds."""
+
+    clock: Callable[[], float]
+    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+
+    def take(self, key: str, rate: Rate) -> int:
+        """Returns 0 and counts the call, or the whole seconds after which to try again."""
+        now_s = self.clock()
+        bucket = self._buckets.setdefault(key, _Bucket(rate.burst, now_s))
+        gained = max(0.0, now_s - bucket.filled_at_s) * rate.per_minute / 60
+        bucket.level = min(rate.burst, bucket.level + gained)
+        bucket.filled_at_s = now_s
+        if bucket.level >= 1:
+            bucket.level -= 1
+            return 0
+        return max(1, math.ceil((1 - bucket.level) * 60 / rate.per_minute))

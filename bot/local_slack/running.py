@@ -1,0 +1,135 @@
+"""Runs a local Slack in a thread of this process: for tests, and for whoever wants one inside a program."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from bot.local_slack.faults import Call, Fault
+from bot.local_slack.person import Person
+from bot.local_slack.server import SlackServer, SlackSettings
+
+_START_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 10.0
+
+
+class LocalSlack:
+    """A running local Slack: `with LocalSlack(SlackSettings(…)) as slack: …`.
+
+    Its address is known inside the `with`. The app often starts afterwards: set `request_url` then, and hand the app
+    `api_url`, `bot_token`, `signing_secret` (and `app_token` for Socket Mode) of `settings`.
+    """
+
+    def __init__(self, settings: SlackSettings | None = None, *, port: int = 0) -> None:
+        self.settings = settings or SlackSettings()
+        self.server = SlackServer(self.settings)
+        self._port = port
+        self._uvicorn: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the page, without a slash at its end."""
+        return self.server.url
+
+    @property
+    def api_url(self) -> str:
+        """The address that takes the place of `https://slack.com/api/`."""
+        return f"{self.server.url}/api/"
+
+    @property
+    def request_url(self) -> str:
+        """Where the app takes its deliveries."""
+        return self.server.delivery.request_url
+
+    @request_url.setter
+    def request_url(self, url: str) -> None:
+        self.server.delivery.request_url = url
+
+    def person(self, member: str) -> Person:
+        """Returns someone who can type, click and look; `member` is an id or a name such as `Ada`."""
+        return Person(url=self.url, member=member)
+
+    def calls(self, method: str = "") -> tuple[Call, ...]:
+        """Returns the Web API calls so far, of one method or all, oldest first."""
+        return self.server.faults.calls(method)
+
+    def fail_next(
+        self,
+        method: str,
+        *,
+        times: int = 1,
+        status: int = 500,
+        error: str = "",
+        retry_after_s: int = 1,
+        after_the_deed: bool = False,
+    ) -> None:
+        """Lets the next calls of a method (`*`: of any) fail; see `Fault` for what the arguments mean."""
+        fault = Fault(
+            method=method, status=status, error=error, retry_after_s=retry_after_s, after_the_deed=after_the_deed
+        )
+        self.server.faults.plan(fault, times)
+
+    def stop_failing(self) -> None:
+        """Forgets the planned failures that no call has met yet."""
+        self.server.faults.clear()
+
+    def disconnect_sockets(self) -> None:
+        """Asks the app to reconnect its Socket Mode connections, as Slack does now and then."""
+        assert self._loop is not None, "the local Slack is not running"
+        asyncio.run_coroutine_threadsafe(self.server.socket_mode.disconnect(), self._loop).result(_STOP_TIMEOUT_S)
+
+    def start(self) -> None:
+        """Starts to listen on loopback. Returns when it answers; raises RuntimeError where it does not start."""
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self.server.listen_at(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener, started), name="local-slack", daemon=True)
+        self._thread.start()
+        if not started.wait(_START_TIMEOUT_S):
+            raise RuntimeError("The local Slack did not start.")
+
+    def stop(self) -> None:
+        """Stops listening and waits for the thread's end. A second call does nothing."""
+        if self._uvicorn and self._loop and self._thread and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.server.watch.close)
+            self._uvicorn.should_exit = True
+            self._thread.join(_STOP_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self, listener: socket.socket, started: threading.Event) -> None:
+        config = uvicorn.Config(
+            self.server.asgi(), log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=2
+        )
+        self._uvicorn = _Announcing(config, started)
+
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            assert self._uvicorn is not None
+            await self._uvicorn.serve(sockets=[listener])
+
+        asyncio.run(serve())
+
+
+class _Announcing(uvicorn.Server):
+    """Says when it listens, so that nobody has to poll for it."""
+
+    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+        super().__init__(config)
+        self._announced = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announced.set()

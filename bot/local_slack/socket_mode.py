@@ -1,0 +1,128 @@
+"""Socket Mode: the app's own connections, through which everything is delivered while at least one is open.
+
+https://docs.slack.dev/apis/events-api/using-socket-mode
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bot.local_slack.refusal import JSON
+
+MAX_CONNECTIONS = 10
+# Slack gives some ten seconds' notice; nobody here wants to wait for that.
+_NOTICE_S = 0.3
+
+
+@dataclass(kw_only=True)
+class SocketMode:
+    """The open connections and the envelopes that wait for their acknowledgement."""
+
+    app_id: str
+    _tickets: set[str] = field(default_factory=set)
+    _connections: list[WebSocket] = field(default_factory=list)
+    _waiting: dict[str, asyncio.Future[JSON | None]] = field(default_factory=dict)
+    _turns: Iterator[int] = field(default_factory=count)
+
+    @property
+    def is_connected(self) -> bool:
+        """Tells whether the app listens on at least one connection."""
+        return bool(self._connections)
+
+    def new_ticket(self) -> str:
+        """Returns the secret that opens one connection."""
+        ticket = secrets.token_urlsafe(24)
+        self._tickets.add(ticket)
+        return ticket
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Greets a connection and takes its acknowledgements until it closes."""
+        ticket = socket.query_params.get("ticket", "")
+        if ticket not in self._tickets or len(self._connections) >= MAX_CONNECTIONS:
+            await socket.close(code=1008)
+            return
+        self._tickets.discard(ticket)
+        await socket.accept()
+        self._connections.append(socket)
+        try:
+            await socket.send_json(self._hello())
+            while True:
+                self._acknowledge(await socket.receive_text())
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._drop(socket)
+
+    async def deliver(self, kind: str, payload: JSON, *, deadline_s: float, retry: JSON | None = None) -> JSON | None:
+        """Sends one envelope on any connection; returns the payload of its acknowledgement.
+
+        Raises TimeoutError where none comes in time, ConnectionError where no connection takes it.
+        """
+        envelope_id = secrets.token_hex(16)
+        envelope = {
+            "envelope_id": envelope_id,
+            "type": kind,
+            "payload": payload,
+            "accepts_response_payload": kind != "events_api",
+            **(retry or {}),
+        }
+        answer: asyncio.Future[JSON | None] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope_id] = answer
+        try:
+            await self._send(envelope)
+            return await asyncio.wait_for(answer, deadline_s)
+        finally:
+            del self._waiting[envelope_id]
+
+    async def disconnect(self, reason: str = "refresh_requested") -> None:
+        """Asks the app to come back on new connections, as Slack does before it restarts a host.
+
+        The old ones get no more envelopes; acknowledgements on them still count until they are closed.
+        """
+        leaving = list(self._connections)
+        for socket in leaving:
+            self._drop(socket)
+            await socket.send_json({"type": "disconnect", "reason": reason})
+        await asyncio.sleep(_NOTICE_S)
+        for socket in leaving:
+            with suppress(RuntimeError, WebSocketDisconnect):  # the app was faster
+                await socket.close()
+
+    async def _send(self, envelope: JSON) -> None:
+        while self._connections:
+            socket = self._connections[next(self._turns) % len(self._connections)]
+            try:
+                await socket.send_json(envelope)
+                return
+            except (WebSocketDisconnect, RuntimeError):
+                self._drop(socket)
+        raise ConnectionError("no Socket Mode connection is open")
+
+    def _acknowledge(self, text: str) -> None:
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            return
+        waiting = self._waiting.get(answer.get("envelope_id", "")) if isinstance(answer, dict) else None
+        if waiting and not waiting.done():
+            waiting.set_result(answer.get("payload"))
+
+    def _drop(self, socket: WebSocket) -> None:
+        if socket in self._connections:
+            self._connections.remove(socket)
+
+    def _hello(self) -> JSON:
+        return {
+            "type": "hello",
+            "num_connections": len(self._connections),
+            "connection_info": {"app_id": self.app_id},
+            "debug_info": {"host": "local-slack", "build_number": 1, "approximate_connection_time": 18060},
+        }

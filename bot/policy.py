@@ -1,0 +1,80 @@
+"""Who may do what: small rules in one table, each with the sentence that its refusal says. Pure but for `People`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.chat import Member
+from bot.people import People
+from workers.contract.jobs import Job, LoadTest
+from workers.contract.record import Record
+from workers.contract.settings import SettingsFile
+
+
+class Refused(Exception):
+    """A rule forbids it; the message is a whole sentence for the person who is refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a rule looks at: who wants which job."""
+
+    by: Member
+    job: Job
+    settings: SettingsFile
+
+
+def _known_member(request: Request) -> str:
+    return outsider(request.by)
+
+
+def _known_place(request: Request) -> str:
+    settings, job = request.settings, request.job
+    if job.model not in settings.models:
+        return f"The settings have no model {job.model} any more."
+    environment = getattr(job, "environment", None)
+    if environment is not None and environment not in settings.environments:
+        return f"The settings have no environment {environment} any more."
+    return ""
+
+
+def _under_the_cap(request: Request) -> str:
+    if not isinstance(request.job, LoadTest):
+        return ""
+    environment = request.settings.environments[request.job.environment]
+    cap_rps = environment.max_load_rps
+    if cap_rps is None or request.job.rate_rps <= cap_rps or environment.approvals is not None:
+        return ""
+    return f"Load on {environment.name} is capped at {cap_rps:g}rps by environments.{environment.name}.max_load."
+
+
+RULES: tuple[Callable[[Request], str], ...] = (_known_member, _known_place, _under_the_cap)
+"""In their order; each answers "" or why not."""
+
+
+def outsider(by: Member) -> str:
+    """Why someone may do nothing at all, or "": guests and people of other workspaces are not members of the team."""
+    if by.foreign:
+        return "Seatrial takes no commands from other workspaces."
+    if by.guest:
+        return "Guests may not give Seatrial commands; ask a member of this workspace."
+    return ""
+
+
+def check(request: Request) -> None:
+    """Raise Refused with the first rule's sentence that forbids the request."""
+    for rule in RULES:
+        if why := rule(request):
+            raise Refused(why)
+
+
+def check_approver(record: Record, by: Member, people: People) -> None:
+    """Raise Refused where `by` may not decide about `record`."""
+    approval = record.approval
+    if approval is None:
+        raise Refused(f"Job #{record.id} asks for no approval.")
+    if why := outsider(by):
+        raise Refused(why)
+    if by.id == record.asked.by and not approval.own:
+        raise Refused("You asked for this, so somebody else must approve it.")
+    if not people.is_among(by.id, approval.approvers):
+        raise Refused(f"Only {' or '.join(approval.approvers)} may decide about this.")

@@ -1,0 +1,144 @@
+"""Events become cards: whatever changed is shown, coalesced, within the budget of edits, and the end always.
+
+It works by level, not by edge: the queue keeps a job among the changed ones until its newest state was shown, so
+a bot that was down, a Slack that was away and a budget that was used up all end in the same card.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+
+from bot.chat import Chat, ChatError, ChatRefused, RateLimited
+from bot.remembered import Card
+from bot.store import Store
+from bot.views import detail
+from bot.views.blocks import Message
+from bot.views.job_card import card as picture
+from workers.contract import events as e
+from workers.contract.queue import Queue, QueueUnavailable
+from workers.contract.record import Record
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.2
+UNAVAILABLE_S = 2.0
+"""Slack is tried again after this long when it has a fault of its own."""
+POST_EVERY_S = 10.0
+"""A running job's thread gets its lines at most this often; all that is left comes with the end."""
+
+
+def edit_every_s(age_s: float) -> float:
+    """How often a running job's card is edited: eagerly while people watch, slower when it takes long.
+
+    The first figure leaves a budget of 45 edits a minute to two jobs at once.
+    """
+    return 3.0 if age_s < 120 else 6.0 if age_s < 900 else 15.0
+
+
+class Relay:
+    """Shows what changed; any number of bots may run one each."""
+
+    def __init__(self, *, queue: Queue, store: Store, chat: Chat) -> None:
+        self._queue = queue
+        self._store = store
+        self._chat = chat
+        self._not_before_s = 0.0
+        self._due_s: dict[str, float] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Show until `stop`; a Redis that is away is waited for."""
+        while not stop.wait(TICK_S):
+            try:
+                self.tick()
+            except QueueUnavailable as error:
+                logger.warning("Redis is away: %s", error)
+                stop.wait(1.0)
+
+    def tick(self) -> None:
+        """One round: requests for approval that ran out end, and what changed and is due is shown."""
+        self._queue.expire_due()
+        now = time.time()
+        if now < self._not_before_s:
+            return
+        states = self._queue.states(self._queue.changed())
+        self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if job_id in states}
+        for final in (True, False):
+            for job_id, ended in states.items():
+                if ended is final and (final or self._due_s.get(job_id, 0.0) <= now):
+                    self._try_to_show(job_id)
+                    if time.time() < self._not_before_s:
+                        return
+
+    def _try_to_show(self, job_id: str) -> None:
+        """Show one job; where Slack is slow or away, have all of them wait for as long as it asks."""
+        try:
+            with self._store.locked(f"card:{job_id}") as ours:
+                if ours:
+                    self._show(job_id)
+        except RateLimited as error:
+            self._not_before_s = time.time() + error.retry_after_s
+        except ChatRefused as error:
+            logger.warning("the card of job %s cannot be shown: %s", job_id, error.error)
+            self._queue.give_up_showing(job_id)
+        except ChatError as error:
+            logger.warning("%s; trying again in %g s", error, UNAVAILABLE_S)
+            self._not_before_s = time.time() + UNAVAILABLE_S
+
+    def _show(self, job_id: str) -> None:
+        record = self._queue.record(job_id)
+        if record is None:
+            self._queue.give_up_showing(job_id)
+            return
+        now = time.time()
+        self._due_s[job_id] = now + edit_every_s(now - (record.started_at_s or now))
+        ahead = self._queue.record(record.waits_for) if record.waits_for else None
+        message = picture(record, ahead=ahead)
+        card = self._store.card(job_id) or self._post(record, message)
+        if not self._edit(record, card, message):
+            return
+        if record.final or now - card.posted_at_s >= POST_EVERY_S:
+            self._tell_thread(record, card)
+        self._queue.shown(job_id, record.seq)
+
+    def _post(self, record: Record, message: Message) -> Card:
+        """A card for a job whose first one Slack did not take."""
+        channel, ts = self._chat.post(record.asked.where, message)
+        shown = fingerprint(message)
+        self._store.keep_card(record.id, channel=channel, ts=ts, shown=shown)
+        return Card(channel=channel, ts=ts, shown=shown, shown_at_s=0.0, posted=0, posted_at_s=time.time())
+
+    def _edit(self, record: Record, card: Card, message: Message) -> bool:
+        """Whether the card shows `message` now."""
+        shown = fingerprint(message)
+        if shown == card.shown:
+            return True
+        if not self._store.take_edit():
+            self._due_s[record.id] = time.time() + 1.0
+            return False
+        self._chat.edit(card.channel, card.ts, message)
+        self._store.note_shown(record.id, shown)
+        return True
+
+    def _tell_thread(self, record: Record, card: Card) -> None:
+        """Post what happened since the thread was last told; each post is noted at once, so that none comes twice."""
+        happened = self._queue.events(record.id, card.posted)
+        texts = detail.posts(detail.lines(happened))
+        for text in texts:
+            self._chat.post(card.channel, Message(text=text), thread_ts=card.ts)
+        files = [(place, event) for place, event in enumerate(happened) if isinstance(event, e.Attached)]
+        for place, event in files:
+            if texts:
+                # The lines are told: a file that fails now is tried again without them.
+                self._store.note_posted(record.id, card.posted + place)
+                texts = []
+            data = self._queue.file(event.file)
+            if data is not None:
+                self._chat.upload(card.channel, data, name=event.name, title=event.title, thread_ts=card.ts)
+            self._store.note_posted(record.id, card.posted + place + 1)
+        self._store.note_posted(record.id, card.posted + len(happened))
+
+
+def fingerprint(message: Message) -> str:
+    """What tells one picture from another."""
+    return hashlib.sha256(repr(message).encode()).hexdigest()[:16]

@@ -1,0 +1,32 @@
+"""What the bot remembers of cards and schedules. Values only; `store` keeps them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """A card in a channel. `shown` is the hash of the picture that is there; `posted` counts the job's lasting events
+    that its thread has been told of; `…_at_s` when."""
+
+    channel: str
+    ts: str
+    shown: str
+    shown_at_s: float
+    posted: int
+    posted_at_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A command on a clock. `cron` has five fields, read in `time_zone`; `last_due_s` is the firing that was last seen
+    to, in Unix seconds; `channel` is where its cards go, `by` in whose name it asks."""
+
+    id: str
+    cron: str
+    time_zone: str
+    command: str
+    channel: str
+    by: str
+    by_name: str
+    last_due_s: float
+    paused: bool = False

@@ -1,0 +1,74 @@
+"""Serves the bot: signed HTTP with a health check, or Socket Mode. Until it is told to stop."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.adapter.wsgi import SlackRequestHandler
+from waitress.server import create_server
+
+from bot.app import Bot
+from bot.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EVENTS_PATH = "/slack/events"
+HEALTH_PATH = "/healthz"
+LARGEST_REQUEST_BYTES = 1024 * 1024
+"""Slack's own requests are of some kilobytes; a modal's state may be of some dozens."""
+SERVER_THREADS = 16
+
+
+def serve(settings: Settings, stop: threading.Event) -> None:
+    """Run the bot until `stop`."""
+    bot = Bot(settings)
+    bot.start()
+    try:
+        if settings.app_token:
+            _serve_sockets(bot, settings, stop)
+        else:
+            _serve_http(bot, settings, stop)
+    finally:
+        bot.stop()
+
+
+def _serve_sockets(bot: Bot, settings: Settings, stop: threading.Event) -> None:
+    handler = SocketModeHandler(bot.app, settings.app_token)
+    handler.connect()  # type: ignore[no-untyped-call]  # Bolt 1.30 leaves it out
+    logger.info("connected by Socket Mode")
+    stop.wait()
+    handler.close()  # type: ignore[no-untyped-call]
+
+
+def _serve_http(bot: Bot, settings: Settings, stop: threading.Event) -> None:
+    server = create_server(
+        wsgi(bot),
+        host=settings.host,
+        port=settings.port,
+        threads=SERVER_THREADS,
+        max_request_body_size=LARGEST_REQUEST_BYTES,
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+    )
+    logger.info("listening on http://%s:%s%s", settings.host, server.effective_port, EVENTS_PATH)
+    thread = threading.Thread(target=server.run, daemon=True, name="http")
+    thread.start()
+    stop.wait()
+    server.close()
+    server.task_dispatcher.shutdown()
+
+
+def wsgi(bot: Bot) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    """The bot as a WSGI application: POST /slack/events, GET /healthz."""
+    slack = SlackRequestHandler(bot.app, path=EVENTS_PATH)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != HEALTH_PATH:
+            return slack(environ, start_response)
+        healthy = bot.healthy()
+        start_response("200 OK" if healthy else "503 Service Unavailable", [("content-type", "text/plain")])
+        return [b"ok\n" if healthy else b"Redis is away, or a thread of the bot has ended; see its log.\n"]
+
+    return application

@@ -1,0 +1,116 @@
+"""What the bot remembers in Redis: where each job's card is, the budget of edits, schedules. The one owner of its keys.
+
+bot:card:{job}       hash    channel · ts · shown (the last picture's hash) · shown_at · posted (events told in its
+                             thread) · posted_at
+bot:at:{channel}:{ts} string the job of the card at that place
+bot:lock:{name}      string  one bot at a time
+bot:edits            zset    the edits of the last minute
+bot:schedules        hash    schedules (JSON) by id
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+from bot.remembered import Card, Schedule
+
+_P = "seatrial:bot:"
+_RETENTION_S = 30 * 24 * 3600
+EDITS_A_MINUTE = 45
+"""chat.update is of Tier 3, 50 and more a minute for the app in a workspace, whatever the number of bots."""
+
+_TAKE_EDIT = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] - 60)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[3])
+redis.call('EXPIRE', KEYS[1], 60)
+return 1
+"""
+_UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class Store:
+    """The bot's memory. Raises QueueUnavailable while Redis is away."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._redis: Any = client  # redis-py's annotations leave open what a reply is
+
+    def card(self, job_id: str) -> Card | None:
+        """Where the job's card is."""
+        found = {key.decode(): value.decode() for key, value in self._redis.hgetall(f"{_P}card:{job_id}").items()}
+        if not found:
+            return None
+        return Card(
+            channel=found["channel"],
+            ts=found["ts"],
+            shown=found.get("shown", ""),
+            shown_at_s=float(found.get("shown_at", 0)),
+            posted=int(found.get("posted", 0)),
+            posted_at_s=float(found.get("posted_at", 0)),
+        )
+
+    def keep_card(self, job_id: str, *, channel: str, ts: str, shown: str) -> None:
+        """Remember a card that was posted."""
+        key = f"{_P}card:{job_id}"
+        now = time.time()
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(key, mapping={"channel": channel, "ts": ts, "shown": shown, "posted_at": now})
+            pipe.expire(key, _RETENTION_S)
+            pipe.set(f"{_P}at:{channel}:{ts}", job_id, ex=_RETENTION_S)
+            pipe.execute()
+
+    def note_shown(self, job_id: str, shown: str) -> None:
+        """Remember which picture the card shows now."""
+        self._redis.hset(f"{_P}card:{job_id}", mapping={"shown": shown, "shown_at": time.time()})
+
+    def note_posted(self, job_id: str, posted: int) -> None:
+        """Remember how many events the thread has been told of."""
+        self._redis.hset(f"{_P}card:{job_id}", mapping={"posted": posted, "posted_at": time.time()})
+
+    def job_at(self, *, channel: str, ts: str) -> str | None:
+        """The job whose card stands there."""
+        found = self._redis.get(f"{_P}at:{channel}:{ts}")
+        return found.decode() if found else None
+
+    def take_edit(self) -> bool:
+        """Take one edit from the minute's budget, which all bots share; False when it is used up."""
+        return bool(self._redis.eval(_TAKE_EDIT, 1, _P + "edits", time.time(), EDITS_A_MINUTE, uuid4().hex))
+
+    @contextmanager
+    def locked(self, name: str, *, for_s: float = 30.0) -> Iterator[bool]:
+        """Whether `name` is ours until the context is left, or for `for_s` if this process dies."""
+        key, token = f"{_P}lock:{name}", uuid4().hex
+        got = bool(self._redis.set(key, token, nx=True, px=int(for_s * 1000)))
+        try:
+            yield got
+        finally:
+            if got:
+                self._redis.eval(_UNLOCK, 1, key, token)
+
+    def new_schedule_id(self) -> str:
+        """The next schedule's id: "s1", "s2", …"""
+        return f"s{self._redis.incr(_P + 'last_schedule')}"
+
+    def keep_schedule(self, schedule: Schedule) -> None:
+        """Remember a schedule, new or changed."""
+        self._redis.hset(_P + "schedules", schedule.id, json.dumps(asdict(schedule)))
+
+    def forget_schedule(self, schedule_id: str) -> bool:
+        """Forget a schedule; whether there was one."""
+        return bool(self._redis.hdel(_P + "schedules", schedule_id))
+
+    def schedule(self, schedule_id: str) -> Schedule | None:
+        """One schedule."""
+        found = self._redis.hget(_P + "schedules", schedule_id)
+        return Schedule(**json.loads(found)) if found else None
+
+    def schedules(self) -> list[Schedule]:
+        """All schedules, oldest first."""
+        found = [Schedule(**json.loads(data)) for data in self._redis.hvals(_P + "schedules")]
+        return sorted(found, key=lambda schedule: int(schedule.id[1:]))

@@ -1,0 +1,182 @@
+"""A job's card: the picture of its record, edited in place until the job has ended. Pure."""
+
+from typing import assert_never
+
+from bot.views import report
+from bot.views.blocks import Block, Button, Message, actions, code, context, escape, message, moment, person, section
+from workers.contract.jobs import Deploy, LoadTest, TrainModel
+from workers.contract.outcomes import Deployed, Outcome, Rescaled, Tested, Trained
+from workers.contract.record import Record, State, Step
+from workers.contract.units import show_duration
+
+_STATES: dict[State, tuple[str, str]] = {
+    "reserved": (":white_circle:", "heard"),
+    "awaiting_approval": (":large_yellow_circle:", "waits for approval"),
+    "queued": (":white_circle:", "queued"),
+    "waiting": (":white_circle:", "waits its turn"),
+    "running": (":large_blue_circle:", "running"),
+    "succeeded": (":large_green_circle:", "done"),
+    "failed": (":red_circle:", "failed"),
+    "cancelled": (":black_circle:", "cancelled"),
+    "denied": (":black_circle:", "denied"),
+    "expired": (":black_circle:", "expired"),
+    "lost": (":red_circle:", "lost"),
+}
+_MARKS = {"running": "▸", "done": "✓", "skipped": "–", "failed": "✗"}
+_BAR_CELLS = 20
+
+
+def card(record: Record, *, ahead: Record | None = None) -> Message:
+    """The card of `record`; `ahead` is the job that it waits for, if any."""
+    sign, word = _STATES[record.state]
+    if record.cancel_by and not record.final:
+        word = "stopping"
+    if isinstance(record.outcome, Tested):
+        sign, word = report.VERDICTS[record.outcome.verdict], record.outcome.verdict
+    title = record.job.summary[0].upper() + record.job.summary[1:]
+    blocks = [section(f"{sign} *{escape(title)}* · {word}")]
+    blocks += _standing(record, ahead)
+    blocks += _body(record)
+    blocks.append(context(_small_print(record)))
+    if buttons := _buttons(record):
+        blocks.append(actions(buttons))
+    return message(f"{title}: {word}", blocks)
+
+
+def _standing(record: Record, ahead: Record | None) -> list[Block]:
+    """Why it does not run, while it does not."""
+    if record.state == "awaiting_approval" and record.approval:
+        asked = record.approval
+        who = " or ".join(escape(name) if name.startswith("@") else person(name) for name in asked.approvers)
+        missing = asked.count - len(record.approved_by)
+        people = "one approval" if missing == 1 else f"{missing} approvals"
+        lines = [f"Needs {people} from {who or 'any member'}" + ("" if asked.own else ", not the asker's own") + "."]
+        if isinstance(record.job, Deploy):
+            lines.append(f"Exactly this will run: v{record.job.version}, content {code(record.job.digest[:19])}.")
+        lines.append(f"The request stands until {moment(asked.expires_at_s, '{date_short_pretty} {time}')}.")
+        return [section("\n".join(lines))]
+    if record.state == "waiting" and record.waits_for:
+        what = f" ({escape(ahead.job.summary)})" if ahead else ""
+        return [section(f"Waits for job #{record.waits_for}{what} to end.")]
+    if record.state == "queued" and record.reason:
+        return [section(f"Will be tried again: {escape(record.reason)}")]
+    return []
+
+
+def _body(record: Record) -> list[Block]:
+    blocks: list[Block] = []
+    if isinstance(record.outcome, Tested):
+        blocks += report.blocks(record.outcome)
+    if record.steps:
+        blocks.append(section("\n".join(_lines(record))))
+    if record.state == "running" and record.measured:
+        blocks.append(report.live(record.measured))
+    if record.scalings and not isinstance(record.outcome, Tested):
+        counts = [record.scalings[0].before, *(scaling.after for scaling in record.scalings)]
+        reason = f" ({escape(record.scalings[-1].reason)})" if record.scalings[-1].reason else ""
+        blocks.append(section("Replicas *" + " → ".join(map(str, counts[-8:])) + "*" + reason))
+    if record.outcome is not None and not isinstance(record.outcome, Tested):
+        blocks.append(section(_sentence(record.outcome)))
+    if record.state in ("failed", "lost"):
+        advice = f"\n{escape(record.advice)}" if record.advice else ""
+        blocks.append(section(f"*{escape(record.reason)}*{advice}"))
+    return blocks
+
+
+def _lines(record: Record) -> list[str]:
+    """A line a step; those still to come follow while the job runs."""
+    lines = [_line(step) for step in record.steps]
+    if record.progress and record.steps[-1].state == "running":
+        lines[-1] += _progress(record)
+    if record.state == "running":
+        begun = {step.name for step in record.steps}
+        lines += [f"○ {name}" for name in record.job.steps if name not in begun]
+    return lines
+
+
+def _line(step: Step) -> str:
+    took = f" {show_duration(step.seconds)}" if step.seconds is not None and step.state in ("done", "failed") else ""
+    note = f" · {escape(step.note)}" if step.note else ""
+    return f"{_MARKS[step.state]} *{step.name}*{took}{note}"
+
+
+def _progress(record: Record) -> str:
+    progress = record.progress
+    if progress is None:
+        return ""
+    fact = f" · {escape(progress.fact)}" if progress.fact else ""
+    if not progress.total:
+        return f" {progress.done:g}{fact}"
+    share = min(max(progress.done / progress.total, 0.0), 1.0)
+    full = round(share * _BAR_CELLS)
+    return f"{fact}\n`{'█' * full}{'░' * (_BAR_CELLS - full)}` {share:.0%}"
+
+
+def _sentence(outcome: Trained | Deployed | Rescaled) -> str:
+    match outcome:
+        case Trained():
+            numbers = " · ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
+            return f"*v{outcome.version}* is in the registry.\n{escape(numbers)}"
+        case Deployed():
+            before = f", in place of v{outcome.previous}" if outcome.previous not in (None, outcome.version) else ""
+            count = "1 replica" if outcome.ready == 1 else f"{outcome.ready} replicas"
+            return f"*v{outcome.version} is live* on {count} (bounds {outcome.replicas}){before}.\n{outcome.address}"
+        case Rescaled():
+            return f"Now *{outcome.after}* ready (bounds {outcome.replicas}); before, {outcome.before}."
+        case _:
+            assert_never(outcome)
+
+
+def _small_print(record: Record) -> str:
+    parts = [f"#{record.id}", f"asked by {person(record.asked.by)} {moment(record.asked.at_s)}"]
+    if record.asked.scheduled_by:
+        parts[-1] += f" through schedule {escape(record.asked.scheduled_by)}"
+    if record.approved_by:
+        parts.append("approved by " + ", ".join(map(person, record.approved_by)))
+    if record.ended_by:
+        parts.append(f"{record.state} by {person(record.ended_by)}")
+    elif record.cancel_by:
+        parts.append(f"{person(record.cancel_by)} asked to stop it")
+    if record.taken_over:
+        parts.append(f"its worker died, another took it up (attempt {record.attempt})")
+    elif record.attempt > 1:
+        parts.append(f"attempt {record.attempt}")
+    if record.started_at_s and record.ended_at_s:
+        parts.append(f"took {show_duration(max(record.ended_at_s - record.started_at_s, 0.1))}")
+    return " · ".join(parts)
+
+
+def _buttons(record: Record) -> list[Button]:
+    """What makes sense in this state, and nothing else."""
+    match record.state:
+        case "awaiting_approval":
+            return [
+                Button(text="Approve", action="approve", value=record.id, style="primary"),
+                Button(text="Deny", action="deny", value=record.id, style="danger"),
+                Button(text="Cancel", action="cancel", value=record.id),
+            ]
+        case "queued" | "waiting" | "running":
+            if record.cancel_by:
+                return []
+            word = "Stop" if isinstance(record.job, LoadTest) else "Cancel"
+            return [Button(text=word, action="cancel", value=record.id, style="danger")]
+        case "succeeded":
+            return _next_steps(record, record.outcome)
+        case "failed" | "cancelled" | "denied" | "expired" | "lost":
+            return [Button(text="Retry", action="retry", value=record.id)]
+        case _:
+            return []
+
+
+def _next_steps(record: Record, outcome: Outcome | None) -> list[Button]:
+    match outcome:
+        case Trained() if isinstance(record.job, TrainModel):
+            return [Button(text=f"Deploy v{outcome.version}", action="deploy", value=record.id, style="primary")]
+        case Deployed() if outcome.previous not in (None, outcome.version):
+            sure = f"v{outcome.previous} will take the place of v{outcome.version}."
+            text = f"Roll back to v{outcome.previous}"
+            return [Button(text=text, action="roll_back", value=record.id, confirm=sure)]
+        case Tested():
+            return [Button(text="Run again", action="retry", value=record.id)]
+        case _:
+            return []

@@ -1,0 +1,220 @@
+"""Answers to the person who typed or clicked: short, and with what to do next. Pure."""
+
+from collections.abc import Sequence
+
+from bot.commands.command import Command, UsageError
+from bot.remembered import Schedule
+from bot.views.blocks import Message, code, context, escape, message, moment, person, section
+from workers.contract.catalogue import Served, Version
+from workers.contract.jobs import Deploy, Job
+from workers.contract.record import Record
+from workers.contract.settings import Approvals, SettingsFile
+from workers.contract.units import show_duration
+
+
+def plain(text: str) -> Message:
+    """One paragraph."""
+    return message(text, [section(text)])
+
+
+def usage(error: UsageError) -> Message:
+    """What was not understood, the nearest valid spelling, one line of usage."""
+    text = escape(error.problem)
+    blocks = [section(text)]
+    if error.nearest:
+        blocks.append(section(f"Did you mean {code(error.nearest)}?"))
+    blocks.append(context(f"Usage: {code(error.usage)}"))
+    return message(error.problem, blocks)
+
+
+def refused(reason: str) -> Message:
+    """A rule's sentence."""
+    return plain(f":no_entry: {escape(reason)}")
+
+
+def redis_away() -> Message:
+    """Nothing can be taken in now."""
+    return plain(
+        ":warning: Seatrial cannot reach its queue (Redis) right now, so nothing was started. Try again in a minute."
+    )
+
+
+def slack_away() -> Message:
+    """Something had to be asked of Slack, and Slack did not answer."""
+    return plain(
+        ":warning: Slack did not answer a question of Seatrial's, so nothing was started. Try again in a minute."
+    )
+
+
+def already(job_id: str) -> Message:
+    """The same request came before."""
+    return plain(f"That is job #{job_id} already; nothing new was started.")
+
+
+def no_card(error: str) -> Message:
+    """The channel takes no card."""
+    if error in ("not_in_channel", "channel_not_found"):
+        return plain(
+            "Seatrial is not in this channel, so nothing was started. Invite it with `/invite @seatrial` and try again."
+        )
+    return plain(f"Slack takes no message here ({code(error)}), so nothing was started. Try another channel.")
+
+
+def card_follows(record: Record) -> Message:
+    """Slack is slow."""
+    return plain(f"Heard: job #{record.id}. Slack is slow right now; the card follows, and then the job starts.")
+
+
+def decided_before(record: Record) -> Message:
+    """Somebody else was first."""
+    return plain(f"Job #{record.id} does not wait for approval any more.")
+
+
+def ended_before(record: Record) -> Message:
+    """Too late to cancel."""
+    return plain(f"Job #{record.id} has ended already.")
+
+
+def stopping(record: Record) -> Message:
+    """It has been told before."""
+    return plain(f"Job #{record.id} has been asked to stop already and is cleaning up.")
+
+
+def dry_run(job: Job, approvals: Approvals | None) -> Message:
+    """What would happen, and who would have to agree."""
+    lines = [f"*Dry run:* {escape(job.summary)}. Nothing was started.", "Steps: " + " → ".join(job.steps)]
+    if isinstance(job, Deploy):
+        lines.append(f"Content: {code(job.digest[:19])}")
+    if approvals is None:
+        lines.append("It would start at once: no approval is needed.")
+    else:
+        who = ", ".join(approvals.from_) or "any member"
+        lines.append(
+            f"It would wait up to {show_duration(approvals.expires_s)} for {approvals.count} approval(s) from {escape(who)}."
+        )
+    return message(job.summary, [section("\n".join(lines))])
+
+
+def manual(commands: Sequence[Command]) -> Message:
+    """What can be typed."""
+    blocks = []
+    for command in commands:
+        forms = "\n".join(f"{code(form.usage)} {escape(form.does)}" for form in command.forms)
+        blocks.append(section(f"*{command.verb}* {escape(command.does)}\n{forms}"))
+    return message("What can be typed", blocks)
+
+
+def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Message:
+    """`/model list`."""
+    lines = []
+    for name, model in settings.models.items():
+        found = versions[name]
+        newest = (
+            f"newest v{found[-1].version}, {_metrics(found[-1])}"
+            if found
+            else f"no version yet: {code(f'/model train {name}')}"
+        )
+        lines.append(f"*{name}* ({model.type}): {newest}")
+    return plain("\n".join(lines) or "The settings name no model. Add one under [models.NAME] in seatrial.toml.")
+
+
+def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Message:
+    """`/model show`."""
+    if not found:
+        return plain(f"*{name}* has no version yet. Train one: {code(f'/model train {name}')}")
+    lines = []
+    for version in reversed(found):
+        places = [item.environment for item in served if item.model == name and item.version == version.version]
+        where = f" · live on {', '.join(places)}" if places else ""
+        by = escape(version.trained_by)
+        lines.append(
+            f"*v{version.version}* {_metrics(version)} · {version.size_bytes / 1024:.1f} kB · by {by} "
+            f"{moment(version.created_at_s, '{date_short_pretty} {time}')}, job #{version.job_id}{where}"
+        )
+    return message(f"Versions of {name}", [section("\n".join(lines[:25]))])
+
+
+def comparison(first: Version, second: Version) -> Message:
+    """`/model compare`."""
+    lines = [f"*{first.model}* v{first.version} → v{second.version}"]
+    for name in sorted(first.metrics.keys() | second.metrics.keys()):
+        before, after = first.metrics.get(name), second.metrics.get(name)
+        change = f" ({after - before:+.4f})" if before is not None and after is not None else ""
+        lines.append(f"{name}: {_number(before)} → {_number(after)}{change}")
+    return plain("\n".join(lines))
+
+
+def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
+    """`/deploy status`."""
+    lines = []
+    for environment in settings.environments:
+        here = [item for item in served if item.environment == environment]
+        lines += [
+            f"*{environment}*: {item.model} v{item.version} · {item.ready} ready (bounds {item.replicas}) · {item.address}"
+            f" · since {moment(item.since_s, '{date_short_pretty} {time}')}"
+            for item in here
+        ] or [f"*{environment}*: nothing"]
+    return plain("\n".join(lines) or "The settings name no environment.")
+
+
+def jobs(records: Sequence[Record], nothing: str) -> Message:
+    """A line a job, newest first."""
+    lines = [_job_line(record) for record in records]
+    return message("Jobs", [section("\n".join(lines))]) if lines else plain(nothing)
+
+
+def schedules(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
+    """`/schedule list`, with the next firings."""
+    if not found:
+        return plain(
+            "There is no schedule. Add one: " + code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
+        )
+    return message("Schedules", [section("\n".join(_schedule(item, times) for item, times in found))])
+
+
+def schedule_added(schedule: Schedule, times: Sequence[float]) -> Message:
+    """`/schedule add`, posted for all to see."""
+    by = person(schedule.by)
+    return message("Schedule added", [section(f"{by} added a schedule.\n{_schedule(schedule, times)}")])
+
+
+def missed(schedule: Schedule, due_s: float) -> Message:
+    """A firing that nobody saw to in time."""
+    when = moment(due_s, "{date_short_pretty} {time}")
+    return plain(
+        f":warning: Schedule {schedule.id} ({code(schedule.command)}) was due {when}, and was missed: no bot was running."
+    )
+
+
+def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
+    """`/seatrial status`."""
+    count = (
+        f"{len(workers)} alive ({', '.join(map(escape, workers[:5]))})"
+        if workers
+        else "*none alive*: start one with `seatrial worker`"
+    )
+    return plain(f"Redis: reachable\nWorkers: {count}\nJobs: {running} running, {waiting} waiting")
+
+
+def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
+    state = " · paused" if schedule.paused else ""
+    following = ", ".join(moment(at_s, "{date_short_pretty} {time}") for at_s in times)
+    return f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}\nnext: {following}"
+
+
+def _job_line(record: Record) -> str:
+    state = (
+        record.outcome.verdict if record.outcome and record.outcome.kind == "tested" else record.state.replace("_", " ")
+    )
+    took = ""
+    if record.started_at_s and record.ended_at_s:
+        took = f" in {show_duration(max(record.ended_at_s - record.started_at_s, 0.1))}"
+    return f"*#{record.id}* {escape(record.job.summary)} · {state}{took} · {person(record.asked.by)} {moment(record.asked.at_s)}"
+
+
+def _metrics(version: Version) -> str:
+    return " · ".join(f"{name} {value:.3f}" for name, value in list(version.metrics.items())[:4])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,363 @@
+"""The local Slack's Web API, called as the bot calls it: by slack_sdk's own client."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from bot.local_slack.members import ADA, GRACE, MALLORY, SYBIL
+from bot.local_slack.rate_limits import POSTING, TIER_3, RateLimits
+from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+ML_OPS = "C0MLOPS7X21"
+RANDOM = "C0RANDOM4K8"
+BOT_TOKEN = SlackSettings().bot_token
+APP_TOKEN = SlackSettings().app_token
+
+
+class Clock:
+    """A clock that a test moves by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture(scope="module")
+def shared_slack() -> Iterator[LocalSlack]:
+    """One local Slack for all tests that only add to it."""
+    with LocalSlack(SlackSettings(rate_limits=False)) as slack:
+        yield slack
+
+
+@pytest.fixture
+def slack(shared_slack: LocalSlack) -> Iterator[LocalSlack]:
+    """The shared local Slack, without planned failures left over."""
+    yield shared_slack
+    shared_slack.stop_failing()
+
+
+@pytest.fixture
+def client(slack: LocalSlack) -> WebClient:
+    """The bot's client."""
+    return WebClient(token=BOT_TOKEN, base_url=slack.api_url)
+
+
+def error_of(client: WebClient, method: str, /, **arguments: Any) -> str:
+    """Calls a method that must be refused; returns the error's name."""
+    with pytest.raises(SlackApiError) as caught:
+        client.api_call(method, json=arguments)
+    return str(caught.value.response["error"])
+
+
+def test_the_bot_learns_who_it_is(client: WebClient) -> None:
+    """auth.test names the bot's user and bot id, which Bolt needs to ignore its own messages."""
+    answer = client.auth_test()
+    assert (answer["user_id"][0], answer["bot_id"][0], answer["team_id"][0]) == ("U", "B", "T")
+
+
+def test_a_posted_message_is_seen_and_can_be_edited_and_deleted(slack: LocalSlack, client: WebClient) -> None:
+    """The timestamp that posting returns is the handle for everything that follows."""
+    ts = client.chat_postMessage(channel=ML_OPS, text="v1")["ts"]
+    ada = slack.person("Ada")
+    client.chat_update(channel=ML_OPS, ts=ts, text="v2")
+    assert (ada.message(ts).text, ada.message(ts).is_edited) == ("v2", True)
+    client.chat_delete(channel=ML_OPS, ts=ts)
+    assert ada.message(ts) is None
+
+
+def test_timestamps_are_unique_and_rise(client: WebClient) -> None:
+    """Two messages never have the same timestamp, however fast they come."""
+    stamps = [client.chat_postMessage(channel=ML_OPS, text="x")["ts"] for _ in range(20)]
+    assert stamps == sorted(set(stamps))
+
+
+def test_an_edit_with_text_alone_takes_the_blocks_away(slack: LocalSlack, client: WebClient) -> None:
+    """As chat.update documents: text without blocks removes them, blocks without text keep the text."""
+    blocks = [{"type": "divider"}]
+    ts = client.chat_postMessage(channel=ML_OPS, text="both", blocks=blocks)["ts"]
+    client.api_call("chat.update", json={"channel": ML_OPS, "ts": ts, "blocks": [*blocks, *blocks]})
+    ada = slack.person("Ada")
+    assert (ada.message(ts).text, len(ada.message(ts).blocks), ada.message(ts).is_edited) == ("both", 2, False)
+    client.chat_update(channel=ML_OPS, ts=ts, text="text")
+    assert ada.message(ts).blocks == ()
+
+
+def test_a_reply_stands_in_the_thread_and_not_in_the_channel(slack: LocalSlack, client: WebClient) -> None:
+    """A reply to a reply joins the same thread."""
+    parent = client.chat_postMessage(channel=ML_OPS, text="card")["ts"]
+    reply = client.chat_postMessage(channel=ML_OPS, text="one", thread_ts=parent)["ts"]
+    client.chat_postMessage(channel=ML_OPS, text="two", thread_ts=reply)
+    ada = slack.person("Ada")
+    assert [one.text for one in ada.thread(ada.message(parent))] == ["one", "two"]
+    assert reply not in [one.ts for one in ada.messages()]
+
+
+def test_an_ephemeral_message_is_seen_by_one_member_only(slack: LocalSlack, client: WebClient) -> None:
+    """chat.postEphemeral shows it to its reader alone, and chat.update does not find it."""
+    ts = client.chat_postEphemeral(channel=ML_OPS, user=ADA.id, text="psst")["message_ts"]
+    assert ts in [one.ts for one in slack.person("Ada").ephemerals()]
+    assert slack.person("Grace").message(ts) is None
+    assert error_of(client, "chat.update", channel=ML_OPS, ts=ts, text="x") == "message_not_found"
+
+
+def test_a_user_id_as_channel_opens_the_direct_conversation(slack: LocalSlack, client: WebClient) -> None:
+    """Posting to a user id reaches that member alone, under the conversation's own id."""
+    answer = client.chat_postMessage(channel=GRACE.id, text="just you")
+    assert answer["channel"].startswith("D")
+    assert slack.person("Grace").message(answer["ts"]).text == "just you"
+    assert slack.person("Ada").message(answer["ts"]) is None
+
+
+REFUSALS = {
+    "unknown method": ("unknown_method", "chat.shout", {}),
+    "no channel": ("invalid_arguments", "chat.postMessage", {"text": "x"}),
+    "unknown channel": ("channel_not_found", "chat.postMessage", {"channel": "C0NOWHERE00", "text": "x"}),
+    "a channel's name": ("channel_not_found", "chat.postMessage", {"channel": "ml-ops", "text": "x"}),
+    "channel without the bot": ("not_in_channel", "chat.postMessage", {"channel": RANDOM, "text": "x"}),
+    "no text": ("no_text", "chat.postMessage", {"channel": ML_OPS}),
+    "long text": ("msg_too_long", "chat.postMessage", {"channel": ML_OPS, "text": "x" * 40_001}),
+    "bad block": ("invalid_blocks", "chat.postMessage", {"channel": ML_OPS, "blocks": [{"type": "dog"}]}),
+    "blocks not a list": ("invalid_blocks_format", "chat.postMessage", {"channel": ML_OPS, "blocks": {}}),
+    "blocks not JSON": ("invalid_blocks_format", "chat.postMessage", {"channel": ML_OPS, "blocks": "[{"}),
+    "unknown thread": ("thread_not_found", "chat.postMessage", {"channel": ML_OPS, "text": "x", "thread_ts": "1.2"}),
+    "update of nothing": ("message_not_found", "chat.update", {"channel": ML_OPS, "ts": "1.000002", "text": "x"}),
+    "delete of nothing": ("message_not_found", "chat.delete", {"channel": ML_OPS, "ts": "1.000002"}),
+    "ephemeral to a stranger to the channel": (
+        "user_not_in_channel",
+        "chat.postEphemeral",
+        {"channel": ML_OPS, "user": "U0NOBODY000", "text": "x"},
+    ),
+    "unknown user": ("user_not_found", "users.info", {"user": "U0NOBODY000"}),
+    "unknown group": ("no_such_subteam", "usergroups.users.list", {"usergroup": "S0NOBODY000"}),
+    "unknown trigger": (
+        "invalid_trigger_id",
+        "views.open",
+        {
+            "trigger_id": "1.2.3",
+            "view": {"type": "modal", "title": {"type": "plain_text", "text": "x"}, "blocks": [{"type": "divider"}]},
+        },
+    ),
+    "unknown view": (
+        "not_found",
+        "views.update",
+        {
+            "view_id": "V0",
+            "view": {"type": "modal", "title": {"type": "plain_text", "text": "x"}, "blocks": [{"type": "divider"}]},
+        },
+    ),
+    "empty file": ("invalid_arguments", "files.getUploadURLExternal", {"filename": "a.txt", "length": 0}),
+    "file that was not uploaded": ("file_not_found", "files.completeUploadExternal", {"files": [{"id": "F0"}]}),
+    "bot token for Socket Mode": ("not_allowed_token_type", "apps.connections.open", {}),
+}
+
+
+@pytest.mark.parametrize(("error", "method", "arguments"), REFUSALS.values(), ids=REFUSALS)
+def test_what_slack_refuses_is_refused(client: WebClient, error: str, method: str, arguments: dict[str, Any]) -> None:
+    """Each mistake gets Slack's own error name."""
+    assert error_of(client, method, **arguments) == error
+
+
+def test_a_refused_block_is_pointed_at(client: WebClient) -> None:
+    """The remarks stand where Slack puts them: in response_metadata.messages."""
+    with pytest.raises(SlackApiError) as caught:
+        client.chat_postMessage(channel=ML_OPS, text="x", blocks=[{"type": "dog"}])
+    messages = caught.value.response["response_metadata"]["messages"]
+    assert messages == ["[ERROR] unsupported type: dog [json-pointer:/blocks/0/type]"]
+
+
+def test_an_edit_is_held_to_a_tenth_of_a_post(client: WebClient) -> None:
+    """chat.update refuses texts over 4,000 characters, which chat.postMessage takes."""
+    ts = client.chat_postMessage(channel=ML_OPS, text="x" * 4_001)["ts"]
+    assert error_of(client, "chat.update", channel=ML_OPS, ts=ts, text="x" * 4_001) == "msg_too_long"
+
+
+def test_the_bot_cannot_touch_other_peoples_messages(slack: LocalSlack, client: WebClient) -> None:
+    """Editing or deleting what a person wrote is refused."""
+    ada = slack.person("Ada")
+    ada.type("mine")
+    ts = ada.messages()[-1].ts
+    assert error_of(client, "chat.update", channel=ML_OPS, ts=ts, text="x") == "cant_update_message"
+    assert error_of(client, "chat.delete", channel=ML_OPS, ts=ts) == "cant_delete_message"
+
+
+@pytest.mark.parametrize("method", ["conversations.list", "conversations.join", "conversations.history"])
+def test_a_method_outside_the_scopes_is_refused(client: WebClient, method: str) -> None:
+    """missing_scope says what is needed and what there is."""
+    with pytest.raises(SlackApiError) as caught:
+        client.api_call(method, json={"channel": ML_OPS, "ts": "1.2"})
+    answer = caught.value.response
+    assert answer["error"] == "missing_scope"
+    assert answer["needed"].startswith("channels:") and "chat:write" in answer["provided"]
+
+
+def test_with_more_scopes_the_bot_may_join_and_read() -> None:
+    """Installed with channels:* scopes, the same methods answer."""
+    scopes = ("chat:write", "channels:join", "channels:read", "channels:history")
+    with LocalSlack(SlackSettings(scopes=scopes)) as slack:
+        client = WebClient(token=BOT_TOKEN, base_url=slack.api_url)
+        assert {one["name"] for one in client.conversations_list()["channels"]} == {"ml-ops", "random"}
+        client.conversations_join(channel=RANDOM)
+        ts = client.chat_postMessage(channel=RANDOM, text="hello")["ts"]
+        client.chat_postMessage(channel=RANDOM, text="reply", thread_ts=ts)
+        parent = client.conversations_history(channel=RANDOM)["messages"][0]
+        assert (parent["text"], parent["reply_count"]) == ("hello", 1)
+        replies = client.conversations_replies(channel=RANDOM, ts=ts)["messages"]
+        assert [one["text"] for one in replies] == ["hello", "reply"]
+
+
+@pytest.mark.parametrize(
+    ("token", "error"), [("", "not_authed"), ("xoxb-wrong", "invalid_auth"), (APP_TOKEN, "not_allowed_token_type")]
+)
+def test_a_wrong_token_is_refused(slack: LocalSlack, token: str, error: str) -> None:
+    """Only the bot's own token opens the bot's methods."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = httpx.post(f"{slack.api_url}auth.test", headers=headers).json()
+    assert answer == {"ok": False, "error": error}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "error"),
+    [(b"{", "application/json", "invalid_json"), (b"[1]", "application/json", "json_not_object")],
+)
+def test_a_body_that_is_no_object_is_refused(slack: LocalSlack, body: bytes, content_type: str, error: str) -> None:
+    """Slack names what is wrong with the body itself."""
+    answer = httpx.post(f"{slack.api_url}auth.test", content=body, headers={"Content-Type": content_type}).json()
+    assert answer["error"] == error
+
+
+def test_arguments_come_as_form_json_or_query(slack: LocalSlack) -> None:
+    """All three forms mean the same, the token in the form as well as in the header."""
+    url = f"{slack.api_url}users.info"
+    header = {"Authorization": f"Bearer {BOT_TOKEN}"}
+    answers = [
+        httpx.post(url, data={"token": BOT_TOKEN, "user": ADA.id}),
+        httpx.post(url, json={"user": ADA.id}, headers=header),
+        httpx.get(url, params={"user": ADA.id}, headers=header),
+    ]
+    assert {answer.json()["user"]["name"] for answer in answers} == {"ada"}
+
+
+def test_users_tell_guests_and_strangers(client: WebClient) -> None:
+    """A guest is restricted; a Slack Connect member belongs to another team."""
+    assert client.users_info(user=MALLORY.id)["user"]["is_restricted"]
+    stranger = client.users_info(user=SYBIL.id)["user"]
+    assert stranger["is_stranger"] and stranger["team_id"] != client.auth_test()["team_id"]
+    assert len(client.users_list()["members"]) >= 6
+
+
+def test_a_user_group_lists_its_members(client: WebClient) -> None:
+    """@ml-leads is found by its handle, and Ada is not in it."""
+    group = client.usergroups_list(include_users=True)["usergroups"][0]
+    assert group["handle"] == "ml-leads"
+    assert client.usergroups_users_list(usergroup=group["id"])["users"] == group["users"]
+    assert GRACE.id in group["users"] and ADA.id not in group["users"]
+
+
+def test_a_permalink_leads_to_the_page(slack: LocalSlack, client: WebClient) -> None:
+    """chat.getPermalink answers an address on this very server."""
+    ts = client.chat_postMessage(channel=ML_OPS, text="x")["ts"]
+    assert client.chat_getPermalink(channel=ML_OPS, message_ts=ts)["permalink"].startswith(slack.url)
+
+
+def test_a_file_arrives_in_a_thread_by_the_three_steps(slack: LocalSlack, client: WebClient) -> None:
+    """slack_sdk's files_upload_v2 works as it is, and the bytes come back unchanged."""
+    content = bytes(range(256)) * 10
+    parent = client.chat_postMessage(channel=ML_OPS, text="card")["ts"]
+    client.files_upload_v2(
+        channel=ML_OPS, thread_ts=parent, filename="chart.png", title="Chart", content=content, initial_comment="done"
+    )
+    ada = slack.person("Ada")
+    reply = ada.thread(ada.message(parent))[-1]
+    assert (reply.text, reply.files[0].title, reply.files[0].mimetype) == ("done", "Chart", "image/png")
+    assert ada.download(reply.files[0]) == content
+
+
+def test_a_file_may_come_as_multipart_and_is_completed_once(client: WebClient) -> None:
+    """The upload address takes multipart forms too; a second completion finds no file."""
+    step_1 = client.files_getUploadURLExternal(filename="report.html", length=5)
+    httpx.post(step_1["upload_url"], files={"filename": ("report.html", b"hello")}).raise_for_status()
+    files = [{"id": step_1["file_id"]}]
+    answer = client.files_completeUploadExternal(files=files, channel_id=ML_OPS)
+    assert answer["files"][0]["size"] == 5
+    assert error_of(client, "files.completeUploadExternal", files=files, channel_id=ML_OPS) == "file_not_found"
+
+
+def test_an_uploaded_page_is_never_opened_in_place(slack: LocalSlack, client: WebClient) -> None:
+    """HTML is handed out as a download, so that no report runs beside the page's own scripts."""
+    client.files_upload_v2(channel=ML_OPS, filename="report.html", content="<script>alert(1)</script>")
+    file = slack.person("Ada").messages()[-1].files[0]
+    answer = httpx.get(file.url)
+    assert answer.headers["content-disposition"] == "attachment"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_planned_failures_meet_the_next_calls(slack: LocalSlack, client: WebClient) -> None:
+    """500s and a 429 come as planned and in order; then everything is fine again, and the log knows."""
+    slack.fail_next("auth.test", times=2, status=500)
+    slack.fail_next("auth.test", status=429, retry_after_s=7)
+    slack.fail_next("auth.test", status=200, error="fatal_error")
+    header = {"Authorization": f"Bearer {BOT_TOKEN}"}
+    answers = [httpx.post(f"{slack.api_url}auth.test", headers=header) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [500, 500, 429, 200, 200]
+    assert answers[2].headers["retry-after"] == "7" and answers[2].json()["error"] == "ratelimited"
+    assert [answer.json()["ok"] for answer in answers] == [False, False, False, False, True]
+    assert [call.error for call in slack.calls("auth.test")][-2:] == ["fatal_error", ""]
+
+
+def test_an_answer_can_be_lost_after_the_deed(slack: LocalSlack, client: WebClient) -> None:
+    """The message is there although the caller was told 500: the hardest case for whoever tries again."""
+    slack.fail_next("chat.postMessage", status=500, after_the_deed=True)
+    with pytest.raises(SlackApiError):
+        client.chat_postMessage(channel=ML_OPS, text="posted all the same")
+    assert slack.person("Ada").messages()[-1].text == "posted all the same"
+
+
+def test_the_log_keeps_arguments_decoded_and_no_token(slack: LocalSlack, client: WebClient) -> None:
+    """A logged call shows blocks as values, whichever way they were sent, and never the token."""
+    client.chat_postMessage(channel=ML_OPS, text="x", blocks=[{"type": "divider"}])
+    body = f"token={BOT_TOKEN}&channel={ML_OPS}&blocks=" + json.dumps([{"type": "divider"}])
+    urllib.request.urlopen(f"{slack.api_url}chat.postMessage", data=body.encode()).close()
+    for call in slack.calls("chat.postMessage")[-2:]:
+        assert call.arguments["blocks"] == [{"type": "divider"}] and "token" not in call.arguments
+
+
+def test_posting_too_fast_is_refused_until_the_wait_is_over() -> None:
+    """A short burst passes; then 429 with Retry-After, in that channel only; after the wait it goes on."""
+    clock = Clock()
+    with LocalSlack(SlackSettings(clock=clock)) as slack:
+        client = WebClient(token=BOT_TOKEN, base_url=slack.api_url)
+        for _ in range(int(POSTING.burst)):
+            client.chat_postMessage(channel=ML_OPS, text="x")
+        with pytest.raises(SlackApiError) as caught:
+            client.chat_postMessage(channel=ML_OPS, text="x")
+        assert (caught.value.response.status_code, caught.value.response["error"]) == (429, "ratelimited")
+        client.chat_postMessage(channel=ADA.id, text="elsewhere")
+        clock.now_s += int(caught.value.response.headers["Retry-After"])
+        client.chat_postMessage(channel=ML_OPS, text="x")
+
+
+def test_a_tiers_minute_may_come_at_once_and_then_at_its_pace() -> None:
+    """Tier 3 gives 50 calls at once, then one every 1.2 s, whole seconds told."""
+    clock = Clock()
+    limits = RateLimits(clock=clock)
+    assert [limits.take("chat.update", TIER_3) for _ in range(51)] == [0] * 50 + [2]
+    clock.now_s += 1.2
+    assert [limits.take("chat.update", TIER_3) for _ in range(2)] == [0, 2]
+    assert limits.take("chat.delete", TIER_3) == 0
+
+
+def test_the_page_answers_loopback_only_and_json_only(slack: LocalSlack) -> None:
+    """Neither a foreign host name nor a plain form reaches what members can do."""
+    assert httpx.get(f"{slack.url}/local/state", headers={"Host": "evil.example"}).status_code == 400
+    answer = httpx.post(f"{slack.url}/local/type", data={"member": "Ada", "channel": "ml-ops", "text": "/model"})
+    assert answer.status_code == 415

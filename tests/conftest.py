@@ -1,0 +1,33 @@
+"""What every test may use: a real Redis of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from bot.demo import processes
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis that runs for the whole session."""
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with processes.redis(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The URL of a Redis that holds nothing."""
+    client = redis_client.Redis.from_url(redis_server)
+    client.flushall()
+    client.close()
+    return redis_server
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    """This process's environment without what would steer Slack or Seatrial."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}

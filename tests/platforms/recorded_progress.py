@@ -1,0 +1,42 @@
+"""A Progress that remembers what it was told, and raises Cancelled from the moment a test wishes it."""
+
+from collections.abc import Callable, MutableMapping
+from threading import Event
+
+from workers.errors import Cancelled
+
+
+class RecordedProgress:
+    """One attempt of a job. `identities` outlives it: give it to the next attempt of the same job."""
+
+    def __init__(self, *, identities: MutableMapping[str, str] | None = None) -> None:
+        self.reports: list[tuple[float, float | None, str]] = []
+        self.lines: list[str] = []
+        self.identities = {} if identities is None else identities
+        self.cancelled = Event()
+        self.on_report: Callable[[str], None] = lambda fact: None
+
+    def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
+        self.check()
+        self.reports.append((done, total, fact))
+        self.on_report(fact)
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def scaled(self, *, before: int, after: int, reason: str) -> None:
+        self.lines.append(f"{before} → {after}: {reason}")
+
+    def wait(self, seconds: float) -> None:
+        self.cancelled.wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled("A test wished it.")
+
+    def identify(self, kind: str, identity: str) -> None:
+        self.identities[kind] = identity
+
+    def identified(self, kind: str) -> str | None:
+        return self.identities.get(kind)

@@ -1,0 +1,236 @@
+"""The registry of versions in a folder: ROOT/MODEL/N/ holds claim.json, the files under files/, and manifest.json.
+
+What makes a version is its manifest, written last; a folder without one is a claim that was never fulfilled, and
+stays, so that its number is never given again. All processes of one machine may use one ROOT at once.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from pydantic import TypeAdapter, ValidationError
+
+from workers.contract.settings import Name
+from workers.errors import PermanentError
+from workers.platforms.embedded.mistakes import on_disk
+from workers.platforms.protocols import Manifest
+
+_NAME = TypeAdapter(Name)
+_MANIFEST = TypeAdapter(Manifest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Claim:
+    """claim.json: who took the number."""
+
+    job_id: str
+
+
+_CLAIM = TypeAdapter(_Claim)
+
+
+class EmbeddedArtifacts:
+    """Implements Artifacts with a folder, made when it is first needed."""
+
+    def __init__(self, *, root: Path) -> None:
+        self._root = root
+
+    @on_disk()
+    def claim(self, *, model: str, job_id: str) -> int:
+        """The number after the highest that was ever claimed, or the one that `job_id` has already."""
+        folder = self._model_folder(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            numbers = _numbers(folder)
+            for number in numbers:
+                if _claimed_by(folder / str(number)) == job_id:
+                    return number
+            number = max(numbers, default=0) + 1
+            (folder / str(number)).mkdir()
+            _write(folder / str(number) / "claim.json", _CLAIM.dump_json(_Claim(job_id=job_id)))
+            _sync(folder)
+        return number
+
+    @on_disk()
+    def staging(self, *, model: str, version: int) -> str:
+        """A new, empty folder beside the version's own files, which stay as they are."""
+        staging = self._version_folder(model, version) / "staging"
+        if not staging.parent.is_dir():
+            raise PermanentError(f"{model} v{version} was never claimed.", advice="Train the model.")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        return str(staging)
+
+    @on_disk()
+    def describe(self, *, model: str, version: int) -> tuple[str, int]:
+        """Digest and size of the staged files. Raises PermanentError when there are none."""
+        files = _files(self._version_folder(model, version) / "staging")
+        if not files:
+            raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
+        return _digest(files), sum(path.stat().st_size for path in files.values())
+
+    @on_disk()
+    def publish(self, *, manifest: Manifest) -> None:
+        """Move the staged files into place, then write the manifest; a call for a published version changes nothing.
+
+        Raises PermanentError when the files are not those of `manifest.digest`, staged or published.
+        """
+        folder = self._version_folder(manifest.model, manifest.version)
+        what = f"{manifest.model} v{manifest.version}"
+        written = _MANIFEST.dump_json(manifest, indent=2)
+        _parse(written, source=f"The manifest of {what}", advice="A metric that is no finite number cannot be kept.")
+        if (folder / "manifest.json").exists():
+            if self.manifest(model=manifest.model, version=manifest.version).digest != manifest.digest:
+                raise PermanentError(f"{what} is published already, with other files.", advice="Train a new version.")
+            shutil.rmtree(folder / "staging", ignore_errors=True)
+            return
+        # An attempt that died between the move and the manifest has left the files in place and nothing staged.
+        source = folder / "staging" if (folder / "staging").exists() else folder / "files"
+        if not (files := _files(source)) or _digest(files) != manifest.digest:
+            raise PermanentError(f"{what}: the files are not those of its manifest.", advice="Train a new version.")
+        for path in {*files.values(), *(path.parent for path in files.values())}:
+            _sync(path)
+        if source.name == "staging":
+            shutil.rmtree(folder / "files", ignore_errors=True)
+            source.rename(folder / "files")
+        _write(folder / "manifest.json", written)
+
+    @on_disk()
+    def versions(self, *, model: str) -> Sequence[Manifest]:
+        """All published versions, oldest first. Raises PermanentError for a manifest that cannot be read.
+
+        Such a version is not skipped: it may be what runs in production, and a list without it would be untrue.
+        """
+        folder = self._model_folder(model)
+        published = [number for number in _numbers(folder) if (folder / str(number) / "manifest.json").exists()]
+        return [self.manifest(model=model, version=number) for number in published]
+
+    @on_disk()
+    def manifest(self, *, model: str, version: int) -> Manifest:
+        """One published version's manifest. Raises PermanentError when there is none, or none that can be read."""
+        path = self._version_folder(model, version) / "manifest.json"
+        try:
+            written = path.read_bytes()
+        except FileNotFoundError as error:
+            raise self._missing(model, version) from error
+        manifest = _parse(written, source=str(path), advice="Restore the file; or delete it to withdraw the version.")
+        if (manifest.model, manifest.version) != (model, version):
+            what = f"{path} is the manifest of another version, {manifest.model} v{manifest.version}."
+            raise PermanentError(what, advice="Move the folder back to where it was.")
+        return manifest
+
+    @on_disk()
+    def folder(self, *, model: str, version: int) -> Path:
+        """The version's files, checked against the manifest's digest: changed ones raise PermanentError."""
+        manifest = self.manifest(model=model, version=version)
+        folder = self._version_folder(model, version) / "files"
+        files = _files(folder)
+        if (found := _digest(files)) != manifest.digest:
+            raise PermanentError(
+                f"{model} v{version}: the files in {folder} are no longer those that were published"
+                f" ({', '.join(files) or 'none'}: {found:.19}…, was {manifest.digest:.19}…).",
+                advice="Restore the folder, or train a new version.",
+            )
+        return folder
+
+    def _missing(self, model: str, version: int) -> PermanentError:
+        folder = self._version_folder(model, version)
+        have = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
+        if folder.is_dir():
+            what = f"{model} v{version} was never published: job {_claimed_by(folder)} claimed it."
+        else:
+            what = f"There is no {model} v{version}."
+        return PermanentError(what, advice=f"{model} has {have}.")
+
+    def _model_folder(self, model: str) -> Path:
+        try:
+            return self._root / _NAME.validate_python(model, strict=True)
+        except ValidationError as error:
+            raise PermanentError(f"{model!r:.80} is not a model's name.") from error
+
+    def _version_folder(self, model: str, version: int) -> Path:
+        if version < 1:
+            raise PermanentError(f"{version} is not a version's number: they begin with 1.")
+        return self._model_folder(model) / str(version)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone among all processes on this machine; the lock goes with the process that holds it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _numbers(folder: Path) -> list[int]:
+    """All numbers ever claimed in a model's folder, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"[1-9]\d*", path.name))
+
+
+def _claimed_by(folder: Path) -> str | None:
+    """The job that claimed the folder; None where it died before it could say so."""
+    try:
+        return _CLAIM.validate_json((folder / "claim.json").read_bytes(), strict=True).job_id
+    except (OSError, ValidationError):
+        return None
+
+
+def _parse(written: bytes, *, source: str, advice: str) -> Manifest:
+    try:
+        return _MANIFEST.validate_json(written, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise PermanentError(f"{source} is damaged: {field and f'{field}: '}{first['msg']}.", advice=advice) from error
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """All files under `folder` by relative name, sorted. Raises PermanentError for what is no regular file."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise PermanentError(f"{path} is not a regular file.", advice="A version's files are copies, not links.")
+        if path.is_file():
+            files[path.relative_to(folder).as_posix()] = path
+    return files
+
+
+def _digest(files: dict[str, Path]) -> str:
+    """SHA-256 over the JSON object that maps each relative name, sorted, to its content's SHA-256."""
+    contents = {}
+    for name, path in files.items():
+        with path.open("rb") as file:
+            contents[name] = file_digest(file, "sha256").hexdigest()
+    return "sha256:" + sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all, and lastingly."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
