@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command: 0 when it ended well, 1 when it failed, 2 when it or the settings cannot be used."""
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         match words:
             case [] | ["bot"]:
@@ -58,7 +59,11 @@ def _bot() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        serve(read_settings(), stop)
+        settings = read_settings()
+        # Bolt reads the same names, and would have its own opinion of them.
+        for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"):
+            os.environ.pop(name, None)
+        serve(settings, stop)
     except ChatError as error:
         print(f"{error}. Check SLACK_BOT_TOKEN, and SLACK_API_URL if it is set.", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""The one way in: rules → reserve the id → card → queue, or wait for approval. However it was asked: typed, clicked, due."""
+"""The one way in, however it was asked: rules → reserve the id → card → queue, or wait for approval."""
 
 import logging
 import time
@@ -8,10 +8,9 @@ from bot import policy
 from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
 from bot.people import People
 from bot.policy import Refused
-from bot.relay import fingerprint
 from bot.store import Store
 from bot.views import replies
-from bot.views.blocks import Message
+from bot.views.blocks import Message, fingerprint
 from bot.views.job_card import card as picture
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Job

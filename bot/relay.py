@@ -4,7 +4,6 @@ It works by level, not by edge: the queue keeps a job among the changed ones unt
 a bot that was down, a Slack that was away and a budget that was used up all end in the same card.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -13,7 +12,7 @@ from bot.chat import Chat, ChatError, ChatRefused, RateLimited
 from bot.remembered import Card
 from bot.store import Store
 from bot.views import detail
-from bot.views.blocks import Message
+from bot.views.blocks import Message, fingerprint
 from bot.views.job_card import card as picture
 from workers.contract import events as e
 from workers.contract.queue import Queue, QueueUnavailable
@@ -62,7 +61,7 @@ class Relay:
         if now < self._not_before_s:
             return
         states = self._queue.states(self._queue.changed())
-        self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if job_id in states}
+        self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if due_s > now}
         for final in (True, False):
             for job_id, ended in states.items():
                 if ended is final and (final or self._due_s.get(job_id, 0.0) <= now):
@@ -137,8 +136,3 @@ class Relay:
                 self._chat.upload(card.channel, data, name=event.name, title=event.title, thread_ts=card.ts)
             self._store.note_posted(record.id, card.posted + place + 1)
         self._store.note_posted(record.id, card.posted + len(happened))
-
-
-def fingerprint(message: Message) -> str:
-    """What tells one picture from another."""
-    return hashlib.sha256(repr(message).encode()).hexdigest()[:16]

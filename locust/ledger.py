@@ -68,6 +68,16 @@ class Ledger:
             second.failures.update(more["failures"])
             second.latencies_ms.update({float(key): count for key, count in more["latencies_ms"].items()})
 
+    def steady(self) -> Second:
+        """Everything after the ramp, as if it had been one second."""
+        whole = Second()
+        for second in (second for number, second in self.seconds.items() if number >= 0):
+            whole.sent += second.sent
+            whole.ended += second.ended
+            whole.latencies_ms.update(second.latencies_ms)
+            whole.failures.update(second.failures)
+        return whole
+
     @property
     def in_flight(self) -> int:
         """Requests sent whose end has not been counted."""

@@ -4,7 +4,8 @@
     python -m locust -f locustfile.py --worker --attack ATTACK.json
 
 ATTACK.json: path, body (base64), rate_rps, ramp_s, duration_s, timeout_s, workers (how many processes share the rate).
-The master's web server answers `GET /seatrial/status` beside Locust's own routes (whose statistics are cached for 2 s).
+The master's web server answers `GET /seatrial/status` and `GET /seatrial/steady` beside Locust's own routes, whose
+statistics are cached for 2 s and of two digits.
 
 The users' number does not make the rate: each free user takes the next request of the schedule and sends it when it is
 due. So users never wake in herds, a slow answer holds up no other user, and a request that had to wait for a free user
@@ -29,10 +30,11 @@ from arrivals import Arrivals
 from flask import request
 from ledger import Ledger
 
-from locust import FastHttpUser, events, exception, runners, task
+from locust import FastHttpUser, events, exception, runners, stats, task
 
 LATEST_S = 2.0  # as long as a person waits before pressing the button again
 LATEST_AT_END_S = 0.1  # traffic ends with the test; this much is a late timer, not traffic
+REPORT_POINTS = 300
 CONNECTION_S = (
     2.0,
     4.0,
@@ -204,6 +206,8 @@ def _set_up_worker(environment: Any, attack: dict[str, Any], traffic: Traffic) -
 
 
 def _set_up_master(environment: Any, attack: dict[str, Any], arrivals: Arrivals) -> None:
+    # Points of the report's charts: a module's constant, too. https://docs.locust.io/en/stable/configuration.html
+    stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, arrivals.end_s / REPORT_POINTS)
     ledger = Ledger()
     reported_s: dict[str, float] = {}
 
@@ -220,10 +224,16 @@ def _set_up_master(environment: Any, attack: dict[str, Any], arrivals: Arrivals)
         over = until_s > arrivals.end_s + LATEST_AT_END_S
         return {
             "workers": environment.runner.worker_count,
+            "reported_s": until_s,
             "in_flight": ledger.in_flight,
             "over": over and ledger.in_flight == 0,
             "seconds": _seconds(arrivals, ledger, since=since, until_s=until_s),
         }
+
+    @environment.web_ui.app.route("/seatrial/steady")
+    def steady() -> dict[str, Any]:
+        """What became of the steady part's requests, in one sum."""
+        return ledger.steady().as_json()
 
 
 def _seconds(arrivals: Arrivals, ledger: Ledger, *, since: int, until_s: float) -> list[dict[str, Any]]:

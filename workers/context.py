@@ -62,6 +62,11 @@ class Context:
         return self._claim.record.id
 
     @property
+    def request(self) -> str:
+        """The job's id and when it was asked: unlike the id, never given again, should Redis be lost."""
+        return f"{self._claim.record.id}@{self._claim.record.asked.at_s:.3f}"
+
+    @property
     def asked_by(self) -> str:
         """What to call the person who asked."""
         return self._claim.record.asked.by_name

@@ -170,7 +170,7 @@ def _draw_failures(axes: "Axes", at_s: list[float], samples: Sequence[LoadSample
     failed = _curve(s.failures_per_s for s in samples)
     axes.set_ylim(0, 1.25 * _greatest(failed, least=1.0))
     if any(value > 0 for value in failed):
-        axes.fill_between(at_s, failed, step="pre", color=RED, alpha=0.85, linewidth=0)
+        axes.fill_between([0.0, *at_s], [failed[0], *failed], step="pre", color=RED, alpha=0.85, linewidth=0)
     else:
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_PT, color=GREY)
     _finish(axes, "Failures per second")

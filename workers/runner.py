@@ -44,10 +44,14 @@ class Runner:
         self._platforms = platforms
         self._ended = ended
         self._running: dict[str, tuple[Claim, Interruption]] = {}
+        self._draining = threading.Event()
         self._stopping = threading.Event()
 
     def run(self, job_id: str) -> None:
         """Work on a job that was delivered, to its end or until it is handed back."""
+        if self._draining.is_set():
+            self._insist(lambda: self._claims.put_off(job_id, for_s=1.0))
+            return
         try:
             claim = self._claims.claim(job_id)
         except Busy:
@@ -58,8 +62,6 @@ class Runner:
             return
         interruption = Interruption()
         self._running[job_id] = (claim, interruption)
-        if self._stopping.is_set():
-            interruption.interrupt(HandedBack("The worker is shutting down."))
         try:
             self._attempt(claim, Context(self._claims, claim, interruption))
         finally:
@@ -80,20 +82,21 @@ class Runner:
         self._insist(self._claims.leave)
 
     def stop(self, grace_s: float) -> None:
-        """Let running jobs end for `grace_s`, then have them handed back."""
+        """Begin no more jobs; let running ones end for `grace_s`, then have them handed back."""
+        self._draining.set()
         deadline_s = time.monotonic() + grace_s
         while self._running and time.monotonic() < deadline_s:
             time.sleep(0.1)
         self._stopping.set()
-        for _, interruption in list(self._running.values()):
-            interruption.interrupt(HandedBack("The worker is shutting down."))
 
     def _pass_on(self) -> None:
         running = list(self._running.items())
         standing = self._claims.standing(claim for _, (claim, _) in running) if running else {}
         for job_id, (_, interruption) in running:
             holds, cancel_by = standing[job_id]
-            if not holds:
+            if self._stopping.is_set():
+                interruption.interrupt(HandedBack("The worker is shutting down."))
+            elif not holds:
                 interruption.interrupt(Superseded("Another worker has this job now."))
             elif cancel_by is not None:
                 interruption.interrupt(Cancelled(cancel_by))

@@ -12,11 +12,11 @@ from workers.contract.settings import SettingsFile
 class UsageError(Exception):
     """What was typed cannot be understood.
 
-    `problem` is a whole sentence naming the piece at fault; `nearest` a whole command that would be understood, or
-    ""; `usage` the usage line of the form that was probably meant.
+    `problem` is a whole sentence naming the piece at fault, on one line and free of mark-up; `usage` the usage line of
+    the form that was probably meant; `nearest` a whole command that would be understood.
     """
 
-    def __init__(self, problem: str, *, usage: str, nearest: str = "") -> None:
+    def __init__(self, problem: str, *, usage: str, nearest: str) -> None:
         super().__init__(problem)
         self.problem = problem
         self.usage = usage
@@ -119,7 +119,10 @@ class RetryJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddSchedule:
-    """`/schedule add "CRON" [TIMEZONE] COMMAND…`: `command` is the whole command with its slash; `cron` five fields."""
+    """`/schedule add "CRON" [TIMEZONE] COMMAND…`: `cron` has five fields, as `cron.for_apscheduler` takes them.
+
+    `command` is whole, with its slash and the names that could be left out when it was typed.
+    """
 
     cron: str
     time_zone: str
@@ -146,7 +149,7 @@ class ShowStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShowHelp:
-    """`/VERB help`; `verb` "" for all of them."""
+    """`/VERB help`; `verb` as in COMMANDS ("/deploy"), or "" for all of them."""
 
     verb: str = ""
 
@@ -183,7 +186,8 @@ class Form:
 class Command:
     """A slash command: the manual's rows and the parser in one.
 
-    `parse(text, known)` reads what follows the verb. Raises UsageError.
+    `parse(text, known)` reads what follows the verb. Raises UsageError for the first mistake, whose `nearest` has that
+    mistake corrected and no other; `commands.read` corrects them all.
     """
 
     verb: str

@@ -118,16 +118,19 @@ def _deploy_with_approval(ada: Person, grace: Person) -> str:
     print("    Ada's own click on Approve is refused; Grace approves", flush=True)
     grace.click_button(card, "Approve")
     card = _follow(ada, card, until=("· done",))
-    return _line(card, "v1 is live") + "; " + _line(card, "approved by")
+    if grace.id not in next(line for line in card.plain.splitlines() if "approved by" in line):
+        raise StepFailed(f"The card does not say who approved:\n{card.plain}")
+    return _line(card, "v1 is live") + " Approved by Grace"
 
 
 def _load(ada: Person) -> str:
     seen: list[str] = []
 
     def watch(card: Message) -> None:
-        now = next((line for line in card.plain.splitlines() if " rps" in line and " of " in line), "")
-        replicas = next((line for line in card.plain.splitlines() if line.startswith("Replicas ")), "")
-        line = " · ".join(part for part in (now, replicas) if part)
+        if "· running" not in card.plain:
+            return
+        pieces = (_line(card, " rps"), _line(card, "p95"), _line(card, " → "))
+        line = " · ".join(piece for piece in pieces if piece)
         if line and line not in seen:
             seen.append(line)
             print(f"    {line}", flush=True)
@@ -139,8 +142,8 @@ def _load(ada: Person) -> str:
     grown = re.search(r"(\d+) → (\d+)", card.plain)
     if grown is None or int(grown[2]) < 2:
         raise StepFailed(f"The replicas did not grow:\n{card.plain}")
-    numbers = [line for line in card.plain.splitlines() if " rps" in line or "p95" in line or " → " in line]
-    return f"PASS; {'; '.join(numbers)}; {chart.name} ({chart.size_bytes:,} bytes) is in the thread"
+    numbers = "; ".join(_line(card, having) for having in (" of 1,000 rps", "failed (", "p95 ", " → "))
+    return f"PASS; {numbers}; {chart.name} ({chart.size_bytes:,} bytes) is in the thread"
 
 
 def _jobs(ada: Person) -> str:
@@ -193,10 +196,9 @@ def _follow(
 
 
 def _line(card: Message, having: str) -> str:
-    """The line of a card that has `having`, without mark-up."""
-    return next(
-        (line.replace("*", "").strip() for line in card.plain.splitlines() if having in line.replace("*", "")), ""
-    )
+    """The line of a card that has `having`, as one reads it: without mark-up and marks."""
+    lines = (re.sub(r"<[@!][^>]*>|[*`✓]", "", line).strip() for line in card.plain.splitlines())
+    return next((line for line in lines if having in line), "")
 
 
 def _as_interrupt(*_: object) -> None:

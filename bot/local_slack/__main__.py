@@ -30,9 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    with LocalSlack(settings, port=given.port) as slack:
-        print(slack.url, flush=True)
-        stopped.wait()
+    try:
+        with LocalSlack(settings, port=given.port) as slack:
+            print(slack.url, flush=True)
+            stopped.wait()
+    except OSError as error:
+        parser.exit(1, f"The local Slack cannot listen on port {given.port}: {error.strerror}.\n")
     return 0
 
 

@@ -15,6 +15,7 @@ from bot.local_slack.workspace import Channel, Message, Workspace, new_id
 # Legacy of Slack's deliveries; apps verify the signature instead.
 VERIFICATION_TOKEN = "local-verification-token"
 
+_ADDRESS = re.compile(r"https?://[^\s<>|]*[^\s<>|.,;:!?)]")
 _NAMED = re.compile(r"([@#])([\w.-]*\w)")
 
 
@@ -123,12 +124,13 @@ class Composer:
         self.workspace.post(channel, user=SLACKBOT.id, text=text, thread_ts=thread_ts, only_for=member.id)
 
     def _with_names(self, text: str) -> str:
-        """Replaces `@name`, `@group`, `@channel` and `#channel` by Slack's references where there is such a thing."""
+        """Turns `@name`, `@group`, `@channel`, `#channel` and web addresses into references, as Slack's clients do."""
         known = {f"@{member.name}": f"<@{member.id}>" for member in self.workspace.members()}
         known |= {f"@{group.handle}": f"<!subteam^{group.id}>" for group in self.workspace.groups}
         known |= {f"@{word}": f"<!{word}>" for word in ("channel", "here", "everyone")}
         known |= {f"#{one.name}": f"<#{one.id}|{one.name}>" for one in self.workspace.channels.values()}
-        return _NAMED.sub(lambda match: known.get(match.group(0).lower(), match.group(0)), text)
+        named = _NAMED.sub(lambda match: known.get(match.group(0).lower(), match.group(0)), text)
+        return _ADDRESS.sub(r"<\g<0>>", named)
 
 
 def escape(text: str) -> str:

@@ -80,7 +80,7 @@ class LocalApi:
             "bot": self.workspace.bot.id,
             "members": [one.as_slack() for one in self.workspace.members()],
             "people": [one.id for one in self.workspace.people],
-            "groups": [{"id": one.id, "handle": one.handle} for one in self.workspace.groups],
+            "groups": [{"id": one.id, "handle": one.handle, "members": one.members} for one in self.workspace.groups],
             "channels": [one.as_slack() | {"members": sorted(one.members)} for one in channels],
             "commands": list(self.composer.commands),
             "messages": [

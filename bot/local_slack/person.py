@@ -91,9 +91,15 @@ class Person:
 
     def __init__(self, *, url: str, member: str) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S, trust_env=False)
+        # Plain HTTP on loopback: no proxy to look for, no certificates to load.
+        self._client = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S, trust_env=False, verify=False)
         self._member = member
         self._revision = 0
+        self._channels: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Hangs up. `LocalSlack` does it for everyone that it has handed out."""
+        self._client.close()
 
     @property
     def id(self) -> str:
@@ -149,9 +155,12 @@ class Person:
         view = self._state()["modal"]
         return _modal(view) if view else None
 
-    def home(self) -> Modal | None:
-        """Opens the app's Home tab and returns what is published there now, if anything."""
+    def open_home(self) -> None:
+        """Opens the app's Home tab; the app hears of it and may publish something."""
         self._do("home")
+
+    def home(self) -> Modal | None:
+        """Returns what the app has published on the Home tab, if anything."""
         view = self._state()["home"]
         return _modal(view) if view else None
 

@@ -29,6 +29,7 @@ class LocalSlack:
         self.settings = settings or SlackSettings()
         self.server = SlackServer(self.settings)
         self._port = port
+        self._people: list[Person] = []
         self._uvicorn: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -54,7 +55,9 @@ class LocalSlack:
 
     def person(self, member: str) -> Person:
         """Returns someone who can type, click and look; `member` is an id or a name such as `Ada`."""
-        return Person(url=self.url, member=member)
+        person = Person(url=self.url, member=member)
+        self._people.append(person)
+        return person
 
     def calls(self, method: str = "") -> tuple[Call, ...]:
         """Returns the Web API calls so far, of one method or all, oldest first."""
@@ -87,7 +90,7 @@ class LocalSlack:
 
     def start(self) -> None:
         """Starts to listen on loopback. Returns when it answers; raises RuntimeError where it does not start."""
-        listener = socket.create_server(("127.0.0.1", self._port))
+        listener = _listener(self._port)
         self.server.listen_at(f"http://127.0.0.1:{listener.getsockname()[1]}")
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, started), name="local-slack", daemon=True)
@@ -97,6 +100,8 @@ class LocalSlack:
 
     def stop(self) -> None:
         """Stops listening and waits for the thread's end. A second call does nothing."""
+        while self._people:
+            self._people.pop().close()
         if self._uvicorn and self._loop and self._thread and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self.server.watch.close)
             self._uvicorn.should_exit = True
@@ -121,6 +126,15 @@ class LocalSlack:
             await self._uvicorn.serve(sockets=[listener])
 
         asyncio.run(serve())
+
+
+def _listener(port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only where the socket names its protocol, which create_server does not;
+    # left on, it holds every answer back for 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
 
 
 class _Announcing(uvicorn.Server):

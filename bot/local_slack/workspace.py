@@ -75,6 +75,7 @@ class Workspace:
     app: InstalledApp = field(default_factory=InstalledApp)
     people: tuple[Member, ...] = PEOPLE
     groups: tuple[UserGroup, ...] = GROUPS
+    bot: Member = field(init=False)
     revision: int = 0
     on_change: Callable[[], None] = lambda: None
     channels: dict[str, Channel] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 Limits: https://docs.slack.dev/reference/block-kit/blocks and …/block-elements/button-element.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ def message(text: str, blocks: Iterable[Block]) -> Message:
             break
         kept.append(block)
     return Message(text=cut(text, FALLBACK_TEXT), blocks=tuple(kept))
+
+
+def fingerprint(shown: Message) -> str:
+    """What tells one message from another."""
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 def section(text: str) -> Block:

@@ -90,7 +90,8 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
     else:
         who = ", ".join(approvals.from_) or "any member"
         lines.append(
-            f"It would wait up to {show_duration(approvals.expires_s)} for {approvals.count} approval(s) from {escape(who)}."
+            f"It would wait up to {show_duration(approvals.expires_s)} for {approvals.count} approval(s) "
+            f"from {escape(who)}."
         )
     return message(job.summary, [section("\n".join(lines))])
 
@@ -150,8 +151,8 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
     for environment in settings.environments:
         here = [item for item in served if item.environment == environment]
         lines += [
-            f"*{environment}*: {item.model} v{item.version} · {item.ready} ready (bounds {item.replicas}) · {item.address}"
-            f" · since {moment(item.since_s, '{date_short_pretty} {time}')}"
+            f"*{environment}*: {item.model} v{item.version} · {item.ready} ready (bounds {item.replicas})"
+            f" · {item.address} · since {moment(item.since_s, '{date_short_pretty} {time}')}"
             for item in here
         ] or [f"*{environment}*: nothing"]
     return plain("\n".join(lines) or "The settings name no environment.")
@@ -180,10 +181,9 @@ def schedule_added(schedule: Schedule, times: Sequence[float]) -> Message:
 
 def missed(schedule: Schedule, due_s: float) -> Message:
     """A firing that nobody saw to in time."""
+    what = f"Schedule {schedule.id} ({code(schedule.command)})"
     when = moment(due_s, "{date_short_pretty} {time}")
-    return plain(
-        f":warning: Schedule {schedule.id} ({code(schedule.command)}) was due {when}, and was missed: no bot was running."
-    )
+    return plain(f":warning: {what} was due {when} and was missed: no bot was running.")
 
 
 def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
@@ -199,7 +199,8 @@ def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
 def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
     state = " · paused" if schedule.paused else ""
     following = ", ".join(moment(at_s, "{date_short_pretty} {time}") for at_s in times)
-    return f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}\nnext: {following}"
+    what = f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}"
+    return f"{what}\nnext: {following}"
 
 
 def _job_line(record: Record) -> str:
@@ -209,7 +210,8 @@ def _job_line(record: Record) -> str:
     took = ""
     if record.started_at_s and record.ended_at_s:
         took = f" in {show_duration(max(record.ended_at_s - record.started_at_s, 0.1))}"
-    return f"*#{record.id}* {escape(record.job.summary)} · {state}{took} · {person(record.asked.by)} {moment(record.asked.at_s)}"
+    asked = f"{person(record.asked.by)} {moment(record.asked.at_s)}"
+    return f"*#{record.id}* {escape(record.job.summary)} · {state}{took} · {asked}"
 
 
 def _metrics(version: Version) -> str:

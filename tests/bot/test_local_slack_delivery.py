@@ -14,17 +14,18 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 import waitress
-from bot.local_slack.members import ADA, SYBIL
-from bot.local_slack.person import Message, Person
-from bot.local_slack.refusal import Refusal
-from bot.local_slack.running import LocalSlack
-from bot.local_slack.server import SlackSettings
 from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
+
+from bot.local_slack.members import ADA, SYBIL
+from bot.local_slack.person import Message, Person
+from bot.local_slack.refusal import Refusal
+from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
 
 ML_OPS = "C0MLOPS7X21"
 Seen = TypeVar("Seen")
@@ -328,7 +329,8 @@ def test_a_mention_arrives_also_from_a_thread(workshop: Workshop, ada: Person) -
     """`@seatrial` becomes the bot's user id, the rest is escaped, and the thread is told."""
     card = workshop.card()
     ada.type("@seatrial cancel <now> @Grace #random", thread_ts=card.ts)
-    event = wait_until(lambda: [e for name, e in workshop.seen if name == "mention" and e.get("thread_ts") == card.ts])[0]
+    mentions = wait_until(lambda: [e for n, e in workshop.seen if n == "mention" and e.get("thread_ts") == card.ts])
+    event = mentions[0]
     assert event["text"].startswith("<@U0SEATRIAL1> cancel &lt;now&gt; <@U0GRC9H2VX3> <#C0RANDOM4K8|random>")
     assert (event["user"], event["channel"]) == (ADA.id, ML_OPS)
     ada.wait_for(lambda: [one for one in ada.thread(card) if one.plain == "yes?"])
@@ -336,7 +338,7 @@ def test_a_mention_arrives_also_from_a_thread(workshop: Workshop, ada: Person) -
 
 def test_the_home_tab_is_published_when_it_is_opened(workshop: Workshop, ada: Person) -> None:
     """app_home_opened reaches the app, and views.publish the member."""
-    ada.home()
+    ada.open_home()
     workshop.last("home")
     assert "Welcome" in ada.wait_for(ada.home).plain
 
@@ -345,9 +347,8 @@ def test_a_stranger_may_click_but_has_no_commands(workshop: Workshop) -> None:
     """A Slack Connect member's click names their own team; the app's slash commands are not theirs."""
     sybil = workshop.slack.person("Sybil")
     sybil.click_button(workshop.card("Sybil"), "Go")
-    assert wait_until(lambda: [b for n, b in workshop.seen if n == "go" and b["user"]["id"] == SYBIL.id])[0]["user"][
-        "team_id"
-    ] == SYBIL.team_id
+    clicks = wait_until(lambda: [b for n, b in workshop.seen if n == "go" and b["user"]["id"] == SYBIL.id])
+    assert clicks[0]["user"]["team_id"] == SYBIL.team_id != clicks[0]["team"]["id"]
     sybil.type("/model list")
     assert "not a valid command" in last_ephemeral(sybil)
 
@@ -392,10 +393,8 @@ def test_a_response_url_can_delete_the_original(workshop: Workshop, ada: Person)
     """delete_original takes the message away on which the click was."""
     card = workshop.card()
     ada.click_button(card, "Go")
-    url = wait_until(lambda: [b for n, b in workshop.seen if n == "go" and b["message"]["ts"] == card.ts])[0][
-        "response_url"
-    ]
-    httpx.post(url, json={"delete_original": True}).raise_for_status()
+    clicks = wait_until(lambda: [b for n, b in workshop.seen if n == "go" and b["message"]["ts"] == card.ts])
+    httpx.post(clicks[0]["response_url"], json={"delete_original": True}).raise_for_status()
     assert ada.message(card.ts) is None
     ada.wait_for(ada.modal)
     ada.close_modal()

@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from bot.local_slack.limits import check_message, check_view, texts_of, with_ids
-from bot.local_slack.refusal import Refusal
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bot.local_slack.limits import check_message, check_view, texts_of, with_ids
+from bot.local_slack.refusal import Refusal
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -116,7 +117,7 @@ REFUSED_BLOCKS = {
         actions({"type": "static_select"}),
         "must define either `options` or `option_groups` [json-pointer:/blocks/0/elements/0/type]",
     ),
-    "unknown block": ({"type": "data_visualization"}, "unsupported type: data_visualization [json-pointer:/blocks/0/type]"),
+    "unknown block": ({"type": "dog"}, "unsupported type: dog [json-pointer:/blocks/0/type]"),
     "no type": ({"text": plain("x")}, "missing required field: type [json-pointer:/blocks/0]"),
     "not an object": ("section", "must be an object [json-pointer:/blocks/0]"),
     "missing text": ({"type": "header"}, "missing required field: text [json-pointer:/blocks/0]"),
@@ -159,7 +160,7 @@ def test_a_message_beyond_its_limits_is_refused(error: str, text: str, blocks: l
     assert caught.value.error == error
 
 
-@pytest.mark.parametrize("text", ["x" * 40_000, "🚢", "‮right to left", "<!channel>"])
+@pytest.mark.parametrize("text", ["x" * 40_000, "🚢", "\u202eright to left", "<!channel>"])
 def test_any_text_within_the_limit_is_taken(text: str) -> None:
     """What stands in a text is no reason to refuse it."""
     check_message(text=text, blocks=None)
@@ -213,10 +214,10 @@ def test_the_texts_of_a_message_are_all_that_a_reader_sees() -> None:
     assert list(texts_of(blocks)) == ["one", "two", "three"]
 
 
+NAMES = ["type", "text", "elements", "accessory", "fields", "options"]
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "text", "elements", "accessory", "fields", "options"]), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
     max_leaves=12,
 )
 
@@ -228,3 +229,12 @@ def test_no_json_whatever_breaks_the_checks(blocks: list[Any]) -> None:
         check_message(text="x", blocks=blocks)
     except Refusal as refusal:
         assert json.dumps(refusal.as_json())
+
+
+@given(JSON_VALUES)
+def test_no_json_whatever_breaks_the_checks_of_views(view: Any) -> None:
+    """Any JSON in the place of a view is refused by name, never an accident."""
+    if isinstance(view, dict):
+        view |= {"type": "modal", "title": plain("x"), "blocks": [view]}
+    with pytest.raises(Refusal, match="invalid_arguments"):
+        check_view(view, kind="modal")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
 from bot.local_slack.members import ADA, GRACE, MALLORY, SYBIL
 from bot.local_slack.rate_limits import POSTING, TIER_3, RateLimits
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 
 ML_OPS = "C0MLOPS7X21"
 RANDOM = "C0RANDOM4K8"
@@ -361,3 +366,20 @@ def test_the_page_answers_loopback_only_and_json_only(slack: LocalSlack) -> None
     assert httpx.get(f"{slack.url}/local/state", headers={"Host": "evil.example"}).status_code == 400
     answer = httpx.post(f"{slack.url}/local/type", data={"member": "Ada", "channel": "ml-ops", "text": "/model"})
     assert answer.status_code == 415
+
+
+def test_it_runs_by_itself_until_it_is_told_to_stop() -> None:
+    """`python -m bot.local_slack` prints its address, answers there, and ends on SIGTERM without a trace."""
+    command = [sys.executable, "-m", "bot.local_slack", "--bot-token", "xoxb-mine"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout and process.stderr
+            url = process.stdout.readline().strip()
+            WebClient(token="xoxb-mine", base_url=f"{url}/api/").auth_test()
+            again = [*command, "--port", url.rpartition(":")[2]]
+            refused = subprocess.run(again, capture_output=True, text=True, timeout=20)
+            assert refused.returncode == 1 and re.search("cannot listen on port", refused.stderr)
+            process.send_signal(signal.SIGTERM)
+            assert (process.wait(10), process.stderr.read()) == (0, "")
+        finally:
+            process.kill()

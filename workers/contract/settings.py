@@ -238,7 +238,7 @@ def _mistake(path: Path, text: str, detail: Any) -> str:
 
 
 _HEADER = re.compile(r"\s*\[+([^\[\]]+)\]")
-_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_.\s-]|"[^"]*"|'[^']*')+?)\s*=""")
+_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_.-]|"[^"]*"|'[^']*')+)\s*=""")
 _KEY_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 

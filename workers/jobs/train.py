@@ -25,7 +25,7 @@ def train_model(job: TrainModel, context: Context, platforms: Platforms) -> Trai
             f"The worker's settings have no model {job.model}.",
             advice="Bot and worker must read the same seatrial.toml; ask again when they do.",
         )
-    version = platforms.artifacts.claim(model=model.name, job_id=context.job_id)
+    version = platforms.artifacts.claim(model=model.name, job_id=context.request)
     with context.step("train") as step:
         training = platforms.warehouse.train(model=model, version=version, progress=context)
         step.fact = f"{training.rows:,} rows, {training.note}"

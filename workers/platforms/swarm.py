@@ -13,7 +13,7 @@ from errno import EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS
 from http.client import HTTPConnection, HTTPException
 from os import strerror
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from workers.errors import PermanentError
@@ -21,8 +21,8 @@ from workers.platforms.protocols import Attack, LoadResult, LoadSample, Progress
 
 POLL_S = 0.2
 """How often a master is asked, and the job whether it is to stop: within the second that a cancel may take."""
-SILENCE_S = 10.0
-"""How long a master may not answer before it is given up: longer than any pause of a busy machine."""
+SILENCE_S = 15.0
+"""How long a test may stand still before it is given up: longer than any pause of a busy machine."""
 WINDOW_S = 3
 """Over how many seconds a sample's percentiles are taken: enough for a p99 at ordinary rates, and still live."""
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
@@ -32,17 +32,11 @@ FUTURE = 2**31
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
 """Failures that are the generator's machine's, not the target's: no local port or no file left."""
 
-Key = TypeVar("Key", float, str)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Second:
-    """A complete second of the test, as `/seatrial/status` tells it. Numbers below 0 are the ramp's."""
+class Tally:
+    """What became of some requests: how many latencies of each value, how many failures of each kind."""
 
-    second: int
-    end_s: float
-    length_s: float
-    asked: float
     sent: int
     ended: int
     latencies_ms: Mapping[float, int]
@@ -50,16 +44,30 @@ class Second:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Read one entry of the status's `seconds`."""
+        """Read what the master tells; JSON's keys are strings."""
         latencies_ms = {float(key): count for key, count in fields["latencies_ms"].items()}
         return cls(**{**fields, "latencies_ms": latencies_ms})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Second(Tally):
+    """The tally of a complete second. Numbers below 0 are the ramp's; `asked` is a number of requests."""
+
+    second: int
+    end_s: float
+    length_s: float
+    asked: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """What a master knows. `over`: the schedule has ended and every request has had its end."""
+    """What a master knows, `reported_s` seconds after the traffic began (below 0: it has not).
+
+    `over`: the schedule has ended and every request has had its end.
+    """
 
     workers: int
+    reported_s: float
     in_flight: int
     over: bool
     seconds: tuple[Second, ...]
@@ -68,7 +76,7 @@ class Status:
 class Master:
     """A Locust master's web server. Every call raises OSError, HTTPException or ValueError where it does not answer."""
 
-    def __init__(self, *, host: str, port: int, timeout_s: float = 2.0) -> None:
+    def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
         self._host, self._port, self._timeout_s = host, port, timeout_s
 
     def status(self, *, since: int | None = None) -> Status:
@@ -77,6 +85,10 @@ class Master:
         answer = json.loads(self._ask("GET", f"/seatrial/status{query}"))
         answer["seconds"] = tuple(Second.from_json(second) for second in answer["seconds"])
         return Status(**answer)
+
+    def steady(self) -> Tally:
+        """The sum over everything after the ramp."""
+        return Tally.from_json(json.loads(self._ask("GET", "/seatrial/steady")))
 
     def swarm(self, *, users: int) -> None:
         """Bring up all users at once; the traffic begins when they are there."""
@@ -136,44 +148,51 @@ class Swarm:
     def result(self) -> LoadResult:
         """The totals over the steady part; waits until the last request has had its end."""
         gives_up_at = monotonic() + self._timeout_s + SILENCE_S
-        self._when(lambda status: status.over or monotonic() > gives_up_at, since=FUTURE)
-        status = self._when(lambda status: True, since=0)
-        failures = _sum(second.failures for second in status.seconds)
-        failures[f"no answer within {self._timeout_s:g} s"] += status.in_flight
-        latencies_ms = _sum(second.latencies_ms for second in status.seconds)
-        duration_s = sum(second.length_s for second in status.seconds)
+        in_flight = self._when(lambda status: status.over or monotonic() > gives_up_at, since=FUTURE).in_flight
+        try:
+            steady, report_html = self._master.steady(), self._master.report()
+        except (OSError, HTTPException, ValueError) as error:
+            raise PermanentError(f"The load generator's results could not be read: {error}.") from error
+        failures = Counter(steady.failures)
+        failures[f"no answer within {self._timeout_s:g} s"] += in_flight
         kinds = dict((+failures).most_common())
         return LoadResult(
-            requests=sum(second.ended for second in status.seconds) + status.in_flight,
+            requests=steady.ended + in_flight,
             failures=failures.total(),
-            duration_s=duration_s,
-            achieved_rps=sum(second.sent for second in status.seconds) / duration_s,
-            latency_ms={at: found for at in PERCENTILES if (found := percentile_ms(latencies_ms, at)) is not None},
+            duration_s=self._attack.duration_s,
+            achieved_rps=steady.sent / self._attack.duration_s,
+            latency_ms={
+                each: found for each in PERCENTILES if (found := percentile_ms(steady.latencies_ms, each)) is not None
+            },
             failures_by_kind=kinds,
             generator_trouble=" ".join(self._trouble() + _own_failures(kinds)),
-            report_html=self._master.report(),
+            report_html=report_html,
         )
 
     def _when(self, ready: Callable[[Status], bool], *, since: int | None) -> Status:
         """The first status for which `ready` holds."""
-        heard_at = monotonic()
+        reported_s, heard_at, words = -math.inf, monotonic(), "its workers are silent"
         while True:
             self._progress.check()
             self._watch()
             try:
                 status = self._master.status(since=since)
             except (OSError, HTTPException, ValueError) as error:
-                if monotonic() - heard_at > SILENCE_S:
-                    raise PermanentError(f"The load generator stopped answering: {error}.") from error
+                words = str(error)
             else:
-                heard_at = monotonic()
                 if ready(status):
                     return status
+                if status.reported_s > reported_s:
+                    reported_s, heard_at = status.reported_s, monotonic()
+            if monotonic() - heard_at > SILENCE_S:
+                raise PermanentError(f"The load test has stood still for {SILENCE_S:g} s: {words}.")
             self._progress.wait(POLL_S)
 
 
 def _sample(second: Second, recent: Iterable[Second]) -> LoadSample:
-    latencies_ms = _sum(each.latencies_ms for each in recent)
+    latencies_ms: Counter[float] = Counter()
+    for each in recent:
+        latencies_ms.update(each.latencies_ms)
     return LoadSample(
         at_s=second.end_s,
         asked_rps=second.asked / second.length_s,
@@ -193,16 +212,10 @@ def _own_failures(kinds: Mapping[str, int]) -> list[str]:
 
 def percentile_ms(latencies_ms: Mapping[float, int], percentile: float) -> float | None:
     """The least latency that `percentile` per cent of the counted requests did not exceed (nearest rank), or None."""
-    rank = max(1, math.ceil(sum(latencies_ms.values()) * percentile / 100))
+    # Rounded, so that 99.9 % of 1,000 is the 999th and not, by a float's last bit, the one after it.
+    rank = max(1, math.ceil(round(sum(latencies_ms.values()) * percentile / 100, 6)))
     for latency_ms in sorted(latencies_ms):
         rank -= latencies_ms[latency_ms]
         if rank <= 0:
             return latency_ms
     return None
-
-
-def _sum(counts: Iterable[Mapping[Key, int]]) -> Counter[Key]:
-    total: Counter[Key] = Counter()
-    for each in counts:
-        total.update(each)
-    return total

@@ -11,8 +11,12 @@ export function textNode(object) {
 
 export function blockNodes(blocks, act) {
   return blocks.map((block) => {
-    const draw = DRAW[block.type];
-    return draw ? draw(block, act) : el("div", { class: "unknown-block" }, `A ${block.type} block`);
+    try {
+      return DRAW[block.type](block, act);
+    } catch {
+      // One block that cannot be drawn must not take the page with it.
+      return el("div", { class: "unknown-block" }, `A ${block.type} block that cannot be shown here`);
+    }
   });
 }
 
@@ -148,7 +152,7 @@ export const chosenValues = (root) => [...root.querySelectorAll("input:checked")
 export function picture(image, cssClass) {
   const file = image.slack_file;
   const source = file ? `/local/files/${encodeURIComponent(file.id ?? "")}/picture` : image.image_url;
-  if (new URL(source, location.href).origin === location.origin) {
+  if (URL.canParse(source, location.href) && new URL(source, location.href).origin === location.origin) {
     return el("img", { class: cssClass, src: source, alt: image.alt_text, loading: "lazy" });
   }
   return el("a", { class: "far-picture", href: source, target: "_blank", rel: "noopener noreferrer" }, image.alt_text || "Picture");

@@ -9,7 +9,7 @@ export function el(tag, properties = {}, ...children) {
     else if (name in node && typeof value !== "string") node[name] = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -85,9 +85,16 @@ document.addEventListener("pointerdown", (event) => {
 });
 
 export function toast(text) {
+  const place = byId("toasts");
   const shown = el("div", { class: "toast" }, text);
-  byId("toasts").append(shown);
-  setTimeout(() => shown.remove(), 6000);
+  place.append(shown);
+  // Shown anew, it comes to lie above a modal that was opened meanwhile.
+  if (place.matches(":popover-open")) place.hidePopover();
+  place.showPopover();
+  setTimeout(() => {
+    shown.remove();
+    if (!place.children.length) place.hidePopover();
+  }, 6000);
 }
 
 // Asks before a deed that Block Kit marks with `confirm`; resolves to whether the person agreed.

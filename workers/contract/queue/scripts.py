@@ -274,11 +274,21 @@ return 1
 """
 )
 
-# id, now → nothing; an entry that was put off after `now` stays
+# now, put off until → the jobs that are due, each put off, so that one process at a time sends it
+TAKE_DUE = (
+    PRELUDE
+    + """
+local due = redis.call('ZRANGEBYSCORE', P .. 'outbox', '-inf', ARGV[1])
+for _, id in ipairs(due) do redis.call('ZADD', P .. 'outbox', ARGV[2], id) end
+return due
+"""
+)
+
+# id, put off until → nothing; an entry that was put off otherwise in the meantime stays
 SENT = (
     PRELUDE
     + """
 local due = redis.call('ZSCORE', P .. 'outbox', ARGV[1])
-if due and tonumber(due) <= tonumber(ARGV[2]) then redis.call('ZREM', P .. 'outbox', ARGV[1]) end
+if due and tonumber(due) == tonumber(ARGV[2]) then redis.call('ZREM', P .. 'outbox', ARGV[1]) end
 """
 )

@@ -67,6 +67,10 @@ class Claims(Jobs):
             case _:
                 return None
 
+    def put_off(self, job_id: str, *, for_s: float) -> None:
+        """Have a job that was delivered here delivered again, to whoever is free then."""
+        self._redis.zadd(PREFIX + "outbox", {job_id: time.time() + for_s})
+
     def tell(self, claim: Claim, event: e.Event) -> bool:
         """Write an event down."""
         data, now = wire.EVENT.encode(event), time.time()

@@ -129,9 +129,15 @@ class EmbeddedArtifacts:
 
     @on_disk()
     def folder(self, *, model: str, version: int) -> Path:
-        """The version's files, checked against the manifest's digest: changed ones raise PermanentError."""
+        """The version's files, checked against the manifest's digest: changed ones raise PermanentError.
+
+        Before the manifest is written, the staged files.
+        """
+        version_folder = self._version_folder(model, version)
+        if (version_folder / "staging").is_dir() and not (version_folder / "manifest.json").exists():
+            return version_folder / "staging"
         manifest = self.manifest(model=model, version=version)
-        folder = self._version_folder(model, version) / "files"
+        folder = version_folder / "files"
         files = _files(folder)
         if (found := _digest(files)) != manifest.digest:
             raise PermanentError(
@@ -177,7 +183,7 @@ def _numbers(folder: Path) -> list[int]:
     """All numbers ever claimed in a model's folder, ascending."""
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"[1-9]\d*", path.name))
+    return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"[1-9][0-9]*", path.name))
 
 
 def _claimed_by(folder: Path) -> str | None:

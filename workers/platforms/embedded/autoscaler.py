@@ -57,7 +57,7 @@ class Decision:
 
 
 def recommend(
-    *, current: int, target_percent: float, measurements: Sequence[Measurement], tolerance: float = Behaviour.tolerance
+    *, current: int, target_percent: float, measurements: Sequence[Measurement], tolerance: float = 0.1
 ) -> int:
     """desired = ceil(current × metric ÷ target), within the tolerance no change.
 
@@ -70,10 +70,8 @@ def recommend(
     ratio = fmean(known) / target_percent
     missing = sum(1 for item in measurements if item.ready and item.cpu_percent is None)
     unready = sum(1 for item in measurements if not item.ready)
-    if ratio > 1:
-        filled = [*known, *[0.0] * (missing + unready)]
-    else:
-        filled = [*known, *[target_percent] * missing]
+    assumed = [0.0] * (missing + unready) if ratio > 1 else [target_percent] * missing
+    filled = [*known, *assumed]
     adjusted = fmean(filled) / target_percent
     if abs(adjusted - 1) <= tolerance or (adjusted > 1) != (ratio > 1):
         return current

@@ -15,8 +15,10 @@ POLL_S = 0.2
 """How often the job is asked whether it is to stop: five times within the second that a person is promised."""
 
 T = TypeVar("T")
-Tell = Callable[[float, float, str], None]
-"""Called by the work between its stages with (done, total, fact); raises where the work has been abandoned."""
+Tell = Callable[[float, float | None, str], None]
+"""Called by the work between its stages with (done, total, fact), as Progress.report takes them.
+
+Raises where the work has been abandoned."""
 
 
 class _Abandoned(Exception):
@@ -31,11 +33,11 @@ def in_background(
     When `progress` raises Interrupted it leaves at once: `interrupt` is called, and the thread ends by itself at
     the latest after the stage under way. The thread is a daemon: it does not keep a worker from exiting.
     """
-    stages: SimpleQueue[tuple[float, float, str]] = SimpleQueue()
+    stages: SimpleQueue[tuple[float, float | None, str]] = SimpleQueue()
     abandoned = Event()
     outcome: Future[T] = Future()
 
-    def tell(done: float, total: float, fact: str) -> None:
+    def tell(done: float, total: float | None, fact: str) -> None:
         if abandoned.is_set():
             raise _Abandoned
         stages.put((done, total, fact))

@@ -25,9 +25,9 @@ from workers.contract.jobs import Replicas
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Desired:
-    """What is to run. `sample` are instances that a replica must answer before it counts as ready.
+    """What is to run. `sample` are instances, the first of which a replica must answer before it counts as ready.
 
-    `job_id` and `asked_by` say who wanted it.
+    `job_id`, `asked_by` and `since_s` (Unix seconds) say how the version came there.
     """
 
     model: str
@@ -41,6 +41,7 @@ class Desired:
     sample: tuple[Mapping[str, Any], ...]
     job_id: str
     asked_by: str
+    since_s: float
 
     @property
     def bounds(self) -> Replicas:
@@ -221,4 +222,3 @@ def _replace(path: Path, document: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path)
-

@@ -80,7 +80,6 @@ class Fleet:
         return [replica for replica in self.replicas if replica.state != "draining"]
 
     def _hear_and_reap(self) -> None:
-        now_s = time.monotonic()
         for replica in list(self.replicas):
             ended = replica.ended()
             for line in replica.hear():
@@ -91,22 +90,25 @@ class Fleet:
                 log.info("replica %d (v%d) has ended: %s", replica.pid, replica.version, ended)
                 if replica.state != "draining":
                     self._crashed(replica, f"ended with {ended}")
-            elif replica.state == "starting" and now_s - replica.started_at_s > self._ready_deadline_s:
+            elif self._overdue(replica):
                 replica.kill()
-            elif replica.state == "draining" and now_s - replica.draining_since_s > KILL_AFTER_S:
-                replica.kill()
+
+    def _overdue(self, replica: Replica) -> bool:
+        now_s = time.monotonic()
+        if replica.state == "starting":
+            return now_s - replica.started_at_s > self._ready_deadline_s
+        return replica.state == "draining" and now_s - replica.draining_since_s > KILL_AFTER_S
 
     def _crashed(self, replica: Replica, how: str) -> None:
         if replica.template != self._template:
             return
-        now_s = time.monotonic()
-        if now_s - replica.started_at_s > self._ready_deadline_s and replica.state == "starting":
+        if replica.state == "starting" and self._overdue(replica):
             how = f"was not ready within {self._ready_deadline_s:g} s"
         words = " ".join(replica.last_lines)
         self.trouble = f"A replica of v{replica.version} {how}{': ' + words if words else '.'}"
-        self._next_start_s = now_s + min(FIRST_DELAY_S * 2**self.crashes, LONGEST_DELAY_S)
+        self._crashed_at_s = time.monotonic()
+        self._next_start_s = self._crashed_at_s + min(FIRST_DELAY_S * 2**self.crashes, LONGEST_DELAY_S)
         self.crashes += 1
-        self._crashed_at_s = now_s
 
     def _start_missing(self, desired: Desired, count: int) -> None:
         if time.monotonic() < self._next_start_s:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from workers.errors import PermanentError
+from workers.platforms.embedded.background import in_background
 from workers.platforms.embedded.locust_processes import locust_processes
 from workers.platforms.protocols import Attack, Progress, RunningLoad
 from workers.platforms.swarm import Swarm
@@ -36,8 +37,8 @@ class EmbeddedLoad:
     """Locust on this machine. `home` is where a test's files lie while it runs; `locust_dir` has the Locust file."""
 
     def __init__(self, *, home: Path, locust_dir: Path | None = None) -> None:
-        self._home = home
-        self._locust_dir = locust_dir or LOCUST_DIR
+        self._home = home.absolute()
+        self._locust_dir = (locust_dir or LOCUST_DIR).absolute()
 
     @contextmanager
     def start(self, *, attack: Attack, progress: Progress) -> Iterator[RunningLoad]:
@@ -52,15 +53,14 @@ class EmbeddedLoad:
                 f"The load test's Locust file is missing: {locustfile}.",
                 advice="Run the worker from a checkout or from its image: both have the folder locust/ at the top.",
             )
-        progress.check()
-        _try_target(attack)
+        in_background(lambda _: _try_target(attack), progress=progress)
         workers = min(math.ceil(attack.rate_rps / WORKER_RPS), _cores())
         users = workers * min(max(math.ceil(attack.rate_rps / workers * PATIENCE_S), FEWEST_USERS), MOST_USERS)
         with _folder(self._home) as folder:
             options = ["-f", str(locustfile), "--attack", str(_write_attack(folder, attack, workers))]
             options += ["--host", _origin(attack.url)]
             with locust_processes(folder=folder, options=options, workers=workers, progress=progress) as processes:
-                processes.master.swarm(users=users)
+                processes.swarm(users=users)
                 progress.log(f"Locust: {workers} worker process{'es' * (workers > 1)}, {users} users.")
                 yield Swarm(
                     master=processes.master,

@@ -34,14 +34,16 @@ class LocustProcesses:
     def __init__(self, *, processes: Sequence[Popen[bytes]], master: Master, log: Path) -> None:
         self.master = master
         self._log = log
+        self._ready = False
         self._processes = {process: _Cpu(process.pid) for process in processes}
 
     def watch(self) -> None:
         """Take note of the CPU. Raises PermanentError, with the last lines of the log, where a process has ended."""
         for process, cpu in self._processes.items():
             if process.poll() is not None:
+                when = "in mid-test" if self._ready else "before it was ready"
                 raise PermanentError(
-                    f"A load process ended in mid-test (exit status {process.returncode}):\n{self._last_words()}"
+                    f"A load process ended {when} (exit status {process.returncode}):\n{self._last_words()}"
                 )
             cpu.look()
 
@@ -60,8 +62,16 @@ class LocustProcesses:
             self.watch()
             with suppress(OSError, HTTPException, ValueError):
                 if self.master.status().workers == workers:
+                    self._ready = True
                     return
         raise PermanentError(f"Locust was not ready after {START_S:g} s:\n{self._last_words()}")
+
+    def swarm(self, *, users: int) -> None:
+        """Bring up all users; the traffic begins when they are there. Raises PermanentError where Locust refuses."""
+        try:
+            self.master.swarm(users=users)
+        except (OSError, HTTPException, ValueError) as error:
+            raise PermanentError(f"Locust did not start its users: {error}.\n{self._last_words()}") from error
 
     def port_was_taken(self) -> bool:
         """Whether the log tells that a port was not free."""

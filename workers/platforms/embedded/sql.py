@@ -124,24 +124,23 @@ def _unknown_table(model: Model, name: str, known: Sequence[str]) -> PermanentEr
     )
 
 
-def open_warehouse(tables: frozenset[str], *, files: Mapping[str, Path]) -> "duckdb.DuckDBPyConnection":
-    """A DuckDB in memory that holds `tables` under their BigQuery names, and can reach nothing else any more.
+def open_database() -> "duckdb.DuckDBPyConnection":
+    """An empty DuckDB in memory, whose `interrupt` may be called from any thread."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config=_CONFIG)
+
+
+def load_tables(connection: "duckdb.DuckDBPyConnection", tables: frozenset[str], *, files: Mapping[str, Path]) -> None:
+    """Read `tables` in under their BigQuery names; from then on the database can reach nothing else.
 
     `files` maps names to CSV or Parquet files. Raises PermanentError that names the table whose file is unreadable.
     """
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config=_CONFIG)
-    try:
-        for name in sorted(tables):
-            _load(connection, name, files.get(name))
-        # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    for name in sorted(tables):
+        _load(connection, name, files.get(name))
+    # https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def _load(connection: "duckdb.DuckDBPyConnection", name: str, file: Path | None) -> None:

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
@@ -20,7 +19,7 @@ from pathlib import Path
 from workers.platforms.embedded.autoscaler import Behaviour, History, Measurement, decide, mean_cpu_percent
 from workers.platforms.embedded.endpoint_files import EndpointFiles, ScalingEvent, Spec, Status
 from workers.platforms.embedded.fleet import Fleet
-from workers.platforms.serving.server import address_of, listen
+from workers.platforms.serving.listener import address_of, listen
 
 TICK_S = 0.1
 """How often the world is compared with the wish: as fast as a person takes for at once, at 0.3 % of a core."""
@@ -141,7 +140,7 @@ class Supervisor:
 
 
 def main() -> None:
-    """Supervise the endpoint in --folder; the lock on it comes as an inherited descriptor and ends with this process."""
+    """Supervise the endpoint in --folder. Its lock is inherited as a descriptor and is held until this process ends."""
     parser = argparse.ArgumentParser(prog="python -m workers.platforms.embedded.supervisor")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--lock-fd", type=int, required=True)
@@ -190,4 +189,4 @@ def _log_to(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -114,6 +114,7 @@ def _logistic(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     estimator = LogisticRegression(max_iter=ROUND_ITERATIONS, warm_start=True)
     most, done = ROUND_ITERATIONS * MAXIMUM_ROUNDS, 0
+    tell(0, most, "first iterations")
     while True:
         estimator.fit(inputs, labels)
         done += int(estimator.n_iter_.max())
@@ -148,6 +149,7 @@ def _boosted(kind: Any, inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]
     estimator = kind(
         n_estimators=TREE_ITERATIONS, learning_rate=TREE_LEARN_RATE, max_depth=TREE_DEPTH, random_state=SEED
     )
+    tell(0, TREE_ITERATIONS, "first iteration")
     estimator.fit(inputs, labels, monitor=stage)
     return estimator, f"{estimator.estimators_.size} trees, final loss {estimator.train_score_[-1]:.4g}"
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,12 +28,9 @@ from workers.platforms.embedded.features import (
 )
 from workers.platforms.embedded.mistakes import on_disk
 from workers.platforms.embedded.onnx_export import run_onnx, signature, to_onnx
-from workers.platforms.embedded.sql import IRIS, describe, fetch, open_warehouse, translate
+from workers.platforms.embedded.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.embedded.training import fit, split
 from workers.platforms.protocols import Evaluation, Progress, Training
-
-if TYPE_CHECKING:
-    import duckdb
 
 KEPT_TRAININGS = 5
 """Folders kept a model: they serve one job each, between its training and its export; the store keeps versions."""
@@ -118,22 +114,19 @@ class EmbeddedWarehouse:
 
     def _examples(self, model: Model, progress: Progress) -> Examples:
         translation = translate(model, known=[IRIS, *self._tables])
-        progress.report(0, fact="reading")
-        opened: list[duckdb.DuckDBPyConnection] = []
+        database = open_database()
 
-        def read(_: Tell) -> Examples:
-            with open_warehouse(translation.tables, files=self._tables) as connection:
-                opened.append(connection)
+        def read(tell: Tell) -> Examples:
+            with database as connection:
+                tell(0, None, "loading tables")
+                load_tables(connection, translation.tables, files=self._tables)
                 features = choose_features(model, describe(connection, translation, model=model))
                 wanted = casts(model, features)
+                tell(0, None, "running the query")
                 rows = fetch(connection, translation, model=model, columns=wanted, limit=MAXIMUM_ROWS + 1)
             return prepare(model, features, rows)
 
-        def interrupt() -> None:
-            for connection in opened:
-                connection.interrupt()
-
-        examples = in_background(read, progress=progress, interrupt=interrupt)
+        examples = in_background(read, progress=progress, interrupt=database.interrupt)
         named = ", ".join(f"{feature.name} {feature.type}" for feature in examples.features)
         progress.log(f"{len(examples.labels):,} rows; features: {named}; label: {model.label}.")
         if examples.unlabelled:

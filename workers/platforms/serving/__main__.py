@@ -13,9 +13,10 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from workers.platforms.serving.listener import address_of, listen
 from workers.platforms.serving.rest import RestApi
 from workers.platforms.serving.servable import ModelFailed, Servable
-from workers.platforms.serving.server import Server, address_of, listen
+from workers.platforms.serving.server import Server
 from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.serving.tensors import InvalidRequest
 

@@ -13,7 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from workers.platforms.serving.signature import MODEL_FILE, InputType, Signature, UnusableModel, read_signature
-from workers.platforms.serving.tensors import TENSORS, InvalidRequest, Tensor, shown
+from workers.platforms.serving.tensors import Feature, InvalidRequest, Tensor, shown
 
 SIGNATURE_NAME = "serving_default"
 
@@ -53,7 +53,8 @@ class Servable:
         self._outputs = [self.signature.predicted]
         if self.signature.task == "classification":
             self._outputs.append(self.signature.probabilities)
-        self._tensors = [(item.name, TENSORS[item.type]) for item in self.signature.inputs]
+        self._features = [Feature(item) for item in self.signature.inputs]
+        self._one = {feature.name: feature.one for feature in self._features}
         self._keys = ",".join(sorted(item.name for item in self.signature.inputs))
         self._quoted = {value: json.dumps(value) for value in self.signature.classes}
         self._values = json.dumps(list(self.signature.classes))
@@ -82,10 +83,9 @@ class Servable:
             raise InvalidRequest(f"JSON Value: {shown(instances)} Expecting 'instances' to be an list/array")
         if not instances:
             raise InvalidRequest("JSON Value: [] No values in 'instances' array")
-        width = len(self._tensors)
+        width = len(self._features)
         if width == 1 and not isinstance(instances[0], dict):
-            name, tensor = self._tensors[0]
-            return {name: tensor(instances)}
+            return {self._features[0].name: self._features[0].many(instances)}
         for number, row in enumerate(instances):
             if type(row) is not dict:
                 raise InvalidRequest(
@@ -97,7 +97,11 @@ class Servable:
             if len(row) != width:
                 self._refuse_keys(number, row)
         try:
-            return {name: tensor([row[name] for row in instances]) for name, tensor in self._tensors}
+            if len(instances) > 1:
+                return {item.name: item.many([row[item.name] for row in instances]) for item in self._features}
+            for feature in self._features:
+                feature.set_one(instances[0][feature.name])
+            return self._one
         except KeyError as missing:
             number = next(number for number, row in enumerate(instances) if missing.args[0] not in row)
             self._refuse_keys(number, instances[number])
@@ -110,20 +114,20 @@ class Servable:
 
     def _from_inputs(self, inputs: Any) -> dict[str, Tensor]:
         if not isinstance(inputs, dict):
-            if len(self._tensors) > 1:
+            if len(self._features) > 1:
                 raise InvalidRequest(
                     "inputs is a plain value/list, but expecting an object as multiple "
                     "input tensors required as per tensorinfo_map"
                 )
-            inputs = {self._tensors[0][0]: inputs}
+            inputs = {self._features[0].name: inputs}
         feed: dict[str, Tensor] = {}
-        for name, tensor in self._tensors:
-            if name not in inputs:
-                raise InvalidRequest(f"Missing named input: {name} in 'inputs' object.")
-            column = inputs[name]
+        for feature in self._features:
+            if feature.name not in inputs:
+                raise InvalidRequest(f"Missing named input: {feature.name} in 'inputs' object.")
+            column = inputs[feature.name]
             if not isinstance(column, list) or not column:
-                raise InvalidRequest(f"JSON Value: {shown(column)} is not a list of values for input: {name}")
-            feed[name] = tensor(column)
+                raise InvalidRequest(f"JSON Value: {shown(column)} is not a list of values for input: {feature.name}")
+            feed[feature.name] = feature.many(column)
         sizes = sorted({len(column) for column in feed.values()})
         if len(sizes) > 1:
             raise InvalidRequest(f"Expecting tensor size: {sizes[0]} but got: {sizes[-1]}")

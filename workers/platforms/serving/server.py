@@ -13,9 +13,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from workers.platforms.serving.listener import BACKLOG
 from workers.platforms.serving.rest import RestApi
-
-BACKLOG = 2048
 
 CONNECTION_AGE_S = 5.0
 """After how long, give or take a fifth, a kept connection is asked to come again.
@@ -129,23 +128,3 @@ class Server(uvicorn.Server):
         while self.server_state.connections and loop.time() < ends_at_s:
             await asyncio.sleep(0.02)
         await super().shutdown(None)
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 leaves the choice to the system. Raises OSError."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """The base URL at which a listening socket is reached."""
-    host_and_port: Any = listener.getsockname()
-    return f"http://127.0.0.1:{host_and_port[1]}"

@@ -1,7 +1,7 @@
 """What a served model takes and answers: `signature.json`, written beside `model.onnx` by the export.
 
-    {"label": "species", "task": "classification",
-     "inputs": [{"name": "sepal_length", "type": "FLOAT"}, …], "classes": ["setosa", …]}
+{"label": "species", "task": "classification",
+ "inputs": [{"name": "sepal_length", "type": "FLOAT"}, …], "classes": ["setosa", …]}
 """
 
 import json

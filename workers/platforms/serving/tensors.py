@@ -1,4 +1,4 @@
-"""JSON values into tensors, as strictly as TensorFlow Serving and in its words. Pure.
+"""JSON values into tensors, as strictly as TensorFlow Serving and in its words.
 
 One value an instance and feature, so that every tensor has the shape [instances, 1].
 """
@@ -11,9 +11,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from workers.platforms.serving.signature import InputType
+from workers.platforms.serving.signature import Input, InputType
 
-Column = Sequence[Any]
 Tensor = NDArray[Any]
 
 _LARGEST_FLOAT = float(numpy.finfo(numpy.float32).max)
@@ -25,33 +24,27 @@ class InvalidRequest(Exception):
     """The request's body is not a predict request for this model: TensorFlow's InvalidArgument, HTTP 400."""
 
 
-def floats(column: Column) -> Tensor:
-    """Numbers as float32, NaN and Infinity among them. Raises InvalidRequest, also where one is out of range."""
-    for value in column:
-        if type(value) is not float and type(value) is not int:
-            raise _wrong_type(value, "float")
-        if not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT and (type(value) is int or math.isfinite(value)):
-            raise InvalidRequest(f"Cannot convert JSON value: {shown(value)} to float without loss of precision.")
-    return numpy.array(column, dtype=numpy.float32).reshape(-1, 1)
+class Feature:
+    """One input's way from JSON to ONNX Runtime."""
 
+    __slots__ = ("_check", "_dtype", "name", "one")
 
-def strings(column: Column) -> Tensor:
-    """Strings. Raises InvalidRequest."""
-    for value in column:
-        if type(value) is not str:
-            raise _wrong_type(value, "string")
-    return numpy.array(column, dtype=object).reshape(-1, 1)
+    def __init__(self, described: Input) -> None:
+        self.name = described.name
+        self._check, self._dtype = _KINDS[described.type]
+        self.one: Tensor = numpy.zeros((1, 1), dtype=self._dtype)
+        """The tensor of a single instance, used again for each: to make a new one takes longer than the inference."""
 
+    def set_one(self, value: Any) -> None:
+        """Set `one`. Raises InvalidRequest."""
+        self._check(value)
+        self.one[0, 0] = value
 
-def booleans(column: Column) -> Tensor:
-    """Booleans. Raises InvalidRequest."""
-    for value in column:
-        if type(value) is not bool:
-            raise _wrong_type(value, "bool")
-    return numpy.array(column, dtype=numpy.bool_).reshape(-1, 1)
-
-
-TENSORS: Mapping[InputType, Callable[[Column], Tensor]] = {"FLOAT": floats, "STRING": strings, "BOOL": booleans}
+    def many(self, column: Sequence[Any]) -> Tensor:
+        """A new tensor. Raises InvalidRequest."""
+        for value in column:
+            self._check(value)
+        return numpy.array(column, dtype=self._dtype).reshape(-1, 1)
 
 
 def shown(value: Any) -> str:
@@ -61,6 +54,31 @@ def shown(value: Any) -> str:
     except RecursionError:
         return "…"
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def _check_float(value: Any) -> None:
+    if type(value) is not float and type(value) is not int:
+        raise _wrong_type(value, "float")
+    # NaN and the infinities are numbers to TensorFlow Serving too.
+    if not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT and (type(value) is int or math.isfinite(value)):
+        raise InvalidRequest(f"Cannot convert JSON value: {shown(value)} to float without loss of precision.")
+
+
+def _check_string(value: Any) -> None:
+    if type(value) is not str:
+        raise _wrong_type(value, "string")
+
+
+def _check_bool(value: Any) -> None:
+    if type(value) is not bool:
+        raise _wrong_type(value, "bool")
+
+
+_KINDS: Mapping[InputType, tuple[Callable[[Any], None], Any]] = {
+    "FLOAT": (_check_float, numpy.float32),
+    "STRING": (_check_string, numpy.object_),
+    "BOOL": (_check_bool, numpy.bool_),
+}
 
 
 def _wrong_type(value: Any, wanted: str) -> InvalidRequest:

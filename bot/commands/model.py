@@ -1,0 +1,74 @@
+"""`/model`: new versions, and what is known of those there are."""
+
+from bot.commands.command import Ask, Command, CompareVersions, Form, Known, ListModels, Meaning, ShowHelp, ShowModel
+from bot.commands.names import end, is_version, named_model, published
+from bot.commands.words import Line, closest
+from workers.contract.jobs import TrainModel
+from workers.contract.units import quoted
+
+_FORMS = {
+    "train": Form(
+        usage="/model train MODEL",
+        does="next version of MODEL: train → evaluate → gate → export → version → package → smoke test → publish",
+    ),
+    "list": Form(usage="/model list", does="every model with its newest version"),
+    "show": Form(
+        usage="/model show MODEL [vN]", does="versions with metrics, who trained them, when, size, where they are live"
+    ),
+    "compare": Form(usage="/model compare vA vB [MODEL]", does="the metrics of two versions, side by side"),
+}
+
+
+def _parse(text: str, known: Known) -> Meaning:
+    line = Line("/model", text, _FORMS["train"])
+    if line.asks_for_help:
+        return ShowHelp(verb=line.verb)
+    match line.subcommand(_FORMS):
+        case "train":
+            dry_run = line.dry_run()
+            model = named_model(line, known)
+            end(line, known)
+            return Ask(job=TrainModel(model=model), dry_run=dry_run)
+        case "list":
+            end(line, known)
+            return ListModels()
+        case "show":
+            return _show(line, known)
+        case "compare":
+            return _compare(line, known)
+    word = line.next_left()
+    if word is None:
+        return ShowHelp(verb=line.verb)
+    # A model alone is most likely wanted to be shown.
+    instead = "show " + word.text if word.text in known.settings.models else closest(word.text, _FORMS) or "help"
+    raise line.mistake(
+        f"{quoted(word.text)} is nothing that /model does; it can train, list, show and compare.",
+        at=word.at,
+        instead=instead,
+    )
+
+
+def _show(line: Line, known: Known) -> ShowModel:
+    version = line.take(is_version)
+    model = named_model(line, known)
+    end(line, known)
+    if version is None:
+        return ShowModel(model=model, version=None)
+    return ShowModel(model=model, version=published(line, known, model=model, word=version).version)
+
+
+def _compare(line: Line, known: Known) -> CompareVersions:
+    first, second = line.take(is_version), line.take(is_version)
+    model = named_model(line, known)
+    end(line, known)
+    before = published(line, known, model=model, word=first)
+    after = published(line, known, model=model, word=second)
+    return CompareVersions(model=model, first=before.version, second=after.version)
+
+
+COMMAND = Command(
+    verb="/model",
+    does="Train models, and see what became of them.",
+    forms=tuple(_FORMS.values()),
+    parse=_parse,
+)

@@ -1,0 +1,45 @@
+"""`/scale`: how many replicas an endpoint has."""
+
+from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowHelp
+from bot.commands.names import (
+    end,
+    must_be_served,
+    only_environment,
+    only_model,
+    take_environment,
+    take_model,
+    take_replicas,
+)
+from bot.commands.words import Line
+from workers.contract.jobs import Scale
+
+_FORMS = (
+    Form(usage="/scale N [MODEL] [on ENV]", does="a fixed number of replicas"),
+    Form(usage="/scale MIN..MAX [MODEL] [on ENV]", does="bounds between which the autoscaler moves"),
+)
+_GOOD = "1..4"
+
+
+def _parse(text: str, known: Known) -> Meaning:
+    line = Line("/scale", text, _FORMS[1] if ".." in text else _FORMS[0])
+    if line.asks_for_help:
+        return ShowHelp(verb=line.verb)
+    dry_run = line.dry_run()
+    replicas = take_replicas(line, bare=True)
+    environment = take_environment(line, known)
+    model = take_model(line, known)
+    end(line, known, lacking="" if replicas else _GOOD)
+    if replicas is None:
+        raise line.mistake("Say how many replicas: 3 for a fixed number, 1..4 for bounds.", instead=_GOOD)
+    model = model or only_model(line, known)
+    environment = environment or only_environment(line, known)
+    must_be_served(line, known, model=model, environment=environment)
+    return Ask(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
+
+
+COMMAND = Command(
+    verb="/scale",
+    does="Set how many replicas an endpoint has.",
+    forms=_FORMS,
+    parse=_parse,
+)

@@ -1,0 +1,125 @@
+"""Meanings as commands again, in their one plain spelling: what is suggested, and what a schedule keeps."""
+
+from decimal import Decimal
+from typing import assert_never
+
+from bot.commands.command import (
+    AddSchedule,
+    Ask,
+    CancelJob,
+    ChangeSchedule,
+    CompareVersions,
+    LastLoadTest,
+    ListJobs,
+    ListModels,
+    ListSchedules,
+    Meaning,
+    RetryJob,
+    ShowDeployments,
+    ShowHelp,
+    ShowHistory,
+    ShowJob,
+    ShowModel,
+    ShowStatus,
+)
+from workers.contract.jobs import Deploy, Job, LoadTest, Scale, Slo, TrainModel
+from workers.contract.settings import SettingsFile
+
+
+def typed(meaning: Meaning, settings: SettingsFile) -> str:
+    """The shortest command that means `meaning`: reading it gives `meaning` again."""
+    match meaning:
+        case Ask():
+            return job_typed(meaning.job, settings) + (" dry-run" if meaning.dry_run else "")
+        case ShowModel() | CompareVersions() | ListModels():
+            return _about_models(meaning, settings)
+        case ShowDeployments():
+            return "/deploy status"
+        case ShowHistory():
+            return _line("/deploy history", meaning.environment)
+        case LastLoadTest():
+            return _line("/loadtest last", meaning.environment)
+        case ListJobs() | ShowJob() | CancelJob() | RetryJob():
+            return _about_jobs(meaning)
+        case AddSchedule():
+            zone = "" if meaning.time_zone == "UTC" else meaning.time_zone
+            return _line(f'/schedule add "{meaning.cron}"', zone, meaning.command.removeprefix("/"))
+        case ListSchedules():
+            return "/schedule list"
+        case ChangeSchedule():
+            return f"/schedule {meaning.change} {meaning.schedule_id}"
+        case ShowStatus():
+            return "/seatrial status"
+        case ShowHelp():
+            return f"{meaning.verb or '/seatrial'} help"
+        case _:
+            assert_never(meaning)
+
+
+def job_typed(job: Job, settings: SettingsFile, *, model_always: bool = False) -> str:
+    """The command that asks for `job`; it names the model where there are several, or with `model_always`."""
+    model = job.model if model_always or len(settings.models) > 1 else ""
+    match job:
+        case TrainModel():
+            return f"/model train {job.model}"
+        case Deploy():
+            replicas = f"replicas {job.replicas}" if job.replicas else ""
+            return _line(f"/deploy v{job.version}", model, f"to {job.environment}", replicas)
+        case Scale():
+            return _line(f"/scale {job.replicas}", model, f"on {job.environment}")
+        case LoadTest():
+            slo = "" if job.slo == settings.loadtest.slo else f"slo {_slo(job.slo)}"
+            ramp = f"ramp {_duration(job.ramp_s)}" if job.ramp_s else ""
+            rate = f"/loadtest {_number(job.rate_rps)}rps for {_duration(job.duration_s)}"
+            return _line(rate, model, f"on {job.environment}", ramp, slo)
+        case _:
+            assert_never(job)
+
+
+def _about_models(meaning: ShowModel | CompareVersions | ListModels, settings: SettingsFile) -> str:
+    several = len(settings.models) > 1
+    match meaning:
+        case ListModels():
+            return "/model list"
+        case ShowModel():
+            return _line("/model show", meaning.model, f"v{meaning.version}" if meaning.version else "")
+        case CompareVersions():
+            versions = f"/model compare v{meaning.first} v{meaning.second}"
+            return _line(versions, meaning.model if several else "")
+
+
+def _about_jobs(meaning: ListJobs | ShowJob | CancelJob | RetryJob) -> str:
+    match meaning:
+        case ListJobs():
+            return "/jobs" if meaning.which == "all" else f"/jobs {meaning.which}"
+        case ShowJob():
+            return f"/jobs show {meaning.job_id}"
+        case CancelJob():
+            return f"/jobs cancel {meaning.job_id}" if meaning.job_id else "/loadtest stop"
+        case RetryJob():
+            return f"/jobs retry {meaning.job_id}"
+
+
+def _line(*parts: str | None) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _number(number: float) -> str:
+    """All the digits of `number`, without an exponent."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _duration(seconds: float) -> str:
+    if seconds != int(seconds):
+        return f"{_number(seconds)}s"
+    hours, rest = divmod(int(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count)
+
+
+def _slo(slo: Slo) -> str:
+    parts = [f"p{_number(percentile)}<{_number(bound)}ms" for percentile, bound in slo.latency_ms]
+    if slo.errors_percent is not None:
+        parts.append(f"errors<{_number(slo.errors_percent)}%")
+    return ",".join(parts)

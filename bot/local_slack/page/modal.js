@@ -1,0 +1,130 @@
+// The modal on the screen: drawn again only when the app changes it, so that what is half filled in stays.
+
+import { blockNodes, choices, chosenValues, options, textNode } from "./blocks.js";
+import { el, icon, toast } from "./dom.js";
+import { complaint, deed } from "./state.js";
+
+let shown = null;
+
+export function showModal(view) {
+  if (shown && view && shown.view.id === view.id && shown.view.hash === view.hash) return;
+  const kept = shown && view && shown.view.id === view.id ? readFields(shown.dialog) : {};
+  shown?.dialog.remove();
+  shown = null;
+  if (!view) return;
+  const dialog = draw(view, kept);
+  shown = { view, dialog };
+  document.body.append(dialog);
+  dialog.showModal();
+  (dialog.querySelector("[data-focus]") ?? dialog.querySelector("input, textarea, select"))?.focus();
+}
+
+export function viewBlocks(view, kept = {}) {
+  const act = async (block, element, value) => {
+    const fields = { view_id: view.id, block_id: block.block_id, action_id: element.action_id, value };
+    const sentence = complaint(await deed("click", fields));
+    if (sentence) toast(sentence);
+  };
+  return view.blocks.map((block) => (block.type === "input" ? field(block, kept[block.block_id]) : blockNodes([block], act)));
+}
+
+function draw(view, kept) {
+  const close = async () => {
+    const sentence = complaint(await deed("close", { view_id: view.id }));
+    if (sentence) toast(sentence);
+  };
+  const form = el(
+    "form",
+    { class: "dialog-form", novalidate: true },
+    el(
+      "header",
+      { class: "dialog-head" },
+      el("img", { class: "avatar small", src: "/page/seatrial.svg", alt: "" }),
+      el("h2", {}, textNode(view.title)),
+      el("button", { class: "icon-button", type: "button", "aria-label": "Close", onclick: close }, icon("close")),
+    ),
+    el("div", { class: "dialog-body" }, viewBlocks(view, kept)),
+    el(
+      "footer",
+      { class: "dialog-foot" },
+      el("button", { class: "button", type: "button", onclick: close }, view.close ? textNode(view.close) : view.submit ? "Cancel" : "Close"),
+      view.submit && el("button", { class: "button primary", type: "submit" }, textNode(view.submit)),
+    ),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit(view, form);
+  });
+  const cancel = (event) => {
+    event.preventDefault();
+    close();
+  };
+  return el("dialog", { class: "dialog", "aria-label": view.title.text, oncancel: cancel }, form);
+}
+
+async function submit(view, form) {
+  const button = form.querySelector("[type=submit]");
+  if (button.classList.contains("busy")) return;
+  button.classList.add("busy");
+  for (const old of form.querySelectorAll(".field-error")) old.remove();
+  const answer = await deed("submit", { view_id: view.id, values: readFields(form) });
+  button.classList.remove("busy");
+  const sentence = complaint(answer);
+  if (sentence) toast(sentence);
+  for (const [blockId, text] of Object.entries(answer.complaints ?? {})) {
+    const place = form.querySelector(`[data-block="${CSS.escape(blockId)}"]`);
+    place?.append(el("p", { class: "field-error", role: "alert" }, text));
+  }
+  form.querySelector(".field-error")?.closest("[data-block]").querySelector("input, textarea, select")?.focus();
+}
+
+function readFields(root) {
+  const values = {};
+  for (const place of root.querySelectorAll("[data-block]")) {
+    const { block, action, kind } = place.dataset;
+    const chosen = chosenValues(place);
+    const value = kind === "checkboxes" ? chosen : kind === "radio_buttons" ? (chosen[0] ?? "") : place.querySelector("input, textarea, select").value;
+    values[block] = { [action]: value };
+  }
+  return values;
+}
+
+function field(block, kept) {
+  const element = block.element;
+  const node = control(element);
+  const value = kept?.[element.action_id];
+  if (value !== undefined && node.matches("input, textarea, select")) node.value = value;
+  if (element.focus_on_load) node.dataset.focus = "yes";
+  const optional = block.optional && el("span", { class: "optional" }, " (optional)");
+  return el(
+    "div",
+    { class: "form-field", "data-block": block.block_id, "data-action": element.action_id, "data-kind": element.type },
+    el("label", {}, el("span", { class: "label" }, textNode(block.label), optional), node),
+    block.hint && el("p", { class: "hint" }, textNode(block.hint)),
+  );
+}
+
+function control(element) {
+  const placeholder = element.placeholder?.text;
+  switch (element.type) {
+    case "plain_text_input": {
+      const properties = { class: "input", placeholder, maxlength: element.max_length && String(element.max_length) };
+      const node = el(element.multiline ? "textarea" : "input", { ...properties, rows: element.multiline ? "4" : null });
+      node.value = element.initial_value ?? "";
+      return node;
+    }
+    case "number_input": {
+      const step = element.is_decimal_allowed ? "any" : "1";
+      const node = el("input", { class: "input", type: "number", step, min: element.min_value, max: element.max_value, placeholder });
+      node.value = element.initial_value ?? "";
+      return node;
+    }
+    case "static_select": {
+      const node = el("select", { class: "select wide" }, el("option", { value: "" }, placeholder ?? "Select an option"), options(element));
+      node.value = element.initial_option?.value ?? "";
+      return node;
+    }
+    default:
+      return choices(element);
+  }
+}

@@ -1,0 +1,243 @@
+"""Commands that are understood: every form, and the freedom that there is in typing them."""
+
+import pytest
+
+from bot.commands import COMMANDS, read, read_command, read_mention
+from bot.commands.command import (
+    AddSchedule,
+    Ask,
+    CancelJob,
+    ChangeSchedule,
+    CompareVersions,
+    LastLoadTest,
+    ListJobs,
+    ListModels,
+    ListSchedules,
+    Meaning,
+    RetryJob,
+    ShowDeployments,
+    ShowHelp,
+    ShowHistory,
+    ShowJob,
+    ShowModel,
+    ShowStatus,
+    UsageError,
+)
+from bot.commands.typed import typed
+from tests.bot.known import KnownValues, settings
+from workers.contract.jobs import Deploy, LoadTest, Replicas, Scale, Slo, TrainModel
+
+SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
+
+
+def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> Ask:
+    job = Deploy(model="iris", version=version, environment=environment, digest=f"sha256:{version}", replicas=replicas)
+    return Ask(job=job)
+
+
+def load(rate_rps: float = 1000.0, duration_s: float = 60.0, ramp_s: float = 0.0, slo: Slo = SLO) -> Ask:
+    job = LoadTest(
+        model="iris", environment="staging", rate_rps=rate_rps, duration_s=duration_s, ramp_s=ramp_s, slo=slo
+    )
+    return Ask(job=job)
+
+
+def scale(minimum: int, maximum: int) -> Ask:
+    return Ask(job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum)))
+
+
+EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
+    "/model train MODEL": [("/model train iris", Ask(job=TrainModel(model="iris")))],
+    "/model list": [("/model list", ListModels())],
+    "/model show MODEL [vN]": [
+        ("/model show iris", ShowModel(model="iris", version=None)),
+        ("/model show iris v2", ShowModel(model="iris", version=2)),
+    ],
+    "/model compare vA vB [MODEL]": [
+        ("/model compare v2 v1 iris", CompareVersions(model="iris", first=2, second=1)),
+        ("/model compare v1 v2", CompareVersions(model="iris", first=1, second=2)),
+    ],
+    "/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]": [
+        ("/deploy v1", deploy()),
+        ("/deploy v2 iris to production", deploy(2, "production")),
+        ("/deploy v1 to staging replicas 2..4", deploy(replicas=Replicas(minimum=2, maximum=4))),
+    ],
+    "/deploy status": [("/deploy status", ShowDeployments())],
+    "/deploy history [ENV]": [
+        ("/deploy history", ShowHistory(environment=None)),
+        ("/deploy history production", ShowHistory(environment="production")),
+    ],
+    "/deploy rollback [to vN] [MODEL] [ENV]": [
+        ("/deploy rollback", deploy(1)),
+        ("/deploy rollback to v2 iris production", deploy(2, "production")),
+    ],
+    "/scale N [MODEL] [on ENV]": [("/scale 3 iris on staging", scale(3, 3))],
+    "/scale MIN..MAX [MODEL] [on ENV]": [("/scale 1..4", scale(1, 4))],
+    "/loadtest RATE [for TIME] [MODEL] [on ENV] [ramp TIME] [slo p95<200ms,errors<1%]": [
+        ("/loadtest 1000rps", load()),
+        (
+            "/loadtest 60/s for 1h30m iris on staging ramp 30s slo p99.9<1s",
+            load(60.0, 5400.0, 30.0, Slo(latency_ms=((99.9, 1000.0),))),
+        ),
+    ],
+    "/loadtest stop [JOB]": [
+        ("/loadtest stop", CancelJob(job_id=None)),
+        ("/loadtest stop #42", CancelJob(job_id="42")),
+    ],
+    "/loadtest last [ENV]": [
+        ("/loadtest last", LastLoadTest(environment=None)),
+        ("/loadtest last staging", LastLoadTest(environment="staging")),
+    ],
+    '/schedule add "CRON" [TIMEZONE] COMMAND…': [
+        (
+            '/schedule add "0 2 * * 1-5" loadtest 1000rps 5m',
+            AddSchedule(cron="0 2 * * 1-5", time_zone="UTC", command="/loadtest 1000rps for 5m iris on staging"),
+        ),
+        (
+            '/schedule add "0 2 * * mon" Europe/Berlin /model train iris',
+            AddSchedule(cron="0 2 * * mon", time_zone="Europe/Berlin", command="/model train iris"),
+        ),
+    ],
+    "/schedule list": [("/schedule list", ListSchedules())],
+    "/schedule pause ID": [("/schedule pause s1", ChangeSchedule(change="pause", schedule_id="s1"))],
+    "/schedule resume ID": [("/schedule resume S2", ChangeSchedule(change="resume", schedule_id="s2"))],
+    "/schedule run ID": [("/schedule run 3", ChangeSchedule(change="run", schedule_id="s3"))],
+    "/schedule remove ID": [("/schedule remove s4", ChangeSchedule(change="remove", schedule_id="s4"))],
+    "/jobs [running|mine]": [
+        ("/jobs", ListJobs(which="all")),
+        ("/jobs running", ListJobs(which="running")),
+        ("/jobs mine", ListJobs(which="mine")),
+    ],
+    "/jobs show JOB": [("/jobs show 42", ShowJob(job_id="42"))],
+    "/jobs cancel JOB": [("/jobs cancel #42", CancelJob(job_id="42"))],
+    "/jobs retry JOB": [("/jobs retry 042", RetryJob(job_id="42"))],
+    "/seatrial help": [("/seatrial help", ShowHelp())],
+    "/seatrial status": [("/seatrial status", ShowStatus())],
+}
+TYPED = [example for examples in EXAMPLES.values() for example in examples]
+
+
+def test_every_form_of_the_manual_has_an_example() -> None:
+    """The examples below are those of the manual's forms, none missing and none invented."""
+    assert {form.usage for command in COMMANDS.values() for form in command.forms} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
+def test_each_form_means_what_it_says(command: str, meaning: Meaning) -> None:
+    """Every example of every form is read as its meaning."""
+    assert read_command(command, KnownValues()) == meaning
+
+
+@pytest.mark.parametrize("models", [("iris",), ("iris", "wine")])
+@pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
+def test_a_meaning_typed_again_means_the_same(command: str, meaning: Meaning, models: tuple[str, ...]) -> None:
+    """The command that is made of a meaning is read as that meaning, with one model and with several."""
+    known = KnownValues(settings=settings(models=models))
+    assert read_command(typed(meaning, known.settings), known) == meaning
+
+
+@pytest.mark.parametrize(
+    ("command", "meaning"),
+    [
+        ("/deploy IRIS V1 ON Staging", deploy()),
+        ("/deploy to staging v1", deploy()),
+        ("/deploy v1 with 2 replicas please", deploy(replicas=Replicas(minimum=2, maximum=2))),
+        ("/deploy v1 1 .. 4", deploy(replicas=Replicas(minimum=1, maximum=4))),
+        ("/deploy iris to v1 on “staging”", deploy()),
+        ("/deploy\u00a0v1\nto\tstaging", deploy()),
+        ("/deploy `v1` \u200bto staging", deploy()),
+        ('/deploy v1 to "staging', deploy()),
+        ("/scale iris to 1…4", scale(1, 4)),
+        ("/scale on staging 3 replicas", scale(3, 3)),
+        ("/loadtest 1k rps 5 m", load(1000.0, 300.0)),
+        ("/loadtest 1000 rps, 1 h 30 m", load(1000.0, 5400.0)),
+        ("/loadtest for 5m at 1000rps on iris", load(1000.0, 300.0)),
+        ("/loadtest 90 /min 5m", load(1.5, 300.0)),
+        ("/loadtest 1000rps slo p95 &lt; 200 ms, errors &lt; 1 %", load()),
+        ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
+    ],
+)
+def test_words_come_as_people_type_them(command: str, meaning: Meaning) -> None:
+    """Order, case, spaces, quotes, escapes, invisible signs and small words do not matter."""
+    assert read_command(command, KnownValues()) == meaning
+
+
+@pytest.mark.parametrize("flag", ["dry-run", "dry run", "--dry-run", "—dry-run", "DRY-RUN"])
+@pytest.mark.parametrize(
+    "command", ["/model train iris", "/deploy v1", "/deploy rollback", "/scale 3", "/loadtest 10rps"]
+)
+def test_every_job_can_be_run_dry(command: str, flag: str) -> None:
+    """Each form that asks for a job takes `dry-run`, which keeps the job and says so."""
+    asked, dry = read_command(command, KnownValues()), read_command(f"{command} {flag}", KnownValues())
+    assert isinstance(asked, Ask) and dry == Ask(job=asked.job, dry_run=True)
+
+
+@pytest.mark.parametrize("verb", list(COMMANDS))
+@pytest.mark.parametrize("word", ["help", "HELP", "?", "--help"])
+def test_every_verb_takes_help(verb: str, word: str) -> None:
+    """`help` after a verb shows that verb's part of the manual, and after /seatrial all of it."""
+    assert read(verb, word, KnownValues()) == ShowHelp(verb="" if verb == "/seatrial" else verb)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in COMMANDS if verb != "/jobs"])
+def test_a_verb_alone_shows_its_help(verb: str) -> None:
+    """Without words a verb shows its help; only /jobs says something better."""
+    assert read(verb, " \n", KnownValues()) == read(verb, "help", KnownValues())
+
+
+def test_the_only_environment_without_approvals_need_not_be_named() -> None:
+    """Nobody lands on a protected environment by naming none, unless there is no other."""
+    for environments, expected in (
+        ({"staging": False, "production": True}, "staging"),
+        ({"production": True}, "production"),
+    ):
+        meaning = read("/deploy", "v1", KnownValues(settings=settings(environments=environments)))
+        assert isinstance(meaning, Ask) and isinstance(meaning.job, Deploy)
+        assert meaning.job.environment == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "job_id", "meaning"),
+    [
+        ("<@U1> cancel", "7", CancelJob(job_id="7")),
+        ("<@U1> stop", "7", CancelJob(job_id="7")),
+        ("retry", "7", RetryJob(job_id="7")),
+        ("show", "7", ShowJob(job_id="7")),
+        ("jobs cancel", "7", CancelJob(job_id="7")),
+        ("cancel #12", "7", CancelJob(job_id="12")),
+        ("cancel 12", None, CancelJob(job_id="12")),
+        ("<@U1>: deploy v1", "7", deploy()),
+        ("/deploy v1", None, deploy()),
+        ("`deploy v1`", None, deploy()),
+        ("loadtest 1000rps slo p95&lt;200ms,errors&lt;1%", None, load()),
+        ("status", None, ShowStatus()),
+        ("<@U1>", "7", ShowHelp()),
+        ("help", None, ShowHelp()),
+    ],
+)
+def test_a_mention_takes_the_same_words(text: str, job_id: str | None, meaning: Meaning) -> None:
+    """Commands work with and without their slash, and words about a job take the thread's job."""
+    assert read_mention(text, KnownValues(), job_id) == meaning
+
+
+def test_cancel_outside_a_thread_asks_for_the_job() -> None:
+    """Without a thread there is no job that `cancel` could mean."""
+    with pytest.raises(UsageError, match="which job") as caught:
+        read_mention("cancel", KnownValues(), None)
+    assert caught.value.nearest == "/jobs"
+
+
+def test_what_a_schedule_keeps_outlives_new_settings() -> None:
+    """The command of a schedule names model and environment, so that a second one does not make it ambiguous."""
+    added = read("/schedule", 'add "0 2 * * *" deploy v1', KnownValues())
+    assert isinstance(added, AddSchedule)
+    grown = settings(models=("iris", "wine"), environments={"staging": False, "canary": False})
+    assert read_command(added.command, KnownValues(settings=grown)) == deploy()
+
+
+def test_the_manual_fits_into_a_slack_manifest() -> None:
+    """Verbs and usage hints keep the limits of https://docs.slack.dev/reference/app-manifest."""
+    for verb, command in COMMANDS.items():
+        assert command.verb == verb and verb.startswith("/") and len(verb) <= 32
+        assert all(form.usage.startswith(verb) and form.does for form in command.forms)
+        assert len(" | ".join(form.usage for form in command.forms)) <= 1000

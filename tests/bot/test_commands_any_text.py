@@ -1,0 +1,91 @@
+"""Any text at all: reading it gives a meaning or a UsageError, and every suggestion is understood."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.commands import COMMANDS, read, read_command, read_mention
+from bot.commands.command import UsageError
+from bot.commands.typed import typed
+from tests.bot.known import KnownValues
+from tests.bot.known import settings as seatrial_settings
+
+VOCABULARY = """
+train list show compare status history rollback stop last add pause resume run remove running mine cancel retry help
+to on for with ramp slo replicas in at dry-run dry v0 v1 v2 v9 iris wine staging production stagin 3 0 -5 1..4 4..1
+1000rps 1krps 60/s 1000 rps k 5m 1h30m 90 s p95<200ms errors<1% p95<1 < , #42 42 s1 UTC Europe/Berlin Europe/X @daily
+model deploy /loadtest scale schedule " “ ` 0 2 * * 1-5 "0 1-5" "*/5 <!channel> 🚢 مرحبا
+"""
+WORDS = [*VOCABULARY.split(), '"0 2 * * 1-5"', "\x00", "\n"]
+
+KNOWN = st.builds(
+    KnownValues,
+    settings=st.sampled_from(
+        [
+            seatrial_settings(),
+            seatrial_settings(models=("iris", "wine"), environments={"staging": False, "canary": False}),
+            seatrial_settings(models=(), environments={}),
+            # Names that are words of the commands as well.
+            seatrial_settings(models=("show", "to", "v1"), environments={"on": False, "v1": True}),
+        ]
+    ),
+    newest=st.integers(0, 3),
+    places=st.sampled_from([(), ("staging",), ("staging", "production")]),
+    before=st.sampled_from([None, 1, 9]),
+)
+VERBS = st.sampled_from(list(COMMANDS))
+JUMBLED = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+CLOSE = st.sampled_from(
+    [
+        "train iris",
+        "v2 iris to production replicas 2..4 dry-run",
+        "rollback to v1 staging",
+        "3 iris on staging",
+        "1000rps for 5m iris on staging ramp 30s slo p95<200ms,errors<1%",
+        'add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps for 5m',
+        "cancel 42",
+    ]
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A valid command with a few of its characters replaced, dropped or added."""
+    text = draw(CLOSE)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(st.text(max_size=2)) + text[at + draw(st.integers(0, 2)) :]
+    return text
+
+
+TEXTS = st.one_of(st.text(max_size=200), st.text(st.characters(), max_size=20), JUMBLED, mutated())
+
+
+def check(error: UsageError, known: KnownValues) -> None:
+    """The suggestion is understood, and nothing that is said is long, or more than a line."""
+    read_command(error.nearest, known)
+    assert error.problem.endswith(".") and error.usage.startswith("/")
+    assert error.problem.isprintable() and error.nearest.isprintable() and "`" not in error.problem + error.nearest
+    assert len(error.problem) < 400 and len(error.nearest) < 400
+
+
+@settings(max_examples=600, deadline=None)
+@given(verb=VERBS, text=TEXTS, known=KNOWN)
+def test_any_text_is_understood_or_corrected(verb: str, text: str, known: KnownValues) -> None:
+    """Nothing but UsageError comes of any text after a verb, and its nearest command is understood as it stands."""
+    try:
+        meaning = read(verb, text, known)
+    except UsageError as error:
+        check(error, known)
+    else:
+        if known.settings.models != seatrial_settings(models=("show", "to", "v1")).models:
+            assert read_command(typed(meaning, known.settings), known) == meaning
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.one_of(TEXTS, st.tuples(VERBS, TEXTS).map(" ".join)), job_id=st.sampled_from([None, "7"]), known=KNOWN)
+def test_any_mention_is_understood_or_corrected(text: str, job_id: str | None, known: KnownValues) -> None:
+    """The same holds of mentions, and of verbs that do not exist."""
+    try:
+        read_mention(text, known, job_id)
+    except UsageError as error:
+        check(error, known)

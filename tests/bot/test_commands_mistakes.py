@@ -1,0 +1,184 @@
+"""Commands that are not understood: what is said, and what is suggested instead."""
+
+import pytest
+
+from bot.commands import read, read_command, read_mention
+from bot.commands.command import UsageError
+from tests.bot.known import KnownValues, settings
+
+
+def mistake(command: str, known: KnownValues | None = None) -> UsageError:
+    """The error for `command`, whose suggestion was tried."""
+    known = known or KnownValues()
+    with pytest.raises(UsageError) as caught:
+        read_command(command, known)
+    read_command(caught.value.nearest, known)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("command", "piece", "nearest"),
+    [
+        ("/deply v1", "/deply", "/deploy v1 to staging"),
+        ("/train iris", "/train", "/model train iris"),
+        ("/foo", "/foo", "/seatrial help"),
+        ("/model trian iris", "trian", "/model train iris"),
+        ("/model train irsi", "irsi", "/model train iris"),
+        ("/model train wine", "wine", "/model train iris"),
+        ("/model iris", "iris", "/model show iris"),
+        ("/model show v9", "v9", "/model show iris v2"),
+        ("/model compare v1", "which version", "/model compare v1 v2"),
+        ("/deploy v9", "v9", "/deploy v2 to staging"),
+        ("/deploy v99999999999", "v99999999999", "/deploy v2 to staging"),
+        ("/deploy 2", "2", "/deploy v2 to staging"),
+        ("/deploy latest", "latest", "/deploy v2 to staging"),
+        ("/deploy v1 to stagin", "stagin", "/deploy v1 to staging"),
+        ("/deploy v1 prod", "prod", "/deploy v1 to production"),
+        ("/deploy v9 to stagin", "stagin", "/deploy v2 to staging"),
+        ("/deploy v1 v2", "v2", "/deploy v1 to staging"),
+        ("/deploy v1 to staging production", "production", "/deploy v1 to staging"),
+        ("/deploy to production", "which version", "/deploy v2 to production"),
+        ("/deploy v1 replicas 4..1", "4..1", "/deploy v1 to staging replicas 1..4"),
+        ("/deploy rolback", "rolback", "/deploy rollback"),
+        ("/deploy rollback stagin", "stagin", "/deploy rollback staging"),
+        ("/scale 0", "0", "/scale 1 on staging"),
+        ("/scale 1-4", "1-4", "/scale 1..4 on staging"),
+        ("/scale three", "three", "/scale 1..4 on staging"),
+        ("/scale 9999999", "9999999", "/scale 1000 on staging"),
+        ("/loadtest 0", "0", "/loadtest 1000rps for 1m on staging"),
+        ("/loadtest -5", "-5", "/loadtest 5rps for 1m on staging"),
+        ("/loadtest 1e99", "1e99", "/loadtest 1000rps for 1m on staging"),
+        ("/loadtest 1000", "1000", "/loadtest 1000rps for 1m on staging"),
+        ("/loadtest 1000 rps rps", "rps", "/loadtest 1000rps for 1m on staging"),
+        ("/loadtest 1000furlongs", "1000furlongs", "/loadtest 1000rps for 1m on staging"),
+        ("/loadtest 1,000rps for 5min", "1,000rps", "/loadtest 1000rps for 5m on staging"),
+        ("/loadtest 1000rps for 48h", "48h", "/loadtest 1000rps for 5m on staging"),
+        ("/loadtest 1000rps for 5ms", "5ms", "/loadtest 1000rps for 1s on staging"),
+        ("/loadtest 1000rps 2000rps", "2000rps", "/loadtest 1000rps for 1m on staging"),
+        ("/loadtest 5m", "rate", "/loadtest 1000rps for 5m on staging"),
+        ("/loadtest 10rps slo p95<200", "p95<200", "/loadtest 10rps for 1m on staging slo p95<200ms"),
+        ("/loadtest 10rps slo fast", "slo", "/loadtest 10rps for 1m on staging"),
+        ("/loadtest 10rps p95<1s p95<2s", "p95<2s", "/loadtest 10rps for 1m on staging slo p95<1000ms"),
+        ("/loadtest stop foo", "foo", "/loadtest stop"),
+        ("/schedule ad", "ad", '/schedule add "0 2 * * 1-5" loadtest 1000rps for 5m iris on staging'),
+        ("/schedule remove all", "all", "/schedule list"),
+        ("/jobs 42", "42", "/jobs show 42"),
+        ("/jobs cancel", "which job", "/jobs"),
+        ("/jobs cancel 42 dry-run", "dry-run", "/jobs cancel 42"),
+        ("/jobs rnning", "rnning", "/jobs running"),
+        ("/seatrial doctor", "doctor", "/seatrial help"),
+    ],
+)
+def test_the_nearest_command_is_suggested(command: str, piece: str, nearest: str) -> None:
+    """The answer names the piece at fault and corrects the whole command."""
+    error = mistake(command)
+    assert piece in error.problem
+    assert error.nearest == nearest
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "nearest"),
+    [
+        ('"nonsense" loadtest 10rps', "nonsense", '"0 2 * * 1-5" loadtest 10rps for 1m iris on staging'),
+        ("nonsense loadtest 10rps", "nonsense", '"0 2 * * 1-5" loadtest 1000rps for 5m iris on staging'),
+        ('"@daily" model train', "@daily", '"0 0 * * *" model train iris'),
+        ('"0 25 * * *" model train', "25", '"0 2 * * *" model train iris'),
+        ('"0 0 31 2 *" model train', "31", '"0 0 28 2 *" model train iris'),
+        ('"0 0 13 * 5" model train', "weekday", '"0 0 * * 5" model train iris'),
+        ('"0 2 * * *" Europe/Berln model train', "Europe/Berln", '"0 2 * * *" Europe/Berlin model train iris'),
+        ('"0 2 * * *" mdel train', "mdel", '"0 2 * * *" model train iris'),
+        ('"0 2 * * *" model trian', "trian", '"0 2 * * *" model train iris'),
+        ('"0 2 * * *" model train dry-run', "dry run", '"0 2 * * *" model train iris'),
+        ('"0 2 * * *" deploy status', "deploy status", '"0 2 * * *" loadtest 1000rps for 5m iris on staging'),
+        ('"0 2 * * *"', "what to do", '"0 2 * * *" loadtest 1000rps for 5m iris on staging'),
+        ("", "when", '"0 2 * * 1-5" loadtest 1000rps for 5m iris on staging'),
+    ],
+)
+def test_the_nearest_schedule_is_suggested(text: str, piece: str, nearest: str) -> None:
+    """Times, zones and commands of schedules are corrected alike."""
+    error = mistake(f"/schedule add {text}")
+    assert piece in error.problem
+    assert error.nearest == f"/schedule add {nearest}"
+
+
+@pytest.mark.parametrize(
+    ("command", "known", "nearest"),
+    [
+        ("/deploy v1", KnownValues(newest=0, places=()), "/model train iris"),
+        ("/scale 3", KnownValues(newest=0, places=()), "/model train iris"),
+        ("/scale 3", KnownValues(places=()), "/deploy v2 to staging"),
+        ("/loadtest 10rps on production", KnownValues(), "/deploy v2 to production"),
+        ("/loadtest 10rps", KnownValues(places=()), "/deploy v2 to staging"),
+        ("/deploy rollback", KnownValues(before=None), "/deploy history staging"),
+        ("/deploy rollback", KnownValues(before=9), "/model show iris"),
+    ],
+)
+def test_what_must_come_first_is_said(command: str, known: KnownValues, nearest: str) -> None:
+    """Where something is lacking, the answer is the command that provides it."""
+    assert mistake(command, known).nearest == nearest
+
+
+def test_a_correction_that_needs_something_else_first_says_why() -> None:
+    """A mistyped rate where nothing is served names both, because the suggestion is about the second."""
+    error = mistake("/loadtest 1000", KnownValues(places=()))
+    assert "“1000” is not a rate" in error.problem and "not served on staging" in error.problem
+    assert error.nearest == "/deploy v2 to staging"
+
+
+def test_several_models_or_environments_must_be_named() -> None:
+    """What is ambiguous is asked for, with what there is."""
+    many = KnownValues(settings=settings(models=("iris", "wine"), environments={"blue": False, "green": False}))
+    assert "iris and wine" in mistake("/model train", many).problem
+    error = mistake("/deploy v1 iris", many)
+    assert "blue and green" in error.problem
+    assert error.nearest == "/deploy v1 iris to blue"
+
+
+@pytest.mark.parametrize("command", ["/model train", "/deploy v1", "/scale 3", "/loadtest 10rps", "/schedule add"])
+def test_empty_settings_are_told_apart_from_mistakes(command: str) -> None:
+    """With nothing in the settings the answer says what to add there, and suggests help."""
+    empty = KnownValues(settings=settings(models=(), environments={}), places=())
+    assert mistake(command, empty).nearest == f"{command.split(maxsplit=1)[0]} help"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!channel>",
+        "&lt;!channel&gt;",
+        "<<!here>>",
+        "<@U123|ada>",
+        "v1 `rm -rf /`",
+        "v1\x00to\x1bnowhere",
+        "🚢👩‍🚀 v1",
+        "إلى مرحبا",
+        "\u202egnigats ot 1v",
+        "no\ud800where",
+        "“v9",
+        "v1 ” to ‘nowhere",
+        "nowhere" * 50,
+        "x " * 5000,
+        "v" * 10_240,
+    ],
+)
+@pytest.mark.parametrize("verb", ["/deploy", "/loadtest", "/schedule add", "/jobs", "/nothing"])
+def test_what_is_repeated_is_harmless(verb: str, text: str) -> None:
+    """Whatever was typed, the answer is one short line without mentions, code marks or invisible signs."""
+    error = mistake(f"{verb} {text}")
+    for said in (error.problem, error.nearest, error.usage):
+        assert said.isprintable() and "`" not in said
+        assert "<!" not in said and "<@" not in said
+        assert len(said) < 300
+
+
+def test_a_mention_of_nothing_known_gets_the_manual() -> None:
+    """Small talk is answered with what can be typed."""
+    with pytest.raises(UsageError) as caught:
+        read_mention("<@U1> good morning", KnownValues(), None)
+    assert caught.value.nearest == "/seatrial help"
+
+
+def test_an_unknown_verb_is_a_mistake_too() -> None:
+    """A slash command that Slack knows and Seatrial does not is answered, not dropped."""
+    with pytest.raises(UsageError, match="/frobnicate"):
+        read("/frobnicate", "", KnownValues())

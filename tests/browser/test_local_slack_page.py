@@ -1,0 +1,345 @@
+"""The local Slack's page in a real browser: it draws what Slack draws, and does what people do."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import waitress
+from playwright.sync_api import Locator, Page, expect
+from slack_bolt import App
+from slack_bolt.adapter.wsgi import SlackRequestHandler
+from slack_sdk import WebClient
+
+from bot.local_slack.members import ADA, GRACE
+from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
+
+ML_OPS = "C0MLOPS7X21"
+OpenPage = Callable[..., Page]
+# The smallest PNG there is: one pixel.
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture(scope="module")
+def slack() -> Iterator[LocalSlack]:
+    """One local Slack without an app: what is typed is refused, what is posted is shown."""
+    with LocalSlack(SlackSettings(rate_limits=False)) as slack:
+        yield slack
+
+
+@pytest.fixture
+def client(slack: LocalSlack) -> WebClient:
+    """The app's side."""
+    return WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
+
+
+def shown(page: Page, ts: str) -> Locator:
+    """The message with this timestamp on the page."""
+    return page.locator(f"[id='message-{ts}']").first
+
+
+def post(client: WebClient, text: str = "x", **more: Any) -> str:
+    """Posts in #ml-ops; returns the message's timestamp."""
+    return str(client.chat_postMessage(channel=ML_OPS, text=text, **more)["ts"])
+
+
+MRKDWN = {
+    "bold": ("*bold* 2*3*4", "<b>bold</b> 2*3*4"),
+    "nested": ("_it *b* ~s~_", "<i>it <b>b</b> <s>s</s></i>"),
+    "code": ("`a *b*`", "<code>a *b*</code>"),
+    "entities": ("&lt;b&gt; &amp;amp;", "&lt;b&gt; &amp;amp;"),
+    "no html": ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
+    "no javascript": ("<javascript:alert(1)|click>", "click (javascript:alert(1))"),
+    "link": (
+        "<https://e.org/?a=1&amp;b=2|docs>",
+        '<a href="https://e.org/?a=1&amp;b=2" target="_blank" rel="noopener noreferrer">docs</a>',
+    ),
+    "user": (f"<@{GRACE.id}>", '<span class="mention ">@Grace Hopper</span>'),
+    "oneself": (f"<@{ADA.id}>", '<span class="mention me">@Ada Lovelace</span>'),
+    "group": ("<!subteam^S0MLLEADS01>", '<span class="mention ">@ml-leads</span>'),
+    "broadcast": ("<!channel>", '<span class="mention me">@channel</span>'),
+    "channel": ("<#C0RANDOM4K8>", '<a class="mention" href="#/archives/C0RANDOM4K8">#random</a>'),
+    "unknown emoji": (":no_such_thing:", ":no_such_thing:"),
+}
+
+
+def test_mrkdwn_is_drawn_as_slack_draws_it(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """Every mark becomes its element, and nothing that people write becomes HTML."""
+    stamps = {name: post(client, text) for name, (text, _) in MRKDWN.items()}
+    page = open_page(slack.url)
+    shown(page, stamps["unknown emoji"]).wait_for()
+    drawn = {name: shown(page, ts).locator(".line").inner_html() for name, ts in stamps.items()}
+    assert drawn == {name: html for name, (_, html) in MRKDWN.items()}
+
+
+def test_lines_quotes_and_preformatted_text_are_drawn(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
+    """Line breaks stay, quoted lines are one quotation, and code keeps its spaces."""
+    ts = post(client, "one\n&gt; quoted *b*\n&gt; more\n• point\n```a  < b\n  c```\nlast :rocket:")
+    message = shown(open_page(slack.url), ts)
+    expect(message.locator("blockquote .line")).to_have_text(["quoted b", "more"])
+    assert message.locator("pre").inner_text() == "a  < b\n  c"
+    expect(message.locator(".bullet")).to_have_text("• point")
+    expect(message.locator(".emoji")).to_have_attribute("title", ":rocket:")
+
+
+DATES = {
+    "{date_num} {time_secs}": r"2023-11-14 11:13:20\sPM",
+    "{date}": "November 14th, 2023",
+    "{date_short_pretty} at {time}": r"Nov 14, 2023 at 11:13\sPM",
+    "{date_long}": "Tuesday, November 14th, 2023",
+    "{nonsense}": r"\{nonsense\}",
+}
+
+
+def test_dates_are_drawn_in_the_readers_time_zone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """1,700,000,000 is a quarter past eleven at night in Berlin; an unreadable date shows its fallback."""
+    stamps = {pattern: post(client, f"<!date^1700000000^{pattern}|later>") for pattern in DATES}
+    broken = post(client, "<!date^soon^{time}|later>")
+    page = open_page(slack.url)
+    for pattern, text in DATES.items():
+        expect(shown(page, stamps[pattern]).locator(".line")).to_have_text(re.compile(f"^{text}$"))
+    expect(shown(page, broken).locator(".line")).to_have_text("later")
+
+
+def test_all_blocks_are_drawn(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """Each kind of block shows its content; none of them is left out."""
+
+    def plain(text: str) -> dict[str, str]:
+        return {"type": "plain_text", "text": text}
+
+    option = {"text": plain("one option"), "value": "1"}
+    rich = {"type": "rich_text_section", "elements": [{"type": "text", "text": "rich", "style": {"bold": True}}]}
+    blocks = [
+        {"type": "header", "text": plain("A header")},
+        {"type": "divider"},
+        {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": "*text*"},
+            "fields": [plain("field 1"), plain("field 2")],
+        },
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "context"}]},
+        {
+            "type": "actions",
+            "elements": [
+                {"type": "button", "text": plain("Approve"), "style": "primary"},
+                {"type": "static_select", "options": [option], "placeholder": plain("Pick")},
+                {"type": "overflow", "options": [option]},
+                {"type": "checkboxes", "options": [option]},
+            ],
+        },
+        {"type": "image", "image_url": "https://far.example/x.png", "alt_text": "a far picture"},
+        {"type": "rich_text", "elements": [rich, {"type": "rich_text_list", "style": "bullet", "elements": [rich]}]},
+        {"type": "table", "rows": [[{"type": "raw_text", "text": "p95"}], [{"type": "raw_text", "text": "12 ms"}]]},
+    ]
+    message = shown(open_page(slack.url), post(client, blocks=blocks))
+    expect(message.locator("h3")).to_have_text("A header")
+    expect(message.locator(".field")).to_have_text(["field 1", "field 2"])
+    expect(message.locator(".context")).to_have_text("context")
+    expect(message.get_by_role("button", name="Approve")).to_have_class("button primary")
+    expect(message.locator("select option")).to_have_text(["Pick", "one option"])
+    expect(message.get_by_role("checkbox")).to_have_count(1)
+    expect(message.get_by_role("link", name="a far picture")).to_have_count(1)
+    expect(message.locator("li b")).to_have_text("rich")
+    expect(message.locator("th")).to_have_text("p95")
+    expect(message.locator(".unknown-block")).to_have_count(0)
+
+
+def test_edits_arrive_live_and_leave_the_reader_alone(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
+    """While a card changes, the draft, the open thread and the place in the list stay as they are."""
+    card = post(client, "first state")
+    post(client, "detail", thread_ts=card)
+    for index in range(30):
+        post(client, f"line {index}\nand another")
+    page = open_page(slack.url)
+    shown(page, card).scroll_into_view_if_needed()
+    shown(page, card).get_by_role("button", name="1 reply").click()
+    expect(page.locator("#thread-list")).to_contain_text("detail")
+    page.locator("#thread-composer textarea").fill("half a thought")
+    page.locator("#list").evaluate("list => list.scrollTop = 40")
+    expect(page.locator("#jump")).to_be_hidden()
+    client.chat_update(channel=ML_OPS, ts=card, text="second state")
+    post(client, "one more at the end")
+    expect(shown(page, card)).to_contain_text("second state (edited)")
+    expect(page.locator("#jump")).to_be_visible()
+    assert page.locator("#list").evaluate("list => list.scrollTop") == 40
+    assert page.locator("#thread-composer textarea").input_value() == "half a thought"
+    assert page.locator("#thread-composer textarea").evaluate("field => field === document.activeElement")
+    page.locator("#jump").click()
+    expect(page.get_by_text("one more at the end")).to_be_in_viewport()
+
+
+def test_typing_goes_where_it_should(slack: LocalSlack, open_page: OpenPage) -> None:
+    """Enter sends, “/” offers the commands, a mistyped one is told to its author alone."""
+    page, grace = open_page(slack.url), slack.person("Grace")
+    field = page.locator("#composer textarea")
+    field.fill("hello <b>& all</b>")
+    field.press("Enter")
+    expect(page.locator("#list article").last).to_contain_text("hello <b>& all</b>")
+    assert grace.messages()[-1].text == "hello &lt;b&gt;&amp; all&lt;/b&gt;"
+    field.press_sequentially("/loa")
+    expect(page.locator(".hint-entry")).to_have_text(["/loadtestSeatrial"])
+    field.press("Tab")
+    assert field.input_value() == "/loadtest "
+    field.fill("/lodtest 5")
+    field.press("Enter")
+    last = page.locator("#list article").last
+    expect(last).to_contain_text("Only visible to you")
+    expect(last).to_contain_text("/lodtest is not a valid command")
+    assert grace.ephemerals() == ()
+
+
+def test_one_can_be_somebody_else(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """The switch shows what the other member sees, and speaks as them."""
+    client.chat_postEphemeral(channel=ML_OPS, user=ADA.id, text="for Ada only")
+    page = open_page(slack.url)
+    expect(page.get_by_text("for Ada only")).to_have_count(1)
+    page.locator("#identity").click()
+    page.get_by_role("menuitem", name="Grace Hopper").click()
+    expect(page.locator("#identity")).to_contain_text("Grace Hopper")
+    expect(page.get_by_text("for Ada only")).to_have_count(0)
+    page.locator("#composer textarea").fill("Grace here")
+    page.locator("#composer textarea").press("Enter")
+    expect(page.locator("#list article").last).to_contain_text("Grace here")
+    assert slack.person("Ada").messages()[-1].user == GRACE.id
+
+
+def test_a_click_that_fails_is_told(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """A confirmation comes first; an app that cannot be reached shows as a note, not as silence."""
+
+    def plain(text: str) -> dict[str, str]:
+        return {"type": "plain_text", "text": text}
+
+    confirm = {"title": plain("Sure?"), "text": plain("It stops."), "confirm": plain("Stop it"), "deny": plain("No")}
+    button = {"type": "button", "text": plain("Stop"), "action_id": "stop", "confirm": confirm}
+    ts = post(client, blocks=[{"type": "actions", "elements": [button]}])
+    page = open_page(slack.url)
+    shown(page, ts).get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("dialog")).to_contain_text("It stops.")
+    page.get_by_role("button", name="Stop it").click()
+    expect(page.locator(".toast")).to_contain_text("dispatch_failed")
+
+
+FORM = {
+    "type": "modal",
+    "callback_id": "form",
+    "title": {"type": "plain_text", "text": "New load test"},
+    "submit": {"type": "plain_text", "text": "Start"},
+    "blocks": [
+        {
+            "type": "input",
+            "block_id": name,
+            "label": {"type": "plain_text", "text": name},
+            "element": {"action_id": "value", **element},
+        }
+        for name, element in {
+            "rate": {"type": "number_input", "is_decimal_allowed": False},
+            "why": {"type": "plain_text_input", "multiline": True},
+            "env": {
+                "type": "static_select",
+                "options": [{"text": {"type": "plain_text", "text": "staging"}, "value": "s"}],
+            },
+        }.items()
+    ],
+}
+
+
+def test_a_form_is_filled_in_and_sent(open_page: OpenPage) -> None:
+    """What is missing is asked for, what is half written survives an update, and the app gets what was chosen."""
+    got: list[dict[str, Any]] = []
+    with LocalSlack() as slack:
+        client = WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
+        app = App(client=client, signing_secret=slack.settings.signing_secret)
+
+        @app.command("/loadtest")
+        def ask(ack: Any, command: dict[str, Any]) -> None:
+            ack()
+            got.append(client.views_open(trigger_id=command["trigger_id"], view=FORM)["view"])
+
+        @app.view("form")
+        def take(ack: Any, view: dict[str, Any]) -> None:
+            got.append(view["state"]["values"])
+            ack()
+
+        server = waitress.create_server(SlackRequestHandler(app), host="127.0.0.1", port=0)
+        threading.Thread(target=server.run, daemon=True).start()
+        slack.request_url = f"http://127.0.0.1:{server.effective_port}/slack/events"
+        page = open_page(slack.url)
+        page.locator("#composer textarea").fill("/loadtest")
+        page.locator("#composer textarea").press("Enter")
+        form = page.get_by_role("dialog")
+        expect(form).to_contain_text("New load test")
+        form.get_by_label("why").fill("because")
+        form.get_by_role("button", name="Start").click()
+        expect(form.locator(".field-error")).to_have_count(2)
+        client.views_update(view_id=got[0]["id"], view=FORM | {"title": {"type": "plain_text", "text": "Updated"}})
+        expect(form).to_contain_text("Updated")
+        form.get_by_label("rate").fill("1000")
+        form.get_by_label("env").select_option("staging")
+        form.get_by_role("button", name="Start").click()
+        expect(form).to_have_count(0)
+        assert {name: state["value"].get("value") for name, state in got[1].items()} == {
+            "rate": "1000",
+            "why": "because",
+            "env": None,
+        }
+        assert got[1]["env"]["value"]["selected_option"]["value"] == "s"
+        server.close()
+
+
+def test_files_are_shown_enlarged_and_downloaded(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """A picture is drawn and opens in full; any other file is a download."""
+    client.files_upload_v2(channel=ML_OPS, filename="chart.png", title="The chart", content=PIXEL)
+    client.files_upload_v2(channel=ML_OPS, filename="report.html", title="The report", content="<h1>report</h1>")
+    page = open_page(slack.url)
+    picture = page.locator(".file-picture img").last
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+    page.get_by_role("button", name="Enlarge The chart").last.click()
+    expect(page.locator(".lightbox")).to_be_visible()
+    page.locator(".lightbox").click()
+    expect(page.locator(".lightbox")).to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="The report").last.click()
+    assert download.value.path().read_text() == "<h1>report</h1>"
+
+
+def test_a_link_to_a_message_brings_it_into_sight(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """What chat.getPermalink answers opens the page at that message."""
+    ts = post(client, "the one that is meant")
+    for index in range(30):
+        post(client, f"filler {index}\nand another")
+    link = client.chat_getPermalink(channel=ML_OPS, message_ts=ts)["permalink"]
+    expect(shown(open_page(str(link)), ts)).to_be_in_viewport()
+
+
+def test_the_page_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """At 360 pixels nothing runs out of the side, and the channels are one tap away."""
+    ts = post(client, "on a phone")
+    page = open_page(f"{slack.url}/?as=grace", width=360, height=700)
+    expect(shown(page, ts)).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.get_by_role("button", name="Channels").click()
+    page.get_by_role("button", name="random").click()
+    expect(page.locator("#place")).to_have_text("#random")
+
+
+def test_nothing_comes_from_elsewhere(slack: LocalSlack, chromium: Any) -> None:
+    """Every request of the page goes to the local Slack: it works with the network unplugged."""
+    page = chromium.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(slack.url)
+    page.locator("#composer textarea").wait_for()
+    page.close()
+    assert asked and all(url.startswith(slack.url) for url in asked)

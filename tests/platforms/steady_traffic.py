@@ -1,0 +1,69 @@
+"""Clients that ask for predictions all the time and remember every answer that was not one."""
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from tests.platforms.onnx_models import SAMPLE
+
+BODY = json.dumps({"instances": [SAMPLE]})
+
+
+class SteadyTraffic:
+    """Asks `model` at `address` from `kept` clients that keep their connection and `fresh` ones that do not.
+
+    Each asks `rate_rps` times a second at most. `answers` counts the predicted labels, `failures` says what else came.
+    """
+
+    def __init__(self, address: str, *, model: str, kept: int = 4, fresh: int = 2, rate_rps: float = 40) -> None:
+        self.answers: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._netloc = urlsplit(address).netloc
+        self._path = f"/v1/models/{model}:predict"
+        self._pause_s = 1 / rate_rps
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(keep,)) for keep in [True] * kept + [False] * fresh
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection(self._netloc, timeout=10)
+        while not self._stop.wait(self._pause_s):
+            try:
+                connection.request("POST", self._path, body=BODY)
+                response = connection.getresponse()
+                body = response.read()
+                if response.status == 200:
+                    self.answers[json.loads(body)["predictions"][0]["predicted_fruit"][0]] += 1
+                else:
+                    self.failures.append(f"{response.status} {body!r}")
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+            if not keep:
+                connection.close()
+        connection.close()
+
+
+def wait_until(true: Callable[[], object], patience_s: float = 20.0) -> None:
+    """Return once `true()` is; fail the test where that takes longer than `patience_s`."""
+    gives_up_at_s = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < gives_up_at_s, "it did not come to be"
+        time.sleep(0.02)

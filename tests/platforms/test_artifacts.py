@@ -1,0 +1,221 @@
+"""What every registry of versions does, whichever it is. An adapter joins the suite with a line in `REGISTRIES`."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workers.errors import PermanentError
+from workers.platforms.embedded.artifacts import EmbeddedArtifacts
+from workers.platforms.protocols import Artifacts, Manifest
+
+REGISTRIES: dict[str, Callable[[Path], Artifacts]] = {"embedded": lambda folder: EmbeddedArtifacts(root=folder)}
+
+FILES = {"model.onnx": b"\x08\x07 a graph", "variables/data": b"weights"}
+
+
+@pytest.fixture(params=REGISTRIES)
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+    return REGISTRIES[request.param](tmp_path / "models")
+
+
+def stage(artifacts: Artifacts, version: int, files: dict[str, bytes]) -> None:
+    folder = Path(artifacts.staging(model="iris", version=version))
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def manifest(artifacts: Artifacts, version: int, **changes: Any) -> Manifest:
+    """The manifest of what is staged."""
+    digest, size_bytes = artifacts.describe(model="iris", version=version)
+    whole = Manifest(
+        model="iris",
+        version=version,
+        digest=digest,
+        format="onnx",
+        size_bytes=size_bytes,
+        metrics={"accuracy": 0.97, "log_loss": 1},
+        query_sha256="0" * 64,
+        training="iris-v1-0123abcd",
+        trained_by="Ada ⚓",
+        job_id="J1",
+        created_at_s=1_790_000_000.25,
+    )
+    return replace(whole, **changes)
+
+
+def published(artifacts: Artifacts, *, job_id: str = "J1", files: dict[str, bytes] = FILES) -> Manifest:
+    version = artifacts.claim(model="iris", job_id=job_id)
+    stage(artifacts, version, files)
+    made = manifest(artifacts, version, job_id=job_id)
+    artifacts.publish(manifest=made)
+    return made
+
+
+def test_versions_are_numbered_from_one(artifacts: Artifacts) -> None:
+    """Each job gets the next number of its model; models do not share numbers."""
+    assert [artifacts.claim(model="iris", job_id=f"J{i}") for i in range(12)] == list(range(1, 13))
+    assert artifacts.claim(model="orders", job_id="J0") == 1
+
+
+def test_a_job_that_claims_again_has_the_number_it_had(artifacts: Artifacts) -> None:
+    """Another attempt of a job goes on with its version, also after others have claimed theirs."""
+    assert artifacts.claim(model="iris", job_id="J1") == 1
+    assert artifacts.claim(model="iris", job_id="J2") == 2
+    assert artifacts.claim(model="iris", job_id="J1") == 1
+
+
+def test_the_number_of_a_failed_job_is_not_given_again(artifacts: Artifacts) -> None:
+    """A claim that was never published is left out of the versions, and its number is spent."""
+    assert artifacts.claim(model="iris", job_id="fails") == 1
+    stage(artifacts, 1, FILES)
+    made = published(artifacts, job_id="J2")
+    assert made.version == 2
+    assert artifacts.versions(model="iris") == [made]
+
+
+def test_a_published_version_is_found_as_it_was_written(artifacts: Artifacts) -> None:
+    """Its manifest is equal to the last bit, and its folder has the files and no others."""
+    made = published(artifacts)
+    assert artifacts.manifest(model="iris", version=1) == made
+    folder = artifacts.folder(model="iris", version=1)
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == FILES
+
+
+def test_versions_come_oldest_first(artifacts: Artifacts) -> None:
+    """By number, 2 before 10."""
+    for i in range(11):
+        published(artifacts, job_id=f"J{i}")
+    assert [made.version for made in artifacts.versions(model="iris")] == list(range(1, 12))
+    assert artifacts.versions(model="orders") == []
+
+
+def test_the_digest_is_over_names_and_contents(artifacts: Artifacts) -> None:
+    """Equal files have equal digests, and every change of a name or a content another; the size is the sum."""
+    variants: list[dict[str, bytes]] = [
+        FILES,
+        {**FILES, "model.onnx": b"\x08\x07 a gralh"},
+        {"model.onn": FILES["model.onnx"], "variables/data": FILES["variables/data"]},
+        {"model.onnx": FILES["variables/data"], "variables/data": FILES["model.onnx"]},
+        {**FILES, "empty": b""},
+    ]
+    described = []
+    for i, files in enumerate([*variants, FILES]):
+        version = artifacts.claim(model="iris", job_id=f"J{i}")
+        stage(artifacts, version, files)
+        described.append(artifacts.describe(model="iris", version=version))
+    assert described[-1] == described[0]
+    assert len({digest for digest, _ in described}) == len(variants)
+    contents = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    whole = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+    assert described[0] == (f"sha256:{whole}", sum(map(len, FILES.values())))
+
+
+def test_staging_is_empty_every_time(artifacts: Artifacts) -> None:
+    """What a dead attempt left does not get into the version."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    stage(artifacts, version, {"left-over": b"half"})
+    stage(artifacts, version, FILES)
+    artifacts.publish(manifest=manifest(artifacts, version))
+    assert not (artifacts.folder(model="iris", version=version) / "left-over").exists()
+
+
+def test_the_folder_of_a_version_on_its_way_is_what_is_staged(artifacts: Artifacts) -> None:
+    """A version is tried before it is published; once it is, staging anew does not change what is served."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    stage(artifacts, version, FILES)
+    assert (artifacts.folder(model="iris", version=version) / "model.onnx").read_bytes() == FILES["model.onnx"]
+    artifacts.publish(manifest=manifest(artifacts, version))
+    stage(artifacts, version, {"model.onnx": b"another"})
+    assert (artifacts.folder(model="iris", version=version) / "model.onnx").read_bytes() == FILES["model.onnx"]
+
+
+def test_publishing_again_changes_nothing(artifacts: Artifacts) -> None:
+    """An attempt that goes through all steps again, at another time, leaves the version as it was."""
+    made = published(artifacts)
+    artifacts.publish(manifest=made)
+    stage(artifacts, made.version, FILES)
+    artifacts.publish(manifest=replace(made, created_at_s=made.created_at_s + 60))
+    assert artifacts.versions(model="iris") == [made]
+    assert artifacts.folder(model="iris", version=made.version)
+
+
+def test_a_published_version_never_gets_other_files(artifacts: Artifacts) -> None:
+    """What was deployed under a number stays what that number means."""
+    made = published(artifacts)
+    stage(artifacts, made.version, {"model.onnx": b"another"})
+    with pytest.raises(PermanentError, match="iris v1"):
+        artifacts.publish(manifest=manifest(artifacts, made.version))
+    assert artifacts.manifest(model="iris", version=1) == made
+    assert artifacts.folder(model="iris", version=1)
+
+
+def test_files_that_are_not_the_manifest_s_are_not_published(artifacts: Artifacts) -> None:
+    """A digest that the staged files do not have is refused, and there is no version."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    stage(artifacts, version, FILES)
+    with pytest.raises(PermanentError, match="iris v1"):
+        artifacts.publish(manifest=manifest(artifacts, version, digest="sha256:" + "0" * 64))
+    assert artifacts.versions(model="iris") == []
+
+
+def test_a_metric_that_is_no_number_is_not_published(artifacts: Artifacts) -> None:
+    """JSON has no NaN: it is refused before anything is moved, not found out when it is read."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    stage(artifacts, version, FILES)
+    with pytest.raises(PermanentError, match="accuracy"):
+        artifacts.publish(manifest=manifest(artifacts, version, metrics={"accuracy": float("nan")}))
+    assert artifacts.versions(model="iris") == []
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are(artifacts: Artifacts) -> None:
+    """Unknown, or claimed and never published: the message says which, the advice what there is."""
+    published(artifacts)
+    artifacts.claim(model="iris", job_id="fails")
+    with pytest.raises(PermanentError, match="no iris v9") as unknown:
+        artifacts.manifest(model="iris", version=9)
+    assert "v1" in unknown.value.advice
+    with pytest.raises(PermanentError, match=r"iris v2 was never published.*fails"):
+        artifacts.folder(model="iris", version=2)
+    with pytest.raises(PermanentError, match="no orders v1"):
+        artifacts.manifest(model="orders", version=1)
+
+
+def test_nothing_is_staged_or_described_without_a_claim(artifacts: Artifacts) -> None:
+    """A number that nobody claimed has no staging address; a claim without files nothing to describe."""
+    with pytest.raises(PermanentError, match="never claimed"):
+        artifacts.staging(model="iris", version=1)
+    version = artifacts.claim(model="iris", job_id="J1")
+    with pytest.raises(PermanentError, match="no files"):
+        artifacts.describe(model="iris", version=version)
+    artifacts.staging(model="iris", version=version)
+    with pytest.raises(PermanentError, match="no files"):
+        artifacts.describe(model="iris", version=version)
+
+
+@pytest.mark.parametrize("name", ["..", "../iris", "/etc", "iris/1", "", "Iris", "iris\n", "a" * 41, "ír", "iris\0"])
+def test_what_is_no_model_s_name_goes_nowhere(artifacts: Artifacts, tmp_path: Path, name: str) -> None:
+    """A name that could lead out of the registry is refused in every call, and nothing is made."""
+    for call in (
+        lambda: artifacts.claim(model=name, job_id="J1"),
+        lambda: artifacts.versions(model=name),
+        lambda: artifacts.manifest(model=name, version=1),
+        lambda: artifacts.folder(model=name, version=1),
+        lambda: artifacts.staging(model=name, version=1),
+    ):
+        with pytest.raises(PermanentError, match="not a model's name"):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_versions_below_one_are_refused(artifacts: Artifacts, version: int) -> None:
+    """There is no version 0."""
+    with pytest.raises(PermanentError, match=str(version)):
+        artifacts.manifest(model="iris", version=version)

@@ -1,0 +1,144 @@
+"""What the SQL of the warehouse on this machine reaches, and that it reaches nothing else."""
+# ruff: noqa: S608  queries are what these tests are about, and are made of parts.
+
+from pathlib import Path
+from threading import Timer
+from threading import enumerate as threads
+from time import monotonic, sleep
+
+import duckdb
+import pandas as pd
+import pytest
+
+from tests.platforms.orders import model, orders_warehouse
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.errors import Cancelled, PermanentError
+from workers.platforms.embedded.sql import IRIS, load_tables, open_database
+from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> EmbeddedWarehouse:
+    return orders_warehouse(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT (SELECT content FROM read_text('/etc/passwd')) AS status, 1 AS one",
+        "SELECT * FROM glob('*')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM `/etc/passwd`",
+        "SELECT read_text('/etc/passwd') AS status, 1 AS one",
+        "SELECT getenv('HOME') AS status, 1 AS one",
+        "WITH leak AS (SELECT * FROM read_csv('/etc/passwd')) SELECT * FROM leak",
+        "COPY (SELECT 1) TO '/tmp/leak.csv'",
+        "ATTACH '/tmp/leak.db' AS leak",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "PRAGMA database_list",
+        "SET memory_limit = '1TB'",
+        "CREATE TABLE leak AS SELECT 1",
+        "EXPORT DATA OPTIONS(uri='gs://leak') AS SELECT 1",
+        "SELECT * FROM shop.orders; COPY shop.orders TO '/tmp/leak.csv'",
+        "SELECT * FROM EXTERNAL_QUERY('connection', 'SELECT 1')",
+        "SELECT * FROM information_schema.tables",
+        "SELECT " + "(" * 3000 + "1" + ")" * 3000 + " AS status",
+    ],
+)
+def test_sql_that_reaches_beyond_the_tables_is_refused(warehouse: EmbeddedWarehouse, query: str) -> None:
+    """Whatever is not one query on known tables gets a sentence that names the query's setting."""
+    with pytest.raises(PermanentError, match=r"^models\.orders\.query: ") as caught:
+        warehouse.train(model=model(query=query), version=1, progress=RecordedProgress())
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM read_csv('/etc/passwd')",
+        "FROM read_text('/etc/passwd')",
+        "FROM '/etc/passwd'",
+        "COPY (SELECT 1) TO '{tmp}/leak.csv'",
+        "ATTACH '{tmp}/leak.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '1TB'",
+        "FROM duckdb_secrets_of_python",
+    ],
+)
+def test_duckdb_itself_is_locked(tmp_path: Path, sql: str) -> None:
+    """Were the translation to let something pass, the database could still not reach files, network or settings."""
+    duckdb_secrets_of_python = pd.DataFrame({"secret": [1]})
+    with open_database() as connection:
+        load_tables(connection, frozenset({IRIS}), files={})
+        counted = connection.execute('SELECT COUNT(*) FROM "bigquery-public-data".ml_datasets.iris').fetchone()
+        assert counted == (150,)
+        with pytest.raises(duckdb.Error):
+            connection.execute(sql.format(tmp=tmp_path)).fetchall()
+    assert len(duckdb_secrets_of_python) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "`my-project.shop.orders`",
+        "my-project.shop.orders",
+        "`my-project`.shop.orders",
+        "`my-project`.`shop`.`orders`",
+        "`my-project.shop`.orders",
+        "shop.orders",
+        "`shop.orders`",
+    ],
+)
+def test_a_table_may_be_quoted_in_every_way_of_bigquery(warehouse: EmbeddedWarehouse, table: str) -> None:
+    """The same table is found, and its last name is its alias."""
+    query = f"SELECT orders.* EXCEPT(day) FROM {table}"
+    assert warehouse.train(model=model(query=query), version=1, progress=RecordedProgress()).rows == 5
+
+
+def test_bigquery_functions_run(warehouse: EmbeddedWarehouse) -> None:
+    """What BigQuery writes otherwise than DuckDB is translated: IF, SAFE_DIVIDE, EXTRACT, EXCEPT, a comma join."""
+    query = """
+        WITH o AS (SELECT *, EXTRACT(DAYOFWEEK FROM day) AS weekday FROM shop.orders)
+        SELECT IF(amount > 5, 'much', 'little') AS size, SAFE_DIVIDE(amount, weekday - 5) AS ratio, status
+        FROM o, UNNEST([1, 2]) AS twice;
+    """
+    assert warehouse.train(model=model(query=query), version=1, progress=RecordedProgress()).rows == 10
+
+
+@pytest.mark.parametrize("table", ["empty", "gone", "binary"])
+def test_a_table_whose_file_is_no_table_is_named(warehouse: EmbeddedWarehouse, table: str) -> None:
+    """The message has the setting and the file."""
+    with pytest.raises(PermanentError, match=rf'^tables\."shop\.{table}": .*{table}\.(csv|parquet)') as caught:
+        warehouse.train(model=model(query=f"SELECT * FROM shop.{table}"), version=1, progress=RecordedProgress())
+    assert caught.value.advice
+
+
+def test_an_unknown_table_lists_the_known_ones(warehouse: EmbeddedWarehouse) -> None:
+    """Someone who mistyped a table sees what there is, and how a file becomes a table."""
+    with pytest.raises(PermanentError, match=r'"shop\.order".*iris.*my-project\.shop\.orders') as caught:
+        warehouse.train(model=model(query="SELECT * FROM shop.order"), version=1, progress=RecordedProgress())
+    assert "[tables]" in caught.value.advice
+
+
+def test_a_query_that_would_run_for_years_can_be_cancelled(warehouse: EmbeddedWarehouse) -> None:
+    """The job leaves the running query, and the query is stopped, not left behind."""
+    many = "UNNEST(GENERATE_ARRAY(1, 100000))"
+    query = f"SELECT SUM(a * b * c * d) AS status, 1 AS one FROM {many} a, {many} b, {many} c, {many} d"
+    progress = RecordedProgress()
+    timer = Timer(0.5, progress.cancelled.set)
+    timer.start()
+    try:
+        with pytest.raises(Cancelled):
+            warehouse.train(model=model(query=query), version=1, progress=progress)
+    finally:
+        timer.cancel()
+    deadline = monotonic() + 20
+    while any(thread.name == "warehouse" for thread in threads()):
+        assert monotonic() < deadline, "the query still runs"
+        sleep(0.05)
