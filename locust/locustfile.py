@@ -28,17 +28,15 @@ import gevent.event
 import gevent.socket
 from arrivals import Arrivals
 from flask import request
+from geventhttpclient.response import HTTPConnectionClosed
 from ledger import Ledger
-
 from locust import FastHttpUser, events, exception, runners, stats, task
 
 LATEST_S = 2.0  # as long as a person waits before pressing the button again
 LATEST_AT_END_S = 0.1  # traffic ends with the test; this much is a late timer, not traffic
 REPORT_POINTS = 300
-CONNECTION_S = (
-    2.0,
-    4.0,
-)  # a Service balances connections: only new ones reach new replicas; servers drop idle ones at 5 s
+# A Service balances connections: only new ones reach new replicas. Below 5 s, after which servers drop idle ones.
+CONNECTION_S = (2.0, 4.0)
 
 # Locust's 3 s are too coarse for a result every second. A module's constant, not an option, in Locust 2.47.
 runners.WORKER_REPORT_INTERVAL = 0.5
@@ -72,20 +70,19 @@ class Traffic:
         """The ledger's number of the present second; what comes after the end belongs to the last one."""
         return min(math.floor(self.now_s - self._arrivals.ramp_s), self._last_second)
 
-    def next_due_s(self) -> float | None:
-        """When the next request is due, or None where none is left; waits for the traffic to begin.
+    def await_turn(self) -> float | None:
+        """Sleep until the schedule's next request is due; return when that is, or None where none is to be sent.
 
         Each request is due at random within its slot of the schedule, so that it beats with no clock of the target's.
         """
         self._begun.wait()
         while self._next < self._arrivals.total:
             due_s = self._arrivals.due_s(self._next + random.random())
-            now_s = self.now_s
-            if now_s > self._arrivals.end_s + LATEST_AT_END_S:
-                break
             self._next += self._workers
-            if now_s - due_s < LATEST_S:
-                return due_s
+            if self.now_s - due_s < LATEST_S:
+                if due_s > self.now_s:
+                    gevent.sleep(due_s - self.now_s)
+                return due_s if self.now_s <= self._arrivals.end_s + LATEST_AT_END_S else None
         return None
 
 
@@ -104,13 +101,11 @@ class Predict(FastHttpUser):
 
     @task
     def predict(self) -> None:
-        """Take the next request, wait until it is due, send it, count it."""
+        """Take the next request when it is due, send it, count it."""
         traffic = self.traffic
-        due_s = traffic.next_due_s()
+        due_s = traffic.await_turn()
         if due_s is None:
             raise exception.StopUser
-        if (early_s := due_s - traffic.now_s) > 0:
-            gevent.sleep(early_s)
         self._renew_connection()
         left_s = min(due_s, traffic.now_s)
         traffic.ledger.second(traffic.second).sent += 1
@@ -139,17 +134,20 @@ class Predict(FastHttpUser):
 
     def _failure(self, response: Any) -> str | None:
         """An answer's failure in a few words, the same for the same cause; None for a prediction."""
-        match response.status_code, getattr(response, "error", None):
-            case 200, _:
-                return None if _is_prediction(response.content) else "an answer without predictions"
-            case 0, TimeoutError() | gevent.Timeout():
+        if response.status_code not in (0, 200):
+            return f"HTTP {response.status_code}"
+        error = response.request_meta["exception"]
+        if error is None:
+            return None if _is_prediction(response.content) else "an answer without predictions"
+        match getattr(error, "original", error):  # geventhttpclient wraps a time-out as retries that were exceeded
+            case TimeoutError() | gevent.Timeout():
                 return self.too_late
-            case 0, OSError(errno=int(number)):
+            case OSError(errno=int(number)):
                 return os.strerror(number).lower()
-            case 0, error:
-                return f"{type(error).__name__}: {error}"[:100]
-            case status, _:
-                return f"HTTP {status}"
+            case HTTPConnectionClosed():
+                return "connection closed without an answer"
+            case other:
+                return type(other).__name__
 
 
 def _is_prediction(content: bytes) -> bool:

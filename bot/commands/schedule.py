@@ -109,11 +109,9 @@ def _time_zone(fields: str, words: list[str]) -> tuple[str, list[str]]:
     if found := zones.get(words[0].lower()):
         return found, words[1:]
     zone = zones.get(closest(words[0], zones) or "")
-    verb = closest(words[0].removeprefix("/"), _JOBS)
-    if zone and (verb is None or "/" in words[0].strip("/")):
+    if zone and ("/" in words[0].strip("/") or not closest(words[0].removeprefix("/"), _JOBS)):
         raise _mistake(f"There is no time zone {quoted(words[0])}.", fields, zone, " ".join(words[1:]))
-    rest = " ".join([verb, *words[1:]]) if verb else ""
-    raise _mistake(f"{quoted(words[0])} is neither a time zone nor a command that starts a job.", fields, "UTC", rest)
+    return "UTC", words
 
 
 @cache
@@ -127,6 +125,14 @@ def _command(when: str, zone: str, words: list[str], known: Known) -> str:
     if not words:
         raise _mistake("Say what to do: a command that starts a job.", when, zone, _GOOD_COMMAND)
     verb = words[0].lower().removeprefix("/")
+    if verb not in _JOBS:
+        meant = closest(verb, _JOBS)
+        raise _mistake(
+            f"{quoted(words[0])} is neither a time zone nor a command that starts a job.",
+            when,
+            zone,
+            " ".join([meant, *words[1:]]) if meant else "",
+        )
     try:
         meaning = _JOBS[verb].parse(" ".join(words[1:]), known)
     except UsageError as error:

@@ -53,9 +53,12 @@ class Clicks:
             payload["message"] = self.workspace.as_slack(message)
         return await self._deliver(payload)
 
-    async def on_view(self, member: Member, view: JSON, *, block_id: str, action_id: str, value: Any) -> str:
-        """Presses a button, or chooses from a menu, in a modal or on the Home tab."""
+    async def on_view(
+        self, member: Member, view: JSON, *, block_id: str, action_id: str, value: Any, values: JSON
+    ) -> str:
+        """Presses a button, or chooses from a menu, in a modal or on the Home tab; `values` is what is filled in."""
         block, element = _find(view["blocks"], block_id, action_id)
+        view["state"] = {"values": state_of(view["blocks"], values)[0]}
         payload = self._payload("block_actions", member, view_id=view["id"]) | {
             "container": {"type": "view", "view_id": view["id"]},
             "view": view,

@@ -19,6 +19,9 @@ DEADLINE_S = 3.0
 # https://docs.slack.dev/apis/events-api: an event is tried again at once, after a minute, after five.
 EVENT_RETRIES_S = (0.0, 60.0, 300.0)
 
+# A connection for each delivery, as many as there are: none that the app has meanwhile closed, no queue before it.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+
 Kind = Literal["slash_commands", "interactive", "events_api"]
 
 
@@ -40,7 +43,7 @@ class Delivery:
     request_url: str = ""
     deadline_s: float = DEADLINE_S
     event_retries_s: tuple[float, ...] = EVENT_RETRIES_S
-    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False))
+    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, limits=_LIMITS))
     _events: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def deliver(self, kind: Kind, payload: JSON, *, retry: JSON | None = None) -> JSON:

@@ -135,7 +135,8 @@ class LocalApi:
         where = {"block_id": str(deed.get("block_id", "")), "action_id": str(deed.get("action_id", ""))}
         if view_id := deed.get("view_id"):
             view = self.views.find(member.id, str(view_id))
-            return {"failure": await self.clicks.on_view(member, view, **where, value=deed.get("value"))}
+            values = deed.get("values") or {}
+            return {"failure": await self.clicks.on_view(member, view, **where, value=deed.get("value"), values=values)}
         message = self.workspace.message(str(deed.get("channel", "")), str(deed.get("ts", "")))
         if message.only_for not in ("", member.id):
             raise Refusal("message_not_found")

@@ -164,9 +164,12 @@ class Person:
         view = self._state()["home"]
         return _modal(view) if view else None
 
-    def click_in_modal(self, action_id: str, value: object = None) -> str:
-        """Presses a button, or chooses from a menu, in the modal on the screen."""
-        return self._do("click", view_id=self._open_modal()["id"], action_id=action_id, value=value)
+    def click_in_modal(self, action_id: str, value: object = None, values: dict[str, object] | None = None) -> str:
+        """Presses a button, or chooses from a menu, in the modal on the screen; `values` as in `submit`."""
+        view = self._open_modal()
+        return self._do(
+            "click", view_id=view["id"], action_id=action_id, value=value, values=_filled_in(view, values or {})
+        )
 
     def submit(self, values: dict[str, object] | None = None) -> dict[str, str]:
         """Fills in the modal and submits it; returns the complaints shown in it, by block_id.
@@ -175,13 +178,7 @@ class Person:
         left out keeps its initial value. Raises Refusal where the app did not take it.
         """
         view = self._open_modal()
-        filled: JSON = {}
-        for block in view["blocks"]:
-            for element in elements_of(block) if block["type"] == "input" else ():
-                for name in (element["action_id"], block["block_id"]):
-                    if values and name in values:
-                        filled[block["block_id"]] = {element["action_id"]: values[name]}
-        answer = self._post("submit", view_id=view["id"], values=filled)
+        answer = self._post("submit", view_id=view["id"], values=_filled_in(view, values or {}))
         if answer["failure"]:
             raise Refusal(answer["failure"])
         complaints: dict[str, str] = answer["complaints"]
@@ -261,6 +258,16 @@ def _button(block: JSON, element: JSON) -> Button:
         style=element.get("style", ""),
         options=tuple(option.get("value", "") for option in element.get("options", ())),
     )
+
+
+def _filled_in(view: JSON, values: dict[str, object]) -> JSON:
+    filled: JSON = {}
+    for block in view["blocks"]:
+        for element in elements_of(block) if block["type"] == "input" else ():
+            for name in (element["action_id"], block["block_id"]):
+                if name in values:
+                    filled[block["block_id"]] = {element["action_id"]: values[name]}
+    return filled
 
 
 def _modal(view: JSON) -> Modal:

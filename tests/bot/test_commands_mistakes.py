@@ -87,6 +87,8 @@ def test_the_nearest_command_is_suggested(command: str, piece: str, nearest: str
         ('"0 0 13 * 5" model train', "weekday", '"0 0 * * 5" model train iris'),
         ('"0 2 * * *" Europe/Berln model train', "Europe/Berln", '"0 2 * * *" Europe/Berlin model train iris'),
         ('"0 2 * * *" mdel train', "mdel", '"0 2 * * *" model train iris'),
+        ('"0 2 * * *" Portugal mdel train', "mdel", '"0 2 * * *" Portugal model train iris'),
+        ('"0 2 * * *" UTC 0', "“0”", '"0 2 * * *" loadtest 1000rps for 5m iris on staging'),
         ('"0 2 * * *" model trian', "trian", '"0 2 * * *" model train iris'),
         ('"0 2 * * *" model train dry-run', "dry run", '"0 2 * * *" model train iris'),
         ('"0 2 * * *" deploy status', "deploy status", '"0 2 * * *" loadtest 1000rps for 5m iris on staging'),

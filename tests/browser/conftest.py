@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from slack_sdk import WebClient
+
+from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
 
 # No GPU, no sandbox: as in a container. No background networking: the page must not need it.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -49,3 +53,16 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert troubles == []
+
+
+@pytest.fixture(scope="module")
+def slack() -> Iterator[LocalSlack]:
+    """One local Slack without an app: what is typed is refused, what is posted is shown."""
+    with LocalSlack(SlackSettings(rate_limits=False)) as slack:
+        yield slack
+
+
+@pytest.fixture
+def client(slack: LocalSlack) -> WebClient:
+    """The app's side of that Slack."""
+    return WebClient(token=slack.settings.bot_token, base_url=slack.api_url)

@@ -1,156 +1,29 @@
-"""The local Slack's page in a real browser: it draws what Slack draws, and does what people do."""
+"""The local Slack's page in a real browser: what people do on it, and that it leaves them alone while they do."""
 
 from __future__ import annotations
 
 import base64
-import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import waitress
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from slack_bolt import App
 from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
 from bot.local_slack.running import LocalSlack
-from bot.local_slack.server import SlackSettings
+from tests.browser.looking import post, shown
 
-ML_OPS = "C0MLOPS7X21"
+pytestmark = pytest.mark.chromium
 OpenPage = Callable[..., Page]
 # The smallest PNG there is: one pixel.
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-@pytest.fixture(scope="module")
-def slack() -> Iterator[LocalSlack]:
-    """One local Slack without an app: what is typed is refused, what is posted is shown."""
-    with LocalSlack(SlackSettings(rate_limits=False)) as slack:
-        yield slack
-
-
-@pytest.fixture
-def client(slack: LocalSlack) -> WebClient:
-    """The app's side."""
-    return WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
-
-
-def shown(page: Page, ts: str) -> Locator:
-    """The message with this timestamp on the page."""
-    return page.locator(f"[id='message-{ts}']").first
-
-
-def post(client: WebClient, text: str = "x", **more: Any) -> str:
-    """Posts in #ml-ops; returns the message's timestamp."""
-    return str(client.chat_postMessage(channel=ML_OPS, text=text, **more)["ts"])
-
-
-MRKDWN = {
-    "bold": ("*bold* 2*3*4", "<b>bold</b> 2*3*4"),
-    "nested": ("_it *b* ~s~_", "<i>it <b>b</b> <s>s</s></i>"),
-    "code": ("`a *b*`", "<code>a *b*</code>"),
-    "entities": ("&lt;b&gt; &amp;amp;", "&lt;b&gt; &amp;amp;"),
-    "no html": ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
-    "no javascript": ("<javascript:alert(1)|click>", "click (javascript:alert(1))"),
-    "link": (
-        "<https://e.org/?a=1&amp;b=2|docs>",
-        '<a href="https://e.org/?a=1&amp;b=2" target="_blank" rel="noopener noreferrer">docs</a>',
-    ),
-    "user": (f"<@{GRACE.id}>", '<span class="mention ">@Grace Hopper</span>'),
-    "oneself": (f"<@{ADA.id}>", '<span class="mention me">@Ada Lovelace</span>'),
-    "group": ("<!subteam^S0MLLEADS01>", '<span class="mention ">@ml-leads</span>'),
-    "broadcast": ("<!channel>", '<span class="mention me">@channel</span>'),
-    "channel": ("<#C0RANDOM4K8>", '<a class="mention" href="#/archives/C0RANDOM4K8">#random</a>'),
-    "unknown emoji": (":no_such_thing:", ":no_such_thing:"),
-}
-
-
-def test_mrkdwn_is_drawn_as_slack_draws_it(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """Every mark becomes its element, and nothing that people write becomes HTML."""
-    stamps = {name: post(client, text) for name, (text, _) in MRKDWN.items()}
-    page = open_page(slack.url)
-    shown(page, stamps["unknown emoji"]).wait_for()
-    drawn = {name: shown(page, ts).locator(".line").inner_html() for name, ts in stamps.items()}
-    assert drawn == {name: html for name, (_, html) in MRKDWN.items()}
-
-
-def test_lines_quotes_and_preformatted_text_are_drawn(
-    slack: LocalSlack, client: WebClient, open_page: OpenPage
-) -> None:
-    """Line breaks stay, quoted lines are one quotation, and code keeps its spaces."""
-    ts = post(client, "one\n&gt; quoted *b*\n&gt; more\n• point\n```a  < b\n  c```\nlast :rocket:")
-    message = shown(open_page(slack.url), ts)
-    expect(message.locator("blockquote .line")).to_have_text(["quoted b", "more"])
-    assert message.locator("pre").inner_text() == "a  < b\n  c"
-    expect(message.locator(".bullet")).to_have_text("• point")
-    expect(message.locator(".emoji")).to_have_attribute("title", ":rocket:")
-
-
-DATES = {
-    "{date_num} {time_secs}": r"2023-11-14 11:13:20\sPM",
-    "{date}": "November 14th, 2023",
-    "{date_short_pretty} at {time}": r"Nov 14, 2023 at 11:13\sPM",
-    "{date_long}": "Tuesday, November 14th, 2023",
-    "{nonsense}": r"\{nonsense\}",
-}
-
-
-def test_dates_are_drawn_in_the_readers_time_zone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """1,700,000,000 is a quarter past eleven at night in Berlin; an unreadable date shows its fallback."""
-    stamps = {pattern: post(client, f"<!date^1700000000^{pattern}|later>") for pattern in DATES}
-    broken = post(client, "<!date^soon^{time}|later>")
-    page = open_page(slack.url)
-    for pattern, text in DATES.items():
-        expect(shown(page, stamps[pattern]).locator(".line")).to_have_text(re.compile(f"^{text}$"))
-    expect(shown(page, broken).locator(".line")).to_have_text("later")
-
-
-def test_all_blocks_are_drawn(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """Each kind of block shows its content; none of them is left out."""
-
-    def plain(text: str) -> dict[str, str]:
-        return {"type": "plain_text", "text": text}
-
-    option = {"text": plain("one option"), "value": "1"}
-    rich = {"type": "rich_text_section", "elements": [{"type": "text", "text": "rich", "style": {"bold": True}}]}
-    blocks = [
-        {"type": "header", "text": plain("A header")},
-        {"type": "divider"},
-        {
-            "type": "section",
-            "text": {"type": "mrkdwn", "text": "*text*"},
-            "fields": [plain("field 1"), plain("field 2")],
-        },
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": "context"}]},
-        {
-            "type": "actions",
-            "elements": [
-                {"type": "button", "text": plain("Approve"), "style": "primary"},
-                {"type": "static_select", "options": [option], "placeholder": plain("Pick")},
-                {"type": "overflow", "options": [option]},
-                {"type": "checkboxes", "options": [option]},
-            ],
-        },
-        {"type": "image", "image_url": "https://far.example/x.png", "alt_text": "a far picture"},
-        {"type": "rich_text", "elements": [rich, {"type": "rich_text_list", "style": "bullet", "elements": [rich]}]},
-        {"type": "table", "rows": [[{"type": "raw_text", "text": "p95"}], [{"type": "raw_text", "text": "12 ms"}]]},
-    ]
-    message = shown(open_page(slack.url), post(client, blocks=blocks))
-    expect(message.locator("h3")).to_have_text("A header")
-    expect(message.locator(".field")).to_have_text(["field 1", "field 2"])
-    expect(message.locator(".context")).to_have_text("context")
-    expect(message.get_by_role("button", name="Approve")).to_have_class("button primary")
-    expect(message.locator("select option")).to_have_text(["Pick", "one option"])
-    expect(message.get_by_role("checkbox")).to_have_count(1)
-    expect(message.get_by_role("link", name="a far picture")).to_have_count(1)
-    expect(message.locator("li b")).to_have_text("rich")
-    expect(message.locator("th")).to_have_text("p95")
-    expect(message.locator(".unknown-block")).to_have_count(0)
 
 
 def test_edits_arrive_live_and_leave_the_reader_alone(
@@ -334,7 +207,7 @@ def test_the_page_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: 
     expect(page.locator("#place")).to_have_text("#random")
 
 
-def test_nothing_comes_from_elsewhere(slack: LocalSlack, chromium: Any) -> None:
+def test_nothing_comes_from_elsewhere(slack: LocalSlack, chromium: Browser) -> None:
     """Every request of the page goes to the local Slack: it works with the network unplugged."""
     page = chromium.new_page()
     asked: list[str] = []

@@ -28,9 +28,7 @@ class SteadyTraffic:
         self._path = f"/v1/models/{model}:predict"
         self._pause_s = 1 / rate_rps
         self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(keep,)) for keep in [True] * kept + [False] * fresh
-        ]
+        self._threads = [threading.Thread(target=self._ask, args=(keep,)) for keep in [True] * kept + [False] * fresh]
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -297,8 +297,6 @@ def test_however_many_find_a_dead_supervisor_one_is_started(bay: Bay) -> None:
     wait_until(lambda: not bay.processes())
     with ThreadPoolExecutor(8) as workers:
         for _ in range(8):
-            workers.submit(
-                EmbeddedCluster(home=bay.home, timing=QUICK).endpoint, model="fruit", environment=STAGING
-            )
+            workers.submit(EmbeddedCluster(home=bay.home, timing=QUICK).endpoint, model="fruit", environment=STAGING)
     wait_until(lambda: bay.cluster.endpoint(model="fruit", environment=STAGING) == before)
     assert bay.files.supervisor_log.read_text().count("begins at http://127.0.0.1:") == 2

@@ -21,6 +21,13 @@ from workers.platforms.protocols import Attack, LoadGenerator
 from workers.reports import verdict
 
 PATIENCE_S = 15.0
+CONNECTION_FAILURES = {
+    "HTTP 503",
+    "connection refused",
+    "connection reset by peer",
+    "connection closed without an answer",
+    "broken pipe",
+}
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)
 
 
@@ -139,7 +146,7 @@ def test_a_target_that_refuses_in_mid_test_fails_it(generator: LoadGenerator, ta
         rest = list(samples)
         result = load.result()
     assert [*asked, *(sample.asked_rps for sample in rest)] == [75, 150, 150, 150, 150]
-    assert {"HTTP 503", "connection refused"} <= set(result.failures_by_kind)
+    assert {"HTTP 503", "connection refused"} <= set(result.failures_by_kind) <= CONNECTION_FAILURES
     assert sum(result.failures_by_kind.values()) == result.failures
     assert rest[-1].failures_per_s > 0
     judged = verdict(asked_rps=150, slo=SLO, result=result)
@@ -160,6 +167,20 @@ def test_a_stall_is_in_the_latencies(generator: LoadGenerator, target: Target) -
     assert result.requests == target.count - 1
     assert result.latency_ms[90] > 250  # one second of three stood still: a third waited, half a second on average
     assert result.failures == 0
+
+
+def test_a_target_that_hangs_fails_it(home: Path, target: Target) -> None:
+    """Requests that are never answered end at the time-out, are counted, and are among the latencies."""
+    generator = EmbeddedLoad(home=home, timeout_s=1)
+    with generator.start(attack=attack(target, duration_s=2), progress=RecordedProgress()) as load:
+        samples = load.samples()
+        next(samples)
+        target.process.send_signal(signal.SIGSTOP)
+        list(samples)
+        result = load.result()
+    assert set(result.failures_by_kind) == {"no answer within 1 s"}
+    assert result.latency_ms[100] >= 1000
+    assert verdict(asked_rps=100, slo=SLO, result=result).outcome == "FAIL"
 
 
 def test_a_target_too_slow_for_the_rate_makes_it_invalid(generator: LoadGenerator, target: Target) -> None:

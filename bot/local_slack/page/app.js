@@ -23,6 +23,7 @@ useNames({
   isMe: (id) => id === state.me || Boolean(state.groups.find((one) => one.id === id)?.members.includes(state.me)),
 });
 
+const botName = () => member(state.bot).real_name;
 const currentChannel = () => state.channels.find((one) => one.id === view.place);
 
 function render() {
@@ -37,8 +38,7 @@ function render() {
 
 const placeTitle = () => {
   const channel = currentChannel();
-  if (!channel) return member(state.bot).real_name;
-  return channel.is_im ? member(state.bot).real_name : `#${channel.name}`;
+  return channel && !channel.is_im ? `#${channel.name}` : botName();
 };
 
 function renderPlace() {
@@ -48,7 +48,7 @@ function renderPlace() {
   byId("home").hidden = Boolean(channel);
   byId("list").hidden = byId("composer").hidden = !channel;
   if (!channel) return renderHome();
-  composer.turnTo(channel.id, "", channel.is_im ? "Message Seatrial" : `Message #${channel.name}, or type / for commands`);
+  composer.turnTo(channel.id, "", channel.is_im ? `Message ${botName()}` : `Message #${channel.name}, or type / for commands`);
   const messages = listed(channel.id);
   const isNew = channelList.show(messages, intro(channel));
   if (isNew && !channelList.isAtEnd) byId("jump").hidden = false;
@@ -59,8 +59,8 @@ const intro = (channel) =>
   el(
     "div",
     { class: "intro" },
-    el("h3", {}, channel.is_im ? "Only you and Seatrial are here." : `This is the beginning of #${channel.name}.`),
-    el("p", {}, channel.members.includes(state.bot) ? "Type / to see what can be asked." : "Seatrial is not in this channel yet: /invite @seatrial"),
+    el("h3", {}, channel.is_im ? `Only you and ${botName()} are here.` : `This is the beginning of #${channel.name}.`),
+    el("p", {}, channel.members.includes(state.bot) ? "Type / to see what can be asked." : `${botName()} is not here yet: /invite @${member(state.bot).name}`),
   );
 
 let homeHash = "";
@@ -95,9 +95,9 @@ function renderSidebar() {
     el("h3", {}, "Channels"),
     channels.map((one) => placeButton(one.id, el("span", { class: "hash" }, "#"), one.name)),
     directs.length ? el("h3", {}, "Direct messages") : null,
-    directs.map((one) => placeButton(one.id, avatar(member(state.bot), "tiny"), member(state.bot).real_name)),
+    directs.map((one) => placeButton(one.id, avatar(member(state.bot), "tiny"), botName())),
     el("h3", {}, "Apps"),
-    placeButton(HOME, avatar(member(state.bot), "tiny"), `${member(state.bot).real_name} home`),
+    placeButton(HOME, avatar(member(state.bot), "tiny"), `${botName()} home`),
     el("h3", {}, "People"),
     state.people.map((id) => personLine(member(id))),
   ];
@@ -162,8 +162,9 @@ function followLink() {
   const ts = `${digits.slice(0, -6)}.${digits.slice(-6)}`;
   const parent = messageAt(channelId, ts)?.thread_ts;
   if (parent) openThread(messageAt(channelId, parent));
-  byId(`message-${ts}`)?.scrollIntoView({ block: "center" });
-  byId(`message-${ts}`)?.classList.add("pointed-at");
+  const row = document.querySelector(`[data-ts="${ts}"]`);
+  row?.scrollIntoView({ block: "center" });
+  row?.classList.add("pointed-at");
 }
 
 byId("open-sidebar").append(icon("menu"));

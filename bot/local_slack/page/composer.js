@@ -1,7 +1,7 @@
 // The field at the bottom: Enter sends, Shift+Enter breaks the line, “/” and “@” offer what there is.
 
 import { el, icon, toast } from "./dom.js";
-import { complaint, deed, state } from "./state.js";
+import { complaint, deed, member, state } from "./state.js";
 
 const drafts = new Map();
 const sent = [];
@@ -46,7 +46,7 @@ export class Composer {
     if (document.activeElement !== this.text) return [];
     const before = this.text.value.slice(0, this.text.selectionStart);
     if (/^\/\S*$/.test(before) && !this.threadTs) {
-      const own = state.commands.map((name) => [name, name, "Seatrial"]);
+      const own = state.commands.map((name) => [name, name, member(state.bot).real_name]);
       return [...own, ["/invite", "/invite", "add somebody to this channel"]].filter(([name]) => name.startsWith(before));
     }
     const word = /(?:^|\s)@([\w.-]*)$/.exec(before)?.[1];

@@ -118,7 +118,7 @@ export class MessageList {
     const kind = `${isCompact ? "compact" : ""} ${message.is_ephemeral ? "ephemeral" : ""}`;
     return el(
       "article",
-      { class: `row ${kind}`, id: `message-${message.ts}` },
+      { class: `row ${kind}`, "data-ts": message.ts },
       message.is_ephemeral && el("div", { class: "only-you" }, icon("eye"), "Only visible to you"),
       el("div", { class: "gutter" }, isCompact ? stamp : avatar(who)),
       el("div", { class: "row-body" }, isCompact ? null : head, body(message), this.threadLink(message)),

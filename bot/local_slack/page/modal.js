@@ -21,11 +21,12 @@ export function showModal(view) {
 
 export function viewBlocks(view, kept = {}) {
   const act = async (block, element, value) => {
-    const fields = { view_id: view.id, block_id: block.block_id, action_id: element.action_id, value };
+    const values = shown?.view.id === view.id ? readFields(shown.dialog) : {};
+    const fields = { view_id: view.id, block_id: block.block_id, action_id: element.action_id, value, values };
     const sentence = complaint(await deed("click", fields));
     if (sentence) toast(sentence);
   };
-  return view.blocks.map((block) => (block.type === "input" ? field(block, kept[block.block_id]) : blockNodes([block], act)));
+  return view.blocks.map((block) => (block.type === "input" ? field(block, kept[block.block_id], act) : blockNodes([block], act)));
 }
 
 function draw(view, kept) {
@@ -80,28 +81,29 @@ async function submit(view, form) {
 
 function readFields(root) {
   const values = {};
-  for (const place of root.querySelectorAll("[data-block]")) {
-    const { block, action, kind } = place.dataset;
-    const chosen = chosenValues(place);
-    const value = kind === "checkboxes" ? chosen : kind === "radio_buttons" ? (chosen[0] ?? "") : place.querySelector("input, textarea, select").value;
-    values[block] = { [action]: value };
-  }
+  for (const place of root.querySelectorAll("[data-block]")) values[place.dataset.block] = { [place.dataset.action]: readField(place) };
   return values;
 }
 
-function field(block, kept) {
+function readField(place) {
+  const chosen = chosenValues(place);
+  if (place.dataset.kind === "checkboxes") return chosen;
+  if (place.dataset.kind === "radio_buttons") return chosen[0] ?? "";
+  return place.querySelector("input, textarea, select").value;
+}
+
+function field(block, kept, act) {
   const element = block.element;
   const node = control(element);
   const value = kept?.[element.action_id];
   if (value !== undefined && node.matches("input, textarea, select")) node.value = value;
   if (element.focus_on_load) node.dataset.focus = "yes";
+  const root = el("div", { class: "form-field", "data-block": block.block_id, "data-action": element.action_id, "data-kind": element.type });
+  if (block.dispatch_action) node.addEventListener("change", () => act(block, element, readField(root)));
   const optional = block.optional && el("span", { class: "optional" }, " (optional)");
-  return el(
-    "div",
-    { class: "form-field", "data-block": block.block_id, "data-action": element.action_id, "data-kind": element.type },
-    el("label", {}, el("span", { class: "label" }, textNode(block.label), optional), node),
-    block.hint && el("p", { class: "hint" }, textNode(block.hint)),
-  );
+  root.append(el("label", {}, el("span", { class: "label" }, textNode(block.label), optional), node));
+  if (block.hint) root.append(el("p", { class: "hint" }, textNode(block.hint)));
+  return root;
 }
 
 function control(element) {

@@ -73,9 +73,9 @@ def recommend(
     assumed = [0.0] * (missing + unready) if ratio > 1 else [target_percent] * missing
     filled = [*known, *assumed]
     adjusted = fmean(filled) / target_percent
-    if abs(adjusted - 1) <= tolerance or (adjusted > 1) != (ratio > 1):
+    # Rounded first: 66 ÷ 60 is within a tenth, and 3 × 0.2 ÷ 0.6 is 1, whatever their last binary digits say.
+    if round(abs(adjusted - 1), 9) <= tolerance or (adjusted > 1) != (ratio > 1):
         return current
-    # Rounded before it is rounded up: 3 × 0.6 ÷ 0.6 must not become 4 for the sake of its last binary digit.
     wanted = math.ceil(round(adjusted * len(filled), 9))
     return max(wanted, current) if adjusted > 1 else min(wanted, current)
 

@@ -34,9 +34,13 @@ geventhttpclient whether one is still open."""
 
 
 class EmbeddedLoad:
-    """Locust on this machine. `home` is where a test's files lie while it runs; `locust_dir` has the Locust file."""
+    """Locust on this machine.
 
-    def __init__(self, *, home: Path, locust_dir: Path | None = None) -> None:
+    `home` is where a test's files lie while it runs; `locust_dir` has the Locust file; a request may take `timeout_s`.
+    """
+
+    def __init__(self, *, home: Path, locust_dir: Path | None = None, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._home = home.absolute()
         self._locust_dir = (locust_dir or LOCUST_DIR).absolute()
 
@@ -53,11 +57,11 @@ class EmbeddedLoad:
                 f"The load test's Locust file is missing: {locustfile}.",
                 advice="Run the worker from a checkout or from its image: both have the folder locust/ at the top.",
             )
-        in_background(lambda _: _try_target(attack), progress=progress)
+        in_background(lambda _: _try_target(attack, self._timeout_s), progress=progress)
         workers = min(math.ceil(attack.rate_rps / WORKER_RPS), _cores())
         users = workers * min(max(math.ceil(attack.rate_rps / workers * PATIENCE_S), FEWEST_USERS), MOST_USERS)
         with _folder(self._home) as folder:
-            options = ["-f", str(locustfile), "--attack", str(_write_attack(folder, attack, workers))]
+            options = ["-f", str(locustfile), "--attack", str(_write_attack(folder, attack, workers, self._timeout_s))]
             options += ["--host", _origin(attack.url)]
             with locust_processes(folder=folder, options=options, workers=workers, progress=progress) as processes:
                 processes.swarm(users=users)
@@ -65,7 +69,7 @@ class EmbeddedLoad:
                 yield Swarm(
                     master=processes.master,
                     attack=attack,
-                    timeout_s=REQUEST_TIMEOUT_S,
+                    timeout_s=self._timeout_s,
                     progress=progress,
                     watch=processes.watch,
                     trouble=processes.trouble,
@@ -92,7 +96,7 @@ def _folder(home: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_attack(folder: Path, attack: Attack, workers: int) -> Path:
+def _write_attack(folder: Path, attack: Attack, workers: int, timeout_s: float) -> Path:
     """What `locust/locustfile.py` reads."""
     fields = {
         "path": attack.url.removeprefix(_origin(attack.url)),
@@ -100,7 +104,7 @@ def _write_attack(folder: Path, attack: Attack, workers: int) -> Path:
         "rate_rps": attack.rate_rps,
         "ramp_s": attack.ramp_s,
         "duration_s": attack.duration_s,
-        "timeout_s": REQUEST_TIMEOUT_S,
+        "timeout_s": timeout_s,
         "workers": workers,
     }
     path = folder / "attack.json"
@@ -108,12 +112,12 @@ def _write_attack(folder: Path, attack: Attack, workers: int) -> Path:
     return path
 
 
-def _try_target(attack: Attack) -> None:
+def _try_target(attack: Attack, timeout_s: float) -> None:
     """Send one request. Raises PermanentError where the answer is no prediction."""
     request = Request(attack.url, data=attack.body, headers={"Content-Type": "application/json"})
     try:
         # Straight to the target, as Locust goes: no proxy from the environment.
-        with build_opener(ProxyHandler({})).open(request, timeout=REQUEST_TIMEOUT_S) as response:
+        with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as response:
             answer = json.loads(response.read())
     except HTTPError as error:
         words = error.read(200).decode(errors="replace").strip()

@@ -1,0 +1,182 @@
+"""Cron expressions: which are taken, and that APScheduler fires when cron would."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from apscheduler.triggers.cron import CronTrigger
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.commands.cron import CronError, for_apscheduler, looks_like_field, read_cron
+
+START = datetime(2027, 1, 1, tzinfo=UTC)  # a Friday
+
+
+def firings(cron: str, count: int) -> list[datetime]:
+    """The first firings from START on, as APScheduler finds them."""
+    trigger = CronTrigger(**for_apscheduler(cron), timezone=UTC)
+    found: list[datetime] = []
+    while len(found) < count:
+        after = found[-1] + timedelta(seconds=1) if found else START
+        at = trigger.get_next_fire_time(None, after)
+        assert at is not None
+        found.append(at)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("typed", "cron"),
+    [
+        ("0 2 * * 1-5", "0 2 * * 1-5"),
+        ("  */15   0-6/2 1,15 JAN-mar *  ", "*/15 0-6/2 1,15 jan-mar *"),
+        ("0 0 29 2 *", "0 0 29 2 *"),
+        ("0 0 30 2,4 *", "0 0 30 2,4 *"),
+        ("59 23 * 12 fri-sun", "59 23 * 12 fri-sun"),
+        ("0 0 */2 * mon", "0 0 */2 * mon"),
+    ],
+)
+def test_the_five_fields_are_taken(typed: str, cron: str) -> None:
+    """Ranges, steps, lists and names are read, in any case and with any spaces."""
+    assert read_cron(typed) == cron
+
+
+@pytest.mark.parametrize(
+    ("typed", "piece", "nearest"),
+    [
+        ("", "five fields", "0 2 * * 1-5"),
+        ("* * * *", "five fields", "0 2 * * 1-5"),
+        ("0 0 0 2 * *", "five fields", "0 2 * * 1-5"),
+        ("@hourly", "@hourly", "0 * * * *"),
+        ("60 2 * * *", "60", "0 2 * * *"),
+        ("0 24 * * *", "24", "0 2 * * *"),
+        ("0 2 0 * *", "“0”", "0 2 * * *"),
+        ("0 2 * 13 *", "13", "0 2 * * *"),
+        ("0 2 * * 8", "8", "0 2 * * 1-5"),
+        ("0 2 * * fry", "fry", "0 2 * * 1-5"),
+        ("0 2 * mon *", "mon", "0 2 * * *"),
+        ("*/0 2 * * *", "*/0", "0 2 * * *"),
+        ("*/90 2 * * *", "*/90", "0 2 * * *"),
+        ("5/15 2 * * *", "5/15", "0 2 * * *"),
+        ("0 20-4 * * *", "20-4", "0 2 * * *"),
+        ("0 2 * * fri-mon", "fri-mon", "0 2 * * 1-5"),
+        ("0, 2 * * *", "0,", "0 2 * * *"),
+        ("٣ 2 * * *", "٣", "0 2 * * *"),
+        ("-5 2 * * *", "-5", "0 2 * * *"),
+        ("0 0 31 2 *", "31", "0 0 28 2 *"),
+        ("0 0 30 feb *", "30", "0 0 28 feb *"),
+        ("0 0 31 4,6,9,11 *", "31", "0 0 30 4,6,9,11 *"),
+        ("0 0 13 * 5", "weekday", "0 0 * * 5"),
+    ],
+)
+def test_nonsense_is_refused_with_what_would_do(typed: str, piece: str, nearest: str) -> None:
+    """The field at fault is named, and replaced by one that is good in what is suggested."""
+    with pytest.raises(CronError) as caught:
+        read_cron(typed)
+    assert piece in str(caught.value)
+    assert caught.value.nearest == nearest
+    assert read_cron(nearest) == nearest
+
+
+@pytest.mark.parametrize(
+    ("field", "weekdays"),
+    [
+        ("0", "sun"),
+        ("7", "sun"),
+        ("sun", "sun"),
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("0-2", "sun,mon,tue"),
+        ("5-7", "sun,fri,sat"),
+        ("sat-sun", "sun,sat"),
+        ("*/2", "sun,tue,thu,sat"),
+        ("1-5/2", "mon,wed,fri"),
+        ("*", "*"),
+    ],
+)
+def test_weekdays_are_told_to_apscheduler_by_name(field: str, weekdays: str) -> None:
+    """Cron counts weekdays from Sunday and APScheduler from Monday, so numbers are never handed on."""
+    assert for_apscheduler(f"0 2 * * {field}")["day_of_week"] == weekdays
+
+
+def test_weekday_numbers_fire_on_cron_s_days() -> None:
+    """`1` is Monday and `0` and `7` are Sunday when APScheduler has the say."""
+    assert [at.strftime("%a") for at in firings("0 2 * * 1-5", 6)] == ["Fri", "Mon", "Tue", "Wed", "Thu", "Fri"]
+    assert {at.strftime("%a") for cron in ("0 2 * * 0", "0 2 * * 7") for at in firings(cron, 3)} == {"Sun"}
+
+
+def test_the_29th_of_february_fires_in_leap_years() -> None:
+    """A date that some years have is kept."""
+    assert [at.date().isoformat() for at in firings("0 0 29 2 *", 2)] == ["2028-02-29", "2032-02-29"]
+
+
+@st.composite
+def fields(draw: st.DrawFn, low: int, high: int, names: tuple[str, ...] = ()) -> tuple[str, set[int]]:
+    """A field, and the values that it allows by crontab(5)."""
+
+    def item() -> tuple[str, set[int]]:
+        first = draw(st.integers(low, high))
+        last = draw(st.integers(first, high))
+        step = draw(st.integers(1, max(last - first, 1)))
+        match draw(st.sampled_from(["one", "name", "range", "steps", "all steps"])):
+            case "range":
+                return f"{first}-{last}", set(range(first, last + 1))
+            case "steps":
+                return f"{first}-{last}/{step}", set(range(first, last + 1, step))
+            case "all steps":
+                step = draw(st.integers(1, high - low))
+                return f"*/{step}", set(range(low, high + 1, step))
+            case "name" if names:
+                return names[first - low], {first}
+        return str(first), {first}
+
+    items = [item() for _ in range(draw(st.integers(1, 3)))]
+    return ",".join(text for text, _ in items), set().union(*(values for _, values in items))
+
+
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    minute=fields(0, 59),
+    hour=fields(0, 23),
+    month=fields(1, 12, MONTHS),
+    weekday=fields(0, 6, WEEKDAYS),
+)
+def test_apscheduler_fires_when_cron_would(
+    minute: tuple[str, set[int]],
+    hour: tuple[str, set[int]],
+    month: tuple[str, set[int]],
+    weekday: tuple[str, set[int]],
+) -> None:
+    """The next firings are the next minutes that all fields allow."""
+    cron = read_cron(f"{minute[0]} {hour[0]} * {month[0]} {weekday[0]}")
+    days = (START + timedelta(days=day) for day in range(800))
+    allowed = (day for day in days if day.month in month[1] and (day.isoweekday() % 7) in weekday[1])
+    expected = [
+        day + timedelta(hours=an_hour, minutes=a_minute)
+        for day, _ in zip(allowed, range(3), strict=False)
+        for an_hour in sorted(hour[1])
+        for a_minute in sorted(minute[1])
+    ]
+    assert firings(cron, 3) == expected[:3]
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(st.text(max_size=40), st.lists(st.text("0123456789*/,-sunfeb", max_size=5)).map(" ".join)))
+def test_any_text_is_a_schedule_or_a_cron_error(text: str) -> None:
+    """What is taken, APScheduler takes too; everything else is a CronError."""
+    try:
+        cron = read_cron(text)
+    except CronError:
+        return
+    assert CronTrigger(**for_apscheduler(cron), timezone=UTC).get_next_fire_time(None, START)
+
+
+@pytest.mark.parametrize(
+    ("word", "is_field"),
+    [("*", True), ("*/5", True), ("1-5", True), ("mon-fri", True), ("JAN", True), ("utc", False), ("model", False)],
+)
+def test_fields_are_told_from_other_words(word: str, is_field: bool) -> None:
+    """Without quotes, the expression ends where the words stop looking like fields."""
+    assert looks_like_field(word) is is_field

@@ -1,0 +1,20 @@
+"""Posting to the local Slack, and finding on its page what was posted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+from slack_sdk import WebClient
+
+ML_OPS = "C0MLOPS7X21"
+
+
+def post(client: WebClient, text: str = "x", **more: Any) -> str:
+    """Posts in #ml-ops; returns the message's timestamp."""
+    return str(client.chat_postMessage(channel=ML_OPS, text=text, **more)["ts"])
+
+
+def shown(page: Page, ts: str) -> Locator:
+    """The message with this timestamp on the page."""
+    return page.locator(f"[data-ts='{ts}']").first

@@ -1,0 +1,132 @@
+"""The whole of Seatrial as people use it: a local Slack, the bot and a worker as processes, a real Redis."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bot.demo import processes
+from bot.local_slack.person import Message, Person
+from bot.local_slack.running import LocalSlack
+from workers.contract.queue import Queue, connect
+
+WAIT_S = 90.0
+SETTINGS = """
+[models.iris]
+type = "logistic_reg"
+label = "species"
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_length = 5.0, sepal_width = 2.0, petal_length = 3.5, petal_width = 1.0 }]
+
+[models.broken]
+type = "linear_reg"
+label = "price"
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_length = 5.0 }]
+
+[environments.staging]
+replicas = "1..2"
+
+[environments.production]
+approvals = { count = 1, from = ["@ml-leads"] }
+max_load = "50rps"
+"""
+
+
+class House:
+    """Everything that runs, and what tests do with it."""
+
+    def __init__(self, *, url: str, folder: Path, environ: dict[str, str], stack: ExitStack) -> None:
+        self.slack = stack.enter_context(LocalSlack())
+        self.folder = folder
+        client = connect(url)
+        stack.callback(client.close)
+        self.queue = Queue(client)
+        self._stack = stack
+        (folder / "seatrial.toml").write_text(SETTINGS)
+        self._port = processes.free_port()
+        self.slack.request_url = f"http://127.0.0.1:{self._port}/slack/events"
+        shared = environ | {"REDIS_URL": url, "SEATRIAL_CONFIG": str(folder / "seatrial.toml")}
+        self.for_worker = shared | {"SEATRIAL_HOME": str(folder / "home"), "SEATRIAL_LEASE_S": "2"}
+        self.for_bot = shared | {
+            "SLACK_BOT_TOKEN": self.slack.settings.bot_token,
+            "SLACK_SIGNING_SECRET": self.slack.settings.signing_secret,
+            "SLACK_API_URL": self.slack.api_url,
+            "HOST": "127.0.0.1",
+            "PORT": str(self._port),
+        }
+        down = processes.python("-m", "workers", "down")
+        stack.callback(subprocess.run, down, env=self.for_worker, check=False, capture_output=True)
+
+    @property
+    def bot_url(self) -> str:
+        """Where the bot listens."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start_bot(self) -> "subprocess.Popen[bytes]":
+        """A bot that answers."""
+        bot = self._stack.enter_context(
+            processes.process("bot", processes.python("-m", "bot"), folder=self.folder, environ=self.for_bot)
+        )
+        processes.await_port(bot, self._port, name="bot", folder=self.folder)
+        return bot
+
+    def start_worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
+        """A worker; jobs wait until it is ready."""
+        return self._stack.enter_context(
+            processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.for_worker)
+        )
+
+    def person(self, name: str) -> Person:
+        """Somebody of the workspace."""
+        return self.slack.person(name)
+
+    def logs(self) -> str:
+        """All that the processes said."""
+        return "\n".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
+
+
+def ask(person: Person, typed: str, channel: str = "ml-ops") -> Message:
+    """Type a command and return the card that appears."""
+    before = {one.ts for one in person.messages(channel)}
+    assert person.type(typed, channel) == ""
+    return person.wait_for(
+        lambda: next((one for one in person.messages(channel) if one.ts not in before), None), WAIT_S
+    )
+
+
+def whisper(person: Person, typed: str, channel: str = "ml-ops") -> str:
+    """Type a command and return the answer that only its author sees."""
+    before = len(person.ephemerals())
+    assert person.type(typed, channel) == ""
+    return person.wait_for(lambda: next(iter(person.ephemerals()[before:]), None), WAIT_S).plain
+
+
+def until(person: Person, card: Message, words: str) -> Message:
+    """The card once it says `words`."""
+
+    def look() -> Message | None:
+        now = person.message(card.ts)
+        return now if now is not None and words in now.plain else None
+
+    return person.wait_for(look, WAIT_S)
+
+
+@pytest.fixture(scope="module")
+def house(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with a bot and a worker, for all the tests of a module."""
+    import os
+
+    import redis
+
+    client = redis.Redis.from_url(redis_server)
+    client.flushall()
+    client.close()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}
+    with ExitStack() as stack:
+        built = House(url=redis_server, folder=tmp_path_factory.mktemp("house"), environ=environ, stack=stack)
+        built.start_worker()
+        built.start_bot()
+        yield built

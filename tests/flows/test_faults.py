@@ -1,0 +1,209 @@
+"""What happens when Slack, Redis or the bot is away, and when somebody who is not Slack calls."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot.demo import processes
+from tests.flows.conftest import WAIT_S, House, ask, until, whisper
+from workers.contract import events as e
+from workers.contract.outcomes import Trained
+from workers.contract.queue import Claim, Claims, Queue, connect
+
+SECRET_BODY = "text=the-launch-code-is-0000"
+
+
+@pytest.fixture
+def quiet(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[House]:
+    """A house without a worker: the test plays the worker itself."""
+    with ExitStack() as stack:
+        yield House(url=redis_url, folder=tmp_path, environ=environ, stack=stack)
+
+
+def played(url: str) -> Claims:
+    """A worker that a test plays."""
+    claims = Claims(connect(url), worker="played", lease_s=60.0)
+    claims.alive()
+    return claims
+
+
+def claimed(queue: Queue, claims: Claims) -> Claim:
+    """A claim on the newest job, as soon as it is queued."""
+    deadline_s = time.monotonic() + WAIT_S
+    while (newest := queue.recent(1)[0]).state != "queued":
+        assert time.monotonic() < deadline_s, "it was never queued"
+        time.sleep(0.02)
+    claim = claims.claim(newest.id)
+    assert claim is not None
+    return claim
+
+
+def end(claims: Claims, claim: Claim) -> None:
+    """Let the job succeed."""
+    outcome = Trained(version=7, digest="sha256:0", metrics={"accuracy": 0.97}, size_bytes=10)
+    assert claims.finish(claim, e.Succeeded(at_s=time.time(), outcome=outcome))
+
+
+def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: House) -> None:
+    """Whoever is not Slack learns nothing and leaves nothing in the log."""
+    quiet.start_bot()
+    headers = {"content-type": "application/x-www-form-urlencoded", "x-slack-signature": "v0=00"}
+    for stamp in (str(int(time.time())), "1000000000", "yesterday"):
+        answer = httpx.post(
+            quiet.bot_url + "/slack/events",
+            content=SECRET_BODY,
+            headers=headers | {"x-slack-request-timestamp": stamp},
+            timeout=10,
+        )
+        assert answer.status_code == 401
+    assert SECRET_BODY not in quiet.logs()
+    assert "Traceback" not in quiet.logs()
+
+
+def test_the_end_of_a_job_is_shown_though_the_bot_was_down(quiet: House, redis_url: str) -> None:
+    """A job that ended while no bot ran is on its card once one runs again."""
+    bot = quiet.start_bot()
+    ada = quiet.person("Ada")
+    card = ask(ada, "/model train iris")
+    claims = played(redis_url)
+    claim = claimed(quiet.queue, claims)
+    bot.terminate()
+    assert bot.wait(WAIT_S) == 0
+    end(claims, claim)
+    seen = ada.message(card.ts)
+    assert seen is not None
+    assert "· done" not in seen.plain
+    quiet.start_bot()
+    assert "v7" in until(ada, card, "· done").plain
+
+
+def test_an_edit_that_slack_does_not_take_is_made_later(quiet: House, redis_url: str) -> None:
+    """429 is waited out for as long as Slack asks, 5xx for a moment; the end is shown all the same."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    card = ask(ada, "/model train iris")
+    claims = played(redis_url)
+    claim = claimed(quiet.queue, claims)
+    quiet.slack.fail_next("chat.update", times=1, status=429, retry_after_s=1)
+    quiet.slack.fail_next("chat.update", times=2, status=503)
+    end(claims, claim)
+    assert "v7" in until(ada, card, "· done").plain
+    assert "Traceback" not in quiet.logs()
+
+
+def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts(quiet: House) -> None:
+    """The person is told that the card follows; nothing runs without one."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    quiet.slack.fail_next("chat.postMessage", times=2, status=503)
+    assert "the card follows" in whisper(ada, "/model train iris")
+    assert quiet.queue.recent(1)[0].state == "reserved"
+    card = ada.wait_for(lambda: next(iter(ada.messages()), None), WAIT_S)
+    assert "Train iris" in card.plain
+    ada.wait_for(lambda: quiet.queue.recent(1)[0].state == "queued", WAIT_S)
+    assert len(ada.messages()) == 1
+
+
+def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> None:
+    """A job that reports all the time is edited every few seconds, not at every report."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    ask(ada, "/model train iris")
+    claims = played(redis_url)
+    claim = claimed(quiet.queue, claims)
+    claims.tell(claim, e.StepStarted(at_s=time.time(), step="train"))
+    stop = threading.Event()
+
+    def report() -> None:
+        done = 0
+        while not stop.wait(0.05):
+            done += 1
+            claims.tell(claim, e.Progressed(at_s=time.time(), step="train", done=done, total=1000, fact=""))
+
+    reporter = threading.Thread(target=report)
+    reporter.start()
+    began = len(quiet.slack.calls("chat.update"))
+    ada.wait_for(lambda: len(quiet.slack.calls("chat.update")) >= began + 3, WAIT_S)
+    stop.set()
+    reporter.join()
+    times = [call.at_s for call in quiet.slack.calls("chat.update")[began:]]
+    gaps = [later - earlier for earlier, later in pairwise(times[1:])]
+    assert all(gap > 2.0 for gap in gaps)
+
+
+def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The person hears that nothing was started; when Redis is back, commands work again; health tells both."""
+    with ExitStack() as stack:
+        outer = stack.enter_context(ExitStack())
+        url = outer.enter_context(processes.redis(tmp_path))
+        house = House(url=url, folder=tmp_path, environ=environ, stack=stack)
+        house.start_bot()
+        ada = house.person("Ada")
+        assert "no job yet" in whisper(ada, "/jobs")
+        assert httpx.get(house.bot_url + "/healthz", timeout=10).status_code == 200
+        outer.close()
+        began_s = time.monotonic()
+        assert "cannot reach its queue" in whisper(ada, "/model train iris")
+        assert time.monotonic() - began_s < 3.0
+        assert httpx.get(house.bot_url + "/healthz", timeout=10).status_code == 503
+        assert "Traceback" not in house.logs()
+
+
+def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: House) -> None:
+    """The same commands over a WebSocket; nothing listens for HTTP."""
+    quiet.for_bot["SLACK_APP_TOKEN"] = quiet.slack.settings.app_token
+    process = processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot)
+    ada = quiet.person("Ada")
+    with process:
+        ada.wait_for(lambda: "connected by Socket Mode" in quiet.logs(), WAIT_S)
+        assert "no job yet" in whisper(ada, "/jobs")
+        assert "Train iris" in ask(ada, "/model train iris").plain
+
+
+def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Tokens, port and file: every mistake at once, exit 2, no secret shown."""
+    import subprocess
+
+    (tmp_path / "seatrial.toml").write_text("[environments.a]\nreplicas = 0\n")
+    wrong = environ | {"PORT": "http", "SLACK_BOT_TOKEN": "sesame", "SEATRIAL_CONFIG": str(tmp_path / "seatrial.toml")}
+    done = subprocess.run(
+        processes.python("-m", "bot"), env=wrong, capture_output=True, text=True, check=False, timeout=WAIT_S
+    )
+    assert done.returncode == 2
+    for piece in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "PORT", "environments.a.replicas", ":2:"):
+        assert piece in done.stderr
+    assert "sesame" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bot_whose_token_slack_refuses_says_so(quiet: House) -> None:
+    """One sentence, exit 1."""
+    quiet.for_bot["SLACK_BOT_TOKEN"] = "xoxb-wrong"
+    with processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot) as bot:
+        assert bot.wait(WAIT_S) == 1
+    assert "invalid_auth" in quiet.logs()
+    assert "Traceback" not in quiet.logs()
+
+
+def test_two_bots_show_a_job_once(quiet: House, redis_url: str) -> None:
+    """However many bots run, one card, one end, one chart."""
+    quiet.start_bot()
+    second = dict(quiet.for_bot, PORT=str(processes.free_port()))
+    with processes.process("bot2", processes.python("-m", "bot"), folder=quiet.folder, environ=second):
+        ada = quiet.person("Ada")
+        card = ask(ada, "/model train iris")
+        claims = played(redis_url)
+        claim = claimed(quiet.queue, claims)
+        claims.attach(claim, name="chart.png", title="Chart", data=b"\x89PNG")
+        end(claims, claim)
+        until(ada, card, "· done")
+        ada.wait_for(lambda: ada.thread(card), WAIT_S)
+        ada.wait_for(lambda: not quiet.queue.changed(), WAIT_S)
+        assert len(ada.messages()) == 1
+        assert len([file for one in ada.thread(card) for file in one.files]) == 1

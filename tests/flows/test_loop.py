@@ -1,0 +1,206 @@
+"""A model from SQL to a tested endpoint, typed and clicked in the local Slack. Each test builds on those before it."""
+
+import pytest
+
+from tests.flows.conftest import House, ask, until, whisper
+
+
+def test_a_model_is_trained_and_its_card_offers_to_deploy_it(house: House) -> None:
+    """Every step is on the card, the version too, and a button for what comes next."""
+    ada = house.person("Ada")
+    card = until(ada, ask(ada, "/model train iris"), "· done")
+    for step in ("train", "evaluate", "gate", "export", "package", "smoke test", "publish"):
+        assert step in card.plain
+    assert "no image needed on this machine" in card.plain
+    assert [button.label for button in card.buttons] == ["Deploy v1"]
+
+
+def test_the_button_deploys_to_the_environment_that_needs_no_approval(house: House) -> None:
+    """One click, one card, one endpoint."""
+    ada = house.person("Ada")
+    trained = ada.messages()[0]
+    before = {one.ts for one in ada.messages()}
+    assert ada.click_button(trained, "Deploy v1") == ""
+    card = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), 30)
+    assert "v1 is live" in until(ada, card, "· done").plain.replace("*", "")
+
+
+def test_a_deployment_waits_for_somebody_else_who_may_approve(house: House) -> None:
+    """The asker, a stranger to the group and a guest are refused; a lead approves, and the card names her."""
+    ada, grace = house.person("Ada"), house.person("Grace")
+    card = ask(ada, "/deploy v1 iris to production")
+    assert "waits for approval" in card.plain
+    for who, why in (("Ada", "somebody else"), ("Linus", "Only @ml-leads"), ("Mallory", "Guests")):
+        person = house.person(who)
+        before = len(person.ephemerals())
+        person.click_button(card, "Approve")
+        refusal = person.wait_for(lambda p=person, b=before: next(iter(p.ephemerals()[b:]), None), 30)
+        assert why in refusal.plain
+    assert house.queue.recent(1)[0].state == "awaiting_approval"
+    grace.click_button(card, "Approve")
+    done = until(ada, card, "· done")
+    assert f"approved by <@{grace.id}>" in done.plain
+    assert "Approve" not in [button.label for button in done.buttons]
+
+
+def test_a_denied_deployment_does_not_run(house: House) -> None:
+    """The card says who denied it, and offers to ask again."""
+    ada, grace = house.person("Ada"), house.person("Grace")
+    card = ask(ada, "/deploy v1 iris to production")
+    grace.click_button(card, "Deny")
+    denied = until(ada, card, "denied by")
+    assert [button.label for button in denied.buttons] == ["Retry"]
+
+
+def test_a_failed_job_says_which_field_is_wrong_and_can_be_retried(house: House) -> None:
+    """The failure names the settings' field; Retry asks for the same again, once however often it is clicked."""
+    ada = house.person("Ada")
+    card = until(ada, ask(ada, "/model train broken"), "· failed")
+    assert "models.broken.label" in card.plain
+    before = {one.ts for one in ada.messages()}
+    ada.click_button(card, "Retry")
+    again = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), 30)
+    assert "models.broken.label" in until(ada, again, "· failed").plain
+
+
+def test_a_load_test_is_shown_while_it_runs_and_reports_with_a_chart(house: House) -> None:
+    """Rate and latency on the card, a verdict at the end, the chart and the numbers in the thread."""
+    ada = house.person("Ada")
+    card = ask(ada, "/loadtest 40rps for 8s iris on staging")
+    assert "rps" in until(ada, card, "Latency").plain
+    done = until(ada, card, "· took")
+    assert any(verdict in done.plain for verdict in ("· PASS", "· FAIL", "· INVALID"))
+    assert "320, 0 failed" in done.plain
+    names = ada.wait_for(
+        lambda: found if len(found := [file.name for one in ada.thread(card) for file in one.files]) == 3 else None, 30
+    )
+    assert names == ["chart.png", "report.json", "report.html"]
+    chart = next(file for one in ada.thread(card) for file in one.files if file.name == "chart.png")
+    assert ada.download(chart).startswith(b"\x89PNG")
+
+
+def test_load_above_the_cap_waits_for_approval(house: House) -> None:
+    """production is capped at 50 rps; above it a lead must agree."""
+    ada = house.person("Ada")
+    card = ask(ada, "/loadtest 60rps for 5s iris on production")
+    assert "waits for approval" in card.plain
+    ada.click_button(card, "Cancel")
+    assert until(ada, card, "cancelled by").buttons[0].label == "Retry"
+
+
+def test_a_running_load_test_is_stopped_by_its_button(house: House) -> None:
+    """The card says who stopped it."""
+    ada, grace = house.person("Ada"), house.person("Grace")
+    card = ask(ada, "/loadtest 20rps for 60s iris on staging")
+    grace.click_button(until(ada, card, "Latency"), "Stop")
+    assert f"cancelled by <@{grace.id}>" in until(ada, card, "cancelled by").plain
+
+
+def test_the_second_job_on_a_target_says_for_whom_it_waits(house: House) -> None:
+    """And runs when the first has ended."""
+    ada = house.person("Ada")
+    first = ask(ada, "/loadtest 20rps for 5s iris on staging")
+    second = ask(ada, "/scale 1..2 iris on staging")
+    waiting = until(ada, second, "Waits for job")
+    number = first.plain.split("#")[1].split(" ")[0]
+    assert f"#{number}" in waiting.plain
+    assert "· done" in until(ada, second, "· took").plain
+
+
+def test_a_mention_in_a_cards_thread_is_about_that_job(house: House) -> None:
+    """`@seatrial cancel` in the thread cancels the job of the card."""
+    ada = house.person("Ada")
+    card = ask(ada, "/loadtest 20rps for 60s iris on staging")
+    until(ada, card, "Latency")
+    ada.type("@seatrial cancel", thread_ts=card.ts)
+    assert "cancelled by" in until(ada, card, "cancelled by").plain
+
+
+def test_a_schedule_fires_once_and_its_card_says_so(house: House) -> None:
+    """Run now asks for the job at once; the list shows the next times; removing is final."""
+    ada = house.person("Ada")
+    added = ask(ada, '/schedule add "*/5 * * * *" Europe/Berlin loadtest 10rps for 1s iris on staging')
+    assert "next:" in added.plain
+    assert "s1" in whisper(ada, "/schedule list")
+    card = ask(ada, "/schedule run s1")
+    assert "10 rps" in until(ada, card, "· took").plain
+    assert "is removed" in whisper(ada, "/schedule remove s1")
+    assert "There is no schedule" in whisper(ada, "/schedule list")
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("/model list", "logistic_reg"),
+        ("/model show iris", "v1"),
+        ("/deploy status", "staging"),
+        ("/deploy history staging", "deploy iris v1 to staging"),
+        ("/loadtest last staging", "Load test iris"),
+        ("/jobs", "train iris"),
+        ("/jobs mine", "train iris"),
+        ("/jobs show 1", "Train iris"),
+        ("/seatrial status", "1 alive"),
+        ("/seatrial help", "/deploy"),
+        ("/deploy v1 iris to production dry-run", "Nothing was started"),
+    ],
+)
+def test_a_question_is_answered_to_its_author_alone(house: House, typed: str, shown: str) -> None:
+    """Nothing is posted for all to see."""
+    ada = house.person("Ada")
+    before = len(ada.messages())
+    assert shown in whisper(ada, typed)
+    assert len(ada.messages()) == before
+
+
+BAD = [
+    "/model trian iris",
+    "/model train irsi",
+    "/deploy v99 iris",
+    "/deploy v1 iris to stagin",
+    "/loadtest 0rps iris",
+    "/loadtest -5rps iris",
+    "/loadtest 1e99rps iris",
+    "/loadtest 1000 rps rps",
+    "/loadtest 1000furlongs iris",
+    '/schedule add "61 * * * *" loadtest 10rps iris',
+    "/model " + "x" * 10_000,
+    "/model train 🚀",
+    "/model train \u05d0\u05d9\u05e8\u05d5\u05e1",
+    "/model train <!channel>",
+    "/model train `rm -rf`",
+    "/model train iris\n/model train iris",
+    '/schedule add "unbalanced loadtest',
+    "/scale 3..1 iris",
+    "/jobs show 99999",
+    "/jobs cancel nothing",
+]
+
+
+@pytest.mark.parametrize("typed", BAD, ids=range(len(BAD)))
+def test_what_cannot_be_understood_is_told_to_its_author_alone(house: House, typed: str) -> None:
+    """An answer that helps; nothing is queued, nothing is posted."""
+    ada = house.person("Ada")
+    jobs, posts = house.queue.recent(1)[0].id, len(ada.messages())
+    answer = whisper(ada, typed)
+    assert len(answer) < 1000
+    assert "<!channel>" not in answer
+    assert house.queue.recent(1)[0].id == jobs
+    assert len(ada.messages()) == posts
+
+
+def test_a_guest_is_refused_with_a_sentence(house: House) -> None:
+    """Nobody is refused silently."""
+    assert "Guests may not" in whisper(house.person("Mallory"), "/jobs")
+
+
+def test_where_the_bot_is_not_invited_nothing_starts(house: House) -> None:
+    """The answer says how to invite it."""
+    ada = house.person("Ada")
+    newest = house.queue.recent(1)[0].id
+    assert "/invite" in whisper(ada, "/loadtest 10rps for 1s iris on staging", channel="random")
+    assert house.queue.recent(1)[0].id == newest
+
+
+def test_after_all_this_no_process_has_shown_a_traceback(house: House) -> None:
+    """The logs hold no stack trace, and no body of a request."""
+    assert "Traceback" not in house.logs()

@@ -1,0 +1,150 @@
+"""The trial of a new version on one machine: a real process, a real question, and an answer that is looked at."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.platforms.onnx_models import SAMPLE, classifier, regressor
+from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.steady_traffic import wait_until
+from workers.contract.settings import Model
+from workers.errors import Cancelled, PermanentError
+from workers.platforms.embedded.images import EmbeddedImages
+from workers.platforms.embedded.trial import TrialFailed, try_out
+from workers.platforms.protocols import Images, Manifest
+from workers.platforms.serving.signature import Signature
+
+MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE, SAMPLE))
+
+
+@pytest.fixture
+def images() -> Images:
+    """The adapter under test."""
+    return EmbeddedImages()
+
+
+def serving_processes() -> list[psutil.Process]:
+    """The endpoint processes that this test started."""
+    return [child for child in psutil.Process().children() if "workers.platforms.serving" in child.cmdline()]
+
+
+@contextmanager
+def canned_endpoint(document: object) -> Iterator[str]:
+    """The address of an HTTP server that gives one answer: no model can be made to give a wrong one at will."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_nothing_is_built_or_published(images: Images, tmp_path: Path) -> None:
+    """There is no image on one machine."""
+    manifest = Manifest(
+        model="fruit", version=1, digest="sha256:1", format="onnx", size_bytes=1, metrics={}, query_sha256="",
+        training="", trained_by="", job_id="job", created_at_s=0.0,
+    )  # fmt: skip
+    assert images.build(model=MODEL, manifest=manifest, folder=tmp_path, progress=RecordedProgress()) is None
+    assert images.publish(image=None, progress=RecordedProgress()) is None
+
+
+def test_a_good_classifier_passes_with_a_fact(images: Images, tmp_path: Path) -> None:
+    """The fact holds the label, its probability and the time; no process stays."""
+    fact = images.smoke_test(model=MODEL, folder=classifier(tmp_path), image=None, progress=RecordedProgress())
+    assert fact.startswith("apple 0.96 in ")
+    assert fact.endswith(" ms")
+    assert not serving_processes()
+
+
+def test_a_good_regressor_passes_with_a_fact(images: Images, tmp_path: Path) -> None:
+    """The fact holds the number."""
+    fact = images.smoke_test(model=MODEL, folder=regressor(tmp_path), image=None, progress=RecordedProgress())
+    assert fact.startswith("fruit 4 in ")
+
+
+def test_a_regressor_whose_answer_is_no_number_fails(images: Images, tmp_path: Path) -> None:
+    """NaN is not an answer."""
+    folder = regressor(tmp_path, factor=float("nan"))
+    with pytest.raises(PermanentError, match="not one finite number"):
+        images.smoke_test(model=MODEL, folder=folder, image=None, progress=RecordedProgress())
+
+
+def test_a_sample_that_does_not_fit_the_model_fails_with_the_servers_words(images: Images, tmp_path: Path) -> None:
+    """The error names what the model takes."""
+    model = MODEL.model_copy(update={"sample": ({"size": 1.0},)})
+    with pytest.raises(PermanentError, match=r"answered with 400: .*keys must be equal to: colour,ripe,size"):
+        images.smoke_test(model=model, folder=classifier(tmp_path), image=None, progress=RecordedProgress())
+    assert not serving_processes()
+
+
+def test_a_model_that_cannot_be_loaded_fails_with_the_servers_log(images: Images, tmp_path: Path) -> None:
+    """The error holds the line that the process wrote."""
+    folder = classifier(tmp_path)
+    (folder / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(PermanentError, match=r"cannot be served\. .*model\.onnx cannot be loaded"):
+        images.smoke_test(model=MODEL, folder=folder, image=None, progress=RecordedProgress())
+
+
+def test_a_folder_without_a_model_fails(images: Images, tmp_path: Path) -> None:
+    """The error names the file that is missing."""
+    with pytest.raises(PermanentError, match=r"signature\.json cannot be read"):
+        images.smoke_test(model=MODEL, folder=tmp_path, image=None, progress=RecordedProgress())
+
+
+def test_a_cancelled_trial_leaves_no_process(images: Images, tmp_path: Path) -> None:
+    """Cancelled passes through, and the process that was starting is gone."""
+    progress = RecordedProgress()
+    threading.Timer(0.05, progress.cancelled.set).start()
+    with pytest.raises(Cancelled):
+        images.smoke_test(model=MODEL, folder=classifier(tmp_path), image=None, progress=progress)
+    wait_until(lambda: not serving_processes())
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reason"),
+    [
+        ({"predicted_fruit": ["fig"], "fruit_values": ["a", "b"], "fruit_probs": [0.5, 0.5]}, "none of a, b"),
+        ({"predicted_fruit": ["a"], "fruit_values": ["a", "b"], "fruit_probs": [0.5, 0.6]}, "add up to 1.1"),
+        ({"predicted_fruit": ["a"], "fruit_values": ["a", "b"], "fruit_probs": [float("nan"), 0.6]}, "add up to nan"),
+        ({"predicted_fruit": ["a"], "fruit_values": ["a"], "fruit_probs": [0.5, 0.5]}, "none of a"),
+        ({"predicted_fruit": []}, "not one of a classification"),
+        ([1.0], "not one of a classification"),
+        ({}, "not one of a classification"),
+    ],
+)
+def test_an_answer_that_no_classifier_can_have_given_fails(prediction: Any, reason: str) -> None:
+    """Labels, values and probabilities must agree."""
+    signature = Signature(label="fruit", task="classification", inputs=(), classes=("a", "b"))
+    with canned_endpoint({"predictions": [prediction]}) as address, pytest.raises(TrialFailed, match=reason):
+        try_out(address, model="fruit", version=1, sample=[SAMPLE], signature=signature)
+
+
+def test_an_answer_with_too_few_predictions_fails() -> None:
+    """Every instance must have been answered."""
+    signature = Signature(label="fruit", task="regression", inputs=())
+    with (
+        canned_endpoint({"predictions": [[1.0]]}) as address,
+        pytest.raises(TrialFailed, match="2 instances were answered with 1 predictions"),
+    ):
+        try_out(address, model="fruit", version=1, sample=[SAMPLE, SAMPLE], signature=signature)

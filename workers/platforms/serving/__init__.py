@@ -1,0 +1,1 @@
+"""The endpoint process of the embedded cluster: TensorFlow Serving's REST API over ONNX Runtime."""
