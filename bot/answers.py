@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from bot.chat import Chat
-from bot.commands import COMMANDS, read
+from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
 from bot.intake import Intake, Origin
 from bot.policy import Refused, outsider
@@ -187,8 +187,7 @@ class Answers:
                 self._store.forget_schedule(schedule.id)
                 return replies.plain(f"Schedule {schedule.id} is removed. It was: `{schedule.command}`")
             case "run":
-                verb, _, text = schedule.command.partition(" ")
-                return self.answer(read(verb, text, self._facts), origin)
+                return self.answer(read_command(schedule.command, self._facts), origin)
 
     def _known_schedule(self, schedule_id: str) -> Schedule:
         found = self._store.schedule(schedule_id)

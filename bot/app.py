@@ -11,7 +11,7 @@ from slack_bolt import App
 
 from bot.answers import Answers, Facts
 from bot.chat import Chat, ChatError
-from bot.commands import COMMANDS, read, read_mention
+from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
 from bot.intake import Intake, Origin
 from bot.people import People
@@ -91,13 +91,13 @@ class Bot:
         return all(thread.is_alive() for thread in self._threads)
 
     def _listen(self, settings: Settings) -> App:
-        # Bolt logs the body of a request whose signature is wrong; it may hold anything.
-        logging.getLogger("slack_bolt.RequestVerification").setLevel(logging.WARNING)
         app = App(
             client=self._chat.client,
             signing_secret=settings.signing_secret or "unused-by-socket-mode",
             listener_executor=ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener"),
         )
+        # Bolt logs the body of a request whose signature is wrong; it may hold anything.
+        logging.getLogger("slack_bolt.RequestVerification").setLevel(logging.WARNING)
         for verb in COMMANDS:
             app.command(verb)(self._on_command)
         for action in ("approve", "deny", "cancel", "retry", "deploy", "roll_back"):
@@ -130,10 +130,9 @@ class Bot:
         channel, thread_ts = event["channel"], event.get("thread_ts")
 
         def understand() -> Message | None:
-            text = event["text"].split(">", 1)[-1].strip()
             job_id = self._store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
             origin = self._origin(event["user"], channel, f"mention:{channel}:{event['ts']}")
-            return self._answers.answer(read_mention(text, self._facts, job_id), origin)
+            return self._answers.answer(read_mention(event["text"], self._facts, job_id), origin)
 
         self._answer(understand, lambda reply: self._chat.whisper(channel, event["user"], reply, thread_ts=thread_ts))
 
@@ -182,13 +181,12 @@ class Bot:
 
     def _fire(self, schedule: Schedule, due_s: float) -> None:
         """Ask for a schedule's job, in the name of whoever added it."""
-        verb, _, text = schedule.command.partition(" ")
 
         def ask() -> Message | None:
             origin = self._origin(
                 schedule.by, schedule.channel, f"schedule:{schedule.id}:{due_s:.0f}", scheduled_by=schedule.id
             )
-            return self._answers.answer(read(verb, text, self._facts), origin)
+            return self._answers.answer(read_command(schedule.command, self._facts), origin)
 
         self._answer(ask, lambda reply: self._post(schedule.channel, reply))
 
@@ -208,6 +206,8 @@ class Bot:
                 logger.warning("Redis is away: %s", error)
             except ChatError as error:
                 logger.warning("%s", error)
+            except Exception:  # the outermost loop of this thread: one schedule must not stop all others
+                logger.exception("a round of the clock failed")
 
 
 def _respond(respond: Any, reply: Message) -> None:

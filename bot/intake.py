@@ -76,7 +76,11 @@ class Intake:
     def carry_on(self) -> None:
         """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""
         for record in self._queue.reserved():
-            if time.time() - record.asked.at_s > LEFT_BEHIND_S:
+            if time.time() - record.asked.at_s < LEFT_BEHIND_S:
+                continue
+            if policy.unknown_place(record.job, self._settings):
+                self._queue.discard(record.id)
+            else:
                 self._carry_on(record)
         self._queue.flush(self._transport.send)
 

@@ -28,13 +28,7 @@ def _known_member(request: Request) -> str:
 
 
 def _known_place(request: Request) -> str:
-    settings, job = request.settings, request.job
-    if job.model not in settings.models:
-        return f"The settings have no model {job.model} any more."
-    environment = getattr(job, "environment", None)
-    if environment is not None and environment not in settings.environments:
-        return f"The settings have no environment {environment} any more."
-    return ""
+    return unknown_place(request.job, request.settings)
 
 
 def _under_the_cap(request: Request) -> str:
@@ -57,6 +51,16 @@ def outsider(by: Member) -> str:
         return "Seatrial takes no commands from other workspaces."
     if by.guest:
         return "Guests may not give Seatrial commands; ask a member of this workspace."
+    return ""
+
+
+def unknown_place(job: Job, settings: SettingsFile) -> str:
+    """Why a job cannot be done at all by these settings, or "": an old job's model or environment may be gone."""
+    if job.model not in settings.models:
+        return f"The settings have no model {job.model} any more."
+    environment = getattr(job, "environment", None)
+    if environment is not None and environment not in settings.environments:
+        return f"The settings have no environment {environment} any more."
     return ""
 
 

@@ -53,6 +53,9 @@ class Relay:
             except QueueUnavailable as error:
                 logger.warning("Redis is away: %s", error)
                 stop.wait(1.0)
+            except Exception:  # the outermost loop of this thread: one card must not stop all others
+                logger.exception("a round of the relay failed")
+                stop.wait(1.0)
 
     def tick(self) -> None:
         """One round: requests for approval that ran out end, and what changed and is due is shown."""

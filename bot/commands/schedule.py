@@ -90,6 +90,8 @@ def _add(text: str, known: Known) -> AddSchedule:
     else:
         words = text.replace('"', " ").split()
         length = next((at for at, word in enumerate(words) if not cron.looks_like_field(word)), len(words))
+        if not length and words[:1] and not _is_job(words[0]):
+            length = 1  # What stands where the fields should is what is wrong with them.
         fields, words = " ".join(words[:length]), words[length:]
     zone, words = _time_zone(fields, words)
     try:
@@ -103,7 +105,7 @@ def _add(text: str, known: Known) -> AddSchedule:
 def _time_zone(fields: str, words: list[str]) -> tuple[str, list[str]]:
     """The time zone that `words` begin with, UTC where they begin with a command, and the words after it."""
     words = words[1:] if words[:1] in (["in"], ["at"]) else words
-    if not words or words[0].lower().removeprefix("/") in _JOBS:
+    if not words or _is_job(words[0]):
         return "UTC", words
     zones = _zones()
     if found := zones.get(words[0].lower()):
@@ -112,6 +114,10 @@ def _time_zone(fields: str, words: list[str]) -> tuple[str, list[str]]:
     if zone and ("/" in words[0].strip("/") or not closest(words[0].removeprefix("/"), _JOBS)):
         raise _mistake(f"There is no time zone {quoted(words[0])}.", fields, zone, " ".join(words[1:]))
     return "UTC", words
+
+
+def _is_job(word: str) -> bool:
+    return word.lower().removeprefix("/") in _JOBS
 
 
 @cache

@@ -80,7 +80,8 @@ def test_the_nearest_command_is_suggested(command: str, piece: str, nearest: str
     ("text", "piece", "nearest"),
     [
         ('"nonsense" loadtest 10rps', "nonsense", '"0 2 * * 1-5" loadtest 10rps for 1m iris on staging'),
-        ("nonsense loadtest 10rps", "nonsense", '"0 2 * * 1-5" loadtest 1000rps for 5m iris on staging'),
+        ("nonsense loadtest 10rps", "nonsense", '"0 2 * * 1-5" loadtest 10rps for 1m iris on staging'),
+        ("loadtest 10rps", "when", '"0 2 * * 1-5" loadtest 10rps for 1m iris on staging'),
         ('"@daily" model train', "@daily", '"0 0 * * *" model train iris'),
         ('"0 25 * * *" model train', "25", '"0 2 * * *" model train iris'),
         ('"0 0 31 2 *" model train', "31", '"0 0 28 2 *" model train iris'),

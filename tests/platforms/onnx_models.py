@@ -9,7 +9,7 @@ import numpy
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-SAMPLE = {"size": 2.0, "colour": "red", "ripe": True}
+SAMPLE: dict[str, str | int | float | bool] = {"size": 2.0, "colour": "red", "ripe": True}
 """An instance of the models below; every one of them predicts its first class for it."""
 
 

@@ -101,8 +101,14 @@ def test_no_request_fails_while_versions_and_counts_change(bay: Bay) -> None:
         assert bay.cluster.scale(model="fruit", environment=STAGING, replicas=two, progress=progress).ready == 2
         assert progress.lines == ["1 → 2: replicas set to 2"]
 
-        endpoint = bay.cluster.roll_out(release=bay.release(2, replicas=(2, 2)), progress=RecordedProgress())
+        serving: list[int] = []
+        progress = RecordedProgress()
+        progress.on_report = lambda fact: serving.append(len(bay.pids()))
+        endpoint = bay.cluster.roll_out(release=bay.release(2, replicas=(2, 2)), progress=progress)
         assert (endpoint.version, endpoint.ready) == (2, 2)
+        assert progress.reports[0][2] == "0 of 2 replicas of v2 ready"
+        assert min(serving) >= 2, "old replicas left before new ones were ready"
+        assert progress.lines == [], "two replicas became two"
         wait_until(lambda: traffic.answers["v2"] > 50)
         wait_until(lambda: not bay.pids("draining"))
         after_update = traffic.answers["v1"]

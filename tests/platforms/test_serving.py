@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,11 +65,13 @@ def _read(connection: http.client.HTTPConnection) -> Answer:
 
 
 @contextmanager
-def serving(folder: Path, *more: str, **popen: Any) -> Iterator[Replica]:
+def serving(
+    folder: Path, *more: str, command: Sequence[str] = ("-m", "workers.platforms.serving"), **popen: Any
+) -> Iterator[Replica]:
     """Serve the model in `folder` as version 3 of "fruit"."""
-    command = [sys.executable, "-m", "workers.platforms.serving", "--folder", str(folder)]
+    arguments = ["--folder", str(folder), "--model", "fruit", "--version", "3", *more]
     process = subprocess.Popen(
-        [*command, "--model", "fruit", "--version", "3", *more], cwd=ROOT, stdout=subprocess.PIPE, text=True, **popen
+        [sys.executable, *command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, **popen
     )
     try:
         assert process.stdout is not None
@@ -286,6 +288,23 @@ def test_a_leaving_replica_answers_what_it_has_and_what_comes_on_kept_connection
             accepted.close()
             for connection in (used, idle, late):
                 connection.close()
+
+
+def test_a_kept_connection_is_asked_to_come_again(tmp_path: Path) -> None:
+    """So that a client that was there first reaches replicas that came later; no request is lost by it."""
+    code = (
+        "from workers.platforms.serving import server; server.CONNECTION_AGE_S = 0.2\n"
+        "from workers.platforms.serving.__main__ import main; main()"
+    )
+    with serving(classifier(tmp_path), command=["-c", code]) as replica:
+        connection = http.client.HTTPConnection(replica.netloc, timeout=10)
+        asked_to_leave = 0
+        while asked_to_leave < 3:
+            connection.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
+            answer = _read(connection)
+            assert answer.status == 200
+            asked_to_leave += answer.headers["connection"] == "close"
+        connection.close()
 
 
 def test_a_supervised_replica_leaves_when_its_supervisor_is_gone(tmp_path: Path) -> None:

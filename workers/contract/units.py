@@ -101,7 +101,7 @@ def read_slo(text: str) -> Slo:
 
 
 def quoted(text: str, longest: int = 40) -> str:
-    """What was typed, in quotation marks and safe to repeat: one line, cut, and nothing in it that mentions or links."""
+    """What was typed, in quotation marks and safe to repeat: one line, cut, nothing in it that mentions or links."""
     plain = "".join(sign if sign.isprintable() else " " for sign in text[: 10 * longest]).replace("`", "'")
     # What opens a mention or a link is a "<" with a name after it; a bound such as p95<200ms stays as it is.
     line = " ".join(re.sub(r"<(?=[^\d\s=.])", "", plain).split())

@@ -5,9 +5,6 @@ This adapter only writes down what is wanted and waits for it to be so, as kubec
 """
 
 import contextlib
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,8 +13,8 @@ from pathlib import Path
 from workers.contract.jobs import Replicas
 from workers.contract.settings import Environment
 from workers.errors import JobError, PermanentError, Superseded, TemporaryError
-from workers.platforms.embedded.endpoint_files import Desired, EndpointFiles, Lock, Spec, Status
-from workers.platforms.embedded.replica import IMPORT_ROOT
+from workers.platforms.embedded.endpoint_files import Desired, EndpointFiles, Spec, Status
+from workers.platforms.embedded.revival import revive
 from workers.platforms.embedded.supervisor import Timing
 from workers.platforms.embedded.trial import TrialFailed, try_out
 from workers.platforms.protocols import Endpoint, Progress, Release
@@ -36,7 +33,6 @@ UNDONE_WITHIN_S = 10.0
 """How long is waited for the release before to be alone again; the supervisor goes on with it in any case."""
 
 _START_SLACK_S = 5.0
-_REVIVED = "The endpoint's supervisor had ended; it has been started again."
 
 
 class EmbeddedCluster:
@@ -98,7 +94,7 @@ class EmbeddedCluster:
         spec = files.read_spec()
         if spec is None or spec.removed:
             return None
-        self._revive(files)
+        revive(files, self._timing)
         return _endpoint(environment.name, spec, files.read_status())
 
     def remove(self, *, model: str, environment: Environment) -> None:
@@ -150,7 +146,7 @@ class EmbeddedCluster:
     def _wait_quietly(self, files: EndpointFiles, spec: Spec) -> None:
         gives_up_at_s = time.monotonic() + UNDONE_WITHIN_S
         while time.monotonic() < gives_up_at_s:
-            self._revive(files)
+            revive(files, self._timing)
             status = files.read_status()
             if status and status.observed_generation == spec.generation and status.rolled_out:
                 return
@@ -170,7 +166,7 @@ class EmbeddedCluster:
         patience_s = self._timing.ready_deadline_s + _START_SLACK_S
         gives_up_at_s = time.monotonic() + patience_s
         while True:
-            self._revive(files)
+            revive(files, self._timing)
             status = files.read_status()
             if status is not None and status.observed_generation == spec.generation:
                 if status.ready != ready:
@@ -189,43 +185,18 @@ class EmbeddedCluster:
                 raise PermanentError(f"{version} did not become ready in time. {_last_words(files, status)}")
             progress.wait(POLL_S)
 
-    def _revive(self, files: EndpointFiles) -> None:
-        """Start the endpoint's supervisor unless it lives."""
-        lock = files.supervising()
-        if lock is None:
-            return
-        with lock, files.supervisor_error.open("wb") as said:
-            if last := files.read_status():  # a dead one's words are not to pass for the living one's
-                files.write_status(
-                    replace(last, ready=0, updated=0, rolled_out=False, cpu_percent=None, replicas=(), trouble=_REVIVED)
-                )
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "workers.platforms.embedded.supervisor"),
-                    *("--folder", str(files.folder)),
-                    *("--lock-fd", str(lock.fd)),
-                    *("--sync-period-s", str(self._timing.sync_period_s)),
-                    *("--scale-down-window-s", str(self._timing.scale_down_window_s)),
-                    *("--ready-deadline-s", str(self._timing.ready_deadline_s)),
-                ],
-                cwd=IMPORT_ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                pass_fds=[lock.fd],
-                start_new_session=True,  # no signal meant for the worker or its terminal reaches it
-            )
-        # Should it end before this process does, it is not to stay behind as a zombie.
-        threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
-
 
 @contextlib.contextmanager
-def _changing(files: EndpointFiles) -> Iterator[Lock]:
-    lock = files.changing()
-    if lock is None:
-        raise TemporaryError("The endpoint is being changed by another job.", retry_after_s=2.0)
-    with lock:
-        yield lock
+def _changing(files: EndpointFiles) -> Iterator[None]:
+    """The right to change the endpoint. Raises TemporaryError where another has it, and where the disk fails."""
+    try:
+        lock = files.changing()
+        if lock is None:
+            raise TemporaryError("The endpoint is being changed by another job.", retry_after_s=2.0)
+        with lock:
+            yield
+    except OSError as error:
+        raise TemporaryError(f"The endpoint's state cannot be kept: {error}.") from error
 
 
 def _desired(release: Release) -> Desired:

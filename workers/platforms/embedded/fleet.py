@@ -6,6 +6,7 @@ first, old ones go once all new ones are ready. A replica that ends by itself is
 """
 
 import logging
+import os
 import time
 
 from workers.platforms.embedded.endpoint_files import Desired
@@ -18,6 +19,9 @@ LONGEST_DELAY_S = 10.0
 kubelet's 10 s to 5 min (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy) spare a node
 with a hundred pods; a replica here starts in under a second, and a person waits in the channel.
 """
+
+STARTING_AT_ONCE = max(1, os.cpu_count() or 1)
+"""Starting is all CPU: more at once would be ready no sooner and take it from those that serve."""
 
 HEALTHY_AFTER_S = 10.0
 """How long all must have been well after a crash before it is forgotten."""
@@ -105,7 +109,10 @@ class Fleet:
         if replica.state == "starting" and self._overdue(replica):
             how = f"was not ready within {self._ready_deadline_s:g} s"
         words = " ".join(replica.last_lines)
-        self.trouble = f"A replica of v{replica.version} {how}{': ' + words if words else '.'}"
+        self._count_crash(f"A replica of v{replica.version} {how}{': ' + words if words else '.'}")
+
+    def _count_crash(self, trouble: str) -> None:
+        self.trouble = trouble
         self._crashed_at_s = time.monotonic()
         self._next_start_s = self._crashed_at_s + min(FIRST_DELAY_S * 2**self.crashes, LONGEST_DELAY_S)
         self.crashes += 1
@@ -113,8 +120,13 @@ class Fleet:
     def _start_missing(self, desired: Desired, count: int) -> None:
         if time.monotonic() < self._next_start_s:
             return
-        for _ in range(count - len(self.current)):
-            replica = Replica(desired, listener_fd=self._listener_fd)
+        starting = sum(replica.state == "starting" for replica in self.replicas)
+        for _ in range(min(count - len(self.current), STARTING_AT_ONCE - starting)):
+            try:
+                replica = Replica(desired, listener_fd=self._listener_fd)
+            except OSError as error:  # no memory or no process left: the others are to serve on
+                self._count_crash(f"A replica of v{desired.version} cannot be started: {error.strerror}.")
+                return
             self.replicas.append(replica)
             log.info("replica %d (v%d) starts", replica.pid, replica.version)
 

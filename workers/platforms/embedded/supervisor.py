@@ -22,7 +22,7 @@ from workers.platforms.embedded.fleet import Fleet
 from workers.platforms.serving.listener import address_of, listen
 
 TICK_S = 0.1
-"""How often the world is compared with the wish: as fast as a person takes for at once, at 0.3 % of a core."""
+"""How often the world is compared with the wish: what a person takes for at once, for 0.6 % of a core."""
 
 PORT_PATIENCE_S = 5.0
 """How long a dead supervisor's port is waited for: its replicas leave it within moments."""
@@ -135,7 +135,10 @@ class Supervisor:
             events=self._events,
         )
         if status != self._written:
-            self._files.write_status(status)
+            try:
+                self._files.write_status(status)
+            except OSError:  # a full disk is no reason to stop serving
+                log.exception("the status cannot be written")
             self._written = status
 
 

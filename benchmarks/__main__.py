@@ -1,0 +1,28 @@
+"""`python -m benchmarks [NAME…]`: run all benchmarks, or those named. Prints a table for each; asserts nothing."""
+
+import sys
+from collections.abc import Callable, Mapping
+
+from benchmarks import accept, endpoint, pickup, tour
+
+BENCHMARKS: Mapping[str, Callable[[], None]] = {
+    "accept": accept.run,
+    "pickup": pickup.run,
+    "endpoint": endpoint.run,
+    "tour": tour.run,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run; 2 where a name is not known."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"There is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        BENCHMARKS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""Seatrial as it runs: Redis, a local Slack, the bot and perhaps a worker, each a process of its own."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.slash_commands import Slash
+from bot.demo.processes import await_port, free_port, process, python, redis
+from bot.local_slack.members import ADA
+from bot.local_slack.server import SlackSettings
+from bot.local_slack.workspace import Workspace
+from workers.contract.queue import Queue, connect
+
+_SLACK = SlackSettings()
+_CHANNEL = Workspace(clock=_SLACK.clock).channel_named("ml-ops").id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class House:
+    """What runs: the queue, how to type commands to the bot, and the environment in which the bot was started."""
+
+    queue: Queue
+    redis_url: str
+    slash: Slash
+    for_bot: Mapping[str, str]
+
+
+@contextmanager
+def house(folder: Path, *, config: Path, worker: bool) -> Iterator[House]:
+    """Start everything, with its files in `folder`; at the end nothing of it runs. Raises DidNotStart."""
+    with ExitStack() as stack:
+        redis_url = stack.enter_context(redis(folder))
+        slack_port, bot_port = free_port(), free_port()
+        shared = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}
+        shared |= {"REDIS_URL": redis_url, "SEATRIAL_CONFIG": str(config)}
+        for_bot = shared | {
+            "SLACK_BOT_TOKEN": _SLACK.bot_token,
+            "SLACK_SIGNING_SECRET": _SLACK.signing_secret,
+            "SLACK_API_URL": f"http://127.0.0.1:{slack_port}/api/",
+            "HOST": "127.0.0.1",
+            "PORT": str(bot_port),
+        }
+        started = stack.enter_context(
+            process("slack", python("-m", "benchmarks.slack_process", str(slack_port)), folder=folder, environ=shared)
+        )
+        await_port(started, slack_port, name="slack", folder=folder)
+        if worker:
+            for_worker = shared | {"SEATRIAL_HOME": str(folder)}
+            down = python("-m", "workers", "down")
+            stack.callback(subprocess.run, down, env=for_worker, check=False, capture_output=True)
+            stack.enter_context(process("worker", python("-m", "workers"), folder=folder, environ=for_worker))
+        bot = stack.enter_context(process("bot", python("-m", "bot"), folder=folder, environ=for_bot))
+        await_port(bot, bot_port, name="bot", folder=folder)
+        client = connect(redis_url)
+        stack.callback(client.close)
+        slash = Slash(port=bot_port, signing_secret=_SLACK.signing_secret, user=ADA.id, channel=_CHANNEL)
+        yield House(queue=Queue(client), redis_url=redis_url, slash=slash, for_bot=for_bot)
