@@ -21,6 +21,9 @@ LARGEST_REQUEST_BYTES = 1024 * 1024
 """Slack's own requests are of some kilobytes; a modal's state may be of some dozens."""
 SERVER_THREADS = 16
 
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+"""WSGI's, PEP 3333."""
+
 
 def serve(settings: Settings, stop: threading.Event) -> None:
     """Run the bot until `stop`."""
@@ -44,15 +47,7 @@ def _serve_sockets(bot: Bot, settings: Settings, stop: threading.Event) -> None:
 
 
 def _serve_http(bot: Bot, settings: Settings, stop: threading.Event) -> None:
-    server = create_server(
-        wsgi(bot),
-        host=settings.host,
-        port=settings.port,
-        threads=SERVER_THREADS,
-        max_request_body_size=LARGEST_REQUEST_BYTES,
-        ident=None,
-        clear_untrusted_proxy_headers=True,
-    )
+    server = http_server(wsgi(bot), host=settings.host, port=settings.port)
     logger.info("listening on http://%s:%s%s", settings.host, server.effective_port, EVENTS_PATH)
     thread = threading.Thread(target=server.run, daemon=True, name="http")
     thread.start()
@@ -61,7 +56,20 @@ def _serve_http(bot: Bot, settings: Settings, stop: threading.Event) -> None:
     server.task_dispatcher.shutdown()
 
 
-def wsgi(bot: Bot) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+def http_server(application: Application, *, host: str, port: int) -> Any:
+    """Waitress around `application`, listening; `run()` serves."""
+    return create_server(
+        application,
+        host=host,
+        port=port,
+        threads=SERVER_THREADS,
+        max_request_body_size=LARGEST_REQUEST_BYTES,
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+    )
+
+
+def wsgi(bot: Bot) -> Application:
     """The bot as a WSGI application: POST /slack/events, GET /healthz."""
     slack = SlackRequestHandler(bot.app, path=EVENTS_PATH)
 

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis as redis_client
 
 from bot.demo import processes
+from tests.house import House
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +29,20 @@ def redis_url(redis_server: str) -> str:
     return redis_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environ() -> dict[str, str]:
     """This process's environment without what would steer Slack or Seatrial."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}
+
+
+@pytest.fixture(scope="module")
+def house(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with a bot and a worker, for all the tests of a module."""
+    client = redis_client.Redis.from_url(redis_server)
+    client.flushall()
+    client.close()
+    with ExitStack() as stack:
+        built = House(url=redis_server, folder=tmp_path_factory.mktemp("house"), environ=environ, stack=stack)
+        built.start_worker()
+        built.start_bot()
+        yield built

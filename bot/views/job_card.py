@@ -71,7 +71,7 @@ def _body(record: Record) -> list[Block]:
         blocks.append(section("\n".join(_lines(record))))
     if record.state == "running" and record.measured:
         blocks.append(report.live(record.measured))
-    if record.scalings and not isinstance(record.outcome, Tested):
+    if record.scalings and record.state != "succeeded":
         counts = [record.scalings[0].before, *(scaling.after for scaling in record.scalings)]
         reason = f" ({escape(record.scalings[-1].reason)})" if record.scalings[-1].reason else ""
         blocks.append(section("Replicas *" + " → ".join(map(str, counts[-8:])) + "*" + reason))
@@ -142,7 +142,7 @@ def _small_print(record: Record) -> str:
     elif record.attempt > 1:
         parts.append(f"attempt {record.attempt}")
     if record.started_at_s and record.ended_at_s:
-        parts.append(f"took {show_duration(max(record.ended_at_s - record.started_at_s, 0.1))}")
+        parts.append(f"took {show_duration(record.ended_at_s - record.started_at_s)}")
     return " · ".join(parts)
 
 

@@ -209,7 +209,7 @@ def _job_line(record: Record) -> str:
     )
     took = ""
     if record.started_at_s and record.ended_at_s:
-        took = f" in {show_duration(max(record.ended_at_s - record.started_at_s, 0.1))}"
+        took = f" in {show_duration(record.ended_at_s - record.started_at_s)}"
     asked = f"{person(record.asked.by)} {moment(record.asked.at_s)}"
     return f"*#{record.id}* {escape(record.job.summary)} · {state}{took} · {asked}"
 

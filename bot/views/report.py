@@ -34,11 +34,11 @@ def blocks(tested: Tested) -> list[Block]:
             [
                 f"*Rate*\n{tested.achieved_rps:,.1f} of {tested.asked_rps:,.0f} rps",
                 f"*Requests*\n{tested.requests:,}, {tested.failures:,} failed ({share:.2%}){kinds}",
-                f"*Latency*\n{latency or 'no answer'}",
                 f"*Replicas*\n{grown}{began}",
             ]
         )
     )
+    shown.append(section(f"*Latency*\n{latency or 'no answer'}"))
     return shown
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bot.demo import processes
-from tests.flows.conftest import WAIT_S, House, ask, until, whisper
+from tests.house import WAIT_S, House, ask, until, whisper
 from workers.contract import events as e
 from workers.contract.outcomes import Trained
 from workers.contract.queue import Claim, Claims, Queue, connect

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flows.conftest import House, ask, until, whisper
+from tests.house import House, ask, until, whisper
 
 
 def test_a_model_is_trained_and_its_card_offers_to_deploy_it(house: House) -> None:

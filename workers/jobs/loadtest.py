@@ -15,7 +15,8 @@ def load_test(job: LoadTest, context: Context, platforms: Platforms) -> Tested:
     """Find the endpoint, load it while counting its replicas, judge, report."""
     with context.step("find endpoint") as step:
         endpoint = _endpoint(job, platforms)
-        step.fact = f"v{endpoint.version} on {endpoint.ready} replica(s) at {endpoint.address}"
+        count = "1 replica" if endpoint.ready == 1 else f"{endpoint.ready} replicas"
+        step.fact = f"v{endpoint.version} on {count} at {endpoint.address}"
     watched = _Watched(job, context, platforms, endpoint)
     with context.step("load") as step:
         result = _load(job, context, platforms, endpoint, watched)

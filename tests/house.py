@@ -1,11 +1,8 @@
 """The whole of Seatrial as people use it: a local Slack, the bot and a worker as processes, a real Redis."""
 
 import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-
-import pytest
 
 from bot.demo import processes
 from bot.local_slack.person import Message, Person
@@ -27,7 +24,8 @@ query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
 sample = [{ sepal_length = 5.0 }]
 
 [environments.staging]
-replicas = "1..2"
+replicas = "1..3"
+cpu_request = "20m"
 
 [environments.production]
 approvals = { count = 1, from = ["@ml-leads"] }
@@ -112,21 +110,3 @@ def until(person: Person, card: Message, words: str) -> Message:
         return now if now is not None and words in now.plain else None
 
     return person.wait_for(look, WAIT_S)
-
-
-@pytest.fixture(scope="module")
-def house(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house with a bot and a worker, for all the tests of a module."""
-    import os
-
-    import redis
-
-    client = redis.Redis.from_url(redis_server)
-    client.flushall()
-    client.close()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}
-    with ExitStack() as stack:
-        built = House(url=redis_server, folder=tmp_path_factory.mktemp("house"), environ=environ, stack=stack)
-        built.start_worker()
-        built.start_bot()
-        yield built

@@ -1,0 +1,140 @@
+"""Accepting a command whole (verify, parse, reserve, card, submit) beside a bare Bolt handler that only acks.
+
+One client, one HTTP server, one run; the two take turns. A command is accepted when its card is posted and its job
+queued: a bot that acks fast and falls behind is not fast.
+"""
+
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import redis
+
+from benchmarks.house import House, house
+from benchmarks.slash_commands import CLIENTS, Acks, Slash, at_once, at_rate
+from benchmarks.table import Line, percentile, show
+from bot.demo.processes import await_port, free_port, process, python
+from workers.contract import events as e
+from workers.contract.queue import Queue
+
+COMMANDS = 1000
+ROUNDS = 3
+RATE_PER_S = 50.0
+RATE_FOR_S = 20.0
+_PATIENCE_S = 120.0
+
+
+def run() -> None:
+    """Measure and print."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        port = free_port()
+        with (
+            house(folder, config=_settings(folder), worker=False) as seatrial,
+            process(
+                "bare", python("-m", "benchmarks.bare_handler", str(port)), folder=folder, environ=seatrial.for_bot
+            ) as bare,
+        ):
+            await_port(bare, port, name="bare", folder=folder)
+            lines = _throughput(seatrial, seatrial.slash.at(port)) + _latency(seatrial, seatrial.slash.at(port))
+    show("accept: a command from Slack to the queue, its card posted; no worker", lines)
+
+
+def _throughput(seatrial: House, bare: Slash) -> list[Line]:
+    bare_per_s, acked_per_s, accepted_per_s = [], [], []
+    _both_warm(seatrial, bare)
+    for _ in range(ROUNDS):
+        bare_per_s.append(_checked(at_once(bare, _commands(COMMANDS))).per_second)
+        acks = _checked(at_once(seatrial.slash, _commands(COMMANDS)))
+        acked_per_s.append(acks.per_second)
+        accepted_per_s.append(COMMANDS / _accepted_in_s(seatrial.queue, acks.began_at_s, COMMANDS))
+        _forget(seatrial)
+    base = median(bare_per_s)
+    beside = f"bare handler {base:,.0f}/s"
+    accepted, acked = median(accepted_per_s), median(acked_per_s)
+    return [
+        Line(
+            what=f"accepted whole, {CLIENTS} clients",
+            measured=f"{accepted:,.0f}/s",
+            compared=beside,
+            ratio=accepted / base,
+            goal="≥ 0.5",
+            reached=accepted / base >= 0.5,
+        ),
+        Line(what="acks alone", measured=f"{acked:,.0f}/s", compared=beside, ratio=acked / base),
+    ]
+
+
+def _latency(seatrial: House, bare: Slash) -> list[Line]:
+    count = int(RATE_PER_S * RATE_FOR_S)
+    base = _checked(at_rate(bare, _commands(count), per_s=RATE_PER_S)).latencies_ms
+    acks = _checked(at_rate(seatrial.slash, _commands(count), per_s=RATE_PER_S))
+    _accepted_in_s(seatrial.queue, acks.began_at_s, count)
+    lines = []
+    for percent, goal_ms in ((50, None), (99, 100.0)):
+        found, beside = percentile(acks.latencies_ms, percent), percentile(base, percent)
+        lines.append(
+            Line(
+                what=f"ack p{percent} at {RATE_PER_S:g} commands/s",
+                measured=f"{found:.1f} ms",
+                compared=f"bare handler {beside:.1f} ms",
+                ratio=found / beside,
+                goal=f"≤ {goal_ms:g} ms" if goal_ms else "",
+                reached=found <= goal_ms if goal_ms else None,
+            )
+        )
+    return lines
+
+
+def _commands(count: int) -> list[str]:
+    """Each for a target of its own: jobs of one target stand in line, which is another thing to measure."""
+    return [f"/model train m{place}" for place in range(count)]
+
+
+def _settings(folder: Path) -> Path:
+    """As many models as there are commands in a round."""
+    file = folder / "seatrial.toml"
+    model = '[models.m{}]\ntype = "linear_reg"\nlabel = "y"\nquery = "SELECT 1 AS x, 2 AS y"\nsample = [{{ x = 1 }}]\n'
+    file.write_text("".join(model.format(place) for place in range(max(COMMANDS, int(RATE_PER_S * RATE_FOR_S)))))
+    return file
+
+
+def _both_warm(seatrial: House, bare: Slash) -> None:
+    at_once(bare, _commands(100))
+    acks = at_once(seatrial.slash, _commands(100))
+    _accepted_in_s(seatrial.queue, acks.began_at_s, 100)
+    _forget(seatrial)
+
+
+def _checked(acks: Acks) -> Acks:
+    if acks.refused:
+        print(f"{acks.refused} commands were not answered with 200; the figures below mean nothing.")
+    return acks
+
+
+def _accepted_in_s(queue: Queue, since_s: float, count: int) -> float:
+    """How long after `since_s` the last of `count` jobs was queued."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        # Any of the last hundred may be the last to be accepted; all of them are looked at when these are.
+        newest = queue.recent(min(count, 100))
+        if newest and all(record.state == "queued" for record in newest):
+            records = queue.recent(count + 1)
+            if len(records) == count and all(record.state == "queued" for record in records):
+                break
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"Not all of {count} commands became jobs in {_PATIENCE_S:g} s.")
+        time.sleep(0.1)
+    happened = (event for record in records for event in queue.events(record.id))
+    return max(event.at_s for event in happened if isinstance(event, e.Queued)) - since_s
+
+
+def _forget(seatrial: House) -> None:
+    """Let the bot show what it has to show, then empty its memory: rounds begin alike, and the bot idle."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while seatrial.queue.changed() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    client = redis.Redis.from_url(seatrial.redis_url)
+    client.flushall()
+    client.close()

@@ -1,0 +1,58 @@
+"""The whole of Seatrial as two people see it in a browser: train, deploy, approve, load, a chart in the thread."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.house import House
+
+pytestmark = pytest.mark.chromium
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+JOB_MS = 90_000
+
+
+def typed(page: Page, text: str) -> Locator:
+    """Type a command into the channel; the card that comes of it."""
+    cards = page.locator("#list article")
+    before = cards.count()
+    field = page.locator("#composer textarea")
+    field.fill(text)
+    field.press("Enter")
+    expect(cards).to_have_count(before + 1, timeout=JOB_MS)
+    return cards.nth(before)
+
+
+def test_two_people_take_a_model_to_production_in_a_browser(
+    house: House, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    """Ada types, Grace approves in a window of her own, and the chart is in the load test's thread."""
+    ada = open_page(house.slack.url + "?as=ada", height=1440)
+    expect(typed(ada, "/model train iris")).to_contain_text("v1 is in the registry", timeout=JOB_MS)
+    card = typed(ada, "/deploy v1 iris to production")
+    expect(card).to_contain_text("waits for approval")
+
+    grace = open_page(house.slack.url + "?as=grace")
+    grace.get_by_role("button", name="Approve", exact=True).click()
+    expect(card).to_contain_text("v1 is live", timeout=JOB_MS)
+    expect(card).to_contain_text("approved by @Grace")
+    expect(card.get_by_role("button", name="Approve")).to_have_count(0)
+
+    expect(typed(ada, "/deploy v1 iris to staging")).to_contain_text("v1 is live", timeout=JOB_MS)
+    load = typed(ada, "/loadtest 200rps for 12s iris on staging")
+    expect(load).to_contain_text("CPU", timeout=JOB_MS)
+    expect(load).to_contain_text(re.compile("PASS|FAIL|INVALID"), timeout=JOB_MS)
+    expect(load).to_contain_text(re.compile("1 → [23]"))
+    load.get_by_role("button", name=re.compile("repl")).click(timeout=JOB_MS)
+    chart = ada.locator("#thread-list img:not(.avatar)").first
+    expect(chart).to_be_visible(timeout=JOB_MS)
+    expect(chart).to_have_js_property("complete", True)
+    expect(chart).to_have_js_property("naturalWidth", 1600)
+    picture = ada.screenshot(path=tmp_path / "local-slack.png")
+    assert picture.startswith(b"\x89PNG")
+    if os.environ.get("UPDATE_GOLDEN"):
+        (DOCS / "local-slack.png").write_bytes(picture)
