@@ -24,6 +24,8 @@ _STATES: dict[State, tuple[str, str]] = {
 }
 _MARKS = {"running": "▸", "done": "✓", "skipped": "–", "failed": "✗"}
 _BAR_CELLS = 20
+WORTH_TELLING_S = 0.01
+"""What took less was done at once."""
 
 
 def card(record: Record, *, ahead: Record | None = None) -> Message:
@@ -95,7 +97,7 @@ def _lines(record: Record) -> list[str]:
 
 
 def _line(step: Step) -> str:
-    took = f" {show_duration(step.seconds)}" if step.seconds is not None and step.state in ("done", "failed") else ""
+    took = f" {show_duration(step.seconds)}" if (step.seconds or 0) >= WORTH_TELLING_S else ""
     note = f" · {escape(step.note)}" if step.note else ""
     return f"{_MARKS[step.state]} *{step.name}*{took}{note}"
 

@@ -47,7 +47,16 @@ def test_the_longest_time_is_the_caller_s() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.42, "0.4 s"), (42, "42 s"), (300, "5 m"), (5400, "1 h 30 m"), (3601, "1 h 1 s"), (0, "0 s"), (59.6, "1 m")],
+    [
+        (0.42, "420 ms"),
+        (2.44, "2.4 s"),
+        (42, "42 s"),
+        (300, "5 m"),
+        (5400, "1 h 30 m"),
+        (3601, "1 h 1 s"),
+        (0, "0 s"),
+        (59.6, "1 m"),
+    ],
 )
 def test_times_are_shown_as_people_write_them(seconds: float, text: str) -> None:
     """The parts that are nothing are left out."""

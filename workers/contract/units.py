@@ -37,7 +37,7 @@ def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
 
 def show_duration(seconds: float) -> str:
     """Seconds as people write them: "40 ms", "2.4 s", "42 s", "5 m", "1 h 30 m"."""
-    if seconds < 0.9995:
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
