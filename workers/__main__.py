@@ -13,7 +13,7 @@ from workers.contract.queue import connect as connect_redis
 from workers.contract.settings import SettingsError
 from workers.inventory import Inventory
 from workers.jobs import HANDLERS
-from workers.platforms.connect import connect
+from workers.platforms.connect import connect, take_down
 from workers.runner import Runner
 from workers.settings import Settings, read_settings
 
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = read_settings()
         if words == ["down"]:
-            return _down(settings)
+            take_down(home=settings.home)
+            return 0
         if words:
             print("usage: python -m workers [down]", file=sys.stderr)
             return 2
@@ -79,14 +80,6 @@ def _greet(claims: Claims, inventory: Inventory, stop: threading.Event) -> bool:
             logger.warning("waiting for Redis: %s", error)
             stop.wait(1.0)
     return False
-
-
-def _down(settings: Settings) -> int:
-    platforms = connect(file=settings.file, config=settings.config, home=settings.home)
-    for environment in settings.file.environments.values():
-        for model in settings.file.models:
-            platforms.clusters[environment.name].remove(model=model, environment=environment)
-    return 0
 
 
 if __name__ == "__main__":

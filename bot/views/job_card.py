@@ -97,7 +97,8 @@ def _lines(record: Record) -> list[str]:
 
 
 def _line(step: Step) -> str:
-    took = f" {show_duration(step.seconds)}" if (step.seconds or 0) >= WORTH_TELLING_S else ""
+    seconds = step.seconds or 0.0
+    took = f" {show_duration(seconds)}" if seconds >= WORTH_TELLING_S else ""
     note = f" · {escape(step.note)}" if step.note else ""
     return f"{_MARKS[step.state]} *{step.name}*{took}{note}"
 

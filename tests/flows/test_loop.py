@@ -128,6 +128,19 @@ def test_a_schedule_fires_once_and_its_card_says_so(house: House) -> None:
     assert "There is no schedule" in whisper(ada, "/schedule list")
 
 
+def test_a_deployment_is_rolled_back_by_its_button(house: House) -> None:
+    """v2 takes v1's place, and one click brings v1 back."""
+    ada = house.person("Ada")
+    until(ada, ask(ada, "/model train iris"), "v2")
+    card = until(ada, ask(ada, "/deploy v2 iris to staging"), "· done")
+    assert "in place of v1" in card.plain
+    before = {one.ts for one in ada.messages()}
+    ada.click_button(card, "Roll back to v1")
+    back = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), 30)
+    assert "v1 is live" in until(ada, back, "· done").plain.replace("*", "")
+    assert "v1" in whisper(ada, "/deploy status")
+
+
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [

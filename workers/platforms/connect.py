@@ -34,3 +34,10 @@ def connect(*, file: SettingsFile, config: Path, home: Path) -> Platforms:
         clusters=dict.fromkeys(file.environments, cluster),
         load=EmbeddedLoad(home=home),
     )
+
+
+def take_down(*, home: Path) -> None:
+    """Stop every endpoint that this machine serves under `home`, whatever the settings name today."""
+    from workers.platforms.embedded.cluster import EmbeddedCluster
+
+    EmbeddedCluster(home=home).remove_all()
