@@ -129,7 +129,7 @@ def _load(ada: Person) -> str:
     def watch(card: Message) -> None:
         if "· running" not in card.plain:
             return
-        pieces = (_line(card, " rps"), _line(card, "p95"), _line(card, " → "))
+        pieces = (_line(card, "of 1,000 rps"), _line(card, "^p50"), _line(card, "^Replicas"))
         line = " · ".join(piece for piece in pieces if piece)
         if line and line not in seen:
             seen.append(line)
@@ -142,7 +142,7 @@ def _load(ada: Person) -> str:
     grown = re.search(r"(\d+) → (\d+)", card.plain)
     if grown is None or int(grown[2]) < 2:
         raise StepFailed(f"The replicas did not grow:\n{card.plain}")
-    numbers = "; ".join(_line(card, having) for having in (" of 1,000 rps", "failed (", "p95 ", " → "))
+    numbers = "; ".join(_line(card, pattern) for pattern in ("of 1,000 rps", r"\d failed", "^p50", r"\d → \d"))
     return f"PASS; {numbers}; {chart.name} ({chart.size_bytes:,} bytes) is in the thread"
 
 
@@ -195,10 +195,10 @@ def _follow(
     return ada.wait_for(ended, STEP_S)
 
 
-def _line(card: Message, having: str) -> str:
-    """The line of a card that has `having`, as one reads it: without mark-up and marks."""
-    lines = (re.sub(r"<[@!][^>]*>|[*`✓]", "", line).strip() for line in card.plain.splitlines())
-    return next((line for line in lines if having in line), "")
+def _line(card: Message, pattern: str) -> str:
+    """The first line of a card in which `pattern` is found, as one reads it: without mark-up and marks."""
+    lines = (re.sub(r"<[@!][^>]*>|:\w+:|[*`✓]", "", line).strip() for line in card.plain.splitlines())
+    return next((line for line in lines if re.search(pattern, line)), "")
 
 
 def _as_interrupt(*_: object) -> None:
