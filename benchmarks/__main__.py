@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from benchmarks import accept, endpoint, pickup, tour
+from bot.demo.processes import DidNotStart
 
 BENCHMARKS: Mapping[str, Callable[[], None]] = {
     "accept": accept.run,
@@ -20,7 +21,10 @@ def main(names: list[str]) -> int:
         print(f"There is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr)
         return 2
     for name in names or BENCHMARKS:
-        BENCHMARKS[name]()
+        try:
+            BENCHMARKS[name]()
+        except (DidNotStart, OSError) as error:  # TimeoutError, too
+            print(f"\n{name} could not be measured: {error}\n", file=sys.stderr)
     return 0
 
 

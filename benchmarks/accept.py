@@ -31,7 +31,7 @@ def run() -> None:
         folder = Path(name)
         port = free_port()
         with (
-            house(folder, config=_settings(folder), worker=False) as seatrial,
+            house(folder, config=_settings(folder), slack="benchmarks.slack_stand_in", worker=False) as seatrial,
             process(
                 "bare", python("-m", "benchmarks.bare_handler", str(port)), folder=folder, environ=seatrial.for_bot
             ) as bare,

@@ -2,20 +2,25 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.slash_commands import Slash
+from benchmarks.slash_commands import Connection, Slash
 from bot.demo.processes import await_port, free_port, process, python, redis
 from bot.local_slack.members import ADA
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.workspace import Workspace
 from workers.contract.queue import Queue, connect
+from workers.contract.record import Record
 
 _SLACK = SlackSettings()
 _CHANNEL = Workspace(clock=_SLACK.clock).channel_named("ml-ops").id
+
+
+_PATIENCE_S = 180.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +32,27 @@ class House:
     slash: Slash
     for_bot: Mapping[str, str]
 
+    def done(self, command: str) -> tuple[float, Record]:
+        """Type a command and wait for its job's end: when it was typed, in Unix seconds, and the job's record."""
+        connection = Connection(self.slash.port)
+        typed_at_s = time.time()
+        connection.exchange(self.slash.request(command))
+        connection.close()
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline_s:
+            for record in self.queue.recent(1):
+                if record.final and record.asked.at_s > typed_at_s:
+                    return typed_at_s, record
+            time.sleep(0.02)
+        raise TimeoutError(f"{command} did not end within {_PATIENCE_S:g} s.")
+
 
 @contextmanager
-def house(folder: Path, *, config: Path, worker: bool) -> Iterator[House]:
-    """Start everything, with its files in `folder`; at the end nothing of it runs. Raises DidNotStart."""
+def house(folder: Path, *, config: Path, slack: str, worker: bool) -> Iterator[House]:
+    """Start everything, with its files in `folder`; at the end nothing of it runs. Raises DidNotStart.
+
+    `slack` is the module of benchmarks that takes Slack's place.
+    """
     with ExitStack() as stack:
         redis_url = stack.enter_context(redis(folder))
         slack_port, bot_port = free_port(), free_port()
@@ -44,7 +66,7 @@ def house(folder: Path, *, config: Path, worker: bool) -> Iterator[House]:
             "PORT": str(bot_port),
         }
         started = stack.enter_context(
-            process("slack", python("-m", "benchmarks.slack_process", str(slack_port)), folder=folder, environ=shared)
+            process("slack", python("-m", slack, str(slack_port)), folder=folder, environ=shared)
         )
         await_port(started, slack_port, name="slack", folder=folder)
         if worker:

@@ -1,1 +1,55 @@
-def run() -> None: ...
+"""From a command to its job running on an idle worker: HTTP request sent → `Started` written by the worker."""
+
+import random
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.house import House, house
+from benchmarks.table import Line, percentile, show
+from workers.contract import events as e
+
+COMMANDS = 30
+WARM_UP = 3
+GOAL_P50_MS = 60.0
+_SETTINGS = """
+[models.brief]
+type = "linear_reg"
+label = "price"  # the irises have none: the job ends as soon as it has begun
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_length = 5.0 }]
+"""
+
+
+def run() -> None:
+    """Measure and print."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        config = folder / "seatrial.toml"
+        config.write_text(_SETTINGS)
+        with house(folder, config=config, slack="benchmarks.slack_process", worker=True) as seatrial:
+            picked_up_ms = _measure(seatrial)[WARM_UP:]
+    p50, p95 = percentile(picked_up_ms, 50), percentile(picked_up_ms, 95)
+    show(
+        f"pickup: a command, until its job runs on an idle worker; {COMMANDS} of them, one at a time",
+        [
+            Line(
+                what="p50",
+                measured=f"{p50:.0f} ms",
+                goal=f"≤ {GOAL_P50_MS:g} ms",
+                reached=p50 <= GOAL_P50_MS,
+            ),
+            Line(what="p95", measured=f"{p95:.0f} ms"),
+        ],
+    )
+
+
+def _measure(seatrial: House) -> list[float]:
+    taken_ms = []
+    for _ in range(WARM_UP + COMMANDS):
+        # An idle worker looks every 100 ms: not in step with it.
+        time.sleep(random.uniform(1.0, 1.2))
+        typed_at_s, record = seatrial.done("/model train brief")
+        started = next(event for event in seatrial.queue.events(record.id) if isinstance(event, e.Started))
+        taken_ms.append((started.at_s - typed_at_s) * 1000)
+    return taken_ms

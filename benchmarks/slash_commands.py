@@ -1,6 +1,6 @@
 """A lean client: slash commands as Slack signs them, over kept connections, as fast as told or at a given rate.
 
-It costs some 60 µs a command, a small part of what any handler costs, so that it is not what is measured.
+It costs 0.2 ms of CPU a command, a third of what the cheapest handler costs, so that it is not what is measured.
 """
 
 import hashlib

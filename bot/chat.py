@@ -1,15 +1,24 @@
 """Slack's Web API as the bot uses it. The only module that calls it; its errors in three kinds."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import urllib3
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.views.blocks import Message
+
+KEPT_CONNECTIONS = 20
+"""As many as there are threads that call Slack at once."""
+TIMEOUT_S = 10.0
+"""A card that takes longer is posted later: Slack answers within a second, or has a fault."""
 
 
 class ChatError(Exception):
@@ -47,10 +56,20 @@ class Member:
 
 
 class Chat:
-    """Slack, with `token`, at `api_url`. Every method raises ChatError; no call lasts more than 10 s."""
+    """Slack, with `token`, at `api_url`. Every method raises ChatError; none waits for Slack longer than TIMEOUT_S."""
 
     def __init__(self, *, token: str, api_url: str) -> None:
-        self.client = WebClient(token=token, base_url=api_url, timeout=10)
+        self.client = WebClient(token=token, base_url=api_url, timeout=int(TIMEOUT_S))
+        self._api_url = api_url
+        # Kept connections: slack-sdk 3.47 makes one for every call, and for HTTPS reads all certificates again.
+        options: dict[str, Any] = {
+            "headers": {"Authorization": f"Bearer {token}"},
+            "maxsize": KEPT_CONNECTIONS,
+            "timeout": TIMEOUT_S,
+            "retries": False,
+        }
+        proxy = _proxy(api_url)
+        self._http = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
     def whoami(self) -> Mapping[str, Any]:
         """auth.test: team_id, user_id, bot_id."""
@@ -73,11 +92,14 @@ class Chat:
 
     def upload(self, channel: str, data: bytes, *, name: str, title: str, thread_ts: str) -> None:
         """Share a file in a thread: files.getUploadURLExternal, the bytes, files.completeUploadExternal."""
-        _as_chat_error(
-            lambda: self.client.files_upload_v2(
-                channel=channel, content=data, filename=name, title=title, thread_ts=thread_ts
-            )
-        )
+        try:
+            self.client.files_upload_v2(channel=channel, content=data, filename=name, title=title, thread_ts=thread_ts)
+        except SlackApiError as error:
+            answer = error.response
+            told = str(answer.get("error", ""))
+            raise _refusal(answer.status_code, answer.headers.get("Retry-After"), told) from error
+        except (SlackClientError, URLError, HTTPException, OSError) as error:
+            raise ChatUnavailable("Slack cannot be reached") from error
 
     def member(self, user: str, *, team: str) -> Member:
         """users.info; `team` is the bot's own workspace."""
@@ -95,23 +117,30 @@ class Chat:
         return []
 
     def _call(self, method: str, sent: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = _as_chat_error(lambda: self.client.api_call(method, json=dict(sent)).data)
+        # As a form, which every method takes; those that only read take no JSON.
+        form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sent.items()}
+        try:
+            response = self._http.request("POST", self._api_url + method, fields=form, encode_multipart=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise ChatUnavailable("Slack cannot be reached") from error
+        try:
+            answer: Mapping[str, Any] = response.json()
+        except ValueError:
+            answer = {}  # not Slack's own words: a proxy's, or a fault's
+        if response.status != 200 or not answer.get("ok"):
+            raise _refusal(response.status, response.headers.get("Retry-After"), str(answer.get("error", "")))
         return answer
 
 
-def _as_chat_error(call: Any) -> Any:
-    try:
-        return call()
-    except SlackApiError as error:
-        response = error.response
-        if response.status_code == 429:
-            raise RateLimited(float(response.headers.get("Retry-After", "1"))) from error
-        if response.status_code >= 500 or response.get("error") in (
-            "internal_error",
-            "fatal_error",
-            "service_unavailable",
-        ):
-            raise ChatUnavailable(f"Slack answers {response.status_code}") from error
-        raise ChatRefused(str(response.get("error", response.status_code))) from error
-    except (SlackClientError, URLError, HTTPException, OSError) as error:
-        raise ChatUnavailable("Slack cannot be reached") from error
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for `url`, unless it says that none is wanted there."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _refusal(status: int, retry_after: str | None, error: str) -> ChatError:
+    if status == 429:
+        return RateLimited(float(retry_after or 1))
+    if status >= 500 or error in ("", "internal_error", "fatal_error", "service_unavailable"):
+        return ChatUnavailable(f"Slack answers {status}")
+    return ChatRefused(error)

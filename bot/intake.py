@@ -2,10 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot import policy
-from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
+from bot.chat import Chat, ChatError, ChatRefused, Member
 from bot.people import People
 from bot.policy import Refused
 from bot.store import Store
@@ -14,14 +15,15 @@ from bot.views.blocks import Message, fingerprint
 from bot.views.job_card import card as picture
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Job
-from workers.contract.queue import Queue, Transport
+from workers.contract.queue import Queue
 from workers.contract.record import Record, fold
 from workers.contract.settings import SettingsFile
 
 logger = logging.getLogger(__name__)
 
-LEFT_BEHIND_S = 5.0
-"""A reservation this old has been left behind by its bot."""
+LEFT_BEHIND_S = 30.0
+"""A reservation this old has been left behind by its bot. Until then that bot is alone with it, without a lock: longer
+than a call to Slack lasts, connecting included."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,24 +38,29 @@ class Origin:
 
 
 class Intake:
-    """Raises Refused with a sentence for the person who asked, and QueueUnavailable while Redis is away."""
+    """Raises Refused with a sentence for the person who asked, and QueueUnavailable while Redis is away.
+
+    `send_due` is called whenever a job may have become due, so that it is sent to a worker at once.
+    """
 
     def __init__(
         self,
         *,
         queue: Queue,
-        transport: Transport,
+        send_due: Callable[[], object],
         store: Store,
         chat: Chat,
         people: People,
         settings: SettingsFile,
     ) -> None:
         self._queue = queue
-        self._transport = transport
+        self._send_due = send_due
         self._store = store
         self._chat = chat
         self._people = people
         self._settings = settings
+        self._without_card: set[str] = set()
+        """Jobs that this bot reserved, and whose card Slack did not take."""
 
     def ask(self, job: Job, origin: Origin, *, dry_run: bool = False) -> Message | None:
         """Take a job in. The answer for the person alone, or None where the card says it all."""
@@ -71,18 +78,22 @@ class Intake:
         job_id, new = self._queue.reserve(key=origin.key, job=job, asked=asked)
         if not new:
             return replies.already(job_id)
-        return self._carry_on(Record(id=job_id, job=job, asked=asked))
+        return self._take_on(Record(id=job_id, job=job, asked=asked), posted=False)
 
     def carry_on(self) -> None:
         """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""
-        for record in self._queue.reserved():
-            if time.time() - record.asked.at_s < LEFT_BEHIND_S:
+        left = self._queue.reserved()
+        self._without_card.intersection_update(record.id for record in left)
+        for record in left:
+            if record.id not in self._without_card and time.time() - record.asked.at_s < LEFT_BEHIND_S:
                 continue
             if policy.unknown_place(record.job, self._settings):
                 self._queue.discard(record.id)
-            else:
-                self._carry_on(record)
-        self._queue.flush(self._transport.send)
+                continue
+            with self._store.locked(f"card:{record.id}") as ours:
+                if ours:
+                    self._take_on(record, posted=self._store.card(record.id) is not None)
+        self._send_due()
 
     def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
         """Count an approval, or deny."""
@@ -93,7 +104,7 @@ class Intake:
             return None if self._queue.deny(record.id, by=by.id) else replies.decided_before(record)
         decision = self._queue.approve(record.id, by=by.id, count=record.approval.count)
         if decision == "approved":
-            self._queue.flush(self._transport.send)
+            self._send_due()
         if decision == "repeated":
             raise Refused("You have approved this already; somebody else must, too.")
         return replies.decided_before(record) if decision == "closed" else None
@@ -108,36 +119,34 @@ class Intake:
             case "repeated":
                 return replies.stopping(record)
             case _:
-                self._queue.flush(self._transport.send)
+                self._send_due()
                 return None
 
     def again(self, record: Record, origin: Origin) -> Message | None:
         """The same job once more."""
         return self.ask(record.job, origin)
 
-    def _carry_on(self, record: Record) -> Message | None:
-        with self._store.locked(f"card:{record.id}") as ours:
-            if not ours:
-                return None
-            now = time.time()
-            approvals = self._settings.approvals_for(record.job)
-            request = approvals and e.ApprovalRequested(
-                at_s=now,
-                count=approvals.count,
-                approvers=approvals.from_,
-                own=approvals.own,
-                expires_at_s=now + approvals.expires_s,
-            )
-            if self._store.card(record.id) is None:
-                # The first picture already is of the state that follows, which saves an edit and a flicker.
-                trouble = self._post_card(fold(record, [request or e.Queued(at_s=now)]))
-                if trouble is not None:
-                    return trouble
-            if request:
-                self._queue.await_approval(record.id, request)
-            else:
-                self._queue.submit(record.id)
-                self._queue.flush(self._transport.send)
+    def _take_on(self, record: Record, *, posted: bool) -> Message | None:
+        """A reserved job's way to the queue, or to its approvers; `posted`: it has its card."""
+        now = time.time()
+        approvals = self._settings.approvals_for(record.job)
+        request = approvals and e.ApprovalRequested(
+            at_s=now,
+            count=approvals.count,
+            approvers=approvals.from_,
+            own=approvals.own,
+            expires_at_s=now + approvals.expires_s,
+        )
+        if not posted:
+            # The first picture already is of the state that follows, which saves an edit and a flicker.
+            trouble = self._post_card(fold(record, [request or e.Queued(at_s=now)]))
+            if trouble is not None:
+                return trouble
+        if request:
+            self._queue.await_approval(record.id, request)
+        else:
+            self._queue.submit(record.id)
+            self._send_due()
         return None
 
     def _post_card(self, record: Record) -> Message | None:
@@ -148,10 +157,9 @@ class Intake:
         except ChatRefused as error:
             self._queue.discard(record.id)
             return replies.no_card(error.error)
-        except RateLimited:
-            return replies.card_follows(record)
         except ChatError as error:
             logger.warning("the card of job %s waits: %s", record.id, error)
+            self._without_card.add(record.id)
             return replies.card_follows(record)
         self._store.keep_card(record.id, channel=channel, ts=ts, shown=fingerprint(message))
         return None

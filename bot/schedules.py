@@ -20,6 +20,8 @@ from bot.store import Store
 
 logger = logging.getLogger(__name__)
 
+Firing = Callable[[Schedule, float], None]
+"""What is done about a schedule that was due at a time, in Unix seconds."""
 GRACE_S = 300.0
 """A firing that was missed while no bot ran is made up for within this time, and reported as missed after it."""
 
@@ -40,14 +42,10 @@ def next_times(schedule: Schedule, *, after_s: float, count: int = 3) -> list[fl
 
 
 class Schedules:
-    """The clock. `fire(schedule, due_s)` asks for the job; `missed(schedule, due_s)` tells that it was not."""
+    """The schedules that are kept, and what of them is due."""
 
-    def __init__(
-        self, *, store: Store, fire: Callable[[Schedule, float], None], missed: Callable[[Schedule, float], None]
-    ) -> None:
+    def __init__(self, *, store: Store) -> None:
         self._store = store
-        self._fire = fire
-        self._missed = missed
 
     def add(self, *, cron: str, time_zone: str, command: str, channel: str, by: str, by_name: str) -> Schedule:
         """Remember a new schedule; its first firing is the next one that is due."""
@@ -64,12 +62,12 @@ class Schedules:
         self._store.keep_schedule(schedule)
         return schedule
 
-    def tick(self) -> None:
-        """Fire what is due."""
+    def tick(self, *, fire: Firing, missed: Firing) -> None:
+        """See to what is due: `fire` asks for the job, `missed` tells that it was due too long ago."""
         now = time.time()
         for schedule in self._store.schedules():
             if not schedule.paused:
-                self._see_to(schedule, now)
+                self._see_to(schedule, now, fire=fire, missed=missed)
 
     def pause(self, schedule: Schedule) -> None:
         """Fire no more until it is resumed."""
@@ -79,7 +77,7 @@ class Schedules:
         """Fire again, from the next time on: what was due in between is not made up for."""
         self._store.keep_schedule(replace(schedule, paused=False, last_due_s=time.time()))
 
-    def _see_to(self, schedule: Schedule, now: float) -> None:
+    def _see_to(self, schedule: Schedule, now: float, *, fire: Firing, missed: Firing) -> None:
         """Make up for the newest firing that is due, and report the ones before it, or it, as missed."""
         due: Sequence[float] = [
             at_s for at_s in next_times(schedule, after_s=schedule.last_due_s, count=1) if at_s <= now
@@ -91,8 +89,8 @@ class Schedules:
             if current is None or current.last_due_s >= due[0] or current.paused:
                 return
             if now - due[0] <= GRACE_S:
-                self._fire(schedule, due[0])
+                fire(schedule, due[0])
             else:
-                self._missed(schedule, due[0])
+                missed(schedule, due[0])
             logger.info("schedule %s was due at %s", schedule.id, datetime.fromtimestamp(due[0], UTC))
             self._store.keep_schedule(replace(current, last_due_s=due[0]))

@@ -58,6 +58,8 @@ def _serve_http(bot: Bot, settings: Settings, stop: threading.Event) -> None:
 
 def http_server(application: Application, *, host: str, port: int) -> Any:
     """Waitress around `application`, listening; `run()` serves."""
+    # It warns of every request that waits for a thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     return create_server(
         application,
         host=host,

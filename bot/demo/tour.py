@@ -16,6 +16,7 @@ from bot.demo.processes import DidNotStart, await_port, free_port, last_words, p
 from bot.local_slack.person import Message, Person
 from bot.local_slack.running import LocalSlack
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEP_S = 120.0
 """The longest that a step of the tour may take, on a slow and busy machine."""
 
@@ -26,8 +27,8 @@ class StepFailed(Exception):
 
 def demo(*, once: bool) -> int:
     """Start everything, play the tour, then stay up until Ctrl-C (or end at once); 1 where a step failed."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    signal.signal(signal.SIGHUP, _as_interrupt)
+    for number in ENDING:
+        signal.signal(number, _as_interrupt)
     root = Path(".seatrial")
     root.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=root)).absolute()
@@ -202,4 +203,7 @@ def _line(card: Message, pattern: str) -> str:
 
 
 def _as_interrupt(*_: object) -> None:
+    """End in order; a second Ctrl-C must not leave half of it running."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -36,7 +36,8 @@ def client(slack: LocalSlack) -> WebClient:
 def error_of(client: WebClient, method: str, /, **arguments: Any) -> str:
     """Calls a method that must be refused; returns the error's name."""
     with pytest.raises(SlackApiError) as caught:
-        client.api_call(method, json=arguments)
+        form = all(isinstance(value, str) for value in arguments.values())
+        client.api_call(method, **({"data": arguments} if form else {"json": arguments}))
     return str(caught.value.response["error"])
 
 
@@ -218,14 +219,15 @@ def test_a_body_that_is_no_object_is_refused(slack: LocalSlack, body: bytes, con
 
 def test_arguments_come_as_form_json_or_query(slack: LocalSlack) -> None:
     """All three forms mean the same, the token in the form as well as in the header."""
-    url = f"{slack.api_url}users.info"
+    url = f"{slack.api_url}chat.postMessage"
     header = {"Authorization": f"Bearer {BOT_TOKEN}"}
+    sent = {"channel": ML_OPS, "text": "the same"}
     answers = [
-        httpx.post(url, data={"token": BOT_TOKEN, "user": ADA.id}),
-        httpx.post(url, json={"user": ADA.id}, headers=header),
-        httpx.get(url, params={"user": ADA.id}, headers=header),
+        httpx.post(url, data={"token": BOT_TOKEN, **sent}),
+        httpx.post(url, json=sent, headers=header),
+        httpx.get(url, params=sent, headers=header),
     ]
-    assert {answer.json()["user"]["name"] for answer in answers} == {"ada"}
+    assert [answer.json()["message"]["text"] for answer in answers] == ["the same"] * 3
 
 
 def test_users_tell_guests_and_strangers(client: WebClient) -> None:
@@ -280,3 +282,11 @@ def test_an_uploaded_page_is_never_opened_in_place(slack: LocalSlack, client: We
     answer = httpx.get(file.url)
     assert answer.headers["content-disposition"] == "attachment"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_method_that_only_reads_takes_no_json(slack: LocalSlack) -> None:
+    """What is sent to users.info as JSON does not arrive; as a form it does."""
+    url, headers = slack.api_url + "users.info", {"Authorization": f"Bearer {slack.settings.bot_token}"}
+    user = slack.person("Ada").id
+    assert httpx.post(url, json={"user": user}, headers=headers).json()["ok"] is False
+    assert httpx.post(url, data={"user": user}, headers=headers).json()["user"]["id"] == user

@@ -45,10 +45,17 @@ def unix(*parts: int) -> float:
     return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[misc]  # parts are a date's
 
 
-def clock(store: Store, fired: list[float], missed: list[float] | None = None) -> Schedules:
-    """A bot's clock that writes down what it fires."""
-    late: list[float] = [] if missed is None else missed
-    return Schedules(store=store, fire=lambda _, due_s: fired.append(due_s), missed=lambda _, due_s: late.append(due_s))
+class Clock(Schedules):
+    """A bot's schedules, which write down what they fire and what they report as missed."""
+
+    def __init__(self, store: Store, fired: list[float], missed: list[float] | None = None) -> None:
+        super().__init__(store=store)
+        self._fired = fired
+        self._late: list[float] = [] if missed is None else missed
+
+    def look(self) -> None:
+        """One round."""
+        self.tick(fire=lambda _, due_s: self._fired.append(due_s), missed=lambda _, due_s: self._late.append(due_s))
 
 
 def added(store: Store, last_due_s: float) -> Schedule:
@@ -85,9 +92,9 @@ def test_a_firing_that_is_due_is_fired_once(store: Store) -> None:
     due_s = time.time() // 60 * 60
     added(store, due_s - 60)
     fired: list[float] = []
-    schedules = clock(store, fired)
-    schedules.tick()
-    schedules.tick()
+    schedules = Clock(store, fired)
+    schedules.look()
+    schedules.look()
     assert fired == [due_s]
 
 
@@ -96,12 +103,12 @@ def test_many_bots_fire_once(store: Store) -> None:
     due_s = time.time() // 60 * 60
     added(store, due_s - 60)
     fired: list[float] = []
-    bots = [threading.Thread(target=clock(store, fired).tick) for _ in range(8)]
+    bots = [threading.Thread(target=Clock(store, fired).look) for _ in range(8)]
     for bot in bots:
         bot.start()
     for bot in bots:
         bot.join()
-    clock(store, fired).tick()
+    Clock(store, fired).look()
     assert set(fired) == {due_s}
     assert len(fired) == 1
 
@@ -112,7 +119,7 @@ def test_a_firing_missed_for_longer_than_its_grace_is_reported(store: Store) -> 
     added(store, due_s - 60)
     fired: list[float] = []
     missed: list[float] = []
-    clock(store, fired, missed).tick()
+    Clock(store, fired, missed).look()
     assert (fired, missed) == ([], [due_s])
 
 
@@ -123,15 +130,15 @@ def test_a_paused_schedule_does_not_fire_and_resuming_makes_up_for_nothing(
     """While it is paused, and for what was due before it was resumed."""
     schedule = added(store, time.time() - 130)
     fired: list[float] = []
-    schedules = clock(store, fired)
+    schedules = Clock(store, fired)
     silence(schedules, schedule)
-    schedules.tick()
+    schedules.look()
     assert fired == []
 
 
 def test_a_schedule_survives_a_restart(store: Store) -> None:
     """What is kept is what was added."""
-    schedules = clock(store, [])
+    schedules = Clock(store, [])
     kept = schedules.add(
         cron="0 2 * * 1-5", time_zone="UTC", command="/model train iris", channel="C1", by="U1", by_name="Ada"
     )

@@ -115,5 +115,5 @@ METHODS = {
     "chat.postEphemeral": Method(answer=_post_ephemeral, scope="chat:write", rate=TIER_4),
     "chat.update": Method(answer=_update, scope="chat:write", rate=TIER_3),
     "chat.delete": Method(answer=_delete, scope="chat:write", rate=TIER_3),
-    "chat.getPermalink": Method(answer=_get_permalink, rate=GENEROUS),
+    "chat.getPermalink": Method(answer=_get_permalink, rate=GENEROUS, takes_json=False),
 }

@@ -108,15 +108,23 @@ def _connections_open(server: Server, _arguments: Arguments) -> JSON:
 METHODS = {
     "api.test": Method(answer=_api_test, token="none", rate=TIER_4),
     "auth.test": Method(answer=_auth_test, rate=GENEROUS),
-    "users.info": Method(answer=_users_info, scope="users:read", rate=TIER_4),
-    "users.list": Method(answer=_users_list, scope="users:read", rate=TIER_2),
-    "usergroups.list": Method(answer=_usergroups_list, scope="usergroups:read", rate=TIER_2),
-    "usergroups.users.list": Method(answer=_usergroups_users_list, scope="usergroups:read", rate=TIER_2),
-    "conversations.list": Method(answer=_conversations_list, scope="channels:read", rate=TIER_2),
-    "conversations.info": Method(answer=_conversations_info, scope="channels:read", rate=TIER_3),
-    "conversations.members": Method(answer=_conversations_members, scope="channels:read", rate=TIER_4),
+    "users.info": Method(answer=_users_info, scope="users:read", rate=TIER_4, takes_json=False),
+    "users.list": Method(answer=_users_list, scope="users:read", rate=TIER_2, takes_json=False),
+    "usergroups.list": Method(answer=_usergroups_list, scope="usergroups:read", rate=TIER_2, takes_json=False),
+    "usergroups.users.list": Method(
+        answer=_usergroups_users_list, scope="usergroups:read", rate=TIER_2, takes_json=False
+    ),
+    "conversations.list": Method(answer=_conversations_list, scope="channels:read", rate=TIER_2, takes_json=False),
+    "conversations.info": Method(answer=_conversations_info, scope="channels:read", rate=TIER_3, takes_json=False),
+    "conversations.members": Method(
+        answer=_conversations_members, scope="channels:read", rate=TIER_4, takes_json=False
+    ),
     "conversations.join": Method(answer=_conversations_join, scope="channels:join", rate=TIER_3),
-    "conversations.history": Method(answer=_conversations_history, scope="channels:history", rate=TIER_3),
-    "conversations.replies": Method(answer=_conversations_replies, scope="channels:history", rate=TIER_3),
+    "conversations.history": Method(
+        answer=_conversations_history, scope="channels:history", rate=TIER_3, takes_json=False
+    ),
+    "conversations.replies": Method(
+        answer=_conversations_replies, scope="channels:history", rate=TIER_3, takes_json=False
+    ),
     "apps.connections.open": Method(answer=_connections_open, token="app", rate=TIER_1),
 }

@@ -58,6 +58,6 @@ def _is_shared(server: Server, file: File) -> bool:
 
 
 METHODS = {
-    "files.getUploadURLExternal": Method(answer=_get_upload_url, scope="files:write", rate=TIER_4),
+    "files.getUploadURLExternal": Method(answer=_get_upload_url, scope="files:write", rate=TIER_4, takes_json=False),
     "files.completeUploadExternal": Method(answer=_complete_upload, scope="files:write", rate=TIER_4),
 }

@@ -25,13 +25,18 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """One method; `answer` returns the fields of its answer beside `ok`, or raises a Refusal."""
+    """One method; `answer` returns the fields of its answer beside `ok`, or raises a Refusal.
+
+    `takes_json`: methods that only read take a form; a JSON body is as good as none to them
+    (https://docs.slack.dev/apis/web-api/#json-encoded-bodies).
+    """
 
     answer: Callable[[Server, Arguments], JSON]
     scope: str = ""
     rate: Rate = TIER_3
     token: Literal["bot", "app", "none"] = "bot"
     is_limited_per_channel: bool = False
+    takes_json: bool = True
 
 
 def bots_channel(workspace: Workspace, channel_id: str) -> Channel:

@@ -89,7 +89,11 @@ class Queue(Jobs):
     def reserved(self) -> list[Record]:
         """The jobs that were reserved and got no further: their bot may have died on the way."""
         ids = sorted(job_id.decode() for job_id in self._redis.smembers(PREFIX + "open"))
-        return [record for record in self._read(ids) if record.state == "reserved"]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(f"{PREFIX}job:{job_id}", "state")
+            states = pipe.execute()
+        return self._read([job_id for job_id, state in zip(ids, states, strict=True) if state == b"reserved"])
 
     def shown(self, job_id: str, seq: int) -> bool:
         """Tell that the record as of `seq` was shown; False where it has changed since and stays `changed`."""

@@ -1,0 +1,173 @@
+"""What Bolt calls when somebody types, clicks or mentions: ack → understand → answer the person. All alike."""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from slack_bolt import App
+
+from bot.answers import Answers, Facts
+from bot.chat import Chat, ChatError
+from bot.commands import COMMANDS, read, read_command, read_mention
+from bot.commands.command import UsageError
+from bot.intake import Intake, Origin
+from bot.people import People
+from bot.policy import Refused
+from bot.remembered import Schedule
+from bot.store import Store
+from bot.views import replies
+from bot.views.blocks import Message
+from workers.contract.outcomes import Deployed, Trained
+from workers.contract.queue import Queue, QueueUnavailable
+from workers.contract.record import Record
+
+logger = logging.getLogger(__name__)
+
+THREADS = 16
+"""Threads that understand and answer. Acks do not wait for them; each waits for Slack most of the time, so that these
+carry about fifty commands a second. More of them take longer to pass the interpreter's lock around."""
+CLICK_S = 10.0
+"""Clicks on one button within this time are one."""
+ACTIONS = ("approve", "deny", "cancel", "retry", "deploy", "roll_back")
+
+
+class Listeners:
+    """Understands requests, each in a thread of its own while Slack already has its ack."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        facts: Facts,
+        intake: Intake,
+        queue: Queue,
+        store: Store,
+        people: People,
+        chat: Chat,
+    ) -> None:
+        self._answers = answers
+        self._facts = facts
+        self._intake = intake
+        self._queue = queue
+        self._store = store
+        self._people = people
+        self._chat = chat
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="listener")
+
+    def register(self, app: App) -> None:
+        """Have `app` call these."""
+        for verb in COMMANDS:
+            app.command(verb)(self._on_command)
+        for action in ACTIONS:
+            app.action(action)(self._on_click)
+        app.event("app_mention")(self._on_mention)
+
+    def fire(self, schedule: Schedule, due_s: float) -> None:
+        """Ask for a schedule's job, in the name of whoever added it."""
+        key = f"schedule:{schedule.id}:{due_s:.0f}"
+
+        def understand() -> Message | None:
+            origin = self._origin(schedule.by, schedule.channel, key, scheduled_by=schedule.id)
+            return self._answers.answer(read_command(schedule.command, self._facts), origin)
+
+        self._answer(understand, lambda reply: self._post(schedule.channel, reply))
+
+    def missed(self, schedule: Schedule, due_s: float) -> None:
+        """Tell that a schedule's firing was missed."""
+        self._post(schedule.channel, replies.missed(schedule, due_s))
+
+    def _on_command(self, ack: Any, body: dict[str, Any], respond: Any) -> None:
+        ack()
+
+        def understand() -> Message | None:
+            origin = self._origin(body["user_id"], body["channel_id"], f"command:{body['trigger_id']}")
+            return self._answers.answer(read(body["command"], body.get("text", ""), self._facts), origin)
+
+        self._hand_over(understand, lambda reply: _respond(respond, reply))
+
+    def _on_click(self, ack: Any, body: dict[str, Any], action: dict[str, Any], respond: Any) -> None:
+        ack()
+
+        def understand() -> Message | None:
+            record = self._queue.record(action["value"])
+            if record is None:
+                raise Refused(f"Job #{action['value']} is too long ago; nothing is known of it any more.")
+            key = f"{action['action_id']}:{record.id}:{int(time.time() // CLICK_S)}"
+            return self._clicked(action["action_id"], record, self._origin(body["user"]["id"], record.asked.where, key))
+
+        self._hand_over(understand, lambda reply: _respond(respond, reply))
+
+    def _on_mention(self, event: dict[str, Any]) -> None:
+        channel, thread_ts = event["channel"], event.get("thread_ts")
+
+        def understand() -> Message | None:
+            job_id = self._store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
+            origin = self._origin(event["user"], channel, f"mention:{channel}:{event['ts']}")
+            return self._answers.answer(read_mention(event["text"], self._facts, job_id), origin)
+
+        self._hand_over(
+            understand, lambda reply: self._chat.whisper(channel, event["user"], reply, thread_ts=thread_ts)
+        )
+
+    def _clicked(self, action: str, record: Record, origin: Origin) -> Message | None:
+        match action, record.outcome:
+            case (("approve" | "deny"), _):
+                return self._intake.decide(record, origin.by, approve=action == "approve")
+            case "cancel", _:
+                return self._intake.cancel(record, origin.by)
+            case "retry", _:
+                return self._intake.again(record, origin)
+            case "deploy", Trained() as trained:
+                return self._typed(f"/deploy v{trained.version} {record.job.model}", origin)
+            case "roll_back", Deployed() as deployed:
+                environment = getattr(record.job, "environment", "")
+                command = f"/deploy rollback to v{deployed.previous} {record.job.model} {environment}"
+                return self._typed(command, origin)
+            case _:
+                raise Refused("This button is of another time; nothing was done.")
+
+    def _typed(self, command: str, origin: Origin) -> Message | None:
+        """As if it had been typed."""
+        return self._answers.answer(read_command(command, self._facts), origin)
+
+    def _origin(self, user: str, channel: str, key: str, *, scheduled_by: str | None = None) -> Origin:
+        by = self._people.member(user)
+        return Origin(by=by, channel=channel, key=key, at_s=time.time(), scheduled_by=scheduled_by)
+
+    def _post(self, channel: str, message: Message) -> None:
+        self._chat.post(channel, message)
+
+    def _hand_over(self, understand: Callable[[], Message | None], say: Callable[[Message], None]) -> None:
+        """Have it understood and answered while Slack already has its ack."""
+        self._threads.submit(self._answer, understand, say).add_done_callback(_log_failure)
+
+    def _answer(self, understand: Callable[[], Message | None], say: Callable[[Message], None]) -> None:
+        """Understand, and say to the person what is to be said, whatever came of it."""
+        try:
+            reply = understand()
+        except UsageError as error:
+            reply = replies.usage(error)
+        except Refused as error:
+            reply = replies.refused(str(error))
+        except QueueUnavailable as error:
+            logger.warning("Redis is away: %s", error)
+            reply = replies.redis_away()
+        except ChatError as error:
+            logger.warning("%s", error)
+            reply = replies.slack_away()
+        if reply is not None:
+            try:
+                say(reply)
+            except (ChatError, OSError) as error:
+                logger.warning("an answer could not be given: %s", error)
+
+
+def _log_failure(answered: "Future[None]") -> None:
+    if error := answered.exception():
+        logger.error("a listener failed", exc_info=error)
+
+
+def _respond(respond: Any, reply: Message) -> None:
+    respond(text=reply.text, blocks=list(reply.blocks), response_type="ephemeral", replace_original=False)
