@@ -33,7 +33,7 @@ class Queue(Jobs):
         return bool(self._run(scripts.DISCARD, job_id))
 
     def submit(self, job_id: str) -> bool:
-        """Put a reserved job in its target's line; whether it was reserved."""
+        """Put a reserved job, which is shown as queued already, in its target's line; whether it was reserved."""
         return bool(self._run(scripts.SUBMIT, job_id, time.time()))
 
     def await_approval(self, job_id: str, request: e.ApprovalRequested) -> bool:

@@ -110,12 +110,13 @@ return 1
 """
 )
 
-# id, now → 1 if it was reserved and is in line now
+# id, now → 1 if it was reserved and is in line now; it was shown as queued before, so that only waiting is news
 SUBMIT = (
     PRELUDE
     + """
 if redis.call('HGET', job(ARGV[1]), 'state') ~= 'reserved' then return 0 end
 enter(ARGV[1], ARGV[2])
+if redis.call('HGET', job(ARGV[1]), 'state') == 'queued' then redis.call('ZREM', P .. 'changed', ARGV[1]) end
 return 1
 """
 )
