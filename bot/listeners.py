@@ -30,6 +30,8 @@ THREADS = 16
 carry about fifty commands a second. More of them take longer to pass the interpreter's lock around."""
 CLICK_S = 10.0
 """Clicks on one button within this time are one."""
+SETTLED_S = 5.0
+"""How long a click waits for a job whose card was quicker."""
 ACTIONS = ("approve", "deny", "cancel", "retry", "deploy", "roll_back")
 
 
@@ -91,9 +93,7 @@ class Listeners:
         ack()
 
         def understand() -> Message | None:
-            record = self._queue.record(action["value"])
-            if record is None:
-                raise Refused(f"Job #{action['value']} is too long ago; nothing is known of it any more.")
+            record = self._settled(action["value"])
             key = f"{action['action_id']}:{record.id}:{int(time.time() // CLICK_S)}"
             return self._clicked(action["action_id"], record, self._origin(body["user"]["id"], record.asked.where, key))
 
@@ -110,6 +110,17 @@ class Listeners:
         self._hand_over(
             understand, lambda reply: self._chat.whisper(channel, event["user"], reply, thread_ts=thread_ts)
         )
+
+    def _settled(self, job_id: str) -> Record:
+        """The job's record, once it is what its card says: a card is there a moment before its job is queued."""
+        until_s = time.monotonic() + SETTLED_S
+        while True:
+            record = self._queue.record(job_id)
+            if record is None:
+                raise Refused(f"Job #{job_id} is too long ago; nothing is known of it any more.")
+            if record.state != "reserved" or time.monotonic() > until_s:
+                return record
+            time.sleep(0.05)
 
     def _clicked(self, action: str, record: Record, origin: Origin) -> Message | None:
         match action, record.outcome:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from slack_sdk import WebClient
 
 from bot.demo import processes
 from tests.house import WAIT_S, House, ask, until, whisper
 from workers.contract import events as e
+from workers.contract.jobs import Asked, TrainModel
 from workers.contract.outcomes import Trained
 from workers.contract.queue import Claim, Claims, Queue, connect
 
@@ -108,6 +110,26 @@ def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts
     assert "Train iris" in card.plain
     ada.wait_for(lambda: quiet.queue.recent(1)[0].state == "queued", WAIT_S)
     assert len(ada.messages()) == 1
+
+
+def test_a_click_on_a_card_that_was_quicker_than_its_job_is_not_lost(quiet: House) -> None:
+    """The card is there before the job is: a click then waits for it, and does what its button says."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    asked = Asked(by=ada.id, by_name="Ada", where=ada.id, at_s=time.time())
+    job_id, _ = quiet.queue.reserve(key="slow", job=TrainModel(model="iris"), asked=asked)
+    blocks = [{"type": "actions", "elements": [_cancel(job_id)]}]
+    client = WebClient(token=quiet.slack.settings.bot_token, base_url=quiet.slack.api_url)
+    client.chat_postMessage(channel=ask(ada, "/model train broken").channel, text="quick", blocks=blocks)
+    quick = ada.wait_for(lambda: next((one for one in ada.messages() if one.text == "quick"), None), WAIT_S)
+    ada.click(quick, "cancel")
+    quiet.queue.submit(job_id)
+    ada.wait_for(lambda: (found := quiet.queue.record(job_id)) and found.state == "cancelled", WAIT_S)
+
+
+def _cancel(job_id: str) -> dict[str, object]:
+    text = {"type": "plain_text", "text": "Cancel"}
+    return {"type": "button", "action_id": "cancel", "value": job_id, "text": text}
 
 
 def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> None:
