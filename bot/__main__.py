@@ -3,14 +3,17 @@
 seatrial bot                 serve Slack: Socket Mode where SLACK_APP_TOKEN is set, else HTTP on PORT
 seatrial worker              run jobs
 seatrial down                stop the endpoints that this machine serves
+seatrial doctor              check tokens, rights and services, and tell what would mend them
 seatrial manifest [URL]      print the Slack app's manifest: for HTTP at URL, or for Socket Mode
 seatrial demo [--once]       the whole loop on this machine, with a local Slack to try it in
 """
 
+import importlib.util
 import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -33,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
                 os.execv(sys.executable, [sys.executable, "-m", "workers"])
             case ["down"]:
                 os.execv(sys.executable, [sys.executable, "-m", "workers", "down"])
+            case ["doctor"]:
+                return _doctor()
             case ["manifest", *rest] if len(rest) < 2:
                 return _manifest(rest[0] if rest else None)
             case ["demo", *rest] if set(rest) <= {"--once"}:
@@ -68,6 +73,23 @@ def _bot() -> int:
         print(f"{error}. Check SLACK_BOT_TOKEN, and SLACK_API_URL if it is set.", file=sys.stderr)
         return 1
     return 0
+
+
+def _doctor() -> int:
+    """Both sides, each where its extra is installed; a line for one that is not."""
+    status = 0
+    if importlib.util.find_spec("slack_bolt"):
+        from bot.doctor import doctor
+
+        status = doctor(os.environ)
+    else:
+        print("– the bot is not installed here: pip install 'seatrial[bot]'", flush=True)
+    # Told by what only that extra installs; the bot's image has no worker at all.
+    if importlib.util.find_spec("matplotlib") and importlib.util.find_spec("workers.__main__"):
+        status |= subprocess.run([sys.executable, "-m", "workers", "doctor"], check=False).returncode != 0
+    else:
+        print("– the worker is not installed here: pip install 'seatrial[worker,load]'", flush=True)
+    return status
 
 
 def _manifest(request_url: str | None) -> int:

@@ -116,20 +116,21 @@ def test_a_click_on_a_card_that_was_quicker_than_its_job_is_not_lost(quiet: Hous
     """The card is there before the job is: a click then waits for it, and does what its button says."""
     quiet.start_bot()
     ada = quiet.person("Ada")
-    asked = Asked(by=ada.id, by_name="Ada", where=ada.id, at_s=time.time())
+    asked = Asked(by=quiet.person("Grace").id, by_name="Grace", where=ada.id, at_s=time.time())
     job_id, _ = quiet.queue.reserve(key="slow", job=TrainModel(model="iris"), asked=asked)
-    blocks = [{"type": "actions", "elements": [_cancel(job_id)]}]
+    blocks = [{"type": "actions", "elements": [_deny(job_id)]}]
     client = WebClient(token=quiet.slack.settings.bot_token, base_url=quiet.slack.api_url)
     client.chat_postMessage(channel=ask(ada, "/model train broken").channel, text="quick", blocks=blocks)
     quick = ada.wait_for(lambda: next((one for one in ada.messages() if one.text == "quick"), None), WAIT_S)
-    ada.click(quick, "cancel")
-    quiet.queue.submit(job_id)
-    ada.wait_for(lambda: (found := quiet.queue.record(job_id)) and found.state == "cancelled", WAIT_S)
+    ada.click(quick, "deny")
+    now = time.time()
+    request = e.ApprovalRequested(at_s=now, count=1, approvers=(), own=False, expires_at_s=now + 60)
+    quiet.queue.await_approval(job_id, request)
+    ada.wait_for(lambda: (found := quiet.queue.record(job_id)) and found.state == "denied", WAIT_S)
 
 
-def _cancel(job_id: str) -> dict[str, object]:
-    text = {"type": "plain_text", "text": "Cancel"}
-    return {"type": "button", "action_id": "cancel", "value": job_id, "text": text}
+def _deny(job_id: str) -> dict[str, object]:
+    return {"type": "button", "action_id": "deny", "value": job_id, "text": {"type": "plain_text", "text": "Deny"}}
 
 
 def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> None:
