@@ -1,4 +1,7 @@
-"""`python -m workers`: run jobs until SIGTERM. `python -m workers down`: stop the endpoints this machine serves."""
+"""`python -m workers`: run jobs until SIGTERM. `python -m workers down`: stop the endpoints this machine serves.
+
+`python -m workers doctor`: check what a worker needs, a line each.
+"""
 
 import logging
 import os
@@ -11,6 +14,7 @@ import uuid
 from workers.contract.queue import Catalogue, Claims, QueueUnavailable, Transport
 from workers.contract.queue import connect as connect_redis
 from workers.contract.settings import SettingsError
+from workers.doctor import doctor
 from workers.inventory import Inventory
 from workers.jobs import HANDLERS
 from workers.platforms.connect import connect, take_down
@@ -21,17 +25,19 @@ logger = logging.getLogger("workers")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; 0 when stopped by a signal, 2 when the settings cannot be used."""
+    """Run; 0 when stopped by a signal, 2 when the settings cannot be used; `doctor` has 0 and 1 of its own."""
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("dramatiq").setLevel(logging.WARNING)
     try:
+        if words == ["doctor"]:
+            return doctor(os.environ)
         settings = read_settings()
         if words == ["down"]:
             take_down(home=settings.home)
             return 0
         if words:
-            print("usage: python -m workers [down]", file=sys.stderr)
+            print("usage: python -m workers [down|doctor]", file=sys.stderr)
             return 2
         return _work(settings)
     except SettingsError as error:
@@ -40,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _work(settings: Settings) -> int:
-    platforms = connect(file=settings.file, config=settings.config, home=settings.home)
+    platforms = connect(settings)
     client = connect_redis(settings.redis_url)
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     # Alive for less long than a delivery waits: what is delivered again finds its worker gone.

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers.contract.settings import SettingsError, SettingsFile, read_settings_file
+
+DOCKER = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +22,9 @@ class Settings:
       a pause for breath of a busy machine, below what a person waits for.
     * `grace_s` (SEATRIAL_GRACE_S): seconds, 0..600, that running jobs get to end on SIGTERM before they are handed
       back; default 20: below the 30 s of Kubernetes' terminationGracePeriodSeconds.
+    * `docker` (DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH): the engine that builds images; default the local one.
+    * `registry_username` (REGISTRY_USERNAME), `registry_password` (REGISTRY_PASSWORD): the registry's, where it is not
+      Google's, which takes Application Default Credentials.
     """
 
     redis_url: str
@@ -28,6 +33,9 @@ class Settings:
     threads: int
     lease_s: float
     grace_s: float
+    docker: Mapping[str, str]
+    registry_username: str
+    registry_password: str = field(repr=False)
     file: SettingsFile
 
 
@@ -63,5 +71,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         threads=int(threads),
         lease_s=lease_s,
         grace_s=grace_s,
+        docker={name: environ[name] for name in DOCKER if name in environ},
+        registry_username=environ.get("REGISTRY_USERNAME", ""),
+        registry_password=environ.get("REGISTRY_PASSWORD", ""),
         file=file,
     )

@@ -10,6 +10,7 @@ class RecordedProgress:
     """One attempt of a job. `identities` outlives it: give it to the next attempt of the same job."""
 
     def __init__(self, *, identities: MutableMapping[str, str] | None = None) -> None:
+        self.job_id = "1"
         self.reports: list[tuple[float, float | None, str]] = []
         self.lines: list[str] = []
         self.identities = {} if identities is None else identities

@@ -2,32 +2,58 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from tests.cloud import gcs_server
 from workers.errors import PermanentError
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
 from workers.platforms.protocols import Artifacts, Manifest
 
-REGISTRIES: dict[str, Callable[[Path], Artifacts]] = {"embedded": lambda folder: EmbeddedArtifacts(root=folder)}
+
+def gcs(folder: Path) -> Artifacts:
+    from workers.platforms.cloud.artifacts import GcsArtifacts
+
+    bucket = f"models-{uuid4().hex}"
+    return GcsArtifacts(bucket=bucket, prefix="ml/models", location=None, project=gcs_server.PROJECT, cache=folder)
+
+
+REGISTRIES: dict[str, Callable[[Path], Artifacts]] = {
+    "embedded": lambda folder: EmbeddedArtifacts(root=folder),
+    "gcs": gcs,
+}
 
 FILES = {"model.onnx": b"\x08\x07 a graph", "variables/data": b"weights"}
 
 
+@pytest.fixture(scope="module")
+def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with gcs_server.gcs_server(tmp_path_factory.mktemp("gcs")) as url:
+        yield url
+
+
 @pytest.fixture(params=REGISTRIES)
-def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+    if request.param == "gcs":
+        # The name by which the client itself finds an emulator.
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("gcs_url"))
     return REGISTRIES[request.param](tmp_path / "models")
 
 
 def stage(artifacts: Artifacts, version: int, files: dict[str, bytes]) -> None:
-    folder = Path(artifacts.staging(model="iris", version=version))
+    address = artifacts.staging(model="iris", version=version)
+    if address.startswith("gs://"):
+        gcs_server.upload(os.environ["STORAGE_EMULATOR_HOST"], address, files)
+        return
     for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        (Path(address) / name).parent.mkdir(parents=True, exist_ok=True)
+        (Path(address) / name).write_bytes(content)
 
 
 def manifest(artifacts: Artifacts, version: int, **changes: Any) -> Manifest:

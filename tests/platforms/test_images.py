@@ -17,9 +17,9 @@ from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import Model
 from workers.errors import Cancelled, PermanentError
 from workers.platforms.embedded.images import EmbeddedImages
-from workers.platforms.embedded.trial import TrialFailed, try_out
 from workers.platforms.protocols import Images, Manifest
 from workers.platforms.serving.signature import Signature
+from workers.platforms.trial import TrialFailed, try_out
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE, SAMPLE))
 

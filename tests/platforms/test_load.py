@@ -1,6 +1,9 @@
-"""What every LoadGenerator owes, tried on Locust on this machine against a target that counts for itself."""
+"""What every LoadGenerator owes, tried against a target that counts for itself: Locust on this machine, and Locust on
+a Kubernetes cluster in miniature, whose pods are processes of this machine.
+"""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,9 +16,11 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.jobs import Slo
 from workers.errors import Cancelled, PermanentError
+from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols import Attack, LoadGenerator
 from workers.reports import verdict
@@ -111,9 +116,15 @@ def home(tmp_path: Path) -> Iterator[Path]:
     assert not list((tmp_path / "home").glob("*"))
 
 
-@pytest.fixture(params=["embedded"])
-def generator(home: Path) -> LoadGenerator:
-    return EmbeddedLoad(home=home)
+@pytest.fixture(params=["embedded", "kubernetes"])
+def generator(request: pytest.FixtureRequest, home: Path) -> Iterator[LoadGenerator]:
+    if request.param == "embedded":
+        yield EmbeddedLoad(home=home)
+        return
+    with LocustCluster(home / "cluster") as cluster:
+        yield KubernetesLoad(api=cluster.api(), image="seatrial-load:0.1.0")
+        assert not cluster.objects and not cluster.pods and not cluster.refused
+    shutil.rmtree(home / "cluster")
 
 
 def test_every_request_is_counted_once(generator: LoadGenerator, target: Target) -> None:
@@ -154,6 +165,7 @@ def test_a_target_that_refuses_in_mid_test_fails_it(generator: LoadGenerator, ta
     assert "HTTP 503" in judged.reasons[0]
 
 
+@pytest.mark.parametrize("generator", ["embedded"], indirect=True)  # the Locust file's own matter
 def test_a_stall_is_in_the_latencies(generator: LoadGenerator, target: Target) -> None:
     """Requests that fell due while the target stood still count from when they were due, and none is lost."""
     with generator.start(attack=attack(target, duration_s=3), progress=RecordedProgress()) as load:
@@ -183,6 +195,7 @@ def test_a_target_that_hangs_fails_it(home: Path, target: Target) -> None:
     assert verdict(asked_rps=100, slo=SLO, result=result).outcome == "FAIL"
 
 
+@pytest.mark.parametrize("generator", ["embedded"], indirect=True)  # the Locust file's own matter
 def test_a_target_too_slow_for_the_rate_makes_it_invalid(generator: LoadGenerator, target: Target) -> None:
     """Where the users cannot keep up, the achieved rate says so, latency includes the wait, and the test is INVALID."""
     with generator.start(attack=attack(target, duration_s=5), progress=RecordedProgress()) as load:

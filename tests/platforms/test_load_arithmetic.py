@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.platforms.embedded.load import LOCUST_DIR
+from workers.platforms.attack import LOCUST_DIR
 from workers.platforms.swarm import percentile_ms
 
 

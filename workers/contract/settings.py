@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from workers.contract.jobs import Deploy, Job, LoadTest, Replicas, Scale, Slo, TrainModel
-from workers.contract.units import read_duration_s, read_rate_rps, read_replicas, read_slo
+from workers.contract.units import read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
 
 ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
 
@@ -93,6 +93,8 @@ class Model(_Table):
     """Instances that every new version must answer before it is published; load tests send the first."""
     gate: dict[str, Bound] = {}
     """Metric → bound (">= 0.9"): a version that misses one is not published. Default: no gate."""
+    max_bytes: Annotated[int, _text(read_size_bytes)] = 100 * 10**9
+    """What its query may read in BigQuery, refused above it. Default 100GB: a slip of the pen costs no fortune."""
 
 
 class Approvals(_Table):
@@ -143,6 +145,20 @@ class LoadTestDefaults(_Table):
     """Default p95<200ms,errors<1%: what a person takes for instant, and a budget for restarts."""
     duration_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="duration")
     """Default 60s: two of a HorizontalPodAutoscaler's decisions and some."""
+    image: str = "seatrial-load:latest"
+    """The image of load tests on Kubernetes (target `load` of the Dockerfile)."""
+
+
+class Images(_Table):
+    """`[images]`: where models are built into container images. Needed for environments on Kubernetes."""
+
+    repository: str
+    """Where images are pushed: "us-docker.pkg.dev/PROJECT/REPOSITORY", or any other "REGISTRY/PATH"."""
+    tensorflow: str = "tensorflow/serving:2.19.1"
+    """The image that serves SavedModels, pinned: what was tried is what runs."""
+    seatrial: str = "seatrial-serving:latest"
+    """Our own serving image (target `serving` of the Dockerfile), for XGBoost boosters and ONNX, which TensorFlow
+    Serving cannot serve."""
 
 
 class SettingsFile(_Table):
@@ -154,9 +170,11 @@ class SettingsFile(_Table):
     tables: dict[str, Annotated[str, _like(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
     """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
     warehouse: str = "local"
-    """"local" or "bigquery://PROJECT/DATASET". Default: this machine."""
+    """"local" or "bigquery://PROJECT/DATASET/LOCATION" (like "US" or "europe-west4"). Default: this machine."""
     artifacts: str = "local"
     """"local" or "gs://BUCKET/PREFIX". Default: a folder under SEATRIAL_HOME."""
+    images: Images | None = None
+    """Default: no images; replicas on this machine read the model's folder."""
 
     def approvals_for(self, job: Job) -> Approvals | None:
         """The approvals that `job` needs before it may run, or None.

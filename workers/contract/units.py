@@ -18,6 +18,7 @@ _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", _FLAGS)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", _FLAGS)
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(?:rps|req/s|/s|/m|/min|qps)", _FLAGS)
+_SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT])B", re.IGNORECASE)
 _REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?", _FLAGS)
 _SLO_LATENCY = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)<=?(\d+(?:\.\d+)?)(ms|s)", _FLAGS)
 _SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
@@ -75,6 +76,14 @@ def read_replicas(text: str) -> Replicas:
             f"{quoted(text)} is out of range; replicas are 1 to {MOST_REPLICAS}, the smaller bound first, like 1..4."
         )
     return Replicas(minimum=minimum, maximum=maximum)
+
+
+def read_size_bytes(text: str) -> int:
+    """Bytes in "500MB", "10GB", "1TB" (powers of 1,000)."""
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{quoted(text)} is not a size; write it like 500MB, 10GB or 1TB.")
+    return int(float(match[1]) * 1000 ** (1 + "KMGT".index(match[2].upper())))
 
 
 def read_slo(text: str) -> Slo:

@@ -88,7 +88,7 @@ def _load(job: LoadTest, context: Context, platforms: Platforms, endpoint: Endpo
         ramp_s=job.ramp_s,
         job_id=context.job_id,
     )
-    with platforms.load.start(attack=attack, progress=context) as running:
+    with platforms.loads[job.environment].start(attack=attack, progress=context) as running:
         for second in running.samples():
             watched.add(second)
         return running.result()

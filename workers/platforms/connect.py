@@ -1,38 +1,60 @@
 """From the settings' addresses to adapters, imported only when they are asked for. Nothing else asks which it is."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-from workers.contract.settings import SettingsError, SettingsFile
-from workers.platforms.protocols import Platforms
+from workers.contract.settings import Environment, SettingsError
+from workers.platforms.protocols import Artifacts, Cluster, Images, LoadGenerator, Platforms, Warehouse
+from workers.settings import Settings
+
+LOCAL = "local"
+Adapter = TypeVar("Adapter")
 
 
-def connect(*, file: SettingsFile, config: Path, home: Path) -> Platforms:
-    """The adapters that `file` (read from `config`) asks for. Raises SettingsError naming each unknown address."""
-    addresses = {"warehouse": file.warehouse, "artifacts": file.artifacts}
-    addresses |= {f"environments.{name}.cluster": item.cluster for name, item in file.environments.items()}
-    unknown = [
-        f'{config}: {field}: {found!r} is not known here; it can be "local".'
-        for field, found in addresses.items()
-        if found != "local"
-    ]
-    if unknown:
-        raise SettingsError(tuple(unknown))
+class _BigQuery(NamedTuple):
+    """bigquery://PROJECT/DATASET/LOCATION."""
 
-    from workers.platforms.embedded.artifacts import EmbeddedArtifacts
-    from workers.platforms.embedded.cluster import EmbeddedCluster
-    from workers.platforms.embedded.images import EmbeddedImages
-    from workers.platforms.embedded.load import EmbeddedLoad
-    from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+    project: str
+    dataset: str
+    location: str
 
-    tables = {name: (config.parent / path).absolute() for name, path in file.tables.items()}
-    cluster = EmbeddedCluster(home=home)
+
+class _Bucket(NamedTuple):
+    """gs://BUCKET/PREFIX."""
+
+    bucket: str
+    prefix: str
+
+
+def connect(settings: Settings) -> Platforms:
+    """The adapters that the settings ask for. Raises SettingsError naming every address that cannot be used."""
+    mistakes: list[str] = []
+
+    def read(field: str, make: Callable[[], Adapter]) -> Adapter | None:
+        try:
+            return make()
+        except ValueError as error:
+            mistakes.append(f"{settings.config}: {field}: {error}")
+        except SettingsError as error:
+            mistakes.extend(f"{settings.config}: {field}: {mistake}" for mistake in error.mistakes)
+        return None
+
+    file = settings.file
+    warehouse = read("warehouse", lambda: _warehouse(settings))
+    artifacts = read("artifacts", lambda: _artifacts(settings))
+    images = read("images", lambda: _images(settings))
+    clusters: dict[str, Cluster] = {}
+    loads: dict[str, LoadGenerator] = {}
+    for name, environment in file.environments.items():
+        found = read(f"environments.{name}.cluster", lambda item=environment: _serving(settings, item))  # type: ignore[misc]
+        if found is not None:
+            clusters[name], loads[name] = found
+    if mistakes or warehouse is None or artifacts is None or images is None:
+        raise SettingsError(tuple(mistakes))
     return Platforms(
-        settings=file,
-        warehouse=EmbeddedWarehouse(home=home, tables=tables),
-        artifacts=EmbeddedArtifacts(root=home / "models"),
-        images=EmbeddedImages(),
-        clusters=dict.fromkeys(file.environments, cluster),
-        load=EmbeddedLoad(home=home),
+        settings=file, warehouse=warehouse, artifacts=artifacts, images=images, clusters=clusters, loads=loads
     )
 
 
@@ -41,3 +63,86 @@ def take_down(*, home: Path) -> None:
     from workers.platforms.embedded.cluster import EmbeddedCluster
 
     EmbeddedCluster(home=home).remove_all()
+
+
+def _warehouse(settings: Settings) -> Warehouse:
+    file = settings.file
+    if file.warehouse == LOCAL:
+        from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+
+        folder = settings.config.parent
+        tables = {name: (folder / path).absolute() for name, path in file.tables.items()}
+        return EmbeddedWarehouse(home=settings.home, tables=tables)
+    address = _big_query(file.warehouse)
+    if file.artifacts == LOCAL:
+        raise ValueError("BigQuery exports models to a bucket alone; set artifacts to gs://BUCKET/PREFIX, too.")
+    from workers.platforms.cloud.warehouse import BigQueryWarehouse
+
+    return BigQueryWarehouse(**address._asdict(), bucket=_bucket(file.artifacts).bucket)
+
+
+def _artifacts(settings: Settings) -> Artifacts:
+    file = settings.file
+    if file.artifacts == LOCAL:
+        from workers.platforms.embedded.artifacts import EmbeddedArtifacts
+
+        return EmbeddedArtifacts(root=settings.home / "models")
+    address = _bucket(file.artifacts)
+    if file.warehouse == LOCAL:
+        raise ValueError("the warehouse on this machine writes to a folder; set warehouse to bigquery://…, too.")
+    dataset = _big_query(file.warehouse)
+    from workers.platforms.cloud.artifacts import GcsArtifacts
+
+    return GcsArtifacts(
+        bucket=address.bucket,
+        prefix=address.prefix,
+        location=dataset.location,
+        project=dataset.project,
+        cache=settings.home / "cache",
+    )
+
+
+def _images(settings: Settings) -> Images:
+    if settings.file.images is None:
+        from workers.platforms.embedded.images import EmbeddedImages
+
+        return EmbeddedImages()
+    from workers.platforms.cloud.images import DockerImages
+
+    return DockerImages(
+        settings=settings.file.images,
+        environ=settings.docker,
+        username=settings.registry_username,
+        password=settings.registry_password,
+    )
+
+
+def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, LoadGenerator]:
+    """Where the environment's endpoints run, and what loads them there."""
+    if environment.cluster == LOCAL:
+        from workers.platforms.embedded.cluster import EmbeddedCluster
+        from workers.platforms.embedded.load import EmbeddedLoad
+
+        return EmbeddedCluster(home=settings.home), EmbeddedLoad(home=settings.home)
+    from workers.platforms.cloud.cluster import KubernetesCluster
+    from workers.platforms.cloud.kubernetes_api import connect as connect_api
+    from workers.platforms.cloud.load import KubernetesLoad
+
+    api = connect_api(environment.cluster)
+    if settings.file.images is None:
+        raise ValueError("a cluster runs images; say under [images] where they are pushed.")
+    return KubernetesCluster(api=api), KubernetesLoad(api=api, image=settings.file.loadtest.image)
+
+
+def _big_query(address: str) -> _BigQuery:
+    match = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/([A-Za-z0-9_]+)/([A-Za-z0-9-]+)", address)
+    if match is None:
+        raise ValueError(f'{address!r} is not known here; write "local" or "bigquery://PROJECT/DATASET/LOCATION".')
+    return _BigQuery(*match.groups())
+
+
+def _bucket(address: str) -> _Bucket:
+    match = re.fullmatch(r"gs://([a-z0-9._-]+)/?([A-Za-z0-9._/-]*)", address)
+    if match is None:
+        raise ValueError(f'{address!r} is not known here; write "local" or "gs://BUCKET/PREFIX".')
+    return _Bucket(*match.groups())

@@ -20,6 +20,10 @@ Instance = Mapping[str, Any]
 class Progress(Protocol):
     """How long work tells where it is, and learns that it must stop."""
 
+    @property
+    def job_id(self) -> str:
+        """The job's id, for labels on what is made for it."""
+
     def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
         """Tell that `done` of `total` (same unit; None = unknown) is reached, with one short fact.
 
@@ -288,7 +292,7 @@ class LoadGenerator(Protocol):
 class Platforms:
     """Everything foreign that a job may use, as the settings' addresses picked it.
 
-    `clusters` is by the environment's name.
+    `clusters` and `loads` are by the environment's name: an environment is loaded from where it runs.
     """
 
     settings: SettingsFile
@@ -296,4 +300,4 @@ class Platforms:
     artifacts: Artifacts
     images: Images
     clusters: Mapping[str, Cluster]
-    load: LoadGenerator
+    loads: Mapping[str, LoadGenerator]

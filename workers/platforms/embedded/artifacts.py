@@ -5,26 +5,22 @@ stays, so that its number is never given again. All processes of one machine may
 """
 
 import fcntl
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import file_digest
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from pydantic import TypeAdapter, ValidationError
 
-from workers.contract.settings import Name
 from workers.errors import PermanentError
 from workers.platforms.embedded.mistakes import on_disk
 from workers.platforms.protocols import Manifest
-
-_NAME = TypeAdapter(Name)
-_MANIFEST = TypeAdapter(Manifest)
+from workers.platforms.registry import check_model, check_version, digest, read_manifest, write_manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +71,7 @@ class EmbeddedArtifacts:
         files = _files(self._version_folder(model, version) / "staging")
         if not files:
             raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
-        return _digest(files), sum(path.stat().st_size for path in files.values())
+        return digest(_contents(files)), sum(path.stat().st_size for path in files.values())
 
     @on_disk()
     def publish(self, *, manifest: Manifest) -> None:
@@ -85,8 +81,7 @@ class EmbeddedArtifacts:
         """
         folder = self._version_folder(manifest.model, manifest.version)
         what = f"{manifest.model} v{manifest.version}"
-        written = _MANIFEST.dump_json(manifest, indent=2)
-        _parse(written, source=f"The manifest of {what}", advice="A metric that is no finite number cannot be kept.")
+        written = write_manifest(manifest)
         if (folder / "manifest.json").exists():
             if self.manifest(model=manifest.model, version=manifest.version).digest != manifest.digest:
                 raise PermanentError(f"{what} is published already, with other files.", advice="Train a new version.")
@@ -94,7 +89,7 @@ class EmbeddedArtifacts:
             return
         # An attempt that died between the move and the manifest has left the files in place and nothing staged.
         source = folder / "staging" if (folder / "staging").exists() else folder / "files"
-        if not (files := _files(source)) or _digest(files) != manifest.digest:
+        if not (files := _files(source)) or digest(_contents(files)) != manifest.digest:
             raise PermanentError(f"{what}: the files are not those of its manifest.", advice="Train a new version.")
         for path in {*files.values(), *(path.parent for path in files.values())}:
             _sync(path)
@@ -121,7 +116,9 @@ class EmbeddedArtifacts:
             written = path.read_bytes()
         except FileNotFoundError as error:
             raise self._missing(model, version) from error
-        manifest = _parse(written, source=str(path), advice="Restore the file; or delete it to withdraw the version.")
+        manifest = read_manifest(
+            written, source=str(path), advice="Restore the file; or delete it to withdraw the version."
+        )
         if (manifest.model, manifest.version) != (model, version):
             what = f"{path} is the manifest of another version, {manifest.model} v{manifest.version}."
             raise PermanentError(what, advice="Move the folder back to where it was.")
@@ -139,7 +136,7 @@ class EmbeddedArtifacts:
         manifest = self.manifest(model=model, version=version)
         folder = version_folder / "files"
         files = _files(folder)
-        if (found := _digest(files)) != manifest.digest:
+        if (found := digest(_contents(files))) != manifest.digest:
             raise PermanentError(
                 f"{model} v{version}: the files in {folder} are no longer those that were published"
                 f" ({', '.join(files) or 'none'}: {found:.19}…, was {manifest.digest:.19}…).",
@@ -157,15 +154,12 @@ class EmbeddedArtifacts:
         return PermanentError(what, advice=f"{model} has {have}.")
 
     def _model_folder(self, model: str) -> Path:
-        try:
-            return self._root / _NAME.validate_python(model, strict=True)
-        except ValidationError as error:
-            raise PermanentError(f"{model!r:.80} is not a model's name.") from error
+        check_model(model)
+        return self._root / model
 
     def _version_folder(self, model: str, version: int) -> Path:
-        if version < 1:
-            raise PermanentError(f"{version} is not a version's number: they begin with 1.")
-        return self._model_folder(model) / str(version)
+        check_version(model=model, version=version)
+        return self._root / model / str(version)
 
 
 @contextmanager
@@ -194,15 +188,6 @@ def _claimed_by(folder: Path) -> str | None:
         return None
 
 
-def _parse(written: bytes, *, source: str, advice: str) -> Manifest:
-    try:
-        return _MANIFEST.validate_json(written, strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise PermanentError(f"{source} is damaged: {field and f'{field}: '}{first['msg']}.", advice=advice) from error
-
-
 def _files(folder: Path) -> dict[str, Path]:
     """All files under `folder` by relative name, sorted. Raises PermanentError for what is no regular file."""
     files: dict[str, Path] = {}
@@ -214,13 +199,13 @@ def _files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _digest(files: dict[str, Path]) -> str:
-    """SHA-256 over the JSON object that maps each relative name, sorted, to its content's SHA-256."""
+def _contents(files: dict[str, Path]) -> dict[str, str]:
+    """The SHA-256 of each file's content in hexadecimal, by relative name."""
     contents = {}
     for name, path in files.items():
         with path.open("rb") as file:
             contents[name] = file_digest(file, "sha256").hexdigest()
-    return "sha256:" + sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+    return contents
 
 
 def _write(path: Path, content: bytes) -> None:

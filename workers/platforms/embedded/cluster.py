@@ -16,9 +16,9 @@ from workers.errors import JobError, PermanentError, Superseded, TemporaryError
 from workers.platforms.embedded.endpoint_files import Desired, EndpointFiles, Spec, Status
 from workers.platforms.embedded.revival import revive
 from workers.platforms.embedded.supervisor import Timing
-from workers.platforms.embedded.trial import TrialFailed, try_out
 from workers.platforms.protocols import Endpoint, Progress, Release
 from workers.platforms.serving.signature import UnusableModel, read_signature
+from workers.platforms.trial import TrialFailed, try_out
 
 POLL_S = 0.1
 """How often the status is read while something is waited for."""

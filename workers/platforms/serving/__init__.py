@@ -1,1 +1,1 @@
-"""The endpoint process of the embedded cluster: TensorFlow Serving's REST API over ONNX Runtime."""
+"""The endpoint process: TensorFlow Serving's REST API over ONNX Runtime, and over XGBoost where it is installed."""

@@ -1,4 +1,7 @@
-"""One replica: `python -m workers.platforms.serving --folder DIR --model NAME --version N [--port N | --fd N]`.
+"""One replica: `python -m workers.platforms.serving [--folder DIR --model NAME --version N] [--port N | --fd N]`.
+
+Without a folder it is the process of a container laid out as tensorflow/serving's: it serves the newest version of
+MODEL_BASE_PATH/MODEL_NAME (/models/model); https://www.tensorflow.org/tfx/serving/docker.
 
 Prints "ready" once it answers and "draining" once it accepts no more. SIGTERM lets it finish and leave.
 With --supervised its standard input is its lifeline: the first line is a predict request that it must answer
@@ -7,6 +10,7 @@ before it is ready, and the end of input (the supervisor's death, however it cam
 
 import argparse
 import gc
+import os
 import socket
 import sys
 import threading
@@ -25,10 +29,13 @@ def main() -> None:
     """Serve until told to leave. Exits with 1 and one line on standard error where the model cannot be served."""
     arguments = _arguments()
     try:
-        servable = Servable(arguments.folder)
+        folder, model, version = _what_to_serve(arguments)
+        servable = Servable(folder)
         if arguments.supervised and (warm_up := sys.stdin.buffer.readline().strip()):
             servable.predict(warm_up)
-        listener = socket.socket(fileno=arguments.fd) if arguments.fd is not None else listen(arguments.port)
+        listener = (
+            socket.socket(fileno=arguments.fd) if arguments.fd is not None else listen(arguments.port, arguments.host)
+        )
     except UnusableModel as error:
         _give_up(str(error))
     except (InvalidRequest, ModelFailed) as error:
@@ -37,7 +44,7 @@ def main() -> None:
         _give_up(f"Cannot listen: {error}")
     address = address_of(listener)
     server = Server(
-        RestApi(model=arguments.model, version=arguments.version, servable=servable),
+        RestApi(model=model, version=version, servable=servable),
         say=lambda word: print(word, address, flush=True),
     )
     if arguments.supervised:
@@ -48,14 +55,28 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers.platforms.serving", description="Serve one model.")
-    parser.add_argument("--folder", type=Path, required=True, help="holds model.onnx and signature.json")
-    parser.add_argument("--model", required=True, help="the name in /v1/models/NAME")
-    parser.add_argument("--version", type=int, required=True)
+    parser.add_argument("--folder", type=Path, help="holds model.onnx and signature.json, or BigQuery ML's model.bst")
+    parser.add_argument("--model", default="model", help="the name in /v1/models/NAME")
+    parser.add_argument("--version", type=int, default=1)
+    parser.add_argument("--host", default="127.0.0.1", help="default: loopback only")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--port", type=int, default=0, help="on loopback; 0, the default: any free one")
+    where.add_argument("--port", type=int, default=0, help="0, the default: any free one")
     where.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port of its own")
     parser.add_argument("--supervised", action="store_true", help="standard input is the lifeline")
     return parser.parse_args()
+
+
+def _what_to_serve(arguments: argparse.Namespace) -> tuple[Path, str, int]:
+    """Folder, model and version, from the arguments or, without a folder there, from a container's environment."""
+    if arguments.folder is not None:
+        return arguments.folder, arguments.model, arguments.version
+    model = os.environ.get("MODEL_NAME") or "model"
+    versions = Path(os.environ.get("MODEL_BASE_PATH") or "/models") / model
+    found = [path for path in versions.glob("*") if path.is_dir() and path.name.isdecimal()]
+    if not found:
+        raise UnusableModel(f"{versions} holds no version of a model: a folder whose name is a number.")
+    newest = max(found, key=lambda path: int(path.name))
+    return newest, model, int(newest.name)
 
 
 def _leave_at_end_of_input(server: Server) -> None:

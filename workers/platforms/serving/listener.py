@@ -6,12 +6,12 @@ BACKLOG = 2048
 """Connections that may wait to be accepted; the system may cap it (net.core.somaxconn)."""
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 leaves the choice to the system. Raises OSError."""
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A listening socket, on loopback unless told otherwise; port 0 leaves the choice to the system. Raises OSError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError:
         listener.close()

@@ -5,13 +5,14 @@ Requests, answers and the words of errors are TensorFlow Serving's
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
+from workers.platforms.serving.booster import is_booster, load_booster
 from workers.platforms.serving.signature import MODEL_FILE, InputType, Signature, UnusableModel, read_signature
 from workers.platforms.serving.tensors import Feature, InvalidRequest, Tensor, shown
 
@@ -38,6 +39,13 @@ _ONNX_TYPES: Mapping[InputType, str] = {
 }
 
 
+class Session(Protocol):
+    """A loaded model, with the one method of ONNX Runtime's session that is needed."""
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor], /) -> list[Tensor]:
+        """The outputs asked for, one row an instance."""
+
+
 class ModelFailed(Exception):
     """The model itself failed on a well-formed request: HTTP 500."""
 
@@ -47,9 +55,7 @@ class Servable:
 
     def __init__(self, folder: Path) -> None:
         """Load the model in `folder`. Raises UnusableModel."""
-        self.signature = read_signature(folder)
-        self._session = _load(folder / MODEL_FILE)
-        _check_agreement(self._session, self.signature)
+        self.signature, self._session = _load(folder)
         self._outputs = [self.signature.predicted]
         if self.signature.task == "classification":
             self._outputs.append(self.signature.probabilities)
@@ -135,7 +141,7 @@ class Servable:
 
     def _run(self, feed: dict[str, Tensor]) -> list[Tensor]:
         try:
-            return self._session.run(self._outputs, feed)  # type: ignore[no-any-return]
+            return self._session.run(self._outputs, feed)
         except _ONNX_ERRORS as error:
             raise ModelFailed(_first_line(error)) from error
 
@@ -165,7 +171,16 @@ class Servable:
         ).encode()
 
 
-def _load(path: Path) -> Any:
+def _load(folder: Path) -> tuple[Signature, Session]:
+    if is_booster(folder):
+        return load_booster(folder)
+    signature = read_signature(folder)
+    session = _load_onnx(folder / MODEL_FILE)
+    _check_agreement(session, signature)
+    return signature, session
+
+
+def _load_onnx(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     # One core a replica: an endpoint grows by replicas, not by threads.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,4 +1,7 @@
-"""One real question to an endpoint, and whether the answer is one that the model can have given."""
+"""One real question to an endpoint, and whether the answer is one that the model can have given.
+
+Knows no platform: whoever serves the version, a process, a container or a cluster, is asked the same way.
+"""
 
 import http.client
 import json
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from workers.contract.settings import Model
 from workers.platforms.protocols import Instance
 from workers.platforms.serving.signature import Signature
 
@@ -17,6 +21,12 @@ ANSWER_WITHIN_S = 5.0
 
 class TrialFailed(Exception):
     """The endpoint did not answer, or not rightly. The message is one line that says how."""
+
+
+def signature_of(model: Model) -> Signature:
+    """What a version of `model` answers, by the settings: for versions whose files say it in no words of ours."""
+    classifier = model.type in ("logistic_reg", "boosted_tree_classifier")
+    return Signature(label=model.label, task="classification" if classifier else "regression", inputs=())
 
 
 def try_out(address: str, *, model: str, version: int, sample: Sequence[Instance], signature: Signature) -> str:
@@ -63,7 +73,8 @@ def _ask(address: str, *, model: str, version: int, sample: Sequence[Instance]) 
 
 def _classification(prediction: Any, signature: Signature) -> str:
     try:
-        label = prediction[signature.predicted][0]
+        predicted = prediction[signature.predicted]
+        label = predicted if isinstance(predicted, str) else predicted[0]
         values, probabilities = prediction[signature.values], prediction[signature.probabilities]
         total = math.fsum(probabilities)
     except (KeyError, IndexError, TypeError) as error:

@@ -1,0 +1,119 @@
+"""Emulators of BigQuery that others wrote, each in a virtual environment of its own that is made once and kept."""
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+BQEMULATOR = (
+    "bqemulator==1.4.0",
+    "numpy==2.4.6",
+    "duckdb==1.5.5",
+    "duckdb-extensions==1.5.5",
+    "duckdb-extension-spatial==1.5.5",
+)
+CRUCIBLE = ("crucible-emulator[server]==0.1.0a2",)
+_SPATIAL = "from duckdb_extensions import import_extension; import_extension('spatial')"
+
+
+def cache() -> Path:
+    """Where environments are kept between runs; see the XDG Base Directory Specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial" / "peers"
+
+
+@contextmanager
+def bqemulator(folder: Path) -> Iterator[str]:
+    """The base URL of an empty bqemulator with the project "demo"; it keeps nothing."""
+    # DuckDB looks for its extensions under HOME.
+    home = environment("bqemulator", BQEMULATOR, then=("-c", _SPATIAL))
+    port, grpc = _free_port(), _free_port()
+    ports = ("--rest-port", str(port), "--grpc-port", str(grpc))
+    command = [str(home / "bin" / "bqemulator"), "start", *ports, "--ephemeral", "--project", "demo"]
+    with _running(command, home=home, log=folder / "bqemulator.log", port=port) as url:
+        yield url
+
+
+@contextmanager
+def crucible(folder: Path) -> Iterator[str]:
+    """The base URL of an empty crucible-emulator."""
+    home = environment("crucible", CRUCIBLE)
+    port = _free_port()
+    command = [str(home / "bin" / "crucible"), "serve", "--dialect", "bigquery", "--port", str(port)]
+    with _running(command, home=home, log=folder / "crucible.log", port=port) as url:
+        yield url
+
+
+def environment(name: str, packages: Sequence[str], *, then: Sequence[str] = ()) -> Path:
+    """The environment with exactly `packages`; made where there is none, one process at a time.
+
+    Where pip cannot install them the test is skipped with pip's words; in CI it fails.
+    """
+    home = cache() / name
+    home.mkdir(parents=True, exist_ok=True)
+    made_of = home / "made-of.txt"
+    wanted = "\n".join((sys.version, *packages))
+    with (home.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made_of.exists() or made_of.read_text() != wanted:
+            shutil.rmtree(home)
+            try:
+                _run([sys.executable, "-m", "venv", str(home)])
+                _run([str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *packages])
+                if then:
+                    _run([str(home / "bin" / "python"), *then], home=home)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                _give_up(f"{name} cannot be installed: {str(error.stderr or error)[-400:]}")
+            made_of.write_text(wanted)
+    return home
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _run(command: list[str], *, home: Path | None = None) -> None:
+    environ = {**os.environ, **({"HOME": str(home)} if home else {})}
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=400, env=environ)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(command: list[str], *, home: Path, log: Path, port: int) -> Iterator[str]:
+    """The server's base URL while it runs; it is killed whatever happens."""
+    url = f"http://127.0.0.1:{port}"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "HOME": str(home)})
+        try:
+            deadline_s = time.monotonic() + 60
+            while not _answers(f"{url}/bigquery/v2/projects/demo/datasets"):
+                assert server.poll() is None and time.monotonic() < deadline_s, log.read_text(errors="replace")[-2000:]
+                time.sleep(0.05)
+            yield url
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

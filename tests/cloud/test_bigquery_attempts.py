@@ -1,0 +1,158 @@
+"""Trainings in BigQuery that are cancelled, interrupted or refused, and tried again; against the REST stand-in."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
+from tests.cloud.bigquery_workshop import IRIS, HandedBackInTraining, model, serving, trained, warehouse
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.errors import Cancelled, HandedBack, PermanentError, TemporaryError
+from workers.platforms.cloud.bigquery_errors import JobFailed
+from workers.platforms.cloud.bigquery_jobs import Jobs, open_client
+
+
+@pytest.fixture
+def bigquery() -> Iterator[BigQueryStandIn]:
+    with serving(BigQueryStandIn()) as stand_in:
+        yield stand_in
+
+
+def test_a_cancel_cancels_bigquerys_job(bigquery: BigQueryStandIn) -> None:
+    """The job that is paid for stops, and the version cannot be evaluated."""
+    bigquery.endless = True
+    progress = RecordedProgress()
+    progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
+    with pytest.raises(Cancelled):
+        warehouse(bigquery).train(model=model(), version=1, progress=progress)
+    job = bigquery.jobs[progress.identities["training"]]
+    assert job["status"]["errorResult"]["reason"] == "stopped"
+    with pytest.raises(PermanentError, match="iris v1 has no finished training"):
+        warehouse(bigquery).evaluate(model=model(), version=1, progress=RecordedProgress())
+
+
+def test_a_cancel_that_bigquery_does_not_hear_is_told(bigquery: BigQueryStandIn) -> None:
+    """The job ends as cancelled, and its detail says what may go on."""
+    bigquery.endless = True
+    bigquery.faults = [Fault("/cancel", status=403, reason="accessDenied", message="Access Denied.")]
+    progress = RecordedProgress()
+    progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
+    with pytest.raises(Cancelled):
+        warehouse(bigquery).train(model=model(), version=1, progress=progress)
+    assert any("could not be cancelled and may go on" in line for line in progress.lines)
+
+
+def test_a_query_that_does_not_end_is_given_up(bigquery: BigQueryStandIn) -> None:
+    """Past its time a job is cancelled, and called timed out."""
+    bigquery.endless = True
+    with open_client(project="demo", location="EU", endpoint=bigquery.url) as client:
+        jobs = Jobs(client, location="EU", poll_s=0.01)
+        job = jobs.start("CREATE OR REPLACE MODEL `a.b.c`", job_id="slow", labels={}, max_bytes=1)
+        with pytest.raises(JobFailed, match="slow was not done"):
+            jobs.finish(job, progress=RecordedProgress(), within_s=0.1)
+    assert bigquery.jobs["slow"]["status"]["errorResult"]["reason"] == "stopped"
+
+
+def test_a_worker_that_comes_back_waits_for_the_same_job(bigquery: BigQueryStandIn) -> None:
+    """A training that one attempt began is finished by the next, and paid once."""
+    bigquery.endless = True
+    first = HandedBackInTraining()
+    with pytest.raises(HandedBack):
+        warehouse(bigquery).train(model=model(), version=1, progress=first)
+    bigquery.endless = False
+    again = RecordedProgress(identities=first.identities)
+    training = warehouse(bigquery).train(model=model(), version=1, progress=again)
+    assert training.identity == first.identities["training"]
+    assert training.rows == 150
+    assert len(bigquery.submitted("CREATE")) == len(bigquery.submitted("COUNT")) == 1
+    assert any("Going on with BigQuery job" in line for line in again.lines)
+
+
+def test_a_job_that_was_written_down_and_never_begun_is_begun(bigquery: BigQueryStandIn) -> None:
+    """A worker that died between the two costs nothing but a second try."""
+    progress = RecordedProgress(identities={"training": "seatrial-iris-v1-00000000-00000000"})
+    assert warehouse(bigquery).train(model=model(), version=1, progress=progress).rows == 150
+    assert len(bigquery.submitted("CREATE")) == 1
+
+
+def test_a_training_of_other_settings_is_stopped_and_begun_anew(bigquery: BigQueryStandIn) -> None:
+    """Where the query was changed between two attempts, two trainings never write one model at a time."""
+    bigquery.endless = True
+    first = HandedBackInTraining()
+    with pytest.raises(HandedBack):
+        warehouse(bigquery).train(model=model(), version=1, progress=first)
+    old = first.identities["training"]
+    bigquery.endless = False
+    again = RecordedProgress(identities=first.identities)
+    changed = model(query=IRIS + " WHERE TRUE")
+    assert warehouse(bigquery).train(model=changed, version=1, progress=again).identity != old
+    assert bigquery.jobs[old]["status"]["errorResult"]["reason"] == "stopped"
+
+
+def test_an_answer_that_is_lost_starts_no_second_training(bigquery: BigQueryStandIn) -> None:
+    """jobs.insert is sent again, refused as a duplicate, and the job found by its id."""
+    progress = RecordedProgress()
+
+    def lose_the_next_answer(fact: str) -> None:
+        if "to read" in fact:
+            bigquery.faults = [Fault("POST .*/jobs", after=True, drop=True)]
+
+    progress.on_report = lose_the_next_answer
+    training = warehouse(bigquery).train(model=model(), version=1, progress=progress)
+    assert training.identity == progress.identities["training"]
+    assert len(bigquery.submitted("CREATE")) == 2  # sent twice
+    assert sum("CREATE" in str(job["configuration"]) for job in bigquery.jobs.values()) == 1
+
+
+def test_a_passing_error_is_tried_again_within_the_call(bigquery: BigQueryStandIn) -> None:
+    """One 503 on every kind of call changes nothing."""
+    bigquery.faults = [Fault("GET .*/datasets/"), Fault("POST .*/jobs"), Fault("GET .*/jobs/")]
+    trained(bigquery, model())
+    assert [fault.times for fault in bigquery.faults] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "message"),
+    [
+        (("invalidQuery", "Classification needs 2 labels"), PermanentError, "models.iris.query: Classification needs"),
+        (("bytesBilledLimitExceeded", "Query exceeded limit"), PermanentError, "models.iris.max_bytes: Query exceeded"),
+        (("stopped", "Job execution was cancelled"), PermanentError, "BigQuery's job was cancelled in BigQuery"),
+        (("backendError", "Try again"), TemporaryError, "BigQuery could not train iris v1: Try again."),
+    ],
+)
+def test_a_failed_training_is_explained(
+    bigquery: BigQueryStandIn, failure: tuple[str, str], error: type[Exception], message: str
+) -> None:
+    """BigQuery's own words, with the setting at fault where there is one."""
+    bigquery.training_failure = failure
+    with pytest.raises(error) as caught:
+        warehouse(bigquery).train(model=model(), version=1, progress=RecordedProgress())
+    assert str(caught.value).startswith(message)
+
+
+def test_a_training_that_failed_in_passing_is_tried_anew(bigquery: BigQueryStandIn) -> None:
+    """The next attempt takes a new job id: the old one is spent."""
+    bigquery.training_failure = ("backendError", "Try again")
+    progress = RecordedProgress()
+    with pytest.raises(TemporaryError):
+        warehouse(bigquery).train(model=model(), version=1, progress=progress)
+    bigquery.training_failure = None
+    warehouse(bigquery).train(model=model(), version=1, progress=RecordedProgress(identities=progress.identities))
+    assert len(bigquery.submitted("CREATE")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "role"),
+    [
+        ("User does not have bigquery.jobs.create permission in project demo.", "roles/bigquery.jobUser"),
+        ("Permission bigquery.models.create denied on dataset demo:ships.", "roles/bigquery.dataEditor"),
+        ("Table a:b.c: User does not have permission to query table a:b.c.", "roles/bigquery.dataViewer"),
+    ],
+)
+def test_a_missing_right_is_answered_with_the_role_to_grant(bigquery: BigQueryStandIn, words: str, role: str) -> None:
+    """accessDenied says which role the worker's account needs."""
+    bigquery.faults = [Fault("POST .*/jobs", status=403, reason="accessDenied", message=f"Access Denied: {words}")]
+    with pytest.raises(PermanentError) as caught:
+        trained(bigquery, model())
+    assert words.rstrip(".") in str(caught.value)
+    assert role in caught.value.advice

@@ -1,0 +1,36 @@
+"""What `doctor` says of BigQuery."""
+
+from tests.cloud.bigquery_stand_in import BigQueryStandIn
+from tests.cloud.bigquery_workshop import model as iris
+from tests.cloud.bigquery_workshop import serving, trained, warehouse
+
+
+def said(bigquery: BigQueryStandIn, **changes: object) -> list[str]:
+    """The findings, as lines."""
+    return [str(finding) for finding in warehouse(bigquery, **changes).diagnose()]
+
+
+def test_a_dataset_that_is_not_there_yet_is_no_trouble() -> None:
+    """The right to run jobs is there; the first training makes the dataset."""
+    with serving(BigQueryStandIn()) as bigquery:
+        lines = said(bigquery)
+    assert [line[0] for line in lines] == ["✓", "✓"]
+    assert "the first training makes it" in lines[1]
+
+
+def test_a_dataset_elsewhere_is_named_with_what_to_change() -> None:
+    """Where it lies, what the settings say, and the address that would be right."""
+    with serving(BigQueryStandIn()) as bigquery:
+        trained(bigquery, iris())
+        lines = said(bigquery, location="asia-east1")
+    assert lines[-1].startswith("✗")
+    assert "asia-east1" in lines[-1]
+
+
+def test_bigquery_out_of_reach_is_one_finding() -> None:
+    """Nobody listens there: one line, which says so."""
+    with serving(BigQueryStandIn()) as bigquery:
+        pass
+    lines = said(bigquery)
+    assert len(lines) == 1
+    assert lines[0].startswith("✗")

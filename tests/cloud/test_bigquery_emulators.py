@@ -1,0 +1,134 @@
+"""The BigQuery warehouse against emulators that nobody here wrote, as far as they go.
+
+bqemulator has datasets, loads, queries, dry runs, CREATE MODEL and the models API; it has no ML functions, no extract,
+and takes a job id twice. crucible-emulator refuses a repeated job id.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.cloud.bigquery import Client, Dataset, LoadJobConfig, SourceFormat
+
+from tests.cloud.bigquery_peers import bqemulator, crucible
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.settings import Model
+from workers.errors import PermanentError
+from workers.platforms.cloud.bigquery_jobs import Jobs, open_client
+from workers.platforms.cloud.warehouse import BigQueryWarehouse
+
+# The first run on a machine installs the emulators.
+pytestmark = pytest.mark.timeout(600)
+
+ORDERS = b"""\
+amount,channel,status
+10.5,web,kept
+3.25,shop,returned
+,web,kept
+8.0,phone,
+"""
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A bqemulator with a table of orders in a dataset of their own."""
+    with bqemulator(tmp_path_factory.mktemp("bqemulator")) as url:
+        with open_client(project="demo", location="US", endpoint=url) as client:
+            _load_orders(client)
+        yield url
+
+
+def _load_orders(client: Client) -> None:
+    from io import BytesIO
+
+    client.create_dataset(Dataset("demo.shop"), timeout=30)
+    config = LoadJobConfig(source_format=SourceFormat.CSV, autodetect=True, skip_leading_rows=1)
+    client.load_table_from_file(BytesIO(ORDERS), "demo.shop.orders", job_config=config).result(timeout=30)
+
+
+def warehouse(url: str, dataset: str = "ships", location: str = "US") -> BigQueryWarehouse:
+    return BigQueryWarehouse(
+        project="demo", dataset=dataset, location=location, bucket="models", endpoint=url, poll_s=0.05
+    )
+
+
+def orders(query: str = "SELECT * FROM `demo.shop.orders`\n-- all of them", **changes: str) -> Model:
+    settings = {"name": "order-status", "type": "logistic_reg", "label": "status", **changes}
+    return Model.model_validate({**settings, "query": query, "sample": ({"amount": 1.0, "channel": "web"},)})
+
+
+def test_a_training_leaves_a_model_of_the_querys_columns(emulator: str) -> None:
+    """Dataset, dry run, count, CREATE MODEL: what comes of it is a model with this label and these features."""
+    progress = RecordedProgress()
+    training = warehouse(emulator).train(model=orders(), version=2, progress=progress)
+    assert training.rows == 3
+    assert training.identity == progress.identities["training"]
+    assert "1 rows without a label are left out." in progress.lines
+    with open_client(project="demo", location="US", endpoint=emulator) as client:
+        made = client.get_model("demo.ships.order_status_v2", timeout=30)
+    assert made.model_type.lower() == "logistic_reg"
+    assert [column.name for column in made.label_columns] == ["status"]
+    assert {column.name for column in made.feature_columns} == {"amount", "channel"}
+
+
+def test_a_job_tried_again_finds_its_training(emulator: str) -> None:
+    """The second attempt ends with the first one's job and rows; another job trains anew."""
+    first = RecordedProgress()
+    training = warehouse(emulator).train(model=orders(), version=3, progress=first)
+    again = RecordedProgress(identities=first.identities)
+    assert warehouse(emulator).train(model=orders(), version=3, progress=again).identity == training.identity
+    assert any("Going on with BigQuery job" in line for line in again.lines)
+    other = warehouse(emulator).train(model=orders(), version=3, progress=RecordedProgress())
+    assert other.identity != training.identity
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "words"),
+    [
+        (orders("SELEC * FROM x"), "query", "Syntax error"),
+        (orders("SELECT * FROM `demo.shop.gone`"), "query", "Not found: Table demo"),
+        (orders("SELECT nope FROM `demo.shop.orders`"), "query", "nope"),
+        (orders("SELECT 1 AS a; SELECT 2 AS b"), "query", "it is to be one query"),
+        (orders("DROP TABLE `demo.shop.orders`"), "query", "it is to be one query"),
+        (orders(label="state"), "label", 'no column "state"'),
+        (orders(type="linear_reg"), "label", '"status" is STRING'),
+        (orders("SELECT * FROM `demo.shop.orders` WHERE FALSE"), "query", "it gives 0 rows"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_named_with_its_field(emulator: str, model: Model, field: str, words: str) -> None:
+    """Errors of somebody else's making come out with the field at fault, and nothing is trained."""
+    with pytest.raises(PermanentError) as caught:
+        warehouse(emulator).train(model=model, version=9, progress=RecordedProgress())
+    assert str(caught.value).startswith(f"models.order-status.{field}: ")
+    assert words in str(caught.value)
+    with pytest.raises(PermanentError, match="order-status v9 has no finished training"):
+        warehouse(emulator).evaluate(model=model, version=9, progress=RecordedProgress())
+
+
+def test_a_dataset_in_another_location_is_refused(emulator: str) -> None:
+    """A dataset is made in the location of the settings, and found there by the next training only."""
+    warehouse(emulator, dataset="fleet", location="EU").train(model=orders(), version=1, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match=r"demo\.fleet lies in EU, and the settings say US"):
+        warehouse(emulator, dataset="fleet").train(model=orders(), version=2, progress=RecordedProgress())
+
+
+def test_a_version_that_was_never_trained_is_not_exported(emulator: str) -> None:
+    """The version is named."""
+    with pytest.raises(PermanentError, match="order-status v7"):
+        warehouse(emulator).export(model=orders(), version=7, to="gs://models/a", progress=RecordedProgress())
+
+
+def test_a_repeated_job_id_finds_the_job_that_has_it(tmp_path: Path) -> None:
+    """The second start of an id is refused by the server, and answered with the first one's job."""
+    with (
+        crucible(tmp_path) as url,
+        open_client(project="demo", location="US", endpoint=url) as client,
+    ):
+        jobs = Jobs(client, location="US", poll_s=0.05)
+        started = [
+            jobs.start(f"SELECT {number} AS n", job_id="seatrial-once", labels={"model": "iris"}, max_bytes=10**9)
+            for number in (1, 2)
+        ]
+        done = [jobs.finish(job, progress=RecordedProgress()) for job in started]
+        assert [job.query for job in done] == ["SELECT 1 AS n"] * 2
+        assert jobs.find("seatrial-never") is None

@@ -1,0 +1,125 @@
+"""Evaluation and export of BigQuery's models; against the REST stand-in."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cloud.bigquery_stand_in import CLASSIFIER_METRICS, BigQueryStandIn
+from tests.cloud.bigquery_workshop import model, serving, trained, warehouse
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.settings import SettingsError
+from workers.errors import HandedBack, PermanentError
+
+
+@pytest.fixture
+def bigquery() -> Iterator[BigQueryStandIn]:
+    with serving(BigQueryStandIn()) as stand_in:
+        yield stand_in
+
+
+def test_a_classifier_is_evaluated_with_its_confusion_matrix(bigquery: BigQueryStandIn) -> None:
+    """Metrics by ML.EVALUATE's names; the matrix in the detail; that the training rows were evaluated, said."""
+    trained(bigquery, model())
+    progress = RecordedProgress()
+    evaluation = warehouse(bigquery).evaluate(model=model(), version=3, progress=progress)
+    assert tuple(evaluation.metrics) == CLASSIFIER_METRICS
+    assert evaluation.metrics["accuracy"] == 0.96
+    assert "training rows" in evaluation.note
+    assert progress.lines == [
+        "expected setosa: 50 setosa",
+        "expected versicolor: 48 versicolor, 2 virginica",
+        "expected virginica: 46 virginica, 4 versicolor",
+    ]
+
+
+def test_held_out_rows_are_said_to_be(bigquery: BigQueryStandIn) -> None:
+    """Where BigQuery split the rows, the metrics are of those held out."""
+    bigquery.held_out = True
+    trained(bigquery, model())
+    note = warehouse(bigquery).evaluate(model=model(), version=3, progress=RecordedProgress()).note
+    assert note == "on the rows that AUTO_SPLIT held out"
+
+
+def test_a_tree_is_evaluated_with_its_feature_importance(bigquery: BigQueryStandIn) -> None:
+    """The most useful feature comes first; a regressor has no matrix."""
+    bigquery.schema = [*bigquery.schema, ("price", "NUMERIC")]
+    tree = model(type="boosted_tree_regressor", label="price")
+    bigquery.tables["EVALUATE"] = ([("r2_score", "FLOAT"), ("mean_squared_log_error", "FLOAT")], [[0.9, "NaN"]])
+    trained(bigquery, tree)
+    progress = RecordedProgress()
+    evaluation = warehouse(bigquery).evaluate(model=tree, version=3, progress=progress)
+    assert evaluation.metrics == {"r2_score": 0.9}
+    assert evaluation.note.endswith("; mean_squared_log_error undefined on them")
+    assert progress.lines == ["petal_length: gain 12.25, 45 splits", "sepal_width: gain 0.5, 3 splits"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "wire", "name"),
+    [
+        ("logistic_reg", "ML_TF_SAVED_MODEL", "saved_model"),
+        ("boosted_tree_classifier", "ML_XGBOOST_BOOSTER", "xgboost_booster"),
+    ],
+)
+def test_an_export_takes_the_format_of_the_models_type(
+    bigquery: BigQueryStandIn, type_: str, wire: str, name: str
+) -> None:
+    """An extract of the version's model to the prefix, in the one format that its type has for serving."""
+    extracted: list[tuple[str, str]] = []
+    bigquery.on_extract = lambda model, uri: extracted.append((model, uri))
+    wanted = model(type=type_)
+    trained(bigquery, wanted)
+    to = "gs://models/seatrial/iris/3/files/"
+    assert warehouse(bigquery).export(model=wanted, version=3, to=to, progress=RecordedProgress()) == name
+    assert extracted == [("iris_v3", to.rstrip("/"))]
+    (request,) = bigquery.submitted("extract")
+    assert request["configuration"]["extract"]["destinationFormat"] == wire
+    assert request["jobReference"]["jobId"].startswith("seatrial-iris-v3-export-")
+
+
+def test_an_extract_left_running_is_stopped_before_the_next(bigquery: BigQueryStandIn) -> None:
+    """Two extracts never write to one prefix at a time."""
+    trained(bigquery, model())
+    bigquery.endless = True
+    progress = RecordedProgress()
+    waits = iter(range(100))
+
+    def hand_back(seconds: float) -> None:
+        if next(waits) == 2:
+            raise HandedBack("The worker is shutting down.")
+
+    progress.wait = hand_back  # type: ignore[method-assign]
+    with pytest.raises(HandedBack):
+        warehouse(bigquery).export(model=model(), version=3, to="gs://models/a", progress=progress)
+    left = progress.identities["export"]
+    bigquery.endless = False
+    again = RecordedProgress(identities=progress.identities)
+    warehouse(bigquery).export(model=model(), version=3, to="gs://models/a", progress=again)
+    assert bigquery.jobs[left]["status"]["errorResult"]["reason"] == "stopped"
+    assert again.identities["export"] != left
+
+
+def test_a_version_that_was_never_trained_is_neither_evaluated_nor_exported(bigquery: BigQueryStandIn) -> None:
+    """Both name the version, and no job is begun."""
+    with pytest.raises(PermanentError, match="iris v7"):
+        warehouse(bigquery).evaluate(model=model(), version=7, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match="iris v7"):
+        warehouse(bigquery).export(model=model(), version=7, to="gs://models/a", progress=RecordedProgress())
+    assert bigquery.jobs == {}
+
+
+def test_an_export_out_of_the_bucket_is_refused(bigquery: BigQueryStandIn) -> None:
+    """What was checked for one bucket is not written to another."""
+    with pytest.raises(PermanentError, match="gs://models/"):
+        warehouse(bigquery).export(model=model(), version=1, to="gs://other/a", progress=RecordedProgress())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"project": "a`; DROP"}, {"dataset": "my-ships"}, {"location": ""}, {"dataset": "a.b"}]
+)
+def test_a_name_that_bigquery_does_not_take_is_a_mistake_in_the_settings(
+    bigquery: BigQueryStandIn, changes: dict[str, str]
+) -> None:
+    """It is found when the worker starts, and quoted."""
+    with pytest.raises(SettingsError) as caught:
+        warehouse(bigquery, **changes)
+    assert repr(next(iter(changes.values()))) in str(caught.value)

@@ -1,0 +1,137 @@
+"""Training in BigQuery: checked before it is paid, told while it runs; against the REST stand-in."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cloud.bigquery_stand_in import BigQueryStandIn
+from tests.cloud.bigquery_workshop import IRIS, model, serving, trained, warehouse
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.errors import Cancelled, PermanentError
+
+
+@pytest.fixture
+def bigquery() -> Iterator[BigQueryStandIn]:
+    with serving(BigQueryStandIn()) as stand_in:
+        yield stand_in
+
+
+def test_a_training_says_what_it_read_cost_and_came_to(bigquery: BigQueryStandIn) -> None:
+    """Rows, iterations, final loss, bytes and price are in the result, and the job's id in the record."""
+    progress = RecordedProgress()
+    training = warehouse(bigquery).train(model=model(), version=3, progress=progress)
+    assert training.rows == 150
+    assert training.note == "4 iterations, final loss 0.2 █▅▃▁, 10.5 MB read, under $0.01"
+    assert training.identity == progress.identities["training"]
+    assert re.fullmatch("seatrial-iris-v3-[0-9a-f]{8}-[0-9a-f]{8}", training.identity)
+
+
+def test_the_statement_is_limited_and_labelled(bigquery: BigQueryStandIn) -> None:
+    """CREATE MODEL names the version's model, carries max_bytes as a limit, and labels that find it in the bill."""
+    progress = RecordedProgress()
+    progress.job_id = "J-0001"
+    warehouse(bigquery).train(model=model(name="iris-small"), version=3, progress=progress)
+    (request,) = bigquery.submitted("CREATE")
+    assert request["configuration"]["query"]["query"] == (
+        "CREATE OR REPLACE MODEL `demo.ships.iris_small_v3`\n"
+        f"OPTIONS(model_type = 'logistic_reg', input_label_cols = ['species'])\nAS\n{IRIS}"
+    )
+    assert request["configuration"]["query"]["maximumBytesBilled"] == str(100 * 10**9)
+    labels = {"seatrial-job": "j-0001", "model": "iris-small", "version": "3", "rows": "150"}
+    assert request["configuration"]["labels"] == labels
+    assert request["jobReference"]["location"] == "EU"
+
+
+def test_a_missing_dataset_is_created_in_the_location(bigquery: BigQueryStandIn) -> None:
+    """The first training makes the dataset where the settings say; the second finds it."""
+    progress = RecordedProgress()
+    for version in (1, 2):
+        warehouse(bigquery).train(model=model(), version=version, progress=progress)
+    assert bigquery.datasets["ships"]["location"] == "EU"
+    assert [line for line in progress.lines if "Created dataset demo.ships in EU" in line] != []
+    assert len([path for method, path, _ in bigquery.requests if (method, path[-9:]) == ("POST", "/datasets")]) == 1
+
+
+def test_a_dataset_elsewhere_stops_the_training_before_it_begins(bigquery: BigQueryStandIn) -> None:
+    """What could not be exported is not trained either."""
+    bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "US"}
+    with pytest.raises(PermanentError, match=r"demo\.ships lies in US, and the settings say EU") as caught:
+        trained(bigquery, model())
+    assert "bigquery://demo/ships/US" in caught.value.advice
+    assert bigquery.jobs == {}
+
+
+def test_without_a_bucket_nothing_is_trained(bigquery: BigQueryStandIn) -> None:
+    """A warehouse that could not export says which setting is missing, before anything is asked."""
+    with pytest.raises(PermanentError) as caught:
+        warehouse(bigquery, bucket=None).train(model=model(), version=1, progress=RecordedProgress())
+    assert "gs://" in caught.value.advice
+    assert bigquery.requests == []
+
+
+def test_bytes_and_price_are_told_before_anything_is_paid(bigquery: BigQueryStandIn) -> None:
+    """The dry run's bytes and BigQuery ML's on-demand price are in the detail when the first query is sent."""
+    bigquery.read_bytes = 2**40 // 1000
+    progress = RecordedProgress()
+    progress.on_report = lambda fact: progress.cancelled.set() if "to read" in fact else None
+    with pytest.raises(Cancelled):
+        warehouse(bigquery).train(model=model(), version=1, progress=progress)
+    assert "Dry run: 1.1 GB to read, about $0.31." in progress.lines
+    assert progress.reports[-1][2] == "150 rows, 1.1 GB to read, about $0.31"
+    assert bigquery.submitted("CREATE") == []
+
+
+def test_a_query_over_the_limit_is_refused(bigquery: BigQueryStandIn) -> None:
+    """More bytes than max_bytes stop the training at the dry run."""
+    bigquery.read_bytes = 3 * 10**9
+    with pytest.raises(PermanentError, match=r"models\.iris\.max_bytes: .*3\.0 GB.*2\.0 GB") as caught:
+        trained(bigquery, model(max_bytes="2GB"))
+    assert "max_bytes" in caught.value.advice
+    assert bigquery.jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "answers", "message"),
+    [
+        ({"query": IRIS + " ;\n"}, {}, "query: it ends with a semicolon"),
+        ({}, {"statement_type": "SCRIPT"}, "query: it is to be one query that reads, and is several statements"),
+        ({}, {"statement_type": "DROP_TABLE"}, "query: it is to be one query that reads, and is DROP_TABLE"),
+        ({"label": "specie"}, {}, 'label: the query gives no column "specie"; it gives sepal_length'),
+        ({"type": "linear_reg"}, {}, 'label: "species" is STRING'),
+        ({}, {"schema": [("species", "STRING")]}, "query: it gives nothing to learn from"),
+        ({}, {"labelled": 1}, "query: it gives 1 rows with a label"),
+    ],
+)
+def test_a_mistake_is_named_with_its_field_before_a_training(
+    bigquery: BigQueryStandIn, changes: dict[str, Any], answers: dict[str, Any], message: str
+) -> None:
+    """What the dry run or the count shows to be hopeless is never trained."""
+    for name, value in answers.items():
+        setattr(bigquery, name, value)
+    with pytest.raises(PermanentError) as caught:
+        trained(bigquery, model(**changes))
+    assert str(caught.value).startswith(f"models.iris.{message}")
+    assert caught.value.advice
+    assert bigquery.submitted("CREATE") == []
+
+
+def test_progress_is_counted_with_a_chart_of_the_losses(bigquery: BigQueryStandIn) -> None:
+    """Iterations are told while the training runs, never backwards, up to what it came to."""
+    bigquery.losses = [1 / (number + 1) for number in range(12)]
+    progress = RecordedProgress()
+    warehouse(bigquery).train(model=model(), version=1, progress=progress)
+    counted = [(done, total) for done, total, _ in progress.reports if total is not None]
+    assert [done for done, _ in counted] == sorted(done for done, _ in counted)
+    assert all(done <= total for done, total in counted)
+    assert counted[-1] == (12, 12)
+    assert any(re.fullmatch(r"iteration \d+, loss 0\.\d+ █[▁▂▃▄▅▆▇█]*▁", fact) for _, _, fact in progress.reports)
+
+
+def test_rows_without_a_label_are_told(bigquery: BigQueryStandIn) -> None:
+    """They are counted apart and not among the rows."""
+    bigquery.unlabelled = 7
+    progress = RecordedProgress()
+    assert warehouse(bigquery).train(model=model(), version=1, progress=progress).rows == 150
+    assert "7 rows without a label are left out." in progress.lines

@@ -1,0 +1,302 @@
+"""A model's image on a real engine: built, tried, pushed to a real registry, pulled back."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.docker_peers import ENVIRON, MODEL, PASSWORD, PEAR, USERNAME, Harbour, manifest, open_harbour, servable
+from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.steady_traffic import wait_until
+from workers.contract.settings import Images
+from workers.errors import Cancelled, PermanentError, TemporaryError
+from workers.platforms.cloud import docker_trial
+from workers.platforms.cloud.images import KEPT_VERSIONS, DockerImages
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+    """One for all the tests here."""
+    with open_harbour(tmp_path_factory.mktemp("registry")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def images(harbour: Harbour) -> DockerImages:
+    """The adapter under test, with the right password."""
+    return DockerImages(settings=harbour.settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
+
+
+def based_on(harbour: Harbour, base: str) -> DockerImages:
+    """One whose SavedModels are served by another base."""
+    settings = harbour.settings.model_copy(update={"tensorflow": base})
+    return DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
+
+
+def test_a_version_is_built_tried_pushed_and_pulled_back(
+    harbour: Harbour, images: DockerImages, tmp_path: Path
+) -> None:
+    """What the registry has is what was tried, under the digest that publish returned; nothing else stays."""
+    before, progress, folder = harbour.remains(), RecordedProgress(), servable(tmp_path / "model")
+    image = images.build(model=MODEL, manifest=manifest(version=1), folder=folder, progress=progress)
+    assert image == f"{harbour.settings.repository}/fruit:v1"
+    assert any(line.startswith("Step 1/") for line in progress.lines)
+    assert progress.reports[-1][2].startswith("step ")
+    fact = images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    assert fact.startswith("pear 0.90 in ")
+    tried = harbour.engine.inspect_image(image)["Id"]
+
+    pushed = images.publish(image=image, progress=RecordedProgress())
+    assert pushed == f"{harbour.settings.repository}/fruit@{harbour.registry.digest('fruit', 'v1')}"
+    harbour.forget(image)
+    harbour.engine.pull(pushed, auth_config={"username": USERNAME, "password": PASSWORD})
+    assert harbour.engine.inspect_image(pushed)["Id"] == tried
+    harbour.forget(pushed)
+    assert harbour.remains() <= before
+
+
+def test_the_image_says_what_it_holds(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+    """Labels by the names of the Open Container Initiative and our own; MODEL_NAME as tensorflow/serving reads it."""
+    made = manifest(version=2, job_id='m-"$HOME\\')
+    image = images.build(model=MODEL, manifest=made, folder=servable(tmp_path / "model"), progress=RecordedProgress())
+    config = harbour.engine.inspect_image(image)["Config"]
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.version"] == "v2"
+    assert labels["org.opencontainers.image.base.name"] == "seatrial-test/serving:1"
+    assert (labels["seatrial.model"], labels["seatrial.version"]) == ("fruit", "2")
+    assert (labels["seatrial.digest"], labels["seatrial.job"]) == (made.digest, 'm-"$HOME\\')
+    assert "MODEL_NAME=fruit" in config["Env"]
+
+
+def test_the_same_input_gives_the_same_digest_even_where_the_engine_forgot(
+    harbour: Harbour, images: DockerImages, tmp_path: Path
+) -> None:
+    """A second attempt finds the first one's image on the engine, or in the registry when the engine has it no more."""
+    folder = servable(tmp_path / "model")
+    first = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
+    identity = harbour.engine.inspect_image(first)["Id"]
+    again = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
+    assert again == first
+    assert harbour.engine.inspect_image(first)["Id"] == identity
+    digest = images.publish(image=first, progress=RecordedProgress())
+    harbour.forget(str(first))
+    elsewhere = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
+    assert harbour.engine.inspect_image(elsewhere)["Id"] == identity
+    assert images.publish(image=elsewhere, progress=RecordedProgress()) == digest
+
+
+def test_the_models_layer_is_the_same_whenever_it_is_built(
+    harbour: Harbour, images: DockerImages, tmp_path: Path
+) -> None:
+    """Another day's build of the same files makes the same layer, which the registry has already."""
+    folder = servable(tmp_path / "model")
+    first = images.build(model=MODEL, manifest=manifest(version=4), folder=folder, progress=RecordedProgress())
+    layers = harbour.engine.inspect_image(first)["RootFS"]["Layers"]
+    harbour.forget(str(first))
+    (folder / "saved_model.pb").touch()
+    changed = manifest(version=4, job_id="m-another")
+    second = images.build(model=MODEL, manifest=changed, folder=folder, progress=RecordedProgress())
+    assert harbour.engine.inspect_image(second)["RootFS"]["Layers"] == layers
+
+
+def test_other_files_make_another_image(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+    """What is under the version's tag is not taken for what it is not."""
+    folder = servable(tmp_path / "model")
+    first = images.build(model=MODEL, manifest=manifest(version=5), folder=folder, progress=RecordedProgress())
+    identity = harbour.engine.inspect_image(first)["Id"]
+    (folder / "saved_model.pb").write_bytes(b"other weights")
+    other = manifest(version=5, digest="sha256:" + "ef" * 32)
+    images.build(model=MODEL, manifest=other, folder=folder, progress=RecordedProgress())
+    assert harbour.engine.inspect_image(first)["Id"] != identity
+
+
+def test_only_the_newest_versions_stay_on_the_engine(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+    """After a push the older images of the model are gone from the engine; the registry has them."""
+    folder, renamed = servable(tmp_path / "model"), MODEL.model_copy(update={"name": "grain"})
+    for version in range(1, KEPT_VERSIONS + 2):
+        made = manifest(version=version, model="grain")
+        image = images.build(model=renamed, manifest=made, folder=folder, progress=RecordedProgress())
+        images.publish(image=image, progress=RecordedProgress())
+    found = harbour.engine.images(name=f"{harbour.settings.repository}/grain")
+    tags = {str(name).rpartition(":")[2] for item in found for name in item["RepoTags"]}
+    assert tags == {f"v{version}" for version in range(2, KEPT_VERSIONS + 2)}
+    assert harbour.registry.digest("grain", "v1")
+
+
+def test_a_bad_password_is_said_to_be_bad(harbour: Harbour, tmp_path: Path) -> None:
+    """The registry's refusal, which comes in the stream, is an error that says what to check."""
+    stranger = DockerImages(settings=harbour.settings, environ=ENVIRON, username=USERNAME, password="wrong")
+    folder = servable(tmp_path / "model")
+    image = stranger.build(model=MODEL, manifest=manifest(version=6), folder=folder, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match=r"refused the push to .*/fruit: .*(unauthorized|no basic auth)") as caught:
+        stranger.publish(image=image, progress=RecordedProgress())
+    assert "REGISTRY_PASSWORD" in caught.value.advice
+    assert "wrong" not in f"{caught.value}{caught.value.advice}"
+    assert harbour.registry.digest("fruit", "v6") is None
+
+
+def test_a_registry_that_is_away_may_come_back(harbour: Harbour, tmp_path: Path) -> None:
+    """Nobody listening is a temporary error, so that the job is tried again."""
+    settings = Images(repository="127.0.0.1:1/ships", tensorflow=harbour.settings.tensorflow)
+    alone = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
+    with pytest.raises(TemporaryError, match="connection refused"):
+        alone.build(
+            model=MODEL, manifest=manifest(version=1), folder=servable(tmp_path / "m"), progress=RecordedProgress()
+        )
+
+
+def test_a_missing_base_is_named_with_the_setting(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+    """ONNX is served by our own image: without it the error says how to build it."""
+    settings = harbour.settings.model_copy(update={"seatrial": f"{harbour.registry.address}/ships/none:1"})
+    adapter = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
+    with pytest.raises(PermanentError, match=r"does not have .*/ships/none:1, and cannot pull it") as caught:
+        adapter.build(
+            model=MODEL,
+            manifest=manifest(version=7, format="onnx"),
+            folder=servable(tmp_path / "m"),
+            progress=RecordedProgress(),
+        )
+    assert "images.seatrial" in caught.value.advice
+    assert "--target serving" in caught.value.advice
+
+
+def test_a_format_that_nothing_serves_is_refused(images: DockerImages, tmp_path: Path) -> None:
+    """The error names the format."""
+    with pytest.raises(PermanentError, match="'pickle'"):
+        images.build(
+            model=MODEL,
+            manifest=manifest(version=7, format="pickle"),
+            folder=servable(tmp_path / "m"),
+            progress=RecordedProgress(),
+        )
+
+
+def test_a_build_that_fails_says_why_and_leaves_nothing(harbour: Harbour, tmp_path: Path) -> None:
+    """A failure inside the stream is an error with the engine's words; its log lines were shown."""
+    before, progress = harbour.remains(), RecordedProgress()
+    with pytest.raises(PermanentError, match=r"cannot be built: .*returned a non-zero code: 3"):
+        based_on(harbour, "seatrial-test/serving-broken:1").build(
+            model=MODEL, manifest=manifest(version=8), folder=servable(tmp_path / "m"), progress=progress
+        )
+    assert "on fire" in progress.lines
+    assert harbour.remains() <= before
+
+
+def test_a_build_that_is_cancelled_leaves_nothing(harbour: Harbour, tmp_path: Path) -> None:
+    """Cancelled while the engine says nothing for a minute: it comes back at once, and the engine stops as well."""
+    before, progress = harbour.remains(), RecordedProgress()
+    folder = servable(tmp_path / "model")
+
+    def cancel_when_under_way() -> None:
+        wait_until(lambda: "a very slow build" in progress.lines)
+        progress.cancelled.set()
+
+    watcher = threading.Thread(target=cancel_when_under_way)
+    watcher.start()
+    with pytest.raises(Cancelled):
+        based_on(harbour, "seatrial-test/serving-slow:1").build(
+            model=MODEL, manifest=manifest(version=9), folder=folder, progress=progress
+        )
+    watcher.join()
+    wait_until(lambda: harbour.remains() <= before)
+    assert not harbour.engine.images(name=f"{harbour.settings.repository}/fruit:v9")
+
+
+def test_a_model_that_does_not_load_fails_with_the_containers_log(
+    harbour: Harbour, images: DockerImages, tmp_path: Path
+) -> None:
+    """The server's last lines are in the error; container and network are gone."""
+    before, folder = harbour.remains(), servable(tmp_path / "model", files={"saved_model.pb": b""})
+    image = images.build(model=MODEL, manifest=manifest(version=10), folder=folder, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match=r"ended with 1\. Its log: .*Loading servable: .* version: 10.* failed"):
+        images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    assert harbour.remains() <= before
+
+
+def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
+    harbour: Harbour, images: DockerImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port stays shut: the trial ends, with the log, and removes the container that still runs."""
+    monkeypatch.setattr(docker_trial, "READY_WITHIN_S", 1.0)
+    before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
+    image = images.build(model=MODEL, manifest=manifest(version=11), folder=folder, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match=r"not ready within 1 s\. Its log: Reading SavedModel"):
+        images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    assert harbour.remains() <= before
+
+
+@pytest.mark.parametrize(
+    ("version", "answer", "reason"),
+    [
+        (12, {**PEAR, "fruit_probs": [0.5, 0.9]}, "add up to 1.4"),
+        (13, [1.8], "not one of a classification"),
+    ],
+)
+def test_an_answer_of_the_wrong_shape_or_values_fails(
+    harbour: Harbour, images: DockerImages, tmp_path: Path, version: int, answer: object, reason: str
+) -> None:
+    """An answer with status 200 is not yet a right answer."""
+    before, folder = harbour.remains(), servable(tmp_path / "model", answer=answer)
+    image = images.build(model=MODEL, manifest=manifest(version=version), folder=folder, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match=reason):
+        images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    assert harbour.remains() <= before
+
+
+def test_a_cancelled_trial_leaves_nothing(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+    """Cancelled passes through; container and network are gone."""
+    before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
+    image = images.build(model=MODEL, manifest=manifest(version=15), folder=folder, progress=RecordedProgress())
+    progress = RecordedProgress()
+    progress.cancelled.set()
+    with pytest.raises(Cancelled):
+        images.smoke_test(model=MODEL, folder=folder, image=image, progress=progress)
+    assert harbour.remains() <= before
+
+
+def test_a_trial_removes_what_a_killed_one_left(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+    """A worker that was killed in mid-trial could not remove its container: the next attempt does."""
+    before, folder = harbour.remains(), servable(tmp_path / "model")
+    image = images.build(model=MODEL, manifest=manifest(version=16), folder=folder, progress=RecordedProgress())
+    name = "seatrial-trial-fruit-v16"
+    labels = {docker_trial.LABEL: name}
+    network = harbour.engine.create_network(name, labels=labels)
+    host = harbour.engine.create_host_config(network_mode=network["Id"])
+    leftover = harbour.engine.create_container(image, name=name, labels=labels, host_config=host)
+    harbour.engine.start(leftover)
+    images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    assert harbour.remains() <= before
+
+
+def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
+    """One sentence with the address that was tried and what to set."""
+    settings = Images(repository="127.0.0.1:1/ships")
+    away = DockerImages(settings=settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    with pytest.raises(
+        TemporaryError, match=r"^No Docker engine answers at unix:.*/none\.sock \(.*\): .*DOCKER_HOST\.$"
+    ):
+        away.build(
+            model=MODEL, manifest=manifest(version=1), folder=servable(tmp_path / "m"), progress=RecordedProgress()
+        )
+
+
+def test_the_doctor_is_told_what_is_there_and_what_is_missing(harbour: Harbour, images: DockerImages) -> None:
+    """Engine and password are found good; our own serving image is missed, with the command that builds it."""
+    engine, registry, serving = images.diagnose()
+    assert engine.ok and engine.what.startswith("Docker engine ")
+    assert registry.ok and registry.what == f"registry {harbour.registry.address} knows {USERNAME}"
+    assert not serving.ok
+    assert serving.advice == "Build it: docker build --target serving --tag absent:1 ."
+
+
+def test_the_doctor_finds_a_bad_password_and_a_missing_engine(harbour: Harbour, tmp_path: Path) -> None:
+    """Without an engine there is nothing more to look at."""
+    stranger = DockerImages(settings=harbour.settings, environ=ENVIRON, username=USERNAME, password="wrong")
+    refused = list(stranger.diagnose())[1]
+    assert not refused.ok and "REGISTRY_PASSWORD" in refused.advice
+    away = DockerImages(settings=harbour.settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    (finding,) = away.diagnose()
+    assert not finding.ok and "No Docker engine answers" in finding.what

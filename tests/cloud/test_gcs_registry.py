@@ -1,0 +1,300 @@
+"""What only the registry in a bucket promises: workers side by side, lost answers, a cache, a bucket meddled with."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.cloud import gcs_server
+from tests.cloud.gcs_server import Front
+from workers.errors import PermanentError, TemporaryError
+from workers.platforms.cloud.artifacts import GcsArtifacts
+from workers.platforms.protocols import Manifest
+
+CLAIMER = """
+import sys
+from pathlib import Path
+from tests.cloud import gcs_server
+from workers.platforms.cloud.artifacts import GcsArtifacts
+
+client = gcs_server.client(sys.argv[1])
+artifacts = GcsArtifacts(bucket=sys.argv[2], prefix="ml", location=None, cache=Path("unused"), client=client)
+print("ready", flush=True)
+sys.stdin.readline()
+for job_id in sys.argv[3:]:
+    print(job_id, artifacts.claim(model="iris", job_id=job_id), flush=True)
+"""
+FILES = {"saved_model.pb": b"a graph", "variables/variables.index": b"weights"}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with gcs_server.gcs_server(tmp_path_factory.mktemp("gcs")) as url:
+        yield url
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"models-{uuid4().hex}"
+
+
+@pytest.fixture
+def front(url: str) -> Iterator[Front]:
+    with gcs_server.front(url) as front:
+        yield front
+
+
+@pytest.fixture
+def artifacts(front: Front, bucket: str, tmp_path: Path) -> GcsArtifacts:
+    """A registry behind the front."""
+    return at(front.url, bucket, tmp_path / "cache")
+
+
+def at(url: str, bucket: str, cache: Path, prefix: str = "ml") -> GcsArtifacts:
+    client = gcs_server.client(url)
+    return GcsArtifacts(bucket=bucket, prefix=prefix, location=None, cache=cache, client=client, patience_s=5.0)
+
+
+def prepared(artifacts: GcsArtifacts, url: str, files: dict[str, bytes] = FILES) -> Manifest:
+    """A claimed version with staged files, and its manifest."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    gcs_server.upload(url, artifacts.staging(model="iris", version=version), files)
+    digest, size_bytes = artifacts.describe(model="iris", version=version)
+    return Manifest(
+        model="iris",
+        version=version,
+        digest=digest,
+        format="saved_model",
+        size_bytes=size_bytes,
+        metrics={"accuracy": 0.97},
+        query_sha256="0" * 64,
+        training="iris-v1-0123abcd",
+        trained_by="Ada",
+        job_id="J1",
+        created_at_s=1_790_000_000.0,
+    )
+
+
+def claimed_at_once(url: str, bucket: str, jobs: list[list[str]]) -> list[tuple[str, int]]:
+    """What as many processes were given that began to claim at the same moment: (job, number)."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIMER, url, bucket, *ids], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for ids in jobs
+    ]
+    try:
+        for process in processes:
+            assert process.stdout and process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        lines = [line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return [(job_id, int(number)) for job_id, number in lines]
+
+
+def test_processes_that_claim_at_once_never_get_the_same_number(url: str, bucket: str) -> None:
+    """Three processes, 12 jobs each, the bucket not yet made: 36 different numbers, none left out."""
+    claims = claimed_at_once(url, bucket, [[f"P{process}-{i}" for i in range(12)] for process in range(3)])
+    assert sorted(number for _, number in claims) == list(range(1, 37))
+
+
+def test_one_job_claimed_by_processes_at_once_has_one_number(url: str, bucket: str) -> None:
+    """A worker that was thought dead and the one that took over go on with the same version."""
+    jobs = [f"J{i}" for i in range(12)]
+    claims = claimed_at_once(url, bucket, [jobs, jobs, jobs])
+    assert set(Counter(claims).values()) == {3}
+    assert sorted({number for _, number in claims}) == list(range(1, 13))
+
+
+def test_a_claim_whose_answer_was_lost_is_not_made_twice(artifacts: GcsArtifacts, front: Front) -> None:
+    """The request is repeated, meets its own object, and the job has the number that it took."""
+    front.refuse("POST .*/upload/", 503, "Backend Error", times=1, after_the_deed=True)
+    assert artifacts.claim(model="iris", job_id="J1") == 1
+    assert artifacts.claim(model="iris", job_id="J2") == 2
+    assert front.count("POST .*/upload/") == 3
+
+
+def test_nothing_is_ever_overwritten_or_deleted(artifacts: GcsArtifacts, front: Front, url: str) -> None:
+    """Every object is created on condition that there is none: the rights to create, get and list suffice."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    assert artifacts.folder(model="iris", version=1)
+    assert {one.method for one in front.asked} == {"GET", "POST"}
+    uploads = [one.path for one in front.asked if "/upload/" in one.path]
+    assert len(uploads) == 3
+    assert all("ifGenerationMatch=0" in path for path in uploads)
+
+
+def test_every_staging_address_is_a_fresh_one(artifacts: GcsArtifacts, bucket: str) -> None:
+    """BigQuery never exports into a folder that has been written to."""
+    assert artifacts.claim(model="iris", job_id="J1") == 1
+    addresses = [artifacts.staging(model="iris", version=1) for _ in range(3)]
+    assert addresses == [f"gs://{bucket}/ml/iris/1/files/{attempt}" for attempt in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_two_that_publish_at_once_the_first_stays(
+    artifacts: GcsArtifacts, front: Front, url: str, bucket: str, tmp_path: Path, same: bool
+) -> None:
+    """Who saw no manifest and finds one when writing keeps to it, if the files are the same; else is told so."""
+    first = prepared(at(url, bucket, tmp_path / "other"), url)
+    at(url, bucket, tmp_path / "other").publish(manifest=first)
+    second = prepared(artifacts, url, FILES if same else {"saved_model.pb": b"another"})
+    front.refuse("GET .*manifest.json.*alt=media", 404, "No such object", times=1)
+    if same:
+        artifacts.publish(manifest=second)
+    else:
+        with pytest.raises(PermanentError, match="published already, with other files"):
+            artifacts.publish(manifest=second)
+    assert artifacts.manifest(model="iris", version=1) == first
+    assert (
+        front.count("POST .*/upload/") == 2
+    )  # the mark of its attempt at staging, and the manifest that came too late
+
+
+def test_files_are_fetched_once(artifacts: GcsArtifacts, front: Front, url: str) -> None:
+    """What the cache holds is compared with the bucket's checksums, not downloaded again."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    fetched = front.count(r"GET .*%2Ffiles%2F.*alt=media")
+    assert fetched == len(FILES)
+    assert artifacts.folder(model="iris", version=1) == artifacts.folder(model="iris", version=1)
+    assert front.count(r"GET .*%2Ffiles%2F.*alt=media") == fetched
+
+
+@pytest.mark.parametrize("meddling", ["changed", "added", "removed", "linked"])
+def test_a_cache_that_was_meddled_with_is_mended(
+    artifacts: GcsArtifacts, url: str, tmp_path: Path, meddling: str
+) -> None:
+    """The bucket says what the files are; the cache is only a copy."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    folder = artifacts.folder(model="iris", version=1)
+    file = folder / "saved_model.pb"
+    match meddling:
+        case "changed":
+            file.write_bytes(b"a groph")
+        case "added":
+            (folder / "variables/more").write_bytes(b"")
+        case "removed":
+            file.unlink()
+        case "linked":
+            file.rename(tmp_path / "elsewhere")
+            file.symlink_to(tmp_path / "elsewhere")
+    assert artifacts.folder(model="iris", version=1) == folder
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == FILES
+    assert not file.is_symlink()
+
+
+@pytest.mark.parametrize("meddling", ["changed", "added", "removed"])
+def test_a_bucket_that_was_meddled_with_is_not_served(
+    artifacts: GcsArtifacts, url: str, bucket: str, meddling: str
+) -> None:
+    """Objects that are not what was published are told with the version and their address."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    files = gcs_server.client(url).bucket(bucket)
+    match meddling:
+        case "changed":
+            files.blob("ml/iris/1/files/1/saved_model.pb").upload_from_string(b"a groph")
+        case "added":
+            files.blob("ml/iris/1/files/1/more").upload_from_string(b"")
+        case "removed":
+            files.blob("ml/iris/1/files/1/saved_model.pb").delete()
+    with pytest.raises(PermanentError, match=f"iris v1.*gs://{bucket}/ml/iris/1/files/1") as caught:
+        artifacts.folder(model="iris", version=1)
+    assert caught.value.advice
+    assert artifacts.manifest(model="iris", version=1)
+
+
+def test_what_arrives_damaged_is_not_kept(artifacts: GcsArtifacts, front: Front, url: str, tmp_path: Path) -> None:
+    """A flipped bit on the way is found by its checksum, and is worth another try."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    gcs_server.upload(url, artifacts.staging(model="iris", version=version), FILES)
+    front.spoil = lambda media: bytes([media[0] ^ 1]) + media[1:]
+    with pytest.raises(TemporaryError, match="damaged"):
+        artifacts.describe(model="iris", version=version)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    front.spoil = lambda media: media
+    assert artifacts.describe(model="iris", version=version)[1] == sum(map(len, FILES.values()))
+
+
+@pytest.mark.parametrize("name", ["../../manifest.json", "a//b", "./a", "a\\..\\b", "/etc/passwd"])
+def test_an_object_s_name_cannot_lead_out_of_the_cache(
+    artifacts: GcsArtifacts, url: str, tmp_path: Path, name: str
+) -> None:
+    """Whoever may write to the bucket may not write to the worker's disk."""
+    version = artifacts.claim(model="iris", job_id="J1")
+    gcs_server.upload(url, artifacts.staging(model="iris", version=version), {name: b"{}"})
+    with pytest.raises(PermanentError, match="not a file's name"):
+        artifacts.describe(model="iris", version=version)
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_markers_of_folders_are_no_files(artifacts: GcsArtifacts, url: str) -> None:
+    """The empty objects with which TensorFlow marks folders are left out of the version."""
+    marked = prepared(artifacts, url, FILES | {"variables/": b"", "assets/": b""})
+    assert marked.digest == prepared(artifacts, url).digest
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"model": "iris"}', b'"version": "1"', b'"attempt": 0.5'])
+def test_a_damaged_manifest_is_named_not_skipped(artifacts: GcsArtifacts, url: str, bucket: str, damage: bytes) -> None:
+    """Neither one version nor the list of all hides it: the message has the object, and what can be done."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    manifest = gcs_server.client(url).bucket(bucket).blob("ml/iris/1/manifest.json")
+    whole = {b'"version": "1"': b'"version": 1', b'"attempt": 0.5': b'"attempt": 1'}.get(damage)
+    manifest.upload_from_string(manifest.download_as_bytes().replace(whole, damage) if whole else damage)
+    for call in (
+        lambda: artifacts.manifest(model="iris", version=1),
+        lambda: artifacts.folder(model="iris", version=1),
+        lambda: artifacts.versions(model="iris"),
+    ):
+        with pytest.raises(PermanentError, match=f"gs://{bucket}/ml/iris/1/manifest.json is damaged") as caught:
+            call()
+        assert caught.value.advice
+    assert artifacts.claim(model="iris", job_id="J2") == 2
+
+
+def test_a_version_copied_under_another_number_is_not_that_version(
+    artifacts: GcsArtifacts, url: str, bucket: str
+) -> None:
+    """A manifest counts only where it was written."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    there = gcs_server.client(url).bucket(bucket)
+    there.copy_blob(there.blob("ml/iris/1/manifest.json"), there, "ml/iris/5/manifest.json")
+    with pytest.raises(PermanentError, match=r"iris/5/manifest\.json.*iris v1"):
+        artifacts.manifest(model="iris", version=5)
+
+
+def test_what_else_lies_in_the_bucket_is_no_version(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
+    """Names that no registry writes are left alone, and so are models whose names begin alike."""
+    manifest = prepared(artifacts, url)
+    artifacts.publish(manifest=manifest)
+    there = gcs_server.client(url).bucket(bucket)
+    for name in ("claims/01.json", "claims/x.json", "claims/2.json.bak", "README", "1/notes.txt"):
+        there.blob(f"ml/iris/{name}").upload_from_string(b"{}")
+    assert artifacts.claim(model="iris-2", job_id="J9") == 1
+    assert artifacts.versions(model="iris") == [manifest]
+    assert artifacts.claim(model="iris", job_id="J2") == 2
+
+
+def test_a_registry_may_be_at_the_top_of_its_bucket(url: str, bucket: str, tmp_path: Path) -> None:
+    """gs://BUCKET without a prefix, or with slashes about it."""
+    top = at(url, bucket, tmp_path, prefix="/")
+    assert top.claim(model="iris", job_id="J1") == 1
+    assert top.staging(model="iris", version=1) == f"gs://{bucket}/iris/1/files/1"
+
+
+def test_the_manifest_is_json_that_a_person_can_read(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
+    """Its fields beside the attempt whose files they describe."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    written = json.loads(gcs_server.client(url).bucket(bucket).blob("ml/iris/1/manifest.json").download_as_bytes())
+    assert (written["trained_by"], written["attempt"]) == ("Ada", 1)

@@ -1,0 +1,194 @@
+"""BigQuery ML's boosted trees are served as everything else is, from the files of its export alone."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import xgboost
+
+from workers.contract.settings import Model
+from workers.platforms.serving.servable import Servable
+from workers.platforms.serving.signature import UnusableModel
+from workers.platforms.serving.tensors import InvalidRequest
+from workers.platforms.trial import signature_of, try_out
+
+ROOT = Path(__file__).parents[2]
+WORDS = ("_null_filler", "green", "red")
+RED: dict[str, str | float] = {"size": 2.0, "colour": "red"}
+
+
+def export(folder: Path, *, encoding: str = "categorical_label", asset: str | None = None, **changes: Any) -> Path:
+    """An export as BigQuery ML writes it, of a classifier that tells fruit by size and colour; `changes` of metadata.
+
+    Trained on the columns that the encoding makes, so that red is an apple of size 2 and green is a pear.
+    """
+    lines, one = {
+        "categorical_label": (WORDS, {"green": (1.0,), "red": (2.0,)}),
+        "categorical_one_hot": (WORDS, {"green": (numpy.nan, 1.0, numpy.nan), "red": (numpy.nan, numpy.nan, 1.0)}),
+        "categorical_target": (
+            ("green, 0.25, 0.75", "red, 1.0, 0.0"),
+            {"green": (0.25, 0.75), "red": (1.0, numpy.nan)},
+        ),
+    }[encoding]
+    metadata = {
+        "model_type": "boosted_tree_classifier",
+        "label_col": "fruit",
+        "class_names": ["pear", "apple"],
+        "feature_names": ["size", "colour"],
+        "features": {"size": {"mean": 2.0, "min": 1, "max": 3, "std": 1}, "colour": {"encode_type": encoding}},
+        **changes,
+    }
+    rows = [(size, *one[colour]) for size in (1.0, 2.0, 3.0) for colour in ("green", "red")]
+    labels = [float(colour == "red" and size >= 2) for size in (1.0, 2.0, 3.0) for colour in ("green", "red")]
+    classifier = "classifier" in str(metadata["model_type"])
+    objective = {"objective": "multi:softprob", "num_class": 2} if classifier else {"objective": "reg:squarederror"}
+    parameters = {**objective, "min_child_weight": 0, "lambda": 0, "max_depth": 3}
+    booster = xgboost.train(parameters, xgboost.DMatrix(numpy.array(rows), numpy.array(labels)), num_boost_round=20)
+    (folder / "assets").mkdir(parents=True)
+    # XGBoost's format of before its version 1.6, which is what BigQuery ML writes.
+    with xgboost.config_context(verbosity=0):
+        booster.save_model(folder / "model.deprecated")
+    (folder / "model.deprecated").rename(folder / "model.bst")
+    (folder / "main.py").write_text("raise SystemExit('never run')")
+    (folder / "assets" / "model_metadata.json").write_text(json.dumps(metadata))
+    (folder / "assets" / (asset or f"1_{encoding}.txt")).write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def predictions(folder: Path, *instances: object) -> Any:
+    """What the model in `folder` answers."""
+    return json.loads(Servable(folder).predict(json.dumps({"instances": instances}).encode()))["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "asset"),
+    [
+        ("categorical_label", None),
+        ("categorical_label", "1.txt"),
+        ("categorical_one_hot", None),
+        ("categorical_target", None),
+    ],
+)
+def test_a_classifier_answers_as_a_saved_model_does(tmp_path: Path, encoding: str, asset: str | None) -> None:
+    """Label, values and probabilities under BigQuery ML's names, whichever way the words were encoded."""
+    folder = export(tmp_path / "model", encoding=encoding, asset=asset)
+    red, green = predictions(folder, RED, {"size": 2.0, "colour": "green"})
+    assert (red["predicted_fruit"], green["predicted_fruit"]) == (["apple"], ["pear"])
+    assert red["fruit_values"] == ["pear", "apple"]
+    assert red["fruit_probs"][1] > 0.9
+    assert sum(red["fruit_probs"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_regressor_answers_with_numbers(tmp_path: Path) -> None:
+    """One number an instance."""
+    folder = export(tmp_path / "model", model_type="boosted_tree_regressor")
+    assert predictions(folder, RED, {"size": 1.0, "colour": "red"}) == [
+        [pytest.approx(1, abs=0.05)],
+        [pytest.approx(0, abs=0.05)],
+    ]
+
+
+def test_a_word_that_was_never_seen_is_missing(tmp_path: Path) -> None:
+    """It is not taken for another word, and is no error."""
+    folder = export(tmp_path / "model")
+    (blue,) = predictions(folder, {"size": 3.0, "colour": "blue"})
+    assert sum(blue["fruit_probs"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_missing_number_is_the_mean(tmp_path: Path) -> None:
+    """NaN is answered as the mean of the training is."""
+    folder = export(tmp_path / "model")
+    missing, mean = predictions(folder, {"size": float("nan"), "colour": "red"}, RED)
+    assert missing == mean
+
+
+@pytest.mark.parametrize(("value", "reason"), [(True, "Type: True"), (1, "Type: Number")])
+def test_a_word_must_be_a_string(tmp_path: Path, value: object, reason: str) -> None:
+    """Types are as strict as everywhere."""
+    with pytest.raises(InvalidRequest, match=f"{reason} is not of expected type: string"):
+        predictions(export(tmp_path / "model"), {"size": 2.0, "colour": value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_type": "boosted_tree_cox"}, "'boosted_tree_cox' is not served"),
+        ({"class_names": ["apple", "pear", "plum"]}, "answers for 2 classes, but its metadata names 3"),
+        ({"feature_names": ["size", "colour", "ripe"]}, "do not fit: KeyError"),
+        ({"feature_names": []}, "names no features"),
+        ({"feature_names": ["size"]}, "takes 2 columns, but its assets make 1"),
+        ({"label_col": None, "features": []}, "do not fit"),
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    """The model is refused when it is loaded, not answered wrongly afterwards."""
+    with pytest.raises(UnusableModel, match=reason):
+        Servable(export(tmp_path / "model", **changes))
+
+
+def test_arrays_are_refused(tmp_path: Path) -> None:
+    """A feature that is an array is named."""
+    folder = export(tmp_path / "model", asset="1_array_one_hot.txt")
+    with pytest.raises(UnusableModel, match="Feature colour is encoded by categorical_label, which is not served"):
+        Servable(folder)
+
+
+def test_a_transform_clause_is_refused(tmp_path: Path) -> None:
+    """Only TensorFlow can apply it."""
+    (export(tmp_path / "model") / "transform").mkdir()
+    with pytest.raises(UnusableModel, match="TRANSFORM clause"):
+        Servable(tmp_path / "model")
+
+
+def test_a_file_that_is_no_booster_is_refused(tmp_path: Path) -> None:
+    """With XGBoost's first line."""
+    (export(tmp_path / "model") / "model.bst").write_bytes(b"no model")
+    with pytest.raises(UnusableModel, match=r"model\.bst cannot be loaded"):
+        Servable(tmp_path / "model")
+
+
+@contextmanager
+def container(models: Path, name: str) -> Iterator[str]:
+    """The process as an image starts it: everything it needs to know is in its environment."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workers.platforms.serving"],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_BASE_PATH": str(models), "MODEL_NAME": name},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        word, _, address = process.stdout.readline().strip().partition(" ")
+        yield address if word == "ready" else process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_container_serves_the_newest_version_of_its_model(tmp_path: Path) -> None:
+    """Laid out as in tensorflow/serving: the highest number counts, and stands the same trial."""
+    for version in ("2", "10"):
+        export(tmp_path / "fruit" / version)
+    (tmp_path / "fruit" / "staging").mkdir()
+    model = Model(name="fruit", type="boosted_tree_classifier", label="fruit", query="SELECT 1", sample=(RED,))
+    with container(tmp_path, "fruit") as address:
+        with urllib.request.urlopen(f"{address}/v1/models/fruit", timeout=10) as response:
+            assert json.load(response)["model_version_status"][0]["version"] == "10"
+        fact = try_out(address, model="fruit", version=10, sample=model.sample, signature=signature_of(model))
+    assert fact.startswith("apple 1.00 in ")
+
+
+def test_a_container_without_a_model_says_where_it_looked(tmp_path: Path) -> None:
+    """One line, with the folder."""
+    with container(tmp_path, "fruit") as said:
+        assert said == f"{tmp_path}/fruit holds no version of a model: a folder whose name is a number.\n"

@@ -1,0 +1,66 @@
+"""`python -m workers doctor`: what a worker needs, checked one by one before anybody needs it."""
+
+from collections.abc import Iterator, Mapping
+
+from workers.contract.findings import Finding, tell
+from workers.contract.queue.diagnosis import diagnose as diagnose_redis
+from workers.contract.settings import SettingsError
+from workers.errors import JobError, PermanentError
+from workers.platforms.connect import connect
+from workers.platforms.embedded.diagnosis import diagnose as diagnose_machine
+from workers.platforms.findings import Diagnosable
+from workers.platforms.protocols import Platforms
+from workers.settings import Settings, read_settings
+
+
+def doctor(environ: Mapping[str, str]) -> int:
+    """Print what is found, a line each; 0 when all is well, else 1."""
+    return tell(findings(environ))
+
+
+def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Check a worker's settings in `environ` and everything they name; no check takes more than some 30 s."""
+    try:
+        settings = read_settings(environ)
+    except SettingsError as error:
+        yield from _mistakes(error)
+        return
+    models, environments = ", ".join(settings.file.models), ", ".join(settings.file.environments)
+    yield Finding(
+        what=f"a worker's settings: models {models or 'none'}; environments {environments or 'none'}", ok=True
+    )
+    yield from diagnose_redis(settings.redis_url)
+    yield from diagnose_machine(file=settings.file, home=settings.home)
+    yield from _platforms(settings)
+
+
+def _platforms(settings: Settings) -> Iterator[Finding]:
+    """What the adapters tell that the settings ask for."""
+    try:
+        platforms = connect(settings)
+    except SettingsError as error:
+        yield from _mistakes(error)
+        return
+    except ImportError as error:
+        advice = "Install Seatrial with the extras that the addresses in seatrial.toml need."
+        yield Finding(what=f"{error.name} is not installed", ok=False, advice=advice)
+        return
+    yield from of_adapters(platforms)
+
+
+def of_adapters(platforms: Platforms) -> Iterator[Finding]:
+    """What each adapter that can be asked tells of its service; one that serves twice is asked once."""
+    serving = (*platforms.clusters.values(), *platforms.loads.values())
+    adapters = [platforms.warehouse, platforms.artifacts, platforms.images, *serving]
+    for adapter in {id(adapter): adapter for adapter in adapters}.values():
+        if not isinstance(adapter, Diagnosable):
+            continue
+        try:
+            yield from adapter.diagnose()
+        except JobError as error:
+            advice = error.advice if isinstance(error, PermanentError) else "Try again in a while."
+            yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
+
+
+def _mistakes(error: SettingsError) -> Iterator[Finding]:
+    return (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)

@@ -1,0 +1,112 @@
+"""From what Cloud Storage answered to an error that a person can act on, and the rights that the registry needs.
+
+The JSON API's answers: https://cloud.google.com/storage/docs/json_api/v1/status-codes
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from google.api_core import exceptions
+from google.auth import exceptions as auth_exceptions
+from google.cloud.storage.exceptions import DataCorruption
+
+from workers.errors import PermanentError, TemporaryError
+
+ROLES = {
+    "storage.buckets.get": "roles/storage.legacyBucketReader",
+    "storage.objects.list": "roles/storage.objectViewer",
+    "storage.objects.get": "roles/storage.objectViewer",
+    "storage.objects.create": "roles/storage.objectCreator",
+}
+"""Each permission that the registry needs on its bucket, and the smallest predefined role that has it:
+https://cloud.google.com/storage/docs/access-control/iam-roles."""
+LOG_IN = (
+    "Run: gcloud auth application-default login; on Kubernetes, bind the worker's service account to a Google one"
+    " (Workload Identity)."
+)
+_ACCOUNT = re.compile(r"[\w.+-]+@[\w.-]+\w")
+_PERMISSION = re.compile(r"storage\.[A-Za-z]+\.[A-Za-z]+")
+_NOT_KNOWN = (exceptions.Unauthorized, auth_exceptions.DefaultCredentialsError, auth_exceptions.RefreshError)
+_AWAY = (
+    exceptions.RetryError,
+    exceptions.ServerError,
+    exceptions.TooManyRequests,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    auth_exceptions.TransportError,
+)
+
+
+def grant(url: str, permission: str, *, account: str = "") -> str:
+    """The command that gives `account` (an e-mail address; "" = unknown) a role with `permission` on the bucket."""
+    role = ROLES.get(permission, "roles/storage.admin")
+    kind = "serviceAccount" if not account or account.endswith(".gserviceaccount.com") else "user"
+    member = f"{kind}:{account or 'THE_WORKERS_ACCOUNT'}"
+    return f"Run: gcloud storage buckets add-iam-policy-binding {url} --member={member} --role={role}"
+
+
+def create(url: str, *, project: str | None, location: str | None) -> str:
+    """The commands that make the bucket as the registry would."""
+    where = "".join(f" --{name}={value}" for name, value in (("project", project), ("location", location)) if value)
+    return (
+        f"Run: gcloud storage buckets create {url}{where} --uniform-bucket-level-access"
+        f" && gcloud storage buckets update {url} --versioning"
+    )
+
+
+@contextmanager
+def told(url: str, doing: str, *, advice: str = "") -> Iterator[None]:
+    """Turn the SDK's errors into PermanentError and TemporaryError.
+
+    `doing` says what was tried ("list objects"); `advice` is given where a right is missing, instead of its grant.
+    """
+    try:
+        yield
+    except exceptions.Forbidden as error:
+        raise _forbidden(url, doing, error, advice) from error
+    except exceptions.NotFound as error:
+        missing = f"There is no bucket {url}, or what was in it is gone."
+        raise PermanentError(missing, advice="Restore it, or name another in artifacts of seatrial.toml.") from error
+    except _NOT_KNOWN as error:
+        what = f"Google does not accept this worker's credentials: {_words(error)}."
+        raise PermanentError(what, advice=LOG_IN) from error
+    except DataCorruption as error:
+        raise TemporaryError(f"What came from {url} arrived damaged.") from error
+    except _AWAY as error:
+        raise TemporaryError(f"{url} cannot be reached to {doing}: {_words(error)}.") from error
+    except exceptions.GoogleAPICallError as error:
+        raise PermanentError(f"Cloud Storage refuses to {doing} in {url}: {_words(error)}.") from error
+    except OSError as error:
+        raise _of_this_machine(error) from error
+
+
+def _forbidden(url: str, doing: str, error: exceptions.Forbidden, advice: str) -> PermanentError:
+    said = _words(error)
+    permission, account = _PERMISSION.search(said), _ACCOUNT.search(said)
+    if permission and not advice:
+        advice = grant(url, permission[0], account=account[0] if account else "")
+    return PermanentError(f"{url} refuses to let this worker {doing}: {said}.", advice=advice)
+
+
+def _of_this_machine(error: OSError) -> PermanentError:
+    if error.errno is None:
+        # google-auth found credentials, but no project in them.
+        return PermanentError(f"{_words(error)}.", advice="Set GOOGLE_CLOUD_PROJECT.")
+    return PermanentError(
+        f"{error.filename or 'A file'}: {error.strerror}.",
+        advice="Check the free space and the rights of the worker's folder (SEATRIAL_HOME).",
+    )
+
+
+def _words(error: Exception) -> str:
+    """What Google said, without the request around it: JSON from most methods, plain text where media was wanted."""
+    response: Any = getattr(error, "response", None)
+    try:
+        said = response.json()["error"]["message"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        said = getattr(response, "text", "") or getattr(error, "cause", None) or getattr(error, "message", "") or error
+    return str(said).strip().rstrip(".")

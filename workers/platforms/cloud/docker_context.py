@@ -1,0 +1,78 @@
+"""What the engine is given to build a model's image from: the Dockerfile's text and a tar of it and the model. Pure.
+
+The same files give the same bytes, on every machine and on every day, so that the same image comes of them.
+"""
+
+import io
+import re
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from workers.errors import PermanentError
+
+MODELS = "/models"
+"""Where tensorflow/serving looks for models; https://www.tensorflow.org/tfx/serving/docker"""
+
+
+def dockerfile(*, base: str, model: str, labels: Mapping[str, str]) -> str:
+    """The Dockerfile of one version.
+
+    The labels come first: whatever a build that is stopped leaves behind bears them and is found by them. The whole
+    tree is copied onto the root, because a folder that COPY itself makes would have today's date in the layer.
+    """
+    lines = [
+        f"FROM {base}",
+        *(f"LABEL {key}={_quoted(labels[key])}" for key in sorted(labels)),
+        f"ENV MODEL_NAME={model} MODEL_BASE_PATH={MODELS}",
+        "COPY root/ /",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, version: int) -> None:
+    """Write the tar: Dockerfile, and the files of `folder` under root/models/MODEL/VERSION/.
+
+    Sorted by name; owned by root; readable by everyone, as a hardened pod is nobody in particular; dated 1970.
+    Raises PermanentError for an empty folder and for what is neither a file nor a folder.
+    """
+    found = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts)
+    if not any(path.is_file() for path in found):
+        raise PermanentError(f"There are no files to serve in {folder}.", advice="Train a new version.")
+    inside = f"root{MODELS}/{model}/{version}"
+    with tarfile.open(fileobj=to, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        text = dockerfile.encode()
+        tar.addfile(_entry("Dockerfile", size_bytes=len(text)), io.BytesIO(text))
+        parts = inside.split("/")
+        for depth in range(1, len(parts) + 1):
+            tar.addfile(_entry("/".join(parts[:depth]), size_bytes=None))
+        for path in found:
+            name = f"{inside}/{path.relative_to(folder).as_posix()}"
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise PermanentError(f"{path} is neither a file nor a folder: a model has nothing else.")
+            if path.is_dir():
+                tar.addfile(_entry(name, size_bytes=None))
+            else:
+                with path.open("rb") as file:
+                    tar.addfile(_entry(name, size_bytes=path.stat().st_size), file)
+
+
+def _entry(name: str, *, size_bytes: int | None) -> tarfile.TarInfo:
+    """A file of `size_bytes`, or a folder: None. Date and owner are TarInfo's own defaults: 1970, root."""
+    entry = tarfile.TarInfo(name)
+    entry.mode = 0o755 if size_bytes is None else 0o644
+    if size_bytes is None:
+        entry.type = tarfile.DIRTYPE
+    else:
+        entry.size = size_bytes
+    return entry
+
+
+def _quoted(value: str) -> str:
+    """A label's value as the Dockerfile's parser reads it back.
+
+    https://docs.docker.com/reference/dockerfile/#label and #environment-replacement, which happens there too.
+    """
+    plain = re.sub(r"\s+", " ", value)
+    return '"' + re.sub(r'([\\"$])', r"\\\1", plain) + '"'

@@ -1,0 +1,59 @@
+"""What `doctor` is told of the engine and the registry."""
+
+from collections.abc import Iterator
+
+import docker.errors
+
+from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.docker_credentials import Credentials, registry_of
+from workers.platforms.cloud.docker_engine import DockerEngine
+from workers.platforms.findings import Finding
+
+
+def diagnose(*, engine: DockerEngine, credentials: Credentials, serving: str) -> Iterator[Finding]:
+    """Whether the engine answers, the registry takes the credentials, and there is an image `serving` of our own."""
+    try:
+        with engine.client() as client:
+            version = client.version()["Version"]
+    except JobError as error:
+        yield _trouble("Docker engine", error, f"See that dockerd runs: docker --host {engine.address} info")
+        return
+    yield Finding(what=f"Docker engine {version} at {engine.address}", ok=True)
+    yield _login(engine, credentials)
+    # With a registry in its name it is pulled when it is first needed.
+    if registry_of(serving) == "docker.io":
+        yield _serving(engine, serving)
+
+
+def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
+    registry = credentials.registry
+    try:
+        access = credentials.for_registry(registry)
+        if access is None:
+            return Finding(what=f"registry {registry}: what docker login left on this machine is sent", ok=True)
+        with engine.client() as client:
+            client.login(access["username"], access["password"], registry=registry, reauth=True)
+    except JobError as error:
+        return _trouble(f"registry {registry}", error, "Check REGISTRY_USERNAME and REGISTRY_PASSWORD.")
+    return Finding(what=f"registry {registry} knows {access['username']}", ok=True)
+
+
+def _serving(engine: DockerEngine, serving: str) -> Finding:
+    try:
+        with engine.client() as client:
+            try:
+                client.inspect_image(serving)
+            except docker.errors.ImageNotFound:
+                return Finding(
+                    what=f"no image {serving} on the engine, which XGBoost and ONNX models need",
+                    ok=False,
+                    advice=f"Build it: docker build --target serving --tag {serving} .",
+                )
+    except JobError as error:
+        return _trouble(f"image {serving}", error, "")
+    return Finding(what=f"image {serving} on the engine", ok=True)
+
+
+def _trouble(what: str, error: JobError, otherwise: str) -> Finding:
+    advice = error.advice if isinstance(error, PermanentError) else ""
+    return Finding(what=f"{what}: {str(error).rstrip('.')}", ok=False, advice=advice or otherwise)
