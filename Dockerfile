@@ -1,7 +1,8 @@
-# Four images of one source, each with no more than it needs:
+# Five images of one source, each with no more than it needs:
 #   docker build --target bot -t seatrial-bot .          holds the Slack tokens
 #   docker build --target worker -t seatrial-worker .    holds the cloud credentials
 #   docker build --target serving -t seatrial-serving .  serves XGBoost boosters and ONNX; models are built onto it
+#   docker build --target slack -t seatrial-slack .      the local Slack, to try things in
 #   docker build --target load -t seatrial-load .        Locust: master and workers of load tests on Kubernetes
 # Users are numbers, so that Kubernetes' runAsNonRoot can tell them from root.
 FROM python:3.12-slim AS base
@@ -17,8 +18,15 @@ COPY bot bot
 RUN pip install --constraint constraints.txt --editable '.[bot]'
 USER 10001
 EXPOSE 3000
-HEALTHCHECK CMD ["python", "-c", "import os, urllib.request as u; os.environ.get('SLACK_APP_TOKEN') or u.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '3000') + '/healthz', timeout=3)"]
+HEALTHCHECK CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '3000') + '/healthz', timeout=3)"]
 CMD ["python", "-m", "bot"]
+
+FROM bot AS slack
+USER root
+RUN pip install --constraint constraints.txt --editable '.[bot,local]'
+USER 10001
+HEALTHCHECK NONE
+CMD ["python", "-m", "bot.local_slack"]
 
 FROM base AS worker
 COPY workers workers

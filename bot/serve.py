@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 EVENTS_PATH = "/slack/events"
 HEALTH_PATH = "/healthz"
+_PLAIN = [("content-type", "text/plain")]
 _STAMP = "HTTP_X_SLACK_REQUEST_TIMESTAMP"
 LARGEST_REQUEST_BYTES = 1024 * 1024
 """Slack's own requests are of some kilobytes; a modal's state may be of some dozens."""
@@ -28,13 +29,20 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 def serve(settings: Settings, stop: threading.Event) -> None:
     """Run the bot until `stop`."""
     bot = Bot(settings)
+    # Under Socket Mode nothing is signed, so that no request but the health check's is listened to.
+    application = health(bot) if settings.app_token else wsgi(bot)
+    server = http_server(application, host=settings.host, port=settings.port)
+    threading.Thread(target=server.run, daemon=True, name="http").start()
     bot.start()
     try:
         if settings.app_token:
             _serve_sockets(bot, settings, stop)
         else:
-            _serve_http(bot, settings, stop)
+            logger.info("listening on http://%s:%s%s", settings.host, server.effective_port, EVENTS_PATH)
+            stop.wait()
     finally:
+        server.close()
+        server.task_dispatcher.shutdown()
         bot.stop()
 
 
@@ -44,16 +52,6 @@ def _serve_sockets(bot: Bot, settings: Settings, stop: threading.Event) -> None:
     logger.info("connected by Socket Mode")
     stop.wait()
     handler.close()  # type: ignore[no-untyped-call]
-
-
-def _serve_http(bot: Bot, settings: Settings, stop: threading.Event) -> None:
-    server = http_server(wsgi(bot), host=settings.host, port=settings.port)
-    logger.info("listening on http://%s:%s%s", settings.host, server.effective_port, EVENTS_PATH)
-    thread = threading.Thread(target=server.run, daemon=True, name="http")
-    thread.start()
-    stop.wait()
-    server.close()
-    server.task_dispatcher.shutdown()
 
 
 def http_server(application: Application, *, host: str, port: int) -> Any:
@@ -71,19 +69,31 @@ def http_server(application: Application, *, host: str, port: int) -> Any:
     )
 
 
-def wsgi(bot: Bot) -> Application:
-    """The bot as a WSGI application: POST /slack/events, GET /healthz."""
-    slack = SlackRequestHandler(bot.app, path=EVENTS_PATH)
+def health(bot: Bot) -> Application:
+    """GET /healthz: 200 while the bot does its work, 503 while it cannot; anything else is not found."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == EVENTS_PATH and not environ.get(_STAMP, "").isdecimal():
-            # slack-sdk 3.47 takes a timestamp that is no number for a fault of its own, and Bolt answers 500.
-            start_response("401 Unauthorized", [("content-type", "text/plain")])
-            return [b"not signed\n"]
         if environ["PATH_INFO"] != HEALTH_PATH:
-            return slack(environ, start_response)
+            start_response("404 Not Found", _PLAIN)
+            return [b"not found\n"]
         healthy = bot.healthy()
-        start_response("200 OK" if healthy else "503 Service Unavailable", [("content-type", "text/plain")])
+        start_response("200 OK" if healthy else "503 Service Unavailable", _PLAIN)
         return [b"ok\n" if healthy else b"Redis is away, or a thread of the bot has ended; see its log.\n"]
+
+    return application
+
+
+def wsgi(bot: Bot) -> Application:
+    """POST /slack/events, signed; and `health`."""
+    slack, otherwise = SlackRequestHandler(bot.app, path=EVENTS_PATH), health(bot)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != EVENTS_PATH:
+            return otherwise(environ, start_response)
+        if not environ.get(_STAMP, "").isdecimal():
+            # slack-sdk 3.47 takes a timestamp that is no number for a fault of its own, and Bolt answers 500.
+            start_response("401 Unauthorized", _PLAIN)
+            return [b"not signed\n"]
+        return slack(environ, start_response)
 
     return application

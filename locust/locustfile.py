@@ -40,6 +40,8 @@ CONNECTION_S = (2.0, 4.0)
 
 # Locust's 3 s are too coarse for a result every second. A module's constant, not an option, in Locust 2.47.
 runners.WORKER_REPORT_INTERVAL = 0.5
+# Workers quit that hear nothing of their master for so long, and their traffic ends: otherwise after 60 s.
+runners.MASTER_HEARTBEAT_TIMEOUT = 5
 
 
 class Traffic:

@@ -15,9 +15,11 @@ from workers.contract.queue import Catalogue, Claims, QueueUnavailable, Transpor
 from workers.contract.queue import connect as connect_redis
 from workers.contract.settings import SettingsError
 from workers.doctor import doctor
+from workers.errors import JobError
 from workers.inventory import Inventory
 from workers.jobs import HANDLERS
 from workers.platforms.connect import connect, take_down
+from workers.platforms.protocols import Platforms
 from workers.runner import Runner
 from workers.settings import Settings, read_settings
 
@@ -60,6 +62,7 @@ def _work(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     if not _greet(claims, inventory, stop):
         return 0
+    _sweep(platforms, claims)
     watching = threading.Thread(target=runner.watch, name="watch")
     watching.start()
     serving = transport.serve(runner.run, threads=settings.threads)
@@ -86,6 +89,20 @@ def _greet(claims: Claims, inventory: Inventory, stop: threading.Event) -> bool:
             logger.warning("waiting for Redis: %s", error)
             stop.wait(1.0)
     return False
+
+
+def _sweep(platforms: Platforms, claims: Claims) -> None:
+    """Remove what load tests of dead workers left on clusters."""
+
+    def ended(job_id: str) -> bool:
+        record = claims.record(job_id)
+        return record is not None and record.final
+
+    for environment, load in platforms.loads.items():
+        try:
+            load.sweep(ended=ended)
+        except JobError as error:
+            logger.warning("leftovers of load tests on %s could not be looked for: %s", environment, error)
 
 
 if __name__ == "__main__":

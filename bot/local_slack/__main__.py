@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     defaults = SlackSettings()
     parser = argparse.ArgumentParser(prog="python -m bot.local_slack", description="Slack's stand-in on loopback.")
     parser.add_argument("--port", type=int, default=0, help="the page's port; 0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; loopback unless in a container")
     parser.add_argument("--request-url", default="", help="where the app takes signed requests, /slack/events")
     parser.add_argument("--signing-secret", default=defaults.signing_secret)
     parser.add_argument("--bot-token", default=defaults.bot_token)
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
     try:
-        with LocalSlack(settings, port=given.port) as slack:
+        with LocalSlack(settings, host=given.host, port=given.port) as slack:
             print(slack.url, flush=True)
             stopped.wait()
     except OSError as error:

@@ -25,10 +25,10 @@ class LocalSlack:
     `api_url`, `bot_token`, `signing_secret` (and `app_token` for Socket Mode) of `settings`.
     """
 
-    def __init__(self, settings: SlackSettings | None = None, *, port: int = 0) -> None:
+    def __init__(self, settings: SlackSettings | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.settings = settings or SlackSettings()
         self.server = SlackServer(self.settings)
-        self._port = port
+        self._host, self._port = host, port
         self._people: list[Person] = []
         self._uvicorn: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,7 +90,7 @@ class LocalSlack:
 
     def start(self) -> None:
         """Starts to listen on loopback. Returns when it answers; raises RuntimeError where it does not start."""
-        listener = _listener(self._port)
+        listener = _listener(self._host, self._port)
         self.server.listen_at(f"http://127.0.0.1:{listener.getsockname()[1]}")
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, started), name="local-slack", daemon=True)
@@ -128,12 +128,12 @@ class LocalSlack:
         asyncio.run(serve())
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(host: str, port: int) -> socket.socket:
     # asyncio turns Nagle's algorithm off only where the socket names its protocol, which create_server does not;
     # left on, it holds every answer back for 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind((host, port))
     return listener
 
 

@@ -179,7 +179,7 @@ def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path
 
 
 def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: House) -> None:
-    """The same commands over a WebSocket; nothing listens for HTTP."""
+    """The same commands over a WebSocket; by HTTP there is the health check and nothing else."""
     quiet.for_bot["SLACK_APP_TOKEN"] = quiet.slack.settings.app_token
     process = processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot)
     ada = quiet.person("Ada")
@@ -187,6 +187,8 @@ def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: House) -> N
         ada.wait_for(lambda: "connected by Socket Mode" in quiet.logs(), WAIT_S)
         assert "no job yet" in whisper(ada, "/jobs")
         assert "Train iris" in ask(ada, "/model train iris").plain
+        assert httpx.get(quiet.bot_url + "/healthz", timeout=10).status_code == 200
+        assert httpx.post(quiet.bot_url + "/slack/events", timeout=10).status_code == 404
 
 
 def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: dict[str, str]) -> None:

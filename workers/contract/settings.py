@@ -145,7 +145,7 @@ class LoadTestDefaults(_Table):
     """Default p95<200ms,errors<1%: what a person takes for instant, and a budget for restarts."""
     duration_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="duration")
     """Default 60s: two of a HorizontalPodAutoscaler's decisions and some."""
-    image: str = "seatrial-load:latest"
+    image: str = "seatrial-load:0.1.0"
     """The image of load tests on Kubernetes (target `load` of the Dockerfile)."""
 
 
@@ -156,7 +156,7 @@ class Images(_Table):
     """Where images are pushed: "us-docker.pkg.dev/PROJECT/REPOSITORY", or any other "REGISTRY/PATH"."""
     tensorflow: str = "tensorflow/serving:2.19.1"
     """The image that serves SavedModels, pinned: what was tried is what runs."""
-    seatrial: str = "seatrial-serving:latest"
+    seatrial: str = "seatrial-serving:0.1.0"
     """Our own serving image (target `serving` of the Dockerfile), for XGBoost boosters and ONNX, which TensorFlow
     Serving cannot serve."""
 

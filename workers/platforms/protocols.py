@@ -4,7 +4,7 @@ Every adapter raises `PermanentError` or `TemporaryError` (workers.errors) with 
 cause, and nothing else. Calls that last take a `Progress`, through which they report and are stopped.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,6 +283,9 @@ class LoadGenerator(Protocol):
 
     def start(self, *, attack: Attack, progress: Progress) -> AbstractContextManager[RunningLoad]:
         """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened."""
+
+    def sweep(self, *, ended: Callable[[str], bool]) -> int:
+        """Remove what tests of workers that died have left; how many. `ended(job_id)` tells which jobs are over."""
 
 
 # ---------------------------------------------------------------------------------------------- all of them

@@ -27,6 +27,9 @@ WINDOW_S = 3
 """Over how many seconds a sample's percentiles are taken: enough for a p99 at ordinary rates, and still live."""
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 """What a LoadResult tells of the latencies; 100 is the slowest request."""
+FORM = "application/x-www-form-urlencoded"
+CPU_LIMIT_PERCENT = 90.0
+"""Percent of a core above which a load process measures its own queue; Locust warns at the same."""
 FUTURE = 2**31
 """A second that no test reaches: asks for how far it is, without its seconds."""
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
@@ -74,7 +77,10 @@ class Status:
 
 
 class Master:
-    """A Locust master's web server. Every call raises OSError, HTTPException or ValueError where it does not answer."""
+    """A Locust master's web server. Every call raises OSError, HTTPException or ValueError where it does not answer.
+
+    Reached at `host`:`port`; a subclass whose `ask` goes another way reaches it elsewhere.
+    """
 
     def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
         self._host, self._port, self._timeout_s = host, port, timeout_s
@@ -82,27 +88,37 @@ class Master:
     def status(self, *, since: int | None = None) -> Status:
         """How far the test is, with the complete seconds from number `since` on (None: all)."""
         query = "" if since is None else f"?since={since}"
-        answer = json.loads(self._ask("GET", f"/seatrial/status{query}"))
+        answer = json.loads(self.ask("GET", f"/seatrial/status{query}"))
         answer["seconds"] = tuple(Second.from_json(second) for second in answer["seconds"])
         return Status(**answer)
 
     def steady(self) -> Tally:
         """The sum over everything after the ramp."""
-        return Tally.from_json(json.loads(self._ask("GET", "/seatrial/steady")))
+        return Tally.from_json(json.loads(self.ask("GET", "/seatrial/steady")))
 
     def swarm(self, *, users: int) -> None:
         """Bring up all users at once; the traffic begins when they are there."""
-        answer = json.loads(self._ask("POST", "/swarm", urlencode({"user_count": users, "spawn_rate": users})))
+        answer = json.loads(self.ask("POST", "/swarm", urlencode({"user_count": users, "spawn_rate": users})))
         if not answer["success"]:
             raise ValueError(answer["message"])
 
+    def stop(self) -> None:
+        """End all users, and with them the traffic; what was counted stays."""
+        self.ask("POST", "/stop")
+
+    def busiest_percent(self) -> float:
+        """CPU of the busiest worker in percent of a core, over the 5 s in which Locust measures it."""
+        workers = json.loads(self.ask("GET", "/stats/requests"))["workers"]
+        return max((float(worker["cpu_usage"]) for worker in workers), default=0.0)
+
     def report(self) -> bytes:
         """Locust's own report, one HTML page."""
-        return self._ask("GET", "/stats/report?download=1")
+        return self.ask("GET", "/stats/report?download=1")
 
-    def _ask(self, method: str, path: str, form: str | None = None) -> bytes:
+    def ask(self, method: str, path: str, form: str | None = None) -> bytes:
+        """The body of the answer to one request, its `form` URL-encoded."""
         with closing(HTTPConnection(self._host, self._port, timeout=self._timeout_s)) as connection:
-            headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+            headers = {"Content-Type": FORM} if form else {}
             connection.request(method, path, body=form, headers=headers)
             response = connection.getresponse()
             body = response.read()
@@ -202,6 +218,13 @@ def _sample(second: Second, recent: Iterable[Second]) -> LoadSample:
         p95_ms=percentile_ms(latencies_ms, 95),
         p99_ms=percentile_ms(latencies_ms, 99),
     )
+
+
+def too_busy(percent: float) -> list[str]:
+    """One sentence where a load process's CPU, in percent of a core, was above what it may use."""
+    if percent <= CPU_LIMIT_PERCENT:
+        return []
+    return [f"A load process used {percent:.0f} % of a core, above {CPU_LIMIT_PERCENT:.0f} %: it measured itself."]
 
 
 def _own_failures(kinds: Mapping[str, int]) -> list[str]:

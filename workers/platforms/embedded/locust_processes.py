@@ -14,7 +14,7 @@ import psutil
 
 from workers.errors import PermanentError
 from workers.platforms.protocols import Progress
-from workers.platforms.swarm import POLL_S, Master
+from workers.platforms.swarm import POLL_S, Master, too_busy
 
 START_S = 30.0
 """How long Locust may take to start: it does in 1 to 2 s; ten times that and more on a machine that is busy."""
@@ -22,8 +22,6 @@ START_TRIES = 3
 """How often new ports are tried where another process took one between choosing and binding."""
 CPU_WINDOW_S = 3.0
 """Over what time a process's CPU is judged: longer than a collection of garbage, shorter than any test."""
-CPU_LIMIT_PERCENT = 90.0
-"""Percent of a core above which a load process measures its own queue; Locust warns at the same."""
 LOG_LINES = 5
 LOOPBACK = "127.0.0.1"
 
@@ -49,10 +47,7 @@ class LocustProcesses:
 
     def trouble(self) -> list[str]:
         """One sentence where a process was busier than it may be."""
-        busiest = max(cpu.busiest_percent for cpu in self._processes.values())
-        if busiest <= CPU_LIMIT_PERCENT:
-            return []
-        return [f"A load process used {busiest:.0f} % of a core, above {CPU_LIMIT_PERCENT:.0f} %: it measured itself."]
+        return too_busy(max(cpu.busiest_percent for cpu in self._processes.values()))
 
     def await_workers(self, *, workers: int, progress: Progress) -> None:
         """Return when all workers have joined. Raises PermanentError where they do not within START_S."""

@@ -1,0 +1,344 @@
+"""The files that put Seatrial into service: valid, agreeing with each other and with the code, and free of secrets."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+
+from tests.cloud.manifest_references import broken, containers, pod_spec, workloads
+from tests.cloud.strict_models import mistakes
+from workers.contract.queue.transport import Transport
+from workers.contract.settings import read_settings_file
+
+TOP = Path(__file__).parents[2]
+K8S = TOP / "k8s"
+BOOTSTRAP = K8S / "gke" / "bootstrap.sh"
+GOLDEN = Path(__file__).parent / "golden" / "bootstrap.txt"
+RENDERED = ["overlays/gke", "overlays/local", "locust", "serving"]
+KUSTOMIZATIONS = sorted([*K8S.rglob("kustomization.yaml"), TOP / "locust" / "kustomization.yaml"])
+CUSTOM = {"ScaledObject"}
+HANDING_BACK_S = 30
+"""What a worker takes, after its grace, to stop: workers/__main__.py."""
+
+Object = dict[str, Any]
+
+
+def documents(path: Path) -> list[Object]:
+    return [each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each]
+
+
+def plain_resources() -> list[Path]:
+    """Every file of whole objects, that is: named as a resource by a kustomization."""
+    named = [each.parent / name for each in KUSTOMIZATIONS for name in documents(each)[0].get("resources", ())]
+    return sorted(path for path in named if path.suffix == ".yaml")
+
+
+def short(path: Path) -> str:
+    return str(path.relative_to(TOP))
+
+
+@cache
+def rendered(folder: str) -> list[Object]:
+    """The objects of `kubectl kustomize`; skips where there is no kubectl."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("there is no kubectl here")
+    run = subprocess.run([kubectl, "kustomize", K8S / folder], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return [each for each in yaml.safe_load_all(run.stdout) if each]
+
+
+def base(file: str, kind: str) -> Object:
+    return next(each for each in documents(K8S / "base" / file) if each["kind"] == kind)
+
+
+@pytest.mark.parametrize("path", plain_resources(), ids=short)
+def test_objects_are_valid(path: Path) -> None:
+    """No field is unknown, missing or of the wrong type, by the Kubernetes client's own models."""
+    found = documents(path)
+    assert found
+    assert [line for each in found if each["kind"] not in CUSTOM for line in mistakes(each)] == []
+
+
+def test_every_file_is_used() -> None:
+    """Whatever lies in k8s/ is named by a kustomization beside it."""
+    used = set(KUSTOMIZATIONS)
+    for each in KUSTOMIZATIONS:
+        content = documents(each)[0]
+        names = [*content.get("resources", ()), *(patch.get("path", "") for patch in content.get("patches", ()))]
+        names += [file for made in content.get("configMapGenerator", ()) for file in made["files"]]
+        used |= {(each.parent / name).resolve() for name in names}
+    used.add(BOOTSTRAP)
+    assert [short(path) for path in sorted(K8S.rglob("*")) if path.is_file() and path.resolve() not in used] == []
+
+
+def test_a_load_tests_config_map_has_every_module() -> None:
+    """A module added to locust/ is added to its kustomization, or no pod would find it."""
+    generator = documents(TOP / "locust" / "kustomization.yaml")[0]["configMapGenerator"][0]
+    assert generator["files"] == sorted(path.name for path in (TOP / "locust").glob("*.py"))
+    attack = json.loads((K8S / "locust" / "attack.json").read_text())
+    assert attack["workers"] == documents(K8S / "locust" / "worker-controller.yaml")[0]["spec"]["replicas"]
+
+
+@pytest.mark.parametrize("folder", RENDERED)
+def test_what_is_applied_is_valid_and_whole(folder: str) -> None:
+    """After kustomize's patches every object is still valid, and every name that one uses for another is there."""
+    objects = rendered(folder)
+    assert [line for each in objects if each["kind"] not in CUSTOM for line in mistakes(each)] == []
+    assert broken(objects) == []
+
+
+def test_references_hold_in_the_base() -> None:
+    """The base is whole without kubectl's help, too."""
+    objects = [each for file in plain_resources() if file.parent == K8S / "base" for each in documents(file)]
+    data = {"seatrial.toml": ""}
+    objects.append({"kind": "ConfigMap", "metadata": {"name": "seatrial"}, "data": data})
+    assert broken(objects) == []
+
+
+@pytest.mark.parametrize("component", ["keda", "docker-engine"])
+def test_components_fit_the_base(component: str, tmp_path: Path) -> None:
+    """Each optional component can be put on the base, and what comes out is valid."""
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(K8S / "base", tmp_path.resolve())],
+        "components": [os.path.relpath(K8S / "components" / component, tmp_path.resolve())],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = rendered(str(tmp_path))
+    assert [line for each in objects if each["kind"] not in CUSTOM for line in mistakes(each)] == []
+    assert broken(objects) == []
+
+
+def policies() -> Iterator[tuple[str, Object, list[Object]]]:
+    """Each NetworkPolicy, with the workloads of the namespace that it stands in."""
+    serving = ["locust/master-controller.yaml", "locust/worker-controller.yaml", "serving/deployment.yaml"]
+    base_files = ["redis.yaml", "bot.yaml", "worker.yaml"]
+    homes = {"base": [K8S / "base" / file for file in base_files], "environment": [K8S / file for file in serving]}
+    for folder, files in homes.items():
+        pods = [each for file in files for each in workloads(documents(file))]
+        for policy in documents(K8S / folder / "network-policies.yaml"):
+            yield f"{folder}/{policy['metadata']['name']}", policy["spec"], pods
+
+
+def test_policies_are_about_pods_that_exist() -> None:
+    """Each policy selects pods of ours, and lets in at ports that they have; all is denied that none allows."""
+    for name, spec, pods in policies():
+        labels = spec["podSelector"].get("matchLabels", {})
+        mine = [each for each in pods if labels.items() <= each["spec"]["template"]["metadata"]["labels"].items()]
+        assert mine, name
+        ports = {port["containerPort"] for each in mine for one in containers(each) for port in one.get("ports", ())}
+        allowed = {port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]}
+        assert allowed <= ports, name
+        assert bool(labels) or "ingress" not in spec, name
+    denied = [name for name, spec, _ in policies() if not spec.keys() & {"ingress", "egress"}]
+    assert denied == ["base/default-deny", "environment/default-deny"]
+
+
+def test_the_checks_see_what_is_wrong() -> None:
+    """A misspelt field, a wrong label, a missing account and a secret that nobody makes are each found."""
+    worker = base("worker.yaml", "Deployment")
+    worker["spec"]["replica"] = 2
+    worker["spec"]["template"]["metadata"]["labels"] = {"app.kubernetes.io/name": "wroker"}
+    worker["spec"]["template"]["spec"]["containers"][0]["env"].append(
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "slack", "key": "token"}}}
+    )
+    assert mistakes(worker) == ["Deployment.spec.replica: V1DeploymentSpec has no such field"]
+    assert broken([worker]) == [
+        "Deployment worker: its selector does not select its pods",
+        "Deployment worker: there is no service account worker",
+        "Deployment worker: there is no ConfigMap seatrial",
+        "Deployment worker: nobody is told to make the secret slack/token",
+    ]
+
+
+def images() -> Iterator[tuple[str, str]]:
+    for path in plain_resources():
+        for each in workloads(documents(path)):
+            yield from ((short(path), container["image"]) for container in containers(each))
+    for name, service in documents(TOP / "docker-compose.yml")[0]["services"].items():
+        yield f"docker-compose.yml: {name}", service["image"]
+
+
+def test_images_are_pinned() -> None:
+    """What was tried is what runs: every image has a tag, and none is `latest`."""
+    found = dict(images())
+    assert found
+    assert [item for item in found.items() if not re.fullmatch(r"\S+:(?!latest)[\w.-]+", item[1])] == []
+
+
+def test_no_secret_is_written() -> None:
+    """Secrets are referenced: no object of the kind, and nothing that looks like a token, a key or a password."""
+    like_a_secret = re.compile(r"xox[abp]-\d|xapp-\d|-----BEGIN|AIza[\w-]{30}|ya29\.|AKIA[A-Z0-9]{16}|password:\s*\S")
+    files = [path for path in sorted(K8S.rglob("*")) if path.is_file()] + [TOP / "docker-compose.yml"]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not like_a_secret.search(text), path
+        assert not re.search(r"^kind: Secret$|secretGenerator", text, re.MULTILINE), path
+
+
+def test_pods_are_confined() -> None:
+    """Every container runs as nobody in particular, on a read-only file system, with no capability."""
+    for path in plain_resources():
+        for each in workloads(documents(path)):
+            assert pod_spec(each)["securityContext"]["runAsNonRoot"], path
+            for container in containers(each):
+                context = container["securityContext"]
+                assert context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"], path
+                assert context["capabilities"] == {"drop": ["ALL"]}, path
+
+
+def test_the_bot_has_no_right_in_the_cluster() -> None:
+    """The bot gets no token; the worker's role names its resources, without wildcards, Secrets or a way into pods."""
+    assert pod_spec(base("bot.yaml", "Deployment"))["automountServiceAccountToken"] is False
+    role, binding = documents(K8S / "environment" / "rbac.yaml")
+    assert [subject["name"] for subject in binding["subjects"]] == ["worker"]
+    for rule in role["rules"]:
+        assert not {"*", "secrets", "pods/exec", "pods/attach", "pods/portforward"} & set(rule["resources"])
+        assert "*" not in rule["verbs"] + rule["apiGroups"]
+
+
+def test_workers_have_time_to_hand_back() -> None:
+    """On Kubernetes and in compose a worker is killed only after its own grace and what handing back takes."""
+    worker = base("worker.yaml", "Deployment")
+    environ = {variable["name"]: variable.get("value") for variable in containers(worker)[0]["env"]}
+    assert pod_spec(worker)["terminationGracePeriodSeconds"] > float(environ["SEATRIAL_GRACE_S"]) + HANDING_BACK_S
+    service = documents(TOP / "docker-compose.yml")[0]["services"]["worker"]
+    grace_s = float(service["environment"]["SEATRIAL_GRACE_S"])
+    assert float(service["stop_grace_period"].removesuffix("s")) > grace_s + HANDING_BACK_S
+
+
+def test_redis_keeps_what_it_was_told() -> None:
+    """Append-only file and no eviction, on Kubernetes and in compose."""
+    on_kubernetes = containers(base("redis.yaml", "StatefulSet"))[0]["args"]
+    in_compose = documents(TOP / "docker-compose.yml")[0]["services"]["redis"]["command"]
+    for words in (on_kubernetes, in_compose):
+        assert words[words.index("--appendonly") + 1] == "yes"
+        assert words[words.index("--maxmemory-policy") + 1] == "noeviction"
+
+
+def test_workers_are_scaled_by_the_list_that_dramatiq_uses(redis_url: str) -> None:
+    """A job that waits for a worker is in the list that the ScaledObject names."""
+    scaled, _ = documents(K8S / "components" / "keda" / "scaled-object.yaml")
+    Transport(redis_url).send("1")
+    client = redis.Redis.from_url(redis_url)
+    assert client.llen(scaled["spec"]["triggers"][0]["metadata"]["listName"]) == 1
+    client.close()
+
+
+@pytest.mark.parametrize("path", sorted(K8S.rglob("*.toml")), ids=short)
+def test_settings_are_valid(path: Path) -> None:
+    """Each seatrial.toml that is shipped can be used as it is."""
+    assert read_settings_file(path).models
+
+
+def test_gkes_environments_have_their_namespaces() -> None:
+    """Each in-cluster namespace of the settings has the worker's role."""
+    settings = read_settings_file(K8S / "overlays" / "gke" / "seatrial.toml")
+    wanted = {each.cluster.rpartition("/")[2] for each in settings.environments.values()}
+    folders = [K8S / "overlays" / "gke" / name for name in ("staging", "production")]
+    assert {documents(folder / "kustomization.yaml")[0]["namespace"] for folder in folders} == wanted
+
+
+def bootstrap(*words: str, path: str = "") -> "subprocess.CompletedProcess[str]":
+    environ = os.environ | ({"PATH": f"{path}:{os.environ['PATH']}"} if path else {})
+    return subprocess.run(["bash", BOOTSTRAP, *words], capture_output=True, text=True, env=environ, timeout=60)
+
+
+def test_the_bootstraps_plan_is_known() -> None:
+    """`--dry-run` prints every command; a change of it is seen in review."""
+    run = bootstrap("--project", "my-project", "--dry-run")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_bootstraps_settings_are_the_overlays() -> None:
+    """Every line of settings that it prints for the example's project is in the overlay's file."""
+    printed = GOLDEN.read_text(encoding="utf-8").partition("\nwarehouse = ")
+    lines = [line.partition("#")[0].strip() for line in (printed[1] + printed[2]).splitlines() if " = " in line]
+    shipped = (K8S / "overlays" / "gke" / "seatrial.toml").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 7
+    assert [line for line in lines if line not in shipped] == []
+
+
+def test_the_bootstrap_makes_only_what_is_missing(tmp_path: Path) -> None:
+    """Run for real it makes what is not there, once: where all is there, nothing is made."""
+    log, there = tmp_path / "log", tmp_path / "there"
+    for name in ("gcloud", "bq"):
+        tool = tmp_path / name
+        tool.write_text(
+            f'#!/bin/sh\necho "{name} $*" >>{log}\n'
+            f'case "$*" in *describe*|*"show --dataset"*) test -e {there} ;; esac\n'
+        )
+        tool.chmod(0o755)
+    planned = [line for line in GOLDEN.read_text(encoding="utf-8").splitlines() if re.match(r"(gcloud|bq) ", line)]
+    assert bootstrap("--project", "my-project", path=str(tmp_path)).returncode == 0
+    ran = [line for line in log.read_text().splitlines() if not re.search(r" describe | show --dataset ", line)]
+    assert len(ran) == len(planned)
+    log.unlink()
+    there.touch()
+    assert bootstrap("--project", "my-project", path=str(tmp_path)).returncode == 0
+    assert not re.search(r" create | mk ", log.read_text())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--project"], ["--project", "No Such"], ["--project", "my-project", "--zone", "us"], ["--prject", "x"]],
+)
+def test_the_bootstrap_refuses_what_it_does_not_understand(words: list[str]) -> None:
+    """A slip of the pen ends in the usage and exit status 2, before any command."""
+    run = bootstrap(*words)
+    assert run.returncode == 2
+    assert "--dry-run" in run.stderr
+    assert run.stdout == ""
+
+
+def test_the_bootstrap_is_clean_shell() -> None:
+    """shellcheck has nothing to say."""
+    found = shutil.which("shellcheck") or shutil.which("shellcheck", path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip("there is no shellcheck here")
+    run = subprocess.run([found, BOOTSTRAP], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("profiles", [[], ["local"], ["images"], ["local", "images"]])
+def test_compose_understands_its_file(profiles: list[str]) -> None:
+    """`docker compose config` takes the file with each profile."""
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True).returncode:
+        pytest.skip("there is no docker compose here")
+    options = [word for profile in profiles for word in ("--profile", profile)]
+    environ = os.environ | {"SLACK_BOT_TOKEN": "xoxb-local"}
+    run = subprocess.run(
+        [docker, "compose", "--file", TOP / "docker-compose.yml", *options, "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        env=environ,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_compose_names_what_it_uses() -> None:
+    """Volumes, profiles and networks of services that the file names are there."""
+    file = documents(TOP / "docker-compose.yml")[0]
+    services = file["services"]
+    assert {name for name, service in services.items() if "profiles" not in service} == {"redis", "bot", "worker"}
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in file["volumes"] or (TOP / source).is_file()
+        network = service.get("network_mode", "service:redis").removeprefix("service:")
+        assert network in services

@@ -1,0 +1,290 @@
+"""From an address to an authenticated client: kubeconfig, a pod's own account, and GKE with TLS and tokens."""
+
+import base64
+import datetime
+import ipaddress
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
+x509 = pytest.importorskip("cryptography.x509")
+pytest.importorskip("google.auth.transport.requests")
+
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402
+from kubernetes.config import kube_config  # noqa: E402
+
+from tests.cloud.kubernetes_stand_in import NAMESPACE, StandIn  # noqa: E402
+from workers.errors import PermanentError, TemporaryError  # noqa: E402
+from workers.platforms.cloud import kubernetes_access  # noqa: E402
+from workers.platforms.cloud.kubernetes_access import Target, read_address  # noqa: E402
+from workers.platforms.cloud.kubernetes_api import connect  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("kubernetes://kind/prod", Target(cluster="kubernetes://kind", namespace="prod", context="kind")),
+        ("kubernetes://in-cluster/prod", Target(cluster="kubernetes://in-cluster", namespace="prod")),
+        (
+            "kubernetes://arn:aws:eks:eu-1:1:cluster/c/prod",
+            Target(
+                cluster="kubernetes://arn:aws:eks:eu-1:1:cluster/c",
+                namespace="prod",
+                context="arn:aws:eks:eu-1:1:cluster/c",
+            ),
+        ),
+        (
+            "gke://p/us-central1-b/serving/prod",
+            Target(
+                cluster="gke://p/us-central1-b/serving",
+                namespace="prod",
+                gke="projects/p/locations/us-central1-b/clusters/serving",
+            ),
+        ),
+    ],
+)
+def test_an_address_is_taken_apart(address: str, target: Target) -> None:
+    """The namespace is what follows the last slash."""
+    assert read_address(address) == target
+    assert target.inside == ("in-cluster" in address)
+
+
+@pytest.mark.parametrize(
+    "address", ["local", "kubernetes://kind", "kubernetes:///prod", "gke://p/l/c", "gke://p//c/n", "k8s://a/b"]
+)
+def test_another_address_is_refused_with_the_three_forms(address: str) -> None:
+    """When it is read, before anything is connected."""
+    with pytest.raises(ValueError, match="write kubernetes://CONTEXT/NAMESPACE") as caught:
+        connect(address)
+    assert repr(address) in str(caught.value)
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """A kubeconfig whose context "bay" leads to a stand-in that holds one Service."""
+    with StandIn() as stand_in:
+        stand_in.store.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}})
+        config = {
+            "apiVersion": "v1", "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{stand_in.port}"}}],
+            "users": [{"name": "u", "user": {"token": "secret"}}],
+            "contexts": [{"name": "bay", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "",
+        }  # fmt: skip
+        path = tmp_path / "config"
+        path.write_text(json.dumps(config))
+        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        yield stand_in
+
+
+def test_a_context_leads_to_its_server(kubeconfig: StandIn) -> None:
+    """With its credentials, in the namespace of the address."""
+    assert [item["metadata"]["name"] for item in connect(f"kubernetes://bay/{NAMESPACE}").list("Service")] == ["a"]
+
+
+def test_a_context_that_is_not_there_is_told_at_the_first_call(kubeconfig: StandIn) -> None:
+    """Connecting itself asks nothing, so that a worker starts whatever one of its clusters is like."""
+    api = connect("kubernetes://elsewhere/prod")
+    with pytest.raises(PermanentError, match="kubernetes://elsewhere cannot be used") as caught:
+        api.list("Service")
+    assert "kubectl config get-contexts" in caught.value.advice
+
+
+def test_in_cluster_works_in_a_pod_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere the error says what to write."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(PermanentError, match="kubernetes://in-cluster cannot be used") as caught:
+        connect("kubernetes://in-cluster/prod").get("Service", "a")
+    assert "in a pod" in caught.value.advice
+
+
+class Google:
+    """Google's token service, its container API and one control plane behind TLS; on loopback.
+
+    https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters
+    https://developers.google.com/identity/protocols/oauth2/service-account#httprest
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.tokens = 0
+        self.authorized: list[str] = []
+        self.cluster_answer: tuple[int, dict[str, Any]] = (200, {})
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        certificate = _self_signed(self.key)
+        self.ca = base64.b64encode(certificate).decode()
+        self._files = folder / "tls.pem"
+        self._files.write_bytes(certificate + _pem(self.key))
+        self.plain, self.tls = self._server(), self._server(self._files)
+        self.answer_with_cluster()
+
+    def answer_with_cluster(self, **more: Any) -> None:
+        endpoint = f"127.0.0.1:{self.tls.server_address[1]}"
+        self.cluster_answer = (200, {"endpoint": endpoint, "masterAuth": {"clusterCaCertificate": self.ca}, **more})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.plain.server_address[1]}"
+
+    def _server(self, certificate: Path | None = None) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_GoogleHandler,), {"google": self}))
+        server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return server
+
+    def close(self) -> None:
+        for server in (self.plain, self.tls):
+            server.shutdown()
+            server.server_close()
+
+
+class _GoogleHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    google: Google
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.google.tokens += 1
+        self._send(200, {"access_token": f"token-{self.google.tokens}", "expires_in": 3600, "token_type": "Bearer"})
+
+    def do_GET(self) -> None:
+        self.google.authorized.append(f"{self.path} {self.headers['Authorization']}")
+        if self.path.startswith("/v1/projects/"):
+            self._send(*self.google.cluster_answer)
+        else:
+            self._send(200, {"metadata": {"resourceVersion": "1"}, "items": []})
+
+    def _send(self, status: int, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    """Google on loopback, and a service account whose key is in Application Default Credentials."""
+    google = Google(tmp_path)
+    account = {
+        "type": "service_account", "project_id": "p", "private_key_id": "1", "client_email": "worker@p.iam",
+        "private_key": _pem(google.key).decode(), "token_uri": f"{google.url}/token",
+    }  # fmt: skip
+    path = tmp_path / "account.json"
+    path.write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    monkeypatch.setattr(kubernetes_access, "_GKE", f"{google.url}/v1")
+    yield google
+    google.close()
+
+
+ADDRESS = "gke://p/us-central1-b/serving/prod"
+
+
+def test_gke_is_found_and_trusted_by_its_own_certificate(google: Google) -> None:
+    """Endpoint and CA come from the container API, the token from the worker's Google account; one of each suffices."""
+    api = connect(ADDRESS)
+    assert google.authorized == [], "connecting asks nothing"
+    assert api.list("Pod") == api.list("Service") == ()
+    assert google.authorized == [
+        "/v1/projects/p/locations/us-central1-b/clusters/serving Bearer token-1",
+        "/api/v1/namespaces/prod/pods Bearer token-1",
+        "/api/v1/namespaces/prod/services Bearer token-1",
+    ]
+
+
+def test_a_token_that_has_run_out_is_replaced(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the call that would have been refused."""
+    credentials = kubernetes_access._google_credentials()
+    monkeypatch.setattr(kubernetes_access, "_google_credentials", lambda: credentials)
+    api = connect(ADDRESS)
+    api.list("Pod")
+    credentials.expiry = datetime.datetime(2020, 1, 1)  # naive, as google-auth keeps it
+    api.list("Pod")
+    assert [line.rpartition(" ")[2] for line in google.authorized] == ["token-1", "token-1", "token-2"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        ((403, {"error": {"message": "Required container.clusters.get"}}), PermanentError, "container.clusters.get"),
+        ((404, {"error": {"message": "Not found: serving"}}), PermanentError, "Not found: serving"),
+        ((503, {"error": {"message": "try later"}}), TemporaryError, "try later"),
+        ((200, {"status": "PROVISIONING"}), TemporaryError, "still being made"),
+    ],
+)
+def test_a_cluster_that_cannot_be_had_is_told(
+    google: Google, answer: tuple[int, dict[str, Any]], kind: type[Exception], words: str
+) -> None:
+    """With Google's words, and the role that is missing; the next call asks again."""
+    google.cluster_answer = answer
+    api = connect(ADDRESS)
+    with pytest.raises(kind, match=words) as caught:
+        api.list("Pod")
+    assert kind is TemporaryError or "roles/container.developer" in caught.value.advice
+    google.answer_with_cluster()
+    assert api.list("Pod") == ()
+
+
+def test_a_certificate_of_another_is_not_trusted(google: Google) -> None:
+    """Permanent: the CA that Google named did not sign it."""
+    google.ca = base64.b64encode(_self_signed(rsa.generate_private_key(public_exponent=65537, key_size=2048))).decode()
+    google.answer_with_cluster()
+    with pytest.raises(PermanentError, match="CERTIFICATE_VERIFY_FAILED"):
+        connect(ADDRESS).list("Pod")
+
+
+def test_the_dns_endpoint_is_taken_where_the_ip_endpoints_are_off() -> None:
+    """Its certificate is a public one."""
+    found = {
+        "endpoint": "10.0.0.2",
+        "masterAuth": {"clusterCaCertificate": "x"},
+        "controlPlaneEndpointsConfig": {
+            "dnsEndpointConfig": {"endpoint": "gke-1.us-central1-b.gke.goog", "allowExternalTraffic": True},
+            "ipEndpointsConfig": {"enabled": False},
+        },
+    }
+    assert kubernetes_access._endpoint(found) == ("https://gke-1.us-central1-b.gke.goog", "")
+    found["controlPlaneEndpointsConfig"]["ipEndpointsConfig"] = {"enabled": True}  # type: ignore[index]
+    assert kubernetes_access._endpoint(found) == ("https://10.0.0.2", "x")
+
+
+def _pem(key: Any) -> bytes:
+    pem: bytes = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem
+
+
+def _self_signed(key: Any) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "control plane")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem: bytes = built.public_bytes(serialization.Encoding.PEM)
+    return pem

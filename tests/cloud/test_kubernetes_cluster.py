@@ -1,0 +1,402 @@
+"""What every Cluster owes, tried on the Kubernetes adapter against an API server's stand-in with its controllers."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+client = pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
+
+from tests.cloud.kubernetes_controllers import Controllers  # noqa: E402
+from tests.cloud.kubernetes_stand_in import NAMESPACE, StandIn, versions  # noqa: E402
+from tests.platforms.recorded_progress import RecordedProgress  # noqa: E402
+from tests.platforms.steady_traffic import wait_until  # noqa: E402
+from workers.contract.jobs import Replicas  # noqa: E402
+from workers.contract.settings import Environment, Model  # noqa: E402
+from workers.errors import Cancelled, HandedBack, PermanentError, Superseded, TemporaryError  # noqa: E402
+from workers.platforms.cloud.cluster import KubernetesCluster  # noqa: E402
+from workers.platforms.cloud.kubernetes_access import Target  # noqa: E402
+from workers.platforms.cloud.kubernetes_api import Api  # noqa: E402
+from workers.platforms.cloud.manifests import SERVING, Manifests  # noqa: E402
+from workers.platforms.cloud.rollout_following import Timing  # noqa: E402
+from workers.platforms.protocols import Endpoint, Manifest, Release  # noqa: E402
+
+MODEL = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
+STAGING = Environment(name="staging", cpu_request="250m", cpu_target=60)
+QUICK = Timing(poll_s=0.02, address_s=5.0, answer_s=1.0, undone_s=5.0, ended_s=5.0, stuck_s=10.0)
+
+
+class Bay:
+    """A cluster to try, the server and the controllers behind it, and releases for it."""
+
+    def __init__(self, stand_in: StandIn, controllers: Controllers) -> None:
+        self.stand_in, self.controllers, self.store = stand_in, controllers, stand_in.store
+        self.api = api_of(stand_in)
+        self.cluster = KubernetesCluster(api=self.api, timing=QUICK)
+
+    def release(
+        self, version: int, *, replicas: tuple[int, int] = (1, 1), fate: str = "ready", job_id: str = ""
+    ) -> Release:
+        image = f"registry/fruit@sha256:{version:064}"
+        self.controllers.fate[image] = fate
+        manifest = Manifest(
+            model="fruit", version=version, digest=f"sha256:{version}", format="saved_model", size_bytes=1, metrics={},
+            query_sha256="", training="", trained_by="", job_id=f"job-{version}", created_at_s=0.0, image=image,
+        )  # fmt: skip
+        low, high = replicas
+        return Release(
+            model=MODEL, environment=STAGING, manifest=manifest, folder=Path("unused"),
+            replicas=Replicas(minimum=low, maximum=high), job_id=job_id or f"job-{version}", asked_by="ada",
+        )  # fmt: skip
+
+    def up(self, version: int, **how: Any) -> Endpoint:
+        return self.cluster.roll_out(release=self.release(version, **how), progress=RecordedProgress())
+
+    def now(self) -> Endpoint:
+        endpoint = self.cluster.endpoint(model="fruit", environment=STAGING)
+        assert endpoint is not None
+        return endpoint
+
+    def kinds(self) -> set[str]:
+        return {kind for kind, _ in self.store.objects if kind != "Event"}
+
+
+def api_of(stand_in: StandIn) -> Api:
+    configuration = client.Configuration(host=f"http://127.0.0.1:{stand_in.port}")
+    target = Target(cluster="kubernetes://bay", namespace=NAMESPACE, context="bay")
+    return Api(target=target, client=client.ApiClient(configuration))
+
+
+@pytest.fixture
+def bay() -> Iterator[Bay]:
+    """A cluster with nothing in it."""
+    with ExitStack() as stack:
+        stand_in = stack.enter_context(StandIn())
+        yield Bay(stand_in, stack.enter_context(Controllers(stand_in)))
+
+
+def test_a_first_release_is_served_when_it_is_rolled_out(bay: Bay) -> None:
+    """The returned endpoint is ready, knows where it came from, has answered once, and is found again."""
+    progress = RecordedProgress()
+    endpoint = bay.cluster.roll_out(release=bay.release(1), progress=progress)
+    assert (endpoint.version, endpoint.ready, endpoint.desired, endpoint.job_id) == (1, 1, 1, "job-1")
+    assert endpoint.address == "http://fruit-staging.bay.svc:8501"
+    assert progress.reports[-1] == (1, 1, "1 of 1 replicas of v1 ready")
+    assert progress.lines[0] == "0 → 1: replicas set to 1"
+    assert progress.lines[1].startswith("http://fruit-staging.bay.svc:8501 answers: price 1.5 in ")
+    assert (
+        "POST",
+        "/api/v1/namespaces/bay/services/fruit-staging:8501/proxy/v1/models/fruit/versions/1:predict",
+    ) in (bay.stand_in.asked)
+    assert KubernetesCluster(api=api_of(bay.stand_in)).endpoint(model="fruit", environment=STAGING) == endpoint
+
+
+def test_a_release_that_runs_already_changes_nothing(bay: Bay) -> None:
+    """A second roll-out of the same version, for another job too, leaves every object as it was."""
+    first = bay.up(1, replicas=(1, 3))
+    before = sorted(versions(bay.store))
+    assert bay.up(1, replicas=(1, 3)) == first
+    assert bay.up(1, replicas=(1, 3), job_id="job-9") == first
+    assert sorted(versions(bay.store)) == before
+
+
+def test_only_bounds_have_an_autoscaler(bay: Bay) -> None:
+    """It comes with bounds that differ, goes with those that do not, and the count is moved into them at once."""
+    endpoint = bay.up(1, replicas=(2, 4))
+    assert (endpoint.ready, endpoint.replicas) == (2, Replicas(minimum=2, maximum=4))
+    autoscaler = bay.store.get("HorizontalPodAutoscaler", "fruit-staging")
+    assert (autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"]) == (2, 4)
+    progress = RecordedProgress()
+    three = Replicas(minimum=3, maximum=3)
+    endpoint = bay.cluster.scale(model="fruit", environment=STAGING, replicas=three, progress=progress)
+    assert (endpoint.ready, endpoint.replicas, endpoint.version) == (3, three, 1)
+    assert [line for line in progress.lines if "→" in line][-1].endswith("→ 3: replicas set to 3")
+    assert "HorizontalPodAutoscaler" not in bay.kinds()
+    assert bay.now() == endpoint
+
+
+def test_a_new_release_keeps_the_count_that_the_autoscaler_chose(bay: Bay) -> None:
+    """The applied Deployment says nothing of replicas, neither for the first release nor for the next."""
+    bay.up(1, replicas=(1, 4))
+    bay.controllers.autoscale("fruit-staging", to=3, cpu_percent=150)
+    wait_until(lambda: bay.now().ready == 3)
+    progress = RecordedProgress()
+    endpoint = bay.cluster.roll_out(release=bay.release(2, replicas=(1, 4)), progress=progress)
+    assert (endpoint.version, endpoint.ready, endpoint.desired, endpoint.cpu_percent) == (2, 3, 3, 150.0)
+    assert not [line for line in progress.lines if "→" in line], "three replicas became three"
+
+
+def test_the_autoscalers_own_words_are_the_reason_of_its_changes(bay: Bay) -> None:
+    """A count that changes while a job waits is told with the event's message and the measured use."""
+    bay.up(1, replicas=(1, 4))
+    progress = RecordedProgress()
+    release = bay.release(2, replicas=(1, 4), fate="starting")
+
+    def grow(fact: str) -> None:
+        if bay.store.get("Deployment", "fruit-staging")["spec"]["replicas"] == 1:
+            bay.controllers.autoscale("fruit-staging", to=2, cpu_percent=150)
+            bay.controllers.fate[release.manifest.image] = "ready"
+
+    progress.on_report = grow
+    bay.cluster.roll_out(release=release, progress=progress)
+    told = next(line for line in progress.lines if line.startswith("1 → 2"))
+    assert "New size: 2; reason: cpu resource utilization" in told
+    assert "CPU 150 % of the request, target 60 %" in told
+
+
+@pytest.mark.parametrize(
+    ("fate", "words"),
+    [
+        ("no image", r"v2 does not become ready\. The image registry/fruit@.* cannot be pulled: .*not found"),
+        ("crashes", r"The container ended 3 times \(exit code 137, OOMKilled\)\. Its last words: cannot load fruit"),
+    ],
+)
+def test_a_release_that_cannot_come_up_is_undone_at_once(bay: Bay, fate: str, words: str) -> None:
+    """No deadline is waited for; the version before is alone again, and the error holds the cluster's words."""
+    before = bay.up(1, replicas=(1, 3))
+    progress = RecordedProgress()
+    progress.on_report = lambda fact: bay.stand_in.logs.update(
+        dict.fromkeys(bay.controllers.pods(), "cannot load fruit")
+    )
+    with pytest.raises(PermanentError, match=words):
+        bay.cluster.roll_out(release=bay.release(2, replicas=(2, 2), fate=fate), progress=progress)
+    assert bay.now() == before
+    assert bay.controllers.pods(version="v2") == []
+    assert "HorizontalPodAutoscaler" in bay.kinds(), "its bounds are back"
+
+
+@pytest.mark.parametrize(
+    ("fate", "words"),
+    [
+        ("no node", "No node takes the pod: 0/3 nodes are available: 3 Insufficient cpu."),
+        ("quota", "exceeded quota: small, requested: pods=1."),
+    ],
+)
+def test_trouble_that_may_pass_is_told_while_it_lasts(bay: Bay, fate: str, words: str) -> None:
+    """Once in the job's detail and on its card; when the deadline has passed, it is in the error."""
+    bay.up(1)
+    progress = RecordedProgress()
+
+    def let_the_deadline_pass(fact: str) -> None:
+        if words in fact:
+            bay.controllers.deadline_passed = True
+
+    progress.on_report = let_the_deadline_pass
+    with pytest.raises(PermanentError) as caught:
+        bay.cluster.roll_out(release=bay.release(2, fate=fate), progress=progress)
+    assert words in str(caught.value)
+    assert len([line for line in progress.lines if words in line]) == 1
+    assert bay.now().version == 1
+
+
+def test_trouble_that_passes_is_no_failure(bay: Bay) -> None:
+    """A node that comes late, and the release is up."""
+    release = bay.release(1, fate="no node")
+    progress = RecordedProgress()
+
+    def add_a_node(fact: str) -> None:
+        if "No node takes the pod" in fact:
+            bay.controllers.fate[release.manifest.image] = "ready"
+
+    progress.on_report = add_a_node
+    assert bay.cluster.roll_out(release=release, progress=progress).ready == 1
+
+
+def test_a_first_release_that_cannot_come_up_leaves_nothing(bay: Bay) -> None:
+    """No object and no pod remain."""
+    with pytest.raises(PermanentError, match="cannot be pulled"):
+        bay.up(1, replicas=(1, 3), fate="no image")
+    assert bay.cluster.endpoint(model="fruit", environment=STAGING) is None
+    assert bay.kinds() == set()
+
+
+def test_the_way_back_is_the_last_release_that_answered(bay: Bay) -> None:
+    """Not a revision in between that failed, and whose worker died before it could undo it."""
+    before = bay.up(1)
+    progress = RecordedProgress()
+    progress.on_report = _raise(Superseded("Another worker has the job now."))
+    with pytest.raises(Superseded):
+        bay.cluster.roll_out(release=bay.release(2, fate="starting"), progress=progress)
+    wait_until(lambda: len(bay.controllers.pods(version="v2")) == 1)
+    assert bay.now().version == 1, "what is not proven is not what runs"
+    with pytest.raises(PermanentError, match="v3 does not become ready"):
+        bay.up(3, fate="crashes")
+    assert bay.now() == before
+    assert bay.controllers.pods() == bay.controllers.pods(version="v1")
+
+
+def test_a_release_that_answers_wrongly_is_undone(bay: Bay) -> None:
+    """Ready is not enough: one real prediction is asked for."""
+    before = bay.up(1)
+    bay.controllers.answers_wrongly = True
+    with pytest.raises(
+        PermanentError, match=r"v2 is up but does not answer rightly at http://fruit-staging\.bay\.svc:8501\. "
+    ):
+        bay.up(2)
+    assert bay.now() == before
+
+
+def test_a_release_without_an_image_is_refused(bay: Bay) -> None:
+    """Before anything is asked of the cluster's objects."""
+    release = bay.release(1)
+    from dataclasses import replace
+
+    with pytest.raises(PermanentError, match="fruit v1 has no container image"):
+        bay.cluster.roll_out(
+            release=replace(release, manifest=replace(release.manifest, image="")), progress=RecordedProgress()
+        )
+    assert bay.kinds() == set()
+
+
+@pytest.mark.parametrize("stopped", [Cancelled("A test wished it."), HandedBack("The worker is shutting down.")])
+def test_a_roll_out_that_is_stopped_is_undone(bay: Bay, stopped: Exception) -> None:
+    """The version and the count before come back."""
+    before = bay.up(1)
+    progress = RecordedProgress()
+    progress.on_report = _raise(stopped)
+    with pytest.raises(type(stopped)):
+        bay.cluster.roll_out(release=bay.release(2, replicas=(3, 3), fate="starting"), progress=progress)
+    wait_until(lambda: bay.now() == before and bay.controllers.pods() == bay.controllers.pods(version="v1"))
+
+
+def test_a_superseded_roll_out_is_left_to_its_successor(bay: Bay) -> None:
+    """The attempt that lost its claim undoes nothing; the next one, in another worker, completes it under its name."""
+    progress = RecordedProgress()
+    progress.on_report = _raise(Superseded("Another worker has the job now."))
+    with pytest.raises(Superseded):
+        bay.cluster.roll_out(release=bay.release(1), progress=progress)
+    uid = bay.store.get("Deployment", "fruit-staging")["metadata"]["uid"]
+    again = KubernetesCluster(api=api_of(bay.stand_in), timing=QUICK)
+    endpoint = again.roll_out(release=bay.release(1), progress=RecordedProgress())
+    assert (endpoint.ready, endpoint.job_id) == (1, "job-1")
+    assert bay.store.get("Deployment", "fruit-staging")["metadata"]["uid"] == uid
+
+
+@pytest.mark.parametrize("fault", ["cut", "forget"])
+def test_a_roll_out_survives_watches_that_break(bay: Bay, fault: str) -> None:
+    """A cut connection and 410 Gone are answered by listing again."""
+    release = bay.release(1, fate="starting")
+    progress = RecordedProgress()
+    broken = threading.Event()
+
+    def break_watches(fact: str) -> None:
+        if not broken.is_set():
+            broken.set()
+            bay.stand_in.cut() if fault == "cut" else bay.store.forget()
+            bay.controllers.fate[release.manifest.image] = "ready"
+
+    progress.on_report = break_watches
+    assert bay.cluster.roll_out(release=release, progress=progress).ready == 1
+    lists = [path for method, path in bay.stand_in.asked if method == "GET" and path.endswith("/bay/pods")]
+    assert len(lists) > 2, "a list, its watch, and a list again"
+
+
+def test_a_missing_right_is_named_and_nothing_is_left_half_done(bay: Bay) -> None:
+    """The error says who may not do what, and the rule that would allow it."""
+    words = 'deployments.apps is forbidden: User "w" cannot patch resource "deployments"'
+    bay.stand_in.refused["PATCH", "deployments"] = (403, words)
+    with pytest.raises(PermanentError, match="cannot patch resource") as caught:
+        bay.up(1)
+    assert 'apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]' in caught.value.advice
+    assert bay.kinds() == set()
+
+
+def test_an_undo_that_fails_too_is_told(bay: Bay) -> None:
+    """Both faults are in the error."""
+    bay.up(1)
+    progress = RecordedProgress()
+    progress.on_report = lambda fact: bay.stand_in.refused.update({("PATCH", "deployments"): (403, "not any more")})
+    with pytest.raises(PermanentError, match=r"cannot be pulled.* It could not be undone: not any more"):
+        bay.cluster.roll_out(release=bay.release(2, fate="no image"), progress=progress)
+
+
+def test_a_server_that_fails_is_tried_again_without_an_undo(bay: Bay) -> None:
+    """TemporaryError: what was begun stays for the next attempt."""
+    bay.stand_in.refused["PATCH", "poddisruptionbudgets"] = (503, "the server is overloaded")
+    with pytest.raises(TemporaryError, match="the server is overloaded"):
+        bay.up(1)
+    assert "Deployment" in bay.kinds()
+    bay.stand_in.refused.clear()
+    assert bay.up(1).job_id == "job-1"
+
+
+def test_somebody_elses_deployment_is_not_touched(bay: Bay) -> None:
+    """The error names it, for a roll-out as for a look."""
+    spec = {"template": {"metadata": {"labels": {}}, "spec": {"containers": [{"name": "x", "image": "x"}]}}}
+    bay.store.put(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "fruit-staging", "annotations": {}},
+            "spec": spec,
+        }
+    )
+    with pytest.raises(PermanentError, match="fruit-staging in namespace bay is not one of Seatrial's"):
+        bay.up(1)
+    with pytest.raises(PermanentError, match="is not one of Seatrial's"):
+        bay.cluster.endpoint(model="fruit", environment=STAGING)
+    bay.cluster.remove(model="fruit", environment=STAGING)
+    assert bay.store.get("Deployment", "fruit-staging")["spec"]["template"]["spec"]["containers"][0]["image"] == "x"
+
+
+def test_what_is_not_deployed_cannot_be_scaled(bay: Bay) -> None:
+    """The error names the model and the environment."""
+    two = Replicas(minimum=2, maximum=2)
+    with pytest.raises(PermanentError, match="fruit is not deployed on staging"):
+        bay.cluster.scale(model="fruit", environment=STAGING, replicas=two, progress=RecordedProgress())
+    assert bay.cluster.endpoint(model="fruit", environment=STAGING) is None
+
+
+def test_removing_leaves_nothing(bay: Bay) -> None:
+    """Every object and pod is gone; removing again does nothing; the name can be used anew."""
+    bay.up(1, replicas=(1, 3))
+    bay.cluster.remove(model="fruit", environment=STAGING)
+    assert bay.kinds() == set()
+    bay.cluster.remove(model="fruit", environment=STAGING)
+    assert bay.up(2).version == 2
+
+
+@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort"])
+def test_the_address_is_where_the_service_leads(bay: Bay, tmp_path: Path, kind: str) -> None:
+    """It is waited for, and the prediction is asked there and not through the API server."""
+    folder = copytree(SERVING, tmp_path / "serving")
+    text = (folder / "service.yaml").read_text().replace("type: ClusterIP", f"type: {kind}")
+    port = f"port: {bay.stand_in.port}" if kind == "LoadBalancer" else f"port: 8501, nodePort: {bay.stand_in.port}"
+    (folder / "service.yaml").write_text(text.replace("port: 8501", port))
+    cluster = KubernetesCluster(api=bay.api, manifests=Manifests(folder=folder), timing=QUICK)
+    release = bay.release(1)
+    endpoints: list[Endpoint] = []
+    thread = threading.Thread(
+        target=lambda: endpoints.append(cluster.roll_out(release=release, progress=RecordedProgress())), daemon=True
+    )
+    thread.start()
+    if kind == "LoadBalancer":
+        wait_until(lambda: "PodDisruptionBudget" in bay.kinds() and len(bay.controllers.pods()) == 1)
+        service = bay.store.get("Service", "fruit-staging")
+        bay.store.put(service | {"status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}})
+    thread.join(10)
+    assert [endpoint.address for endpoint in endpoints] == [f"http://127.0.0.1:{bay.stand_in.port}"]
+    assert ("POST", "/v1/models/fruit/versions/1:predict") in bay.stand_in.asked
+
+
+def test_the_doctor_names_the_right_that_is_missing(bay: Bay) -> None:
+    """One finding a resource, with the command that grants it; a server that is away is one finding in all."""
+    assert all(finding.ok for finding in bay.cluster.diagnose())
+    bay.stand_in.refused["DELETE", "deployments"] = (403, "no")
+    missing = [finding for finding in bay.cluster.diagnose() if not finding.ok]
+    assert [finding.what for finding in missing] == ["delete deployments on kubernetes://bay/bay"]
+    assert "create role seatrial-deployments --verb=delete --resource=deployments.apps" in missing[0].advice
+    bay.stand_in.__exit__()
+    away = KubernetesCluster(api=api_of(bay.stand_in)).diagnose()
+    assert [finding.ok for finding in away] == [False]
+
+
+def _raise(error: Exception) -> Callable[[str], None]:
+    def raise_it(fact: str) -> None:
+        raise error
+
+    return raise_it

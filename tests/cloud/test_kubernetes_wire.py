@@ -1,0 +1,244 @@
+"""What goes over the wire to an API server, against kmock, which nobody here wrote; and what its answers become."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+client = pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
+kmock = pytest.importorskip("kmock")
+
+from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
+from tests.platforms.steady_traffic import wait_until  # noqa: E402
+from workers.errors import PermanentError, TemporaryError  # noqa: E402
+from workers.platforms.cloud import kubernetes_api  # noqa: E402
+from workers.platforms.cloud.kubernetes_access import Target  # noqa: E402
+from workers.platforms.cloud.kubernetes_api import Api  # noqa: E402
+from workers.platforms.cloud.kubernetes_errors import Call, refusal  # noqa: E402
+
+
+class Peer:
+    """kmock in a thread with its loop; `emulator` is kmock's own object."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._up.wait(10)
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        async with kmock.KubernetesEmulator() as self.emulator, kmock.Server(self.emulator) as server:
+            self.url = str(server.url).rstrip("/")
+            self._up.set()
+            await asyncio.Event().wait()
+
+    def close(self) -> None:
+        """End at once, also the watches that kmock itself would serve for ever."""
+        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(self._loop)])
+        self._thread.join(10)
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """A kmock that knows the resources that are used, and holds nothing."""
+    peer = Peer()
+    for group_version, plural in kubernetes_api.KINDS.values():
+        group, _, version = group_version.rpartition("/")
+        peer.emulator.resources[kmock.resource(group, version, plural)] = {"namespaced": True}
+    yield peer
+    peer.close()
+
+
+def api_at(url: str, **how: Any) -> Api:
+    target = Target(cluster="kubernetes://bay", namespace="ns", context="bay")
+    return Api(target=target, client=client.ApiClient(client.Configuration(host=url)), **how)
+
+
+def put(peer: Peer, plural: str, name: str, obj: dict[str, Any], *, group: str = "") -> None:
+    key = (kmock.resource(group, "v1", plural), "ns", name)
+    peer.emulator.objects[key] = {"metadata": {"name": name, "namespace": "ns", "resourceVersion": "1"}, **obj}
+
+
+def asked(peer: Peer) -> list[Any]:
+    """The requests so far."""
+    return list(peer.emulator)
+
+
+def test_objects_are_read_one_by_one_and_together(peer: Peer) -> None:
+    """What is not there is None, and no error."""
+    api = api_at(peer.url)
+    put(peer, "services", "a", {"spec": {"type": "ClusterIP"}})
+    put(peer, "services", "b", {})
+    assert api.get("Service", "c") is None
+    found = api.get("Service", "a")
+    assert found is not None
+    assert found["spec"] == {"type": "ClusterIP"}
+    assert sorted(item["metadata"]["name"] for item in api.list("Service")) == ["a", "b"]
+    assert api.list("Deployment") == ()
+
+
+def test_an_apply_is_a_forced_server_side_apply(peer: Peer) -> None:
+    """By the field manager seatrial, refusing unknown fields, as JSON under the content type of applies."""
+    put(peer, "deployments", "d", {"spec": {"replicas": 2}}, group="apps")
+    applied = api_at(peer.url).apply(
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"paused": True}}
+    )
+    assert applied["spec"] == {"replicas": 2, "paused": True}
+    request = asked(peer)[-1]
+    assert request.url.path == "/apis/apps/v1/namespaces/ns/deployments/d"
+    assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert dict(request.params) == {"fieldManager": "seatrial", "force": "true", "fieldValidation": "Strict"}
+
+
+def test_patches_and_scales_change_what_they_name(peer: Peer) -> None:
+    """A merge patch of the object; the count through the subresource that the autoscaler uses too."""
+    api = api_at(peer.url)
+    put(peer, "deployments", "d", {"spec": {"replicas": 2}}, group="apps")
+    assert api.patch("Deployment", "d", {"metadata": {"labels": {"a": "b"}}})["metadata"]["labels"] == {"a": "b"}
+    api.scale("Deployment", "d", 5)
+    assert asked(peer)[-1].url.path.endswith("/deployments/d/scale")
+    found = api.get("Deployment", "d")
+    assert found is not None
+    assert found["spec"]["replicas"] == 5
+
+
+def test_deleting_tells_whether_there_was_something(peer: Peer) -> None:
+    """Deleting again is no error."""
+    api = api_at(peer.url)
+    put(peer, "configmaps", "c", {})
+    assert api.delete("ConfigMap", "c")
+    assert not api.delete("ConfigMap", "c")
+    assert api.get("ConfigMap", "c") is None
+
+
+def test_a_watched_copy_follows_the_server(peer: Peer) -> None:
+    """What was there, what comes, what changes and what goes."""
+    api = api_at(peer.url)
+    put(peer, "pods", "old", {})
+    with api.watch("Pod") as pods:
+
+        def names() -> list[str]:
+            return sorted(pod["metadata"]["name"] for pod in pods.now())
+
+        assert names() == ["old"]
+        body = {"metadata": {"name": "new", "namespace": "ns", "resourceVersion": "2"}}
+        import urllib.request
+
+        def post() -> None:
+            data = json.dumps(body).encode()
+            request = urllib.request.Request(
+                f"{peer.url}/api/v1/namespaces/ns/pods", data, {"Content-Type": "application/json"}
+            )
+            urllib.request.urlopen(request, timeout=5).close()
+
+        post()
+        wait_until(lambda: names() == ["new", "old"])
+        api.patch("Pod", "new", {"status": {"phase": "Running"}})
+        wait_until(lambda: any(pod.get("status") for pod in pods.now()))
+        api.delete("Pod", "old")
+        wait_until(lambda: names() == ["new"])
+
+
+def test_leaving_a_watch_ends_its_thread_at_once(peer: Peer) -> None:
+    """Nobody waits for the server to say something."""
+    put(peer, "pods", "old", {})  # kmock sends no headers before there is something to say
+    with api_at(peer.url).watch("Pod"):
+        wait_until(lambda: any(thread.name == "watch pods" for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name == "watch pods" for thread in threading.enumerate()))
+
+
+def test_a_watch_that_loses_its_rights_says_so() -> None:
+    """At the next look, not never."""
+    with StandIn() as stand_in:
+        target = Target(cluster="kubernetes://bay", namespace="bay", context="bay")
+        api = Api(
+            target=target, client=client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{stand_in.port}"))
+        )
+        with api.watch("Pod") as pods:
+            assert pods.now() == ()
+            stand_in.refused["GET", "pods"] = (403, "pods is forbidden")
+            stand_in.cut()
+
+            def refused() -> bool:
+                try:
+                    pods.now()
+                except PermanentError as error:
+                    return "pods is forbidden" in str(error)
+                return False
+
+            wait_until(refused)
+
+
+def test_a_server_that_is_not_there_is_a_temporary_fault() -> None:
+    """The error names the cluster and what was wanted."""
+    with pytest.raises(TemporaryError, match="kubernetes://bay could not be reached to get services"):
+        api_at("http://127.0.0.1:1").get("Service", "a")
+
+
+def test_no_call_waits_for_ever() -> None:
+    """A server that takes the request and says nothing is given up on."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api = api_at(f"http://127.0.0.1:{silent.getsockname()[1]}", answer_s=0.2)
+        with pytest.raises(TemporaryError, match="timed out"):
+            api.get("Service", "a")
+
+
+CALL = Call(verb="patch", group="apps", resource="deployments", namespace="prod", cluster="gke://p/l/c")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "words", "advice"),
+    [
+        (
+            401,
+            "Unauthorized",
+            PermanentError,
+            "gke://p/l/c does not accept the credentials: Unauthorized",
+            "Log in again",
+        ),
+        (403, "not allowed", PermanentError, "not allowed", 'resources: ["deployments"], verbs: ["patch"] (or, by IAM'),
+        (403, "pods is forbidden: exceeded quota: q", PermanentError, "exceeded quota: q", "ResourceQuota"),
+        (404, 'namespaces "prod" not found', PermanentError, "not found", "kubectl create namespace prod"),
+        (404, "the server could not find the requested resource", PermanentError, "refused to patch deployments", ""),
+        (409, "the object has been modified", TemporaryError, "has been modified", ""),
+        (410, "too old resource version", TemporaryError, "too old", ""),
+        (422, "spec.replicas: Invalid value: -1", PermanentError, "spec.replicas: Invalid value: -1", ""),
+        (429, "too many requests", TemporaryError, "too many requests", ""),
+        (500, "etcdserver: request timed out", TemporaryError, "failed to patch deployments", ""),
+    ],
+)
+def test_a_refusal_becomes_an_error_that_can_be_acted_on(
+    status: int, said: str, kind: type[Exception], words: str, advice: str
+) -> None:
+    """With the server's own words; temporary where another try may do."""
+    body = json.dumps({"kind": "Status", "message": said}).encode()
+    error = refusal(CALL, status=status, body=body, headers={"Retry-After": "7"})
+    assert type(error) is kind
+    assert words in str(error)
+    assert advice in getattr(error, "advice", "")
+    assert getattr(error, "retry_after_s", 7.0) == 7.0
+
+
+def test_what_is_no_status_object_is_quoted() -> None:
+    """A proxy in between answers with a page of its own."""
+    assert "<html>gone" in str(refusal(CALL, status=502, body=b"<html>gone", headers={}))
+
+
+def test_whether_a_right_is_there_can_be_asked() -> None:
+    """As `kubectl auth can-i` does, without using the right."""
+    with StandIn() as stand_in:
+        api = api_at(f"http://127.0.0.1:{stand_in.port}")
+        stand_in.refused["DELETE", "deployments"] = (403, "no")
+        assert api.may("get", "Deployment")
+        assert not api.may("delete", "Deployment")

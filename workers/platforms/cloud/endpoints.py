@@ -1,0 +1,84 @@
+"""Finds endpoints by their objects in a namespace, and tells how they stand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.errors import PermanentError
+from workers.platforms.cloud.kubernetes_api import Api, Object
+from workers.platforms.cloud.manifests import Placed, origin_of
+from workers.platforms.cloud.rollout import cpu_percent, is_proven, proven_of, scaling_trouble, troubles, undo_to
+from workers.platforms.cloud.serving_address import find_address
+from workers.platforms.protocols import Endpoint
+
+
+def find(api: Api, placed: Placed) -> Object | None:
+    """The endpoint's Deployment, or None. PermanentError where one of its name belongs to somebody else."""
+    found = api.get("Deployment", placed.name)
+    if found is None or found["metadata"].get("deletionTimestamp"):
+        return None
+    if not is_mine(found, placed):
+        raise PermanentError(
+            f"The Deployment {placed.name} in namespace {api.namespace} is not one of Seatrial's.",
+            advice="Delete or rename it, or give the environment a namespace of its own.",
+        )
+    return found
+
+
+def is_mine(obj: Mapping[str, Any], placed: Placed) -> bool:
+    """Whether the object was made for this endpoint."""
+    labels = obj["metadata"].get("labels") or {}
+    return all(labels.get(key) == value for key, value in placed.labels.items())
+
+
+def ready_of(deployment: Mapping[str, Any]) -> int:
+    """How many of its replicas are ready, of whatever revision."""
+    return int(deployment.get("status", {}).get("readyReplicas", 0))
+
+
+def count_of(deployment: Mapping[str, Any]) -> int:
+    """How many replicas are wanted; https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas"""
+    return int(deployment["spec"].get("replicas", 1))
+
+
+def address_of(api: Api, placed: Placed, service: Object) -> str:
+    """The base URL of the endpoint's Service, or "" while it has none."""
+    by_node = service["spec"].get("type") == "NodePort"
+    pods = api.list("Pod", labels=placed.selector) if by_node else ()
+    return find_address(service, pods, namespace=api.namespace)
+
+
+def describe(api: Api, placed: Placed, deployment: Object) -> Endpoint:
+    """The endpoint as its objects tell it.
+
+    While a release is not proven, the one that was proven before it is what runs.
+    """
+    served: Mapping[str, Any] = deployment
+    if proven_of(deployment) and not is_proven(deployment):
+        served = undo_to(deployment, api.list("ReplicaSet", labels=placed.selector)) or deployment
+    origin = origin_of(served)
+    autoscaler = None if origin.replicas.fixed else api.get("HorizontalPodAutoscaler", placed.name)
+    service = api.get("Service", placed.name)
+    ready, desired = ready_of(deployment), count_of(deployment)
+    return Endpoint(
+        model=placed.model,
+        environment=placed.environment,
+        version=origin.version,
+        address=address_of(api, placed, service) if service else "",
+        ready=ready,
+        desired=desired,
+        replicas=origin.replicas,
+        cpu_percent=cpu_percent(autoscaler),
+        trouble=(_trouble(api, placed, deployment) if ready < desired else "") or scaling_trouble(autoscaler),
+        since_s=origin.since_s,
+        job_id=origin.job_id,
+    )
+
+
+def _trouble(api: Api, placed: Placed, deployment: Object) -> str:
+    found = troubles(
+        deployment=deployment,
+        replica_sets=api.list("ReplicaSet", labels=placed.selector),
+        pods=api.list("Pod", labels=placed.selector),
+        events=(),
+    )
+    return found[0].words if found else ""

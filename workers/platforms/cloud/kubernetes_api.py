@@ -1,0 +1,295 @@
+"""A Kubernetes API server as few methods on plain objects, in one namespace; the only place that speaks to one.
+
+Objects go in and out as the API's own JSON, as dicts. https://kubernetes.io/docs/reference/using-api/api-concepts/
+The kubernetes client finds the server and signs the requests (kubernetes_access); what it was answered becomes
+PermanentError or TemporaryError here (kubernetes_errors), and no call lasts longer than its deadline.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from workers.errors import PermanentError
+from workers.platforms.cloud.kubernetes_access import Target, open_client, read_address
+from workers.platforms.cloud.kubernetes_errors import Call, refusal, unreachable
+from workers.platforms.cloud.kubernetes_watch import Watched, watching
+
+Object = dict[str, Any]
+"""An object of the API, as its JSON."""
+
+FIELD_MANAGER = "seatrial"
+"""Who owns the fields that are applied; https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers"""
+
+CONNECT_S = 5.0
+ANSWER_S = 20.0
+"""How long one call may take: admission webhooks have 10 s by default, and a few may stand in a row."""
+
+_REPEATABLE = {"GET", "PATCH", "DELETE"}
+"""What is sent once more where the connection broke: every patch here says how things shall be, not by how much they
+change. Never after a pause that the caller does not know of."""
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    "ConfigMap": ("v1", "configmaps"),
+    "Deployment": ("apps/v1", "deployments"),
+    "Event": ("v1", "events"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
+    "Job": ("batch/v1", "jobs"),
+    "Pod": ("v1", "pods"),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
+    "ReplicaSet": ("apps/v1", "replicasets"),
+    "Service": ("v1", "services"),
+}
+"""Kind → (apiVersion, resource), of those that are used; all of them live in a namespace."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What a Service answered through the API server."""
+
+    status: int
+    body: bytes
+
+
+def connect(address: str) -> "Api":
+    """The API server at `address`: "kubernetes://CONTEXT/NAMESPACE", "kubernetes://in-cluster/NAMESPACE" or
+    "gke://PROJECT/LOCATION/CLUSTER/NAMESPACE".
+
+    Nothing is sent before the first call, which may raise PermanentError for want of a context or credentials.
+    Raises ValueError, with one sentence, for an address of another form.
+    """
+    return Api(target=read_address(address))
+
+
+class Api:
+    """One namespace of one cluster, for any number of threads.
+
+    Every method raises PermanentError (rights, refusals: with `advice`) or TemporaryError (network, overload,
+    conflict). `labels` select objects that carry all of them; `fields` is a field selector ("type=Warning").
+    """
+
+    def __init__(self, *, target: Target, client: Any = None, answer_s: float = ANSWER_S) -> None:
+        """`client`: a `kubernetes.client.ApiClient` to use in place of the one that `target` leads to. `answer_s`: how
+        long an answer is waited for, once more where the connection breaks meanwhile."""
+        self.target = target
+        self.namespace = target.namespace
+        self._client = client
+        self._answer_s = answer_s
+        self._opening = threading.Lock()
+
+    def apply(self, obj: Object) -> Object:
+        """Create or change the object so that it has these fields (server-side apply, by force); return it whole.
+
+        Fields that an earlier call set and this one leaves out are taken away; those of other owners stay. Unknown
+        fields are refused.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        name = obj["metadata"]["name"]
+        applied: Object = self._json(
+            "patch", obj["kind"], name, query=query, body=obj, content="application/apply-patch+yaml"
+        )
+        return applied
+
+    def patch(self, kind: str, name: str, changes: Object, *, subresource: str = "") -> Object:
+        """Merge `changes` into the object (JSON merge patch: None takes a field away); return it whole."""
+        query = {"fieldManager": FIELD_MANAGER}
+        content = "application/merge-patch+json"
+        patched: Object = self._json("patch", kind, name, subresource, query=query, body=changes, content=content)
+        return patched
+
+    def scale(self, kind: str, name: str, replicas: int) -> None:
+        """Set the count through the scale subresource, as `kubectl scale` and the autoscaler do."""
+        self.patch(kind, name, {"spec": {"replicas": replicas}}, subresource="scale")
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        answer: Object | None = self._json("get", kind, name, may_miss=True)
+        return answer
+
+    def list(self, kind: str, *, labels: Mapping[str, str] | None = None, fields: str = "") -> tuple[Object, ...]:
+        """All objects of the kind in the namespace that are selected."""
+        answer = self._json("list", kind, query=_selection(labels, fields))
+        return tuple(answer["items"])
+
+    def delete(self, kind: str, name: str) -> bool:
+        """Delete the object, and what it owns in the background. False where there was none."""
+        query = {"propagationPolicy": "Background"}
+        return self._json("delete", kind, name, query=query, may_miss=True) is not None
+
+    def watch(
+        self, kind: str, *, labels: Mapping[str, str] | None = None, fields: str = ""
+    ) -> AbstractContextManager[Watched]:
+        """A copy of the selected objects that is kept up to date until the context is left; see Watched."""
+        api_version, resource = KINDS[kind]
+        call = self._call("watch", api_version, resource)
+        query = _selection(labels, fields)
+
+        def listed() -> Object:
+            return dict(self._json("list", kind, query=query))
+
+        def stream(query_of_watch: Mapping[str, str], read_s: float) -> Any:
+            return self._send(
+                call, "GET", self._path(kind), query={**query, **query_of_watch}, read_s=read_s, stream=True
+            )
+
+        return watching(name=f"watch {resource}", listed=listed, stream=stream)
+
+    def logs(self, pod: str, *, container: str = "", lines: int = 20, previous: bool = False) -> str:
+        """The last lines that a container of the pod wrote (`previous`: the one before its restart), or ""."""
+        query = {"tailLines": str(lines), "previous": str(previous).lower()}
+        if container:
+            query["container"] = container
+        call = self._call("get", "v1", "pods/log")
+        try:
+            response = self._send(call, "GET", self._path("Pod", pod, "log"), query=query)
+        except PermanentError:  # the container has not started, or the pod has gone
+            return ""
+        return str(response.data.decode(errors="replace")).strip()
+
+    def ask_service(
+        self,
+        name: str,
+        port: int,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        content: str = "application/json",
+        answer_s: float | None = None,
+    ) -> Reply:
+        """One HTTP request to a Service's `port`, carried by the API server, for a worker outside the cluster.
+
+        What the Service answers comes back whatever its status is. TemporaryError where nothing answers behind it.
+        https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
+        """
+        call = self._call("create" if method == "POST" else "get", "v1", "services/proxy")
+        where = f"{self._path('Service', f'{name}:{port}', 'proxy')}/{path.lstrip('/')}"
+        response = self._send(call, method, where, body=body or None, content=content, read_s=answer_s, by_service=True)
+        return Reply(status=response.status, body=response.data)
+
+    def may(self, verb: str, kind: str, *, subresource: str = "") -> bool:
+        """Whether these credentials have the right, as `kubectl auth can-i` asks."""
+        api_version, resource = KINDS[kind]
+        asked = {
+            "namespace": self.namespace,
+            "verb": verb,
+            "group": _group(api_version),
+            "resource": resource,
+            "subresource": subresource,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        call = self._call("create", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
+        response = self._send(call, "POST", path, body=json.dumps(review).encode(), content="application/json")
+        return bool(json.loads(response.data)["status"]["allowed"])
+
+    def _json(
+        self,
+        verb: str,
+        kind: str,
+        name: str = "",
+        subresource: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content: str = "application/json",
+        may_miss: bool = False,
+    ) -> Any:
+        """The object that a call on `kind` answers with; None where it `may_miss` and is not there."""
+        api_version, resource = KINDS[kind]
+        call = self._call(verb, api_version, f"{resource}/{subresource}" if subresource else resource)
+        method = {"get": "GET", "list": "GET", "patch": "PATCH", "delete": "DELETE"}[verb]
+        data = None if body is None else json.dumps(body).encode()
+        path = self._path(kind, name, subresource)
+        response = self._send(call, method, path, query=query, body=data, content=content, may_miss=may_miss)
+        return None if response is None else json.loads(response.data)
+
+    def _path(self, kind: str, name: str = "", subresource: str = "") -> str:
+        api_version, resource = KINDS[kind]
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        parts = ["namespaces", self.namespace, resource, name, subresource]
+        return "/".join([root, *(quote(part, safe=":") for part in parts if part)])
+
+    def _call(self, verb: str, api_version: str, resource: str) -> Call:
+        return Call(
+            verb=verb,
+            group=_group(api_version),
+            resource=resource,
+            namespace=self.namespace,
+            cluster=self.target.cluster,
+        )
+
+    def _send(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content: str = "application/json",
+        read_s: float | None = None,
+        stream: bool = False,
+        may_miss: bool = False,
+        by_service: bool = False,
+    ) -> Any:
+        """Send one request and return urllib3's response, unread where `stream`; None for a 404 where it `may_miss`."""
+        import urllib3
+
+        client = self._open()
+        headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": FIELD_MANAGER}
+        client.update_params_for_auth(headers, [], ["BearerToken"])
+        url = f"{client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            response = client.rest_client.pool_manager.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s or self._answer_s),
+                retries=urllib3.Retry(1, allowed_methods=_REPEATABLE, respect_retry_after_header=False),
+                preload_content=not stream,
+                redirect=False,
+            )
+            if 200 <= response.status < 300 or (by_service and not _from_api_server(response)):
+                return response
+            said = response.data
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(call, error) from error
+        if response.status == 404 and may_miss:
+            return None
+        raise refusal(call, status=response.status, body=said, headers=response.headers)
+
+    def _open(self) -> Any:
+        with self._opening:
+            if self._client is None:
+                self._client = open_client(self.target)
+            return self._client
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]
+
+
+def _selection(labels: Mapping[str, str] | None, fields: str) -> dict[str, str]:
+    query = {}
+    if labels:
+        query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+    if fields:
+        query["fieldSelector"] = fields
+    return query
+
+
+def _from_api_server(response: Any) -> bool:
+    """Whether a refusal is the API server's own (an object of kind Status), not that of the service behind it."""
+    try:
+        return bool(json.loads(response.data)["kind"] == "Status")
+    except (ValueError, TypeError, KeyError):
+        return False
