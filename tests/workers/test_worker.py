@@ -1,6 +1,7 @@
 """A worker as a process: it runs jobs, stops when told, survives what happens to it and to Redis."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,10 +12,15 @@ from pathlib import Path
 import pytest
 
 from bot.demo import processes
+from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract import events as e
-from workers.contract.jobs import Asked, Deploy, Job, LoadTest, Slo, TrainModel
+from workers.contract.jobs import Asked, Deploy, Job, LoadTest, Replicas, Scale, Slo, TrainModel
 from workers.contract.queue import Queue, Transport, connect
 from workers.contract.record import Record
+from workers.contract.settings import read_settings_file
+from workers.platforms.embedded.artifacts import EmbeddedArtifacts
+from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+from workers.platforms.protocols import Manifest
 
 LEASE_S = 2.0
 WAIT_S = 60.0
@@ -105,14 +111,44 @@ def yard(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[Ya
         yield Yard(url=redis_url, folder=tmp_path, environ=environ, stack=stack)
 
 
-def deployed(yard: Yard) -> str:
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry that has version 1 of iris, trained once for all tests."""
+    home = tmp_path_factory.mktemp("registry")
+    artifacts, warehouse = EmbeddedArtifacts(root=home / "models"), EmbeddedWarehouse(home=home, tables={})
+    config = home / "seatrial.toml"
+    config.write_text(SETTINGS)
+    model, progress = read_settings_file(config).models["iris"], RecordedProgress()
+    version = artifacts.claim(model="iris", job_id="1")
+    training = warehouse.train(model=model, version=version, progress=progress)
+    to = artifacts.staging(model="iris", version=version)
+    exported_as = warehouse.export(model=model, version=version, to=to, progress=progress)
+    digest, size_bytes = artifacts.describe(model="iris", version=version)
+    manifest = Manifest(
+        model="iris",
+        version=version,
+        digest=digest,
+        format=exported_as,
+        size_bytes=size_bytes,
+        metrics={"accuracy": 0.97},
+        query_sha256="0",
+        training=training.identity,
+        trained_by="Ada",
+        job_id="1",
+        created_at_s=time.time(),
+    )
+    artifacts.publish(manifest=manifest)
+    return home / "models"
+
+
+def deployed(yard: Yard, registry: Path) -> str:
     """A worker's endpoint for version 1; the version's digest."""
-    trained = yard.ended(yard.ask("train", TrainModel(model="iris"))).outcome
-    assert trained is not None
-    assert trained.kind == "trained"
-    deploy = yard.ask("deploy", Deploy(model="iris", version=1, environment="staging", digest=trained.digest))
+    models = yard.folder / "home" / "models"
+    shutil.copytree(registry, models, dirs_exist_ok=True)
+    digest = EmbeddedArtifacts(root=models).manifest(model="iris", version=1).digest
+    deploy = yard.ask("deploy", Deploy(model="iris", version=1, environment="staging", digest=digest))
     assert yard.ended(deploy).state == "succeeded"
-    return trained.digest
+    return digest
 
 
 def load_test(duration_s: float) -> LoadTest:
@@ -142,10 +178,10 @@ def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(yard: Yard) 
     assert first.poll() is not None or first.pid != victim
 
 
-def test_a_running_job_is_cancelled_and_cleans_up(yard: Yard) -> None:
+def test_a_running_job_is_cancelled_and_cleans_up(yard: Yard, registry: Path) -> None:
     """The card says who; the load has ended, no generator is left, and the target is free for the next."""
     yard.worker()
-    deployed(yard)
+    deployed(yard, registry)
     job_id = yard.ask("load", load_test(60))
     following = yard.ask("again", load_test(1))
     wait_until(lambda: yard.record(job_id).measured is not None)
@@ -157,11 +193,11 @@ def test_a_running_job_is_cancelled_and_cleans_up(yard: Yard) -> None:
     assert not _generators(yard.folder)
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_job_back(yard: Yard) -> None:
+def test_a_worker_that_is_told_to_stop_hands_its_job_back(yard: Yard, registry: Path) -> None:
     """SIGTERM without grace: the job is queued again at once, and the next worker does it."""
     first = yard.worker("first")
-    deployed(yard)
-    job_id = yard.ask("load", load_test(8))
+    deployed(yard, registry)
+    job_id = yard.ask("load", load_test(4))
     wait_until(lambda: yard.record(job_id).measured is not None)
     first.terminate()
     assert first.wait(WAIT_S) == 0
@@ -171,12 +207,10 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back(yard: Yard) -> None:
     assert (record.state, record.attempt, record.taken_over) == ("succeeded", 2, False)
 
 
-def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(yard: Yard) -> None:
+def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(yard: Yard, registry: Path) -> None:
     """What was deployed goes on; a new worker scales it."""
-    from workers.contract.jobs import Replicas, Scale
-
     first = yard.worker("first")
-    deployed(yard)
+    deployed(yard, registry)
     first.kill()
     first.wait()
     yard.worker("second")
@@ -198,20 +232,20 @@ def test_a_gate_that_stays_shut_publishes_nothing(yard: Yard) -> None:
     assert not list((yard.folder / "home").rglob("manifest.json"))
 
 
-def test_what_has_changed_since_it_was_approved_does_not_run(yard: Yard) -> None:
+def test_what_has_changed_since_it_was_approved_does_not_run(yard: Yard, registry: Path) -> None:
     """Another digest than the registry's voids the deployment."""
     yard.worker()
-    deployed(yard)
+    deployed(yard, registry)
     job_id = yard.ask("other", Deploy(model="iris", version=1, environment="staging", digest="sha256:other"))
     record = yard.ended(job_id)
     assert record.state == "failed"
     assert "changed" in record.reason
 
 
-def test_a_worker_does_not_take_the_bots_word_for_an_approval(yard: Yard) -> None:
+def test_a_worker_does_not_take_the_bots_word_for_an_approval(yard: Yard, registry: Path) -> None:
     """A job that came into the queue without the approvals of the worker's own settings is refused."""
     yard.worker()
-    digest = deployed(yard)
+    digest = deployed(yard, registry)
     record = yard.ended(yard.ask("x", Deploy(model="iris", version=1, environment="guarded", digest=digest)))
     assert record.state == "failed"
     assert "approval" in record.reason
