@@ -49,9 +49,6 @@ class Progress(Protocol):
         """The identity an earlier attempt (or this one) wrote down under `kind`."""
 
 
-# ---------------------------------------------------------------------------------------------- warehouse
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
     """A finished training. `rows` were read; `note` is one fact for people ("412 trees, final loss 0.08")."""
@@ -86,9 +83,6 @@ class Warehouse(Protocol):
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
         """Write the trained version to the address `to` (from Artifacts.staging); return the format's name:
         "onnx", "saved_model" or "xgboost_booster". Whatever lay at `to` is replaced."""
-
-
-# ---------------------------------------------------------------------------------------------- artifacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,9 +139,6 @@ class Artifacts(Protocol):
         """
 
 
-# ---------------------------------------------------------------------------------------------- images
-
-
 class Images(Protocol):
     """The model's container image: built, tried, published; or none, where replicas read the model's folder."""
 
@@ -162,9 +153,6 @@ class Images(Protocol):
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
         """Push the image; return its digest reference, or None where there is none."""
-
-
-# ---------------------------------------------------------------------------------------------- cluster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,9 +208,6 @@ class Cluster(Protocol):
 
     def remove(self, *, model: str, environment: Environment) -> None:
         """Stop serving; nothing is left. Removing what is not there does nothing."""
-
-
-# ---------------------------------------------------------------------------------------------- load
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -286,9 +271,6 @@ class LoadGenerator(Protocol):
 
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
         """Remove what tests of workers that died have left; how many. `ended(job_id)` tells which jobs are over."""
-
-
-# ---------------------------------------------------------------------------------------------- all of them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

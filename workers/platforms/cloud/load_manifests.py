@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from workers.errors import PermanentError
+from workers.platforms.cloud.yaml_files import read_object
 
 Object = dict[str, Any]
 
@@ -83,7 +83,7 @@ class LoadManifests:
 
     def __init__(self, *, folder: Path = LOCUST) -> None:
         """Read `folder`. Raises PermanentError naming the file that is missing, broken or of another kind."""
-        self._objects = {part: _read(folder / file, kind) for part, (kind, file) in _FILES.items()}
+        self._objects = {part: read_object(folder / file, kind) for part, (kind, file) in _FILES.items()}
 
     def config_map(self, attempt: Attempt, *, job_id: str, until_s: float, data: Mapping[str, str]) -> Object:
         """The root: `data` is file or key → content."""
@@ -152,17 +152,3 @@ def _selector(attempt: Attempt, component: str) -> dict[str, str]:
 def _rename(reference: Object, attempt: Attempt) -> None:
     if reference.get("name") == _CONFIG_MAP:
         reference["name"] = attempt.name
-
-
-def _read(path: Path, kind: str) -> Object:
-    import yaml
-
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise PermanentError(f"{path} is not valid YAML: {error}.") from error
-    if not isinstance(read, dict) or read.get("kind") != kind:
-        raise PermanentError(f"{path} must hold one object of the kind {kind}.")
-    return read

@@ -16,6 +16,7 @@ from typing import Any
 from workers.contract.jobs import Replicas
 from workers.errors import PermanentError
 from workers.platforms.cloud.rollout import PROVEN, TEMPLATE, fingerprint, template
+from workers.platforms.cloud.yaml_files import read_object
 
 Object = dict[str, Any]
 
@@ -130,7 +131,7 @@ class Manifests:
     def __init__(self, *, folder: Path = SERVING) -> None:
         """Read `folder`. Raises PermanentError naming the file that is missing, broken or without what is set in it."""
         # Kept as text: two places that share an anchor in the YAML are one object until then.
-        self._objects = {kind: json.dumps(_read(folder / file, kind)) for kind, file in _FILES.items()}
+        self._objects = {kind: json.dumps(read_object(folder / file, kind)) for kind, file in _FILES.items()}
         self._where = folder
         _container(json.loads(self._objects["Deployment"]), folder)
 
@@ -209,17 +210,3 @@ def _container(deployment: Object, folder: Path) -> Object:
             found: Object = container
             return found
     raise PermanentError(f"{folder / _FILES['Deployment']} has no container of the name {CONTAINER!r}.")
-
-
-def _read(path: Path, kind: str) -> Object:
-    import yaml
-
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise PermanentError(f"{path} is not valid YAML: {error}.") from error
-    if not isinstance(read, dict) or read.get("kind") != kind:
-        raise PermanentError(f"{path} must hold one object of the kind {kind}.")
-    return read
