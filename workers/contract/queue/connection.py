@@ -63,7 +63,7 @@ class Jobs:
     def flush(self, send: Callable[[str], None]) -> int:
         """Give every job that is due to `send(job_id)`; return how many. Any number of processes may do it at once.
 
-        A job leaves the outbox after it was sent: where a process dies between the two it is sent again, and the
+        Jobs leave the outbox after they were sent: where a process dies between the two they are sent again, and the
         second delivery is refused by the claim.
         """
         now = time.time()
@@ -71,7 +71,8 @@ class Jobs:
         due = self._run(scripts.TAKE_DUE, now, put_off_s)
         for job_id in due:
             send(job_id.decode())
-            self._run(scripts.SENT, job_id, put_off_s)
+        if due:
+            self._run(scripts.SENT, put_off_s, *due)
         return len(due)
 
     def _run(self, script: str, *args: Any) -> Any:

@@ -285,11 +285,13 @@ return due
 """
 )
 
-# id, put off until → nothing; an entry that was put off otherwise in the meantime stays
+# put off until, id… → nothing; an entry that was put off otherwise in the meantime stays
 SENT = (
     PRELUDE
     + """
-local due = redis.call('ZSCORE', P .. 'outbox', ARGV[1])
-if due and tonumber(due) == tonumber(ARGV[2]) then redis.call('ZREM', P .. 'outbox', ARGV[1]) end
+for place = 2, #ARGV do
+  local due = redis.call('ZSCORE', P .. 'outbox', ARGV[place])
+  if due and tonumber(due) == tonumber(ARGV[1]) then redis.call('ZREM', P .. 'outbox', ARGV[place]) end
+end
 """
 )
