@@ -166,8 +166,10 @@ def _ask(ada: Person, typed: str, *, until: tuple[str, ...], watch: Callable[[Me
         raise StepFailed(f"Slack shows: {failure}")
 
     def appeared() -> Message | None:
-        if len(ada.ephemerals()) > whispered:
-            raise StepFailed(ada.ephemerals()[-1].plain)
+        # Slack takes about one post a second in a channel: on a quick machine a card may have to wait its turn.
+        refused = [one.plain for one in ada.ephemerals()[whispered:] if "the card follows" not in one.plain]
+        if refused:
+            raise StepFailed(refused[-1])
         return next((one for one in ada.messages() if one.ts not in before and one.buttons), None)
 
     return _follow(ada, ada.wait_for(appeared, STEP_S), until=until, watch=watch)
