@@ -18,7 +18,8 @@ JOB_MS = 90_000
 
 def typed(page: Page, text: str) -> Locator:
     """Type a command into the channel; the card that comes of it."""
-    cards = page.locator("#list article")
+    # Where Slack lets a card wait its turn, its author is told so first.
+    cards = page.locator("#list article").filter(has_not_text="Only visible to you")
     before = cards.count()
     field = page.locator("#composer textarea")
     field.fill(text)
