@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from bot.chat import Chat
+from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
 from bot.intake import Intake, Origin
@@ -166,12 +166,22 @@ class Answers:
                     by=origin.by.id,
                     by_name=origin.by.name,
                 )
-                self._chat.post(origin.channel, replies.schedule_added(added, next_times(added, after_s=now)))
-                return None
+                return self._announce(added, replies.schedule_added(added, next_times(added, after_s=now)))
             case c.ListSchedules():
                 return replies.schedules([(item, next_times(item, after_s=now)) for item in self._store.schedules()])
             case c.ChangeSchedule():
                 return self._change_schedule(meaning, self._known_schedule(meaning.schedule_id), origin)
+
+    def _announce(self, added: Schedule, message: Message) -> Message | None:
+        """Tell the channel; where Slack is slow, its author at least. A channel that takes no card gets no schedule."""
+        try:
+            self._chat.post(added.channel, message)
+        except ChatRefused as error:
+            self._store.forget_schedule(added.id)
+            return replies.no_card(error.error)
+        except ChatError:
+            return message
+        return None
 
     def _change_schedule(self, meaning: c.ChangeSchedule, schedule: Schedule, origin: Origin) -> Message | None:
         match meaning.change:

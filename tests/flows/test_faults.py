@@ -112,6 +112,18 @@ def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts
     assert len(ada.messages()) == 1
 
 
+def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: House) -> None:
+    """It is there, once, and nobody is asked to add it again; where no card could come it is not kept at all."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    quiet.slack.fail_next("chat.postMessage", times=1, status=429, retry_after_s=1)
+    assert "*s1*" in whisper(ada, '/schedule add "0 2 * * 1-5" model train iris')
+    assert "/invite" in whisper(ada, '/schedule add "0 3 * * 1-5" model train iris', channel="random")
+    listed = whisper(ada, "/schedule list")
+    assert "0 2 * * 1-5" in listed
+    assert "0 3 * * 1-5" not in listed
+
+
 def test_a_click_on_a_card_that_was_quicker_than_its_job_is_not_lost(quiet: House) -> None:
     """The card is there before the job is: a click then waits for it, and does what its button says."""
     quiet.start_bot()
