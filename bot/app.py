@@ -1,4 +1,4 @@
-"""The bot put together: Bolt's App with its listeners, and the threads that show, fire and send."""
+"""The bot put together: Bolt's App with its listeners, and the threads that show and fire."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from bot.relay import Relay
 from bot.schedules import Schedules
 from bot.settings import Settings
 from bot.store import Store
-from workers.contract.queue import Catalogue, Queue, QueueUnavailable, Transport, connect
+from workers.contract.queue import Catalogue, Queue, QueueUnavailable, connect
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +26,11 @@ class Bot:
     def __init__(self, settings: Settings) -> None:
         self._redis = connect(settings.redis_url)
         self._queue = Queue(self._redis)
-        self._transport = Transport(settings.redis_url)
-        self._due = threading.Event()
         chat, store = Chat(token=settings.bot_token, api_url=settings.api_url), Store(self._redis)
         people = People(chat, team=str(chat.whoami()["team_id"]))
         facts = Facts(settings=settings.file, catalogue=Catalogue(self._redis), queue=self._queue)
         self._intake = Intake(
             queue=self._queue,
-            send_due=self._due.set,
             store=store,
             chat=chat,
             people=people,
@@ -59,8 +56,8 @@ class Bot:
         self._listeners.register(self.app)
 
     def start(self) -> None:
-        """Begin to show what changes, to fire what is due, and to send what was submitted."""
-        for run in (lambda: self._relay.run(self._stop), self._keep_time, self._send):
+        """Begin to show what changes and to fire what is due."""
+        for run in (lambda: self._relay.run(self._stop), self._keep_time):
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -68,7 +65,6 @@ class Bot:
     def stop(self) -> None:
         """End the threads."""
         self._stop.set()
-        self._due.set()
         for thread in self._threads:
             thread.join(timeout=15)
 
@@ -85,13 +81,7 @@ class Bot:
         while not self._stop.wait(1.0):
             self._round(lambda: self._schedules.tick(fire=self._listeners.fire, missed=self._listeners.missed))
             self._round(self._intake.carry_on)
-
-    def _send(self) -> None:
-        """Send submitted jobs to workers at once, many in one go where many come; once a second what was put off."""
-        while not self._stop.is_set():
-            self._due.wait(1.0)
-            self._due.clear()
-            self._round(lambda: self._queue.flush(self._transport.send))
+            self._round(self._queue.deliver_due)
 
     def _round(self, work: Callable[[], object]) -> None:
         try:

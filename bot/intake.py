@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot import policy
@@ -38,23 +37,18 @@ class Origin:
 
 
 class Intake:
-    """Raises Refused with a sentence for the person who asked, and QueueUnavailable while Redis is away.
-
-    `send_due` is called whenever a job may have become due, so that it is sent to a worker at once.
-    """
+    """Raises Refused with a sentence for the person who asked, and QueueUnavailable while Redis is away."""
 
     def __init__(
         self,
         *,
         queue: Queue,
-        send_due: Callable[[], object],
         store: Store,
         chat: Chat,
         people: People,
         settings: SettingsFile,
     ) -> None:
         self._queue = queue
-        self._send_due = send_due
         self._store = store
         self._chat = chat
         self._people = people
@@ -93,7 +87,6 @@ class Intake:
             with self._store.locked(f"card:{record.id}") as ours:
                 if ours:
                     self._take_on(record, posted=self._store.card(record.id) is not None)
-        self._send_due()
 
     def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
         """Count an approval, or deny."""
@@ -103,8 +96,6 @@ class Intake:
         if not approve:
             return None if self._queue.deny(record.id, by=by.id) else replies.decided_before(record)
         decision = self._queue.approve(record.id, by=by.id, count=record.approval.count)
-        if decision == "approved":
-            self._send_due()
         if decision == "repeated":
             raise Refused("You have approved this already; somebody else must, too.")
         return replies.decided_before(record) if decision == "closed" else None
@@ -119,7 +110,6 @@ class Intake:
             case "repeated":
                 return replies.stopping(record)
             case _:
-                self._send_due()
                 return None
 
     def again(self, record: Record, origin: Origin) -> Message | None:
@@ -146,7 +136,6 @@ class Intake:
             self._queue.await_approval(record.id, request)
         else:
             self._queue.submit(record.id)
-            self._send_due()
         return None
 
     def _post_card(self, record: Record) -> Message | None:

@@ -25,6 +25,11 @@ _RETENTION_S = 30 * 24 * 3600
 EDITS_A_MINUTE = 45
 """chat.update is of Tier 3, 50 and more a minute for the app in a workspace, whatever the number of bots."""
 
+_KEEP_CARD = """
+redis.call('HSET', KEYS[1], 'channel', ARGV[2], 'ts', ARGV[3], 'shown', ARGV[4], 'posted_at', ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[6])
+"""
 _TAKE_EDIT = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] - 60)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
@@ -40,6 +45,7 @@ class Store:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis: Any = client  # redis-py's annotations leave open what a reply is
+        self._keep_card = self._redis.register_script(_KEEP_CARD)
 
     def card(self, job_id: str) -> Card | None:
         """Where the job's card is."""
@@ -57,13 +63,8 @@ class Store:
 
     def keep_card(self, job_id: str, *, channel: str, ts: str, shown: str) -> None:
         """Remember a card that was posted."""
-        key = f"{_P}card:{job_id}"
-        now = time.time()
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"channel": channel, "ts": ts, "shown": shown, "posted_at": now})
-            pipe.expire(key, _RETENTION_S)
-            pipe.set(f"{_P}at:{channel}:{ts}", job_id, ex=_RETENTION_S)
-            pipe.execute()
+        card, at = f"{_P}card:{job_id}", f"{_P}at:{channel}:{ts}"
+        self._keep_card(keys=[card, at], args=[job_id, channel, ts, shown, time.time(), _RETENTION_S])
 
     def note_shown(self, job_id: str, shown: str) -> None:
         """Remember which picture the card shows now."""

@@ -33,13 +33,11 @@ class Runner:
         self,
         *,
         claims: Claims,
-        send: Callable[[str], None],
         handlers: Mapping[type, Handler],
         platforms: Platforms,
         ended: Callable[[Record], None],
     ) -> None:
         self._claims = claims
-        self._send = send
         self._handlers = handlers
         self._platforms = platforms
         self._ended = ended
@@ -66,14 +64,13 @@ class Runner:
             self._attempt(claim, Context(self._claims, claim, interruption))
         finally:
             del self._running[job_id]
-        self._insist(lambda: self._claims.flush(self._send))
 
     def watch(self) -> None:
-        """Give signs of life, send what is due, and pass wishes on to the running jobs, until `stop`."""
+        """Give signs of life, have delivered what is due, and pass wishes on to the running jobs, until `stop`."""
         while not self._stopping.wait(WATCH_EVERY_S) or self._running:
             try:
                 self._claims.alive()
-                self._claims.flush(self._send)
+                self._claims.deliver_due()
                 self._pass_on()
             except QueueUnavailable as error:
                 logger.warning("Redis is away: %s", error)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,8 @@ import yaml
 
 from tests.cloud.manifest_references import broken, containers, pod_spec, workloads
 from tests.cloud.strict_models import mistakes
-from workers.contract.queue.transport import Transport
+from workers.contract.jobs import Asked, TrainModel
+from workers.contract.queue import Queue
 from workers.contract.settings import read_settings_file
 
 TOP = Path(__file__).parents[2]
@@ -231,8 +233,11 @@ def test_redis_keeps_what_it_was_told() -> None:
 def test_workers_are_scaled_by_the_list_that_dramatiq_uses(redis_url: str) -> None:
     """A job that waits for a worker is in the list that the ScaledObject names."""
     scaled, _ = documents(K8S / "components" / "keda" / "scaled-object.yaml")
-    Transport(redis_url).send("1")
     client = redis.Redis.from_url(redis_url)
+    queue = Queue(client)
+    asked = Asked(by="U1", by_name="ada", where="C1", at_s=time.time())
+    job_id, _ = queue.reserve(key="k", job=TrainModel(model="iris"), asked=asked)
+    queue.submit(job_id)
     assert client.llen(scaled["spec"]["triggers"][0]["metadata"]["listName"]) == 1
     client.close()
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import dramatiq
 import pytest
 
 from workers.contract import events as e
@@ -46,10 +47,15 @@ def submitted(queue: Queue, key: str, job: Job) -> str:
 
 
 def due(queue: Queue) -> list[str]:
-    """The jobs that would be sent to a worker now."""
-    sent: list[str] = []
-    queue.flush(sent.append)
-    return sent
+    """The jobs that are delivered to a worker now, each taken from Dramatiq's list."""
+    queue.deliver_due()
+    delivered: list[str] = []
+    while taken := queue._redis.lpop("seatrial:dramatiq:jobs"):
+        message = dramatiq.Message.decode(queue._redis.hget("seatrial:dramatiq:jobs.msgs", taken))
+        queue._redis.hdel("seatrial:dramatiq:jobs.msgs", taken)
+        assert message.options["redis_message_id"] == taken.decode()
+        delivered.append(message.args[0])
+    return delivered
 
 
 def state(queue: Queue, job_id: str) -> str:
@@ -166,6 +172,7 @@ def test_a_dead_workers_job_is_taken_over_and_its_old_claim_writes_nothing(
 def test_a_job_that_takes_every_worker_down_is_given_up(queue: Queue, claims: Claims) -> None:
     """After the last takeover it is lost, and its target is free."""
     job_id = submitted(queue, "a", DEPLOY)
+    assert due(queue) == [job_id]
     claimed(claims, job_id)
     claims.leave()
     for _ in range(3):
@@ -315,7 +322,7 @@ def test_an_attached_file_comes_back_as_it_was(queue: Queue, claims: Claims) -> 
 
 
 def test_a_starting_worker_sends_what_was_lost_on_its_way(queue: Queue, claims: Claims) -> None:
-    """A queued job whose message Redis forgot is sent again."""
+    """A queued job whose message Redis forgot is delivered again."""
     job_id = submitted(queue, "a", DEPLOY)
     due(queue)
     assert due(queue) == []
@@ -332,7 +339,8 @@ def test_everything_of_an_ended_job_has_a_retention(queue: Queue, claims: Claims
     due(queue)
     client = connect(redis_url)
     endless = {key.decode() for key in client.scan_iter("seatrial:*") if client.ttl(key) == -1}
-    assert endless <= {"seatrial:last_job", "seatrial:jobs", "seatrial:workers", "seatrial:changed"}
+    counters = {"seatrial:last_job", "seatrial:last_delivery"}
+    assert endless <= counters | {"seatrial:jobs", "seatrial:workers", "seatrial:changed"}
 
 
 def _taken_over(claims: Claims, job_id: str) -> Claim:

@@ -15,7 +15,7 @@ from bot.demo import processes
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Deploy, Job, LoadTest, Replicas, Scale, Slo, TrainModel
-from workers.contract.queue import Queue, Transport, connect
+from workers.contract.queue import Queue, connect
 from workers.contract.record import Record
 from workers.contract.settings import read_settings_file
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
@@ -52,7 +52,6 @@ class Yard:
         client = connect(url)
         stack.callback(client.close)
         self.queue = Queue(client)
-        self.transport = Transport(url)
         self.folder = folder
         self._stack = stack
         (folder / "seatrial.toml").write_text(SETTINGS)
@@ -81,7 +80,6 @@ class Yard:
             key=key, job=job, asked=Asked(by="U1", by_name="Ada", where="C1", at_s=time.time())
         )
         self.queue.submit(job_id)
-        self.queue.flush(self.transport.send)
         return job_id
 
     def record(self, job_id: str) -> Record:

@@ -1,7 +1,6 @@
 """The way to Redis, and how jobs lie there that both sides read."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -18,8 +17,6 @@ RETENTION_S = 30 * 24 * 3600
 """Jobs are forgotten 30 days after they were asked: a month to look back in; versions and reports live elsewhere."""
 FILE_RETENTION_S = 7 * 24 * 3600
 """A file waits this long for a bot to fetch it."""
-SENDING_S = 5.0
-"""A job that a process took from the outbox and did not send in this time is sent by another."""
 LARGEST_FILE_BYTES = 10 * 1024 * 1024
 
 QueueUnavailable = (redis.ConnectionError, redis.TimeoutError)
@@ -60,20 +57,9 @@ class Jobs:
         """The job's lasting events from number `start` on, oldest first."""
         return [wire.EVENT.decode(line) for line in self._redis.lrange(_job(job_id) + ":events", start, -1)]
 
-    def flush(self, send: Callable[[str], None]) -> int:
-        """Give every job that is due to `send(job_id)`; return how many. Any number of processes may do it at once.
-
-        Jobs leave the outbox after they were sent: where a process dies between the two they are sent again, and the
-        second delivery is refused by the claim.
-        """
-        now = time.time()
-        put_off_s = now + SENDING_S
-        due = self._run(scripts.TAKE_DUE, now, put_off_s)
-        for job_id in due:
-            send(job_id.decode())
-        if due:
-            self._run(scripts.SENT, put_off_s, *due)
-        return len(due)
+    def deliver_due(self) -> int:
+        """Deliver the jobs whose delivery was put off until now; how many. Any number of processes may call it."""
+        return int(self._run(scripts.DELIVER_DUE, time.time()))
 
     def _run(self, script: str, *args: Any) -> Any:
         registered = self._scripts.get(script)

@@ -8,7 +8,8 @@
     jobs              zset    every job, by the time it was asked
     open              set     the jobs that have not ended
     changed           zset    the jobs whose change nobody has shown yet, by the time of the first such change
-    outbox            zset    the jobs that are to be sent to a worker, by the time they are due
+    outbox            zset    the jobs that are to be delivered to a worker later, by the time they are due
+    dramatiq:jobs     list    the deliveries that workers take, Dramatiq's; beside it, in jobs.msgs, what each is
     expiring          zset    the requests for approval, by the time they expire
     target:{target}   list    the jobs of a target in their order: the first may run, the others wait
     workers           zset    the workers, by the time until which they count as alive
@@ -26,9 +27,19 @@ local function tell(id, now, event)
   redis.call('ZADD', P .. 'changed', 'NX', now, id)
 end
 
-local function send(id, due)
+-- Has the job delivered to a worker, in the same step in which it became due: nothing can come between the two. This
+-- is what Dramatiq's own enqueue does (its dispatch.lua), with the message as its JSONEncoder writes it.
+local function deliver(id, now)
+  local delivery = id .. '.' .. redis.call('INCR', P .. 'last_delivery')
+  redis.call('HSET', P .. 'dramatiq:jobs.msgs', delivery, '{"queue_name":"jobs","actor_name":"run","args":["' .. id ..
+    '"],"kwargs":{},"options":{"redis_message_id":"' .. delivery .. '"},"message_id":"' .. delivery ..
+    '","message_timestamp":' .. string.format('%d', now * 1000) .. '}')
+  redis.call('RPUSH', P .. 'dramatiq:jobs', delivery)
+end
+
+local function queue(id, now)
   redis.call('HSET', job(id), 'state', 'queued')
-  redis.call('ZADD', P .. 'outbox', due, id)
+  deliver(id, now)
 end
 
 -- Takes a job out of its target's line; whoever is first then may run, whoever stood behind it learns the new order.
@@ -41,7 +52,7 @@ local function release(id, now)
       local behind = before[place + 1]
       if place == 1 then
         tell(behind, now, '{"kind":"queued","at_s":' .. now .. '}')
-        send(behind, now)
+        queue(behind, now)
       else
         tell(behind, now, '{"kind":"waiting","at_s":' .. now .. ',"behind":"' .. before[place - 1] .. '"}')
       end
@@ -61,7 +72,7 @@ local function finish(id, now, state, event, retention)
   end
 end
 
--- Puts a job in its target's line, and sends it if it is first there.
+-- Puts a job in its target's line, and has it delivered if it is first there.
 local function enter(id, now)
   local line = P .. 'target:' .. redis.call('HGET', job(id), 'target')
   local ahead = redis.call('LINDEX', line, -1)
@@ -71,7 +82,7 @@ local function enter(id, now)
     tell(id, now, '{"kind":"waiting","at_s":' .. now .. ',"behind":"' .. ahead .. '"}')
   else
     tell(id, now, '{"kind":"queued","at_s":' .. now .. '}')
-    send(id, now)
+    queue(id, now)
   end
 end
 
@@ -238,7 +249,8 @@ HAND_BACK = (
     + """
 if not holds(ARGV[1], ARGV[3]) then return 0 end
 tell(ARGV[1], ARGV[2], ARGV[5])
-send(ARGV[1], ARGV[4])
+redis.call('HSET', job(ARGV[1]), 'state', 'queued')
+redis.call('ZADD', P .. 'outbox', ARGV[4], ARGV[1])
 return 1
 """
 )
@@ -275,23 +287,15 @@ return 1
 """
 )
 
-# now, put off until → the jobs that are due, each put off, so that one process at a time sends it
-TAKE_DUE = (
+# now → how many jobs of the outbox were due and are delivered
+DELIVER_DUE = (
     PRELUDE
     + """
 local due = redis.call('ZRANGEBYSCORE', P .. 'outbox', '-inf', ARGV[1])
-for _, id in ipairs(due) do redis.call('ZADD', P .. 'outbox', ARGV[2], id) end
-return due
-"""
-)
-
-# put off until, id… → nothing; an entry that was put off otherwise in the meantime stays
-SENT = (
-    PRELUDE
-    + """
-for place = 2, #ARGV do
-  local due = redis.call('ZSCORE', P .. 'outbox', ARGV[place])
-  if due and tonumber(due) == tonumber(ARGV[1]) then redis.call('ZREM', P .. 'outbox', ARGV[place]) end
+for _, id in ipairs(due) do
+  redis.call('ZREM', P .. 'outbox', id)
+  deliver(id, ARGV[1])
 end
+return #due
 """
 )

@@ -1,5 +1,7 @@
 """Dramatiq on Redis, as the transport: carries a job's id to a worker that is free, and again when that one dies.
 
+Deliveries are put in its list by the scripts in which jobs become due (queue.scripts); here they are taken out.
+
 Nothing else of Dramatiq is used: retries, time limits, results and cancellation are the queue's own matter.
 """
 
@@ -10,6 +12,8 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Callbacks
 from dramatiq.worker import Worker
+
+from workers.contract.queue.connection import PREFIX
 
 _QUEUE = "jobs"
 _ACTOR = "run"
@@ -23,19 +27,13 @@ class Transport:
     def __init__(self, url: str, *, heartbeat_s: float = 10.0) -> None:
         self._broker = RedisBroker(  # type: ignore[no-untyped-call]  # Dramatiq 2.2 leaves it out
             client=redis.Redis.from_url(url, socket_connect_timeout=1.0, socket_timeout=5.0),
-            namespace="seatrial:dramatiq",
+            namespace=PREFIX + "dramatiq",
             middleware=[Callbacks()],
             heartbeat_timeout=int(heartbeat_s * 1000),
             # One poll in ten looks for dead workers: once a second for each idle worker.
             maintenance_chance=100_000,
         )
         self._broker.declare_queue(_QUEUE)
-
-    def send(self, job_id: str) -> None:
-        """Have `job_id` delivered to some worker, at least once. Raises QueueUnavailable while Redis is away."""
-        self._broker.enqueue(
-            dramatiq.Message(queue_name=_QUEUE, actor_name=_ACTOR, args=(job_id,), kwargs={}, options={})
-        )
 
     def serve(self, run: Callable[[str], None], *, threads: int) -> Worker:
         """Call `run(job_id)` for each delivery, in one of `threads` threads; stop with the worker's `stop()`.
