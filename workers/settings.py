@@ -22,6 +22,9 @@ class Settings:
       a pause for breath of a busy machine, below what a person waits for.
     * `grace_s` (SEATRIAL_GRACE_S): seconds, 0..600, that running jobs get to end on SIGTERM before they are handed
       back; default 20: below the 30 s of Kubernetes' terminationGracePeriodSeconds.
+    * `bigquery_endpoint` (BIGQUERY_EMULATOR_HOST): base URL of an emulator's API, as Google's own SDKs read it; default
+      "": Google's, with Application Default Credentials. Cloud Storage's SDK reads STORAGE_EMULATOR_HOST by itself, as
+      Kubernetes' reads KUBECONFIG.
     * `docker` (DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH): the engine that builds images; default the local one.
     * `registry_username` (REGISTRY_USERNAME), `registry_password` (REGISTRY_PASSWORD): the registry's, where it is not
       Google's, which takes Application Default Credentials.
@@ -33,6 +36,7 @@ class Settings:
     threads: int
     lease_s: float
     grace_s: float
+    bigquery_endpoint: str
     docker: Mapping[str, str]
     registry_username: str
     registry_password: str = field(repr=False)
@@ -71,6 +75,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         threads=int(threads),
         lease_s=lease_s,
         grace_s=grace_s,
+        bigquery_endpoint=environ.get("BIGQUERY_EMULATOR_HOST", ""),
         docker={name: environ[name] for name in DOCKER if name in environ},
         registry_username=environ.get("REGISTRY_USERNAME", ""),
         registry_password=environ.get("REGISTRY_PASSWORD", ""),

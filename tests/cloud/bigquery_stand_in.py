@@ -120,6 +120,7 @@ class BigQueryStandIn:
             (f"GET {project}/datasets/([^/]+)", self._get_dataset),
             (f"POST {project}/datasets", self._insert_dataset),
             (f"GET {project}/datasets/([^/]+)/models/([^/]+)", self._get_model),
+            (f"PATCH {project}/datasets/([^/]+)/models/([^/]+)", self._patch_model),
             (f"POST {project}/jobs", self._insert_job),
             (f"GET {project}/jobs/([^/]+)", self._get_job),
             (f"POST {project}/jobs/([^/]+)/cancel", self._cancel_job),
@@ -144,6 +145,12 @@ class BigQueryStandIn:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/models/get"""
         if name not in self.models:
             raise Refused(404, "notFound", f"Not found: Model {project}:{dataset}.{name}")
+        return self.models[name]
+
+    def _patch_model(self, project: str, dataset: str, name: str, body: Json, query: Json) -> Json:
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/models/patch: null takes a field away"""
+        patched = {**self._get_model(project, dataset, name, body, query), **body}
+        self.models[name] = {key: value for key, value in patched.items() if value is not None}
         return self.models[name]
 
     def _insert_job(self, project: str, body: Json, query: Json) -> Json:

@@ -66,6 +66,9 @@ def _handler(stand_in: BigQueryStandIn) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._answer("POST")
 
+        def do_PATCH(self) -> None:
+            self._answer("PATCH")
+
         def _answer(self, method: str) -> None:
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size) or b"{}")

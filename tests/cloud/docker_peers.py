@@ -17,7 +17,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,12 +27,16 @@ import docker.utils
 import pytest
 
 from workers.contract.settings import Images, Model
+from workers.platforms.cloud import docker_trial
 from workers.platforms.protocols import Manifest
 
 # Never empty: of an empty environment the SDK reads the process's own.
 ENVIRON = {"DOCKER_HOST": "", **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}}
 USERNAME, PASSWORD = "sailor", "hornblower"
 NEEDED = "apt-get install docker.io docker-registry busybox-static apache2-utils, then start dockerd"
+
+LABEL = "seatrial-test.harbour"
+"""Of the bases, and so of all that is made of them; its value is the registry's address."""
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=({"size": 2.0},))
 PEAR = {"predicted_fruit": ["pear"], "fruit_values": ["apple", "pear"], "fruit_probs": [0.1, 0.9]}
@@ -44,6 +48,12 @@ ENV MODEL_BASE_PATH=/models MODEL_NAME=model
 EXPOSE 8500 8501
 ENTRYPOINT ["/bin/sh", "/serve.sh"]
 """
+
+_BASES = {
+    "serving": "",
+    "serving-slow": "ONBUILD RUN echo a very slow build; sleep 60\n",
+    "serving-broken": "ONBUILD RUN echo on fire; exit 3\n",
+}
 
 _SERVE = """\
 folder=$MODEL_BASE_PATH/$MODEL_NAME
@@ -98,12 +108,18 @@ class Harbour:
     registry: Registry
     settings: Images
 
+    def base(self, kind: str) -> str:
+        """One of the bases, "serving", "serving-slow" and "serving-broken"; no other harbour has its name."""
+        return f"seatrial-test-{self.registry.address.rpartition(':')[2]}/{kind}:1"
+
     def remains(self) -> set[str]:
-        """Containers, nameless images and trial networks: what a test must not add to."""
+        """This harbour's containers, nameless images and trial networks: what a test must not add to."""
+        mine = f"{LABEL}={self.registry.address}"
+        networks = self.engine.networks(filters={"label": docker_trial.LABEL})
         return {
-            *(str(item["Names"]) for item in self.engine.containers(all=True)),
-            *(str(item["Id"]) for item in self.engine.images(filters={"dangling": True})),
-            *(str(item["Name"]) for item in self.engine.networks(filters={"label": "seatrial.trial"})),
+            *(str(item["Names"]) for item in self.engine.containers(all=True, filters={"label": mine})),
+            *(str(item["Id"]) for item in self.engine.images(filters={"dangling": True, "label": mine})),
+            *(item["Name"] for item in networks if self.registry.address in item["Labels"][docker_trial.LABEL]),
         }
 
     def forget(self, reference: str) -> None:
@@ -119,24 +135,21 @@ def open_harbour(folder: Path) -> Iterator[Harbour]:
     for program in ("docker-registry", "htpasswd", "busybox"):
         if not shutil.which(program):
             _do_without(f"there is no {program}: {NEEDED}")
-    bases = {
-        "seatrial-test/serving:1": "",
-        "seatrial-test/serving-slow:1": "ONBUILD RUN echo a very slow build; sleep 60\n",
-        "seatrial-test/serving-broken:1": "ONBUILD RUN echo on fire; exit 3\n",
-    }
     process, address = _start_registry(folder)
+    settings = Images(repository=f"{address}/ships", seatrial="absent:1")
+    harbour = Harbour(engine=engine, registry=Registry(address=address), settings=settings)
     try:
-        for name, more in bases.items():
-            _build_base(engine, name, more)
-        settings = Images(repository=f"{address}/ships", tensorflow="seatrial-test/serving:1", seatrial="absent:1")
-        yield Harbour(engine=engine, registry=Registry(address=address), settings=settings)
+        for kind, more in _BASES.items():
+            _build_base(engine, harbour.base(kind), f"LABEL {LABEL}={address}\n{more}")
+        yield replace(harbour, settings=settings.model_copy(update={"tensorflow": harbour.base("serving")}))
     finally:
         process.kill()
         process.wait()
-        for image in engine.images():
-            for name in image.get("RepoTags") or ():
-                if name in bases or name.startswith(f"{address}/"):
-                    engine.remove_image(name, force=True)
+        mine = {"label": f"{LABEL}={address}"}
+        for name in [name for image in engine.images(filters=mine) for name in image["RepoTags"] or ()]:
+            with suppress(docker.errors.APIError):  # "<none>:<none>" is no name; such an image goes below
+                engine.remove_image(name, force=True)
+        engine.prune_images(filters=mine | {"dangling": True})
         engine.close()
 
 

@@ -1,6 +1,6 @@
-"""What stands behind an API server: the Deployment's controller, a kubelet, the autoscaler; as little as tests need.
+"""What stands behind an API server: the Deployment's controller, and the loop in which a kubelet tells of its pods.
 
-https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+As little as tests need. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 """
 
 import copy
@@ -8,28 +8,34 @@ import hashlib
 import itertools
 import json
 import threading
-from typing import Any
+from typing import Any, Protocol
 
-from tests.cloud.kubernetes_stand_in import Refusal, StandIn
+from tests.cloud.kubernetes_stand_in import StandIn
 
 Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
-DIGEST = "sha256:" + "0" * 64
+
+
+class Kubelet(Protocol):
+    """Makes pods be what their objects say. No call lasts: the API server waits meanwhile."""
+
+    def status(self, pod: Object) -> Object:
+        """The pod's status as it is now; a pod that is new to it is begun."""
+
+    def ended(self, pod: Object) -> bool:
+        """Whether a pod that is to end has ended; the first call has it begin to."""
+
+    def cannot_create(self, template: Object) -> str:
+        """Why no pod of the template may be made (a quota), or ""."""
 
 
 class Controllers:
-    """Work in a thread until the context is left. `fate` maps an image to what becomes of its containers:
+    """Work in a thread until the context is left. `deadline_passed`: no rollout gets any more time."""
 
-    "ready" (the default), "starting", "no image", "crashes", "no node", "quota".
-    """
-
-    def __init__(self, stand_in: StandIn) -> None:
-        self.stand_in = stand_in
+    def __init__(self, stand_in: StandIn, kubelet: Kubelet) -> None:
         self.store = stand_in.store
-        self.fate: dict[str, str] = {}
+        self.kubelet = kubelet
         self.deadline_passed = False
-        stand_in.predictions = self._predict
-        self.answers_wrongly = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._suffixes = itertools.count(1)
@@ -66,31 +72,36 @@ class Controllers:
             self.store.put(deployment)
 
     def pods(self, *, version: str = "") -> list[str]:
-        """Names of the pods, or of those of a version ("v2")."""
-        found = self.store.list("Pod")
+        """Names of the pods that are to stay, or of those of a version ("v2")."""
+        label = "app.kubernetes.io/version"
         return [
             pod["metadata"]["name"]
-            for pod in found
-            if not version or pod["metadata"]["labels"]["app.kubernetes.io/version"] == version
+            for pod in self.store.list("Pod", is_to_stay)
+            if not version or pod["metadata"]["labels"].get(label) == version
         ]
 
     def _work(self) -> None:
         while not self._stopped.wait(0.05):
             with self.store.changed:
+                for pod in self.store.list("Pod"):
+                    if is_to_stay(pod):
+                        self.store.put(pod | {"status": self.kubelet.status(pod)})
+                    elif self.kubelet.ended(pod):
+                        self.store.remove("Pod", pod["metadata"]["name"])
                 for deployment in self.store.list("Deployment"):
                     self._reconcile(deployment)
 
     def _reconcile(self, deployment: Object) -> None:
         newest, others = self._replica_sets(deployment)
         wanted = deployment["spec"]["replicas"]
-        self._run(newest, 0 if self._fate(newest) == "quota" else wanted)
+        forbidden = self.kubelet.cannot_create(newest["spec"]["template"])
+        self._run(newest, 0 if forbidden else wanted)
         if len(self._ready(newest)) >= wanted:
             for other in others:
                 self._run(other, 0)
         for replica_set in (newest, *others):
-            replica_set["status"] = {"readyReplicas": len(self._ready(replica_set))}
-            self.store.put(replica_set)
-        self._tell(deployment, newest, [newest, *others])
+            self.store.put(replica_set | {"status": {"readyReplicas": len(self._ready(replica_set))}})
+        self._tell(deployment, newest, [newest, *others], forbidden)
 
     def _replica_sets(self, deployment: Object) -> tuple[Object, list[Object]]:
         """The one of the template, made where it is missing and numbered anew where it comes back; and the others."""
@@ -118,9 +129,8 @@ class Controllers:
         notes = newest["metadata"]["annotations"]
         if (others and int(notes[REVISION]) < max(revisions)) or not revisions:
             notes[REVISION] = str(max(revisions, default=0) + 1)
-        newest["metadata"]["annotations"] = notes | {
-            key: value for key, value in deployment["metadata"]["annotations"].items() if key != REVISION
-        }
+        annotations = deployment["metadata"].get("annotations", {})
+        newest["metadata"]["annotations"] = notes | {k: v for k, v in annotations.items() if k != REVISION}
         return self.store.put(newest), others
 
     def _run(self, replica_set: Object, wanted: int) -> None:
@@ -136,12 +146,10 @@ class Controllers:
             }
             name = f"{replica_set['metadata']['name']}-{next(self._suffixes):05}"
             metadata = {"name": name, "labels": template["metadata"]["labels"], "ownerReferences": [owner]}
-            self.store.put({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
-        for pod in self._pods(replica_set):
-            self.store.put(pod | {"status": _status(self._fate(replica_set), pod)})
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+            self.store.put(pod | {"status": self.kubelet.status(pod)})
 
-    def _tell(self, deployment: Object, newest: Object, all_of_them: list[Object]) -> None:
-        fate = self._fate(newest)
+    def _tell(self, deployment: Object, newest: Object, all_of_them: list[Object], forbidden: str) -> None:
         ready = sum(len(self._ready(item)) for item in all_of_them)
         conditions = [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
         if self.deadline_passed and len(self._ready(newest)) < deployment["spec"]["replicas"]:
@@ -149,8 +157,8 @@ class Controllers:
             conditions = [
                 {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": words}
             ]
-        if fate == "quota":
-            words = f'pods "{newest["metadata"]["name"]}-x" is forbidden: exceeded quota: small, requested: pods=1'
+        if forbidden:
+            words = f'pods "{newest["metadata"]["name"]}-x" is forbidden: {forbidden}'
             conditions.append({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": words})
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
@@ -162,55 +170,23 @@ class Controllers:
         }
         self.store.put(deployment)
 
-    def _fate(self, replica_set: Object) -> str:
-        return self.fate.get(replica_set["spec"]["template"]["spec"]["containers"][0]["image"], "ready")
-
     def _pods(self, replica_set: Object) -> list[Object]:
+        """Those that are to stay; a controller counts no others."""
         uid = replica_set["metadata"]["uid"]
-        return self.store.list("Pod", lambda pod: bool(pod["metadata"]["ownerReferences"][0]["uid"] == uid))
+        return self.store.list(
+            "Pod", lambda pod: is_to_stay(pod) and bool(pod["metadata"]["ownerReferences"][0]["uid"] == uid)
+        )
 
     def _ready(self, replica_set: Object) -> list[Object]:
-        return [pod for pod in self._pods(replica_set) if pod["status"]["phase"] == "Running" and _is_ready(pod)]
-
-    def _predict(self, path: str, count: int) -> tuple[int, Object]:
-        """As TensorFlow Serving in a ready pod of the version that `path` names."""
-        version = path.partition("/versions/")[2].partition(":")[0]
-        try:
-            ready = [self.store.get("Pod", name) for name in self.pods(version=f"v{version}")]
-        except Refusal:
-            ready = []
-        if not any(_is_ready(pod) for pod in ready):
-            return 404, {"error": f"Servable not found for request: Specific(fruit, {version})"}
-        return (200, {"predictions": []}) if self.answers_wrongly else (200, {"predictions": [[1.5]] * count})
+        return [pod for pod in self._pods(replica_set) if is_ready(pod)]
 
 
-def _is_ready(pod: Object) -> bool:
+def is_to_stay(pod: Object) -> bool:
+    """Whether nobody has deleted the pod yet."""
+    return "deletionTimestamp" not in pod["metadata"]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether its condition says so."""
     conditions = pod.get("status", {}).get("conditions", ())
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-
-
-def _status(fate: str, pod: Object) -> Object:
-    """A pod's status as the kubelet or the scheduler writes it."""
-    image = pod["spec"]["containers"][0]["image"]
-    container: Object = {"name": "model", "image": image, "ready": fate == "ready", "restartCount": 0}
-    scheduled: Object = {"type": "PodScheduled", "status": "True"}
-    match fate:
-        case "ready":
-            container["state"] = {"running": {}}
-        case "no image":
-            words = f'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = not found'
-            container["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": words}}
-        case "crashes":
-            container |= {"restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
-            container["state"] = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting"}}
-        case "no node":
-            words = "0/3 nodes are available: 3 Insufficient cpu."
-            scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
-        case _:
-            container["state"] = {"waiting": {"reason": "ContainerCreating"}}
-    return {
-        "phase": "Running" if fate == "ready" else "Pending",
-        "hostIP": "127.0.0.1",
-        "conditions": [scheduled, {"type": "Ready", "status": "True" if fate == "ready" else "False"}],
-        "containerStatuses": [] if fate == "no node" else [container],
-    }

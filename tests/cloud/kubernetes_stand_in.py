@@ -1,126 +1,65 @@
 """A small API server for what kmock has not: applies that create, selectors, resource versions, 410, the service proxy.
 
-Shaped by https://kubernetes.io/docs/reference/using-api/api-concepts/ and, for applies, by
+What becomes of the objects is their controllers' work (kubernetes_controllers), as it is in a real cluster. Shaped by
+https://kubernetes.io/docs/reference/using-api/api-concepts/ and, for applies, by
 https://kubernetes.io/docs/reference/using-api/server-side-apply/. It refuses what a real one refuses: unknown fields.
 """
 
-import copy
-import itertools
 import json
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from kubernetes.client import ApiClient, Configuration
+
+from tests.cloud.kubernetes_store import NAMESPACE, Refusal, Store, merged
 from tests.cloud.strict_models import mistakes
-from workers.platforms.cloud.kubernetes_api import KINDS
+from workers.platforms.cloud.kubernetes_access import Target
+from workers.platforms.cloud.kubernetes_api import KINDS, Api
 
 Object = dict[str, Any]
-NAMESPACE = "bay"
+CONTEXT = "harbour"
 _KIND_OF = {resource: kind for kind, (_, resource) in KINDS.items()}
+_PROXY = re.compile(r"services/(?:http:)?([a-z0-9-]+):(\d+)/proxy(/.*)")
 
 
-class Refusal(Exception):
-    """An answer of kind Status."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToService:
+    """A request to a Service, by the API server's proxy."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.reason = status, reason
-
-
-class Store:
-    """The objects, their versions, and every change since the beginning."""
-
-    def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], Object] = {}
-        self.changes: list[tuple[int, str, Object]] = []
-        self.changed = threading.Condition(threading.RLock())
-        self.oldest = 0  # changes before this version are forgotten
-        self.version = 0
-        self._applied: dict[tuple[str, str], Object] = {}
-        self._uids = itertools.count(1)
-
-    def put(self, obj: Object) -> Object:
-        """Keep the object as it is given; one that differs from what is there gets a new version."""
-        with self.changed:
-            key = (obj["kind"], obj["metadata"]["name"])
-            was = self.objects.get(key)
-            made = _defaulted(copy.deepcopy(obj))
-            meta = made["metadata"]
-            meta.setdefault("namespace", NAMESPACE)
-            if was is None:
-                meta |= {"uid": f"uid-{next(self._uids)}", "generation": 1, "creationTimestamp": _now()}
-            else:
-                meta |= {key: was["metadata"][key] for key in ("uid", "generation", "creationTimestamp")}
-                meta["generation"] += made.get("spec") != was.get("spec")
-                if {**made, "metadata": {**meta, "resourceVersion": ""}} == {
-                    **was,
-                    "metadata": {**was["metadata"], "resourceVersion": ""},
-                }:
-                    return was
-            self._record("ADDED" if was is None else "MODIFIED", made)
-            self.objects[key] = made
-            return made
-
-    def apply(self, obj: Object) -> Object:
-        """Merge, and take away what the last apply set and this one leaves out."""
-        with self.changed:
-            key = (obj["kind"], obj["metadata"]["name"])
-            live = copy.deepcopy(self.objects.get(key, {}))
-            made = _merged(_without(live, self._applied.get(key, {}), obj), obj)
-            self._applied[key] = copy.deepcopy(obj)
-            return self.put(made)
-
-    def get(self, kind: str, name: str) -> Object:
-        """The object. Raises Refusal 404."""
-        with self.changed:
-            if (kind, name) not in self.objects:
-                raise Refusal(404, "NotFound", f'{KINDS[kind][1]} "{name}" not found')
-            return copy.deepcopy(self.objects[kind, name])
-
-    def list(self, kind: str, selected: Callable[[Object], bool] = lambda obj: True) -> "list[Object]":
-        """All of the kind that are selected."""
-        with self.changed:
-            return [copy.deepcopy(obj) for (of, _), obj in self.objects.items() if of == kind and selected(obj)]
-
-    def delete(self, kind: str, name: str) -> None:
-        """Delete the object and, as the garbage collector does, what it owns."""
-        with self.changed:
-            gone = self.get(kind, name)
-            del self.objects[kind, name]
-            self._applied.pop((kind, name), None)
-            self._record("DELETED", gone)
-            for obj in list(self.objects.values()):
-                owners = obj["metadata"].get("ownerReferences", ())
-                if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
-                    self.delete(obj["kind"], obj["metadata"]["name"])
-
-    def forget(self) -> None:
-        """Have every watch that is open or comes from an older version answered with 410 Gone."""
-        with self.changed:
-            self.version += 1
-            self.oldest = self.version
-            self.changed.notify_all()
-
-    def _record(self, change: str, obj: Object) -> None:
-        self.version += 1
-        obj["metadata"]["resourceVersion"] = str(self.version)
-        self.changes.append((self.version, change, copy.deepcopy(obj)))
-        self.changed.notify_all()
+    service: str
+    port: int
+    method: str
+    path: str
+    body: bytes
+    content_type: str
 
 
 class StandIn:
-    """The server. `refused` maps (method, resource) to the Status that such requests get; `asked` is what was asked."""
+    """The server. `refused` maps (method, resource) to the Status that such requests get, `failing` a method to how
+    many of its next requests get 503.
+
+    `asked` is what was asked, `rights` the same as RBAC names it: verb and resource. `mistakes` is what was wrong in
+    manifests. `log` has a pod's (its name, whether of the container before), `services` what answers behind Services.
+    """
 
     def __init__(self) -> None:
         self.store = Store()
         self.refused: dict[tuple[str, str], tuple[int, str]] = {}
+        self.failing: Counter[str] = Counter()
         self.asked: list[tuple[str, str]] = []
-        self.logs: dict[str, str] = {}
+        self.rights: set[tuple[str, str]] = set()
+        self.mistakes: list[str] = []
         self.cuts = 0
-        self.predictions: Callable[[str, int], tuple[int, Object]] = lambda path, count: (200, {"predictions": []})
+        self.log: Callable[[str, bool], bytes] = lambda pod, previous: b""
+        self.services: Callable[[ToService], tuple[int, bytes]] = _nobody
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -133,6 +72,30 @@ class StandIn:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def api(self) -> Api:
+        """A client of it, from outside the cluster."""
+        target = Target(cluster=f"kubernetes://{CONTEXT}", namespace=NAMESPACE, context=CONTEXT)
+        return Api(target=target, client=ApiClient(Configuration(host=self.url)))
+
+    def kubeconfig(self, path: Path) -> Path:
+        """Write a kubeconfig whose context CONTEXT leads here.
+
+        https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
+        """
+        config = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "",
+            "clusters": [{"name": "c", "cluster": {"server": self.url}}],
+            "users": [{"name": "u", "user": {"token": "secret"}}],
+            "contexts": [{"name": CONTEXT, "context": {"cluster": "c", "user": "u"}}],
+        }  # fmt: skip
+        path.write_text(json.dumps(config))  # JSON is YAML
+        return path
 
     def cut(self) -> None:
         """Break every open watch in the middle."""
@@ -168,19 +131,31 @@ class _Handler(BaseHTTPRequestHandler):
         resource, _, rest = rest.partition("/")
         self.name, _, self.subresource = rest.partition("/")
         self.kind = _KIND_OF.get(resource, "")
+        where = "/".join(part for part in (resource, self.subresource.partition("/")[0]) if part)
         self.stand_in.asked.append((self.command, url.path))
+        if resource:
+            self.stand_in.rights.add((self._verb(), where))
         try:
-            key = (self.command, "/".join(part for part in (resource, self.subresource.partition("/")[0]) if part))
-            if key in self.stand_in.refused:
-                status, message = self.stand_in.refused[key]
+            if self.stand_in.failing[self.command] > 0:
+                self.stand_in.failing[self.command] -= 1
+                raise Refusal(503, "ServiceUnavailable", "the server is away")
+            if (self.command, where) in self.stand_in.refused:
+                status, message = self.stand_in.refused[self.command, where]
                 raise Refusal(status, "", message)
             answer()
         except Refusal as refusal:
             self._send(refusal.status, {"kind": "Status", "reason": refusal.reason, "message": str(refusal)})
 
+    def _verb(self) -> str:
+        """https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb"""
+        read = "watch" if self.query.get("watch") else "get" if self.name else "list"
+        return {"GET": read, "POST": "create"}.get(self.command, self.command.lower())
+
     def _get(self) -> None:
         if self.subresource == "log":
-            self._send(200, self.stand_in.logs.get(self.name, "").encode())
+            self._send(200, self.stand_in.log(self.name, self.query.get("previous") == "true"))
+        elif self.subresource.startswith("proxy/"):
+            self._ask_service()
         elif self.name:
             self._send(200, self.stand_in.store.get(self.kind, self.name))
         elif self.query.get("watch"):
@@ -197,27 +172,39 @@ class _Handler(BaseHTTPRequestHandler):
         store, given = self.stand_in.store, json.loads(self.body)
         if self.headers["Content-Type"] == "application/apply-patch+yaml":
             wrong = mistakes(given)
+            self.stand_in.mistakes += wrong
             if wrong and self.query.get("fieldValidation") == "Strict":
                 raise Refusal(422, "Invalid", f"{self.kind} is invalid: {'; '.join(wrong)}")
             self._send(200, store.apply(given))
         else:
             assert self.headers["Content-Type"] == "application/merge-patch+json"
-            self._send(200, store.put(_merged(store.get(self.kind, self.name), given)))
+            self._send(200, store.put(merged(store.get(self.kind, self.name), given)))
 
     def _delete(self) -> None:
         self.stand_in.store.delete(self.kind, self.name)
         self._send(200, {"kind": "Status", "status": "Success"})
 
     def _post(self) -> None:
-        """A prediction: through the service proxy, or at the server itself as at a load balancer."""
         if self.path.endswith("selfsubjectaccessreviews"):
             asked = json.loads(self.body)["spec"]["resourceAttributes"]
             verbs = {"GET": ("get", "list", "watch"), "PATCH": ("patch", "create"), "DELETE": ("delete",)}
             refused = {(verb, where) for method, where in self.stand_in.refused for verb in verbs.get(method, ())}
             self._send(200, {"status": {"allowed": (asked["verb"], asked["resource"]) not in refused}})
             return
-        path = self.path[self.path.index("/v1/models/") :]
-        self._send(*self.stand_in.predictions(path, len(json.loads(self.body)["instances"])))
+        self._ask_service()
+
+    def _ask_service(self) -> None:
+        """Hand on to a Service, as the proxy; what comes to the server itself comes as to a load balancer."""
+        service, port, path = match.groups() if (match := _PROXY.search(self.path)) else ("", "0", self.path)
+        asked = ToService(
+            service=service,
+            port=int(port),
+            method=self.command,
+            path=path,
+            body=self.body,
+            content_type=self.headers["Content-Type"],
+        )
+        self._send(*self.stand_in.services(asked))
 
     def _watch(self) -> None:
         self.send_response(200)
@@ -271,39 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _merged(live: Object, changes: Object) -> Object:
-    """A JSON merge patch (RFC 7386)."""
-    made = dict(live)
-    for key, value in changes.items():
-        if value is None:
-            made.pop(key, None)
-        else:
-            made[key] = _merged(made.get(key) or {}, value) if isinstance(value, dict) else value
-    return made
-
-
-def _without(live: Object, before: Object, now: Object) -> Object:
-    """`live` without the fields that were applied before and are not now."""
-    made = dict(live)
-    for key, value in before.items():
-        if key not in now:
-            made.pop(key, None)
-        elif isinstance(value, dict) and isinstance(made.get(key), dict) and isinstance(now[key], dict):
-            made[key] = _without(made[key], value, now[key])
-    return made
-
-
-def _defaulted(obj: Object) -> Object:
-    """Some of the defaults that the server fills in."""
-    if obj["kind"] == "Deployment":
-        obj["spec"].setdefault("replicas", 1)
-    if obj["kind"] in ("Deployment", "ReplicaSet"):
-        template = obj["spec"]["template"]
-        template["metadata"].setdefault("creationTimestamp", None)
-        template["spec"].setdefault("restartPolicy", "Always")
-        for container in template["spec"]["containers"]:
-            container.setdefault("terminationMessagePath", "/dev/termination-log")
-    return obj
+def _nobody(asked: ToService) -> tuple[int, bytes]:
+    raise Refusal(503, "ServiceUnavailable", f'no endpoints available for service "{asked.service}"')
 
 
 def _field(obj: Object, path: str) -> str:
@@ -311,12 +267,3 @@ def _field(obj: Object, path: str) -> str:
     for part in path.split("."):
         value = value.get(part, {}) if isinstance(value, dict) else {}
     return str(value)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def versions(store: Store) -> Iterator[str]:
-    """The resourceVersions of all objects."""
-    yield from (f"{kind}/{name}@{obj['metadata']['resourceVersion']}" for (kind, name), obj in store.objects.items())

@@ -1,11 +1,16 @@
 """What `doctor` says of BigQuery."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.cloud.bigquery_stand_in import BigQueryStandIn
 from tests.cloud.bigquery_workshop import model as iris
 from tests.cloud.bigquery_workshop import serving, trained, warehouse
 from workers.platforms.cloud import bigquery_jobs
+from workers.platforms.cloud.warehouse import BigQueryWarehouse
+from workers.platforms.connect import connect
+from workers.settings import read_settings
 
 
 def said(bigquery: BigQueryStandIn, **changes: object) -> list[str]:
@@ -19,6 +24,17 @@ def test_a_dataset_that_is_not_there_yet_is_no_trouble() -> None:
         lines = said(bigquery)
     assert [line[0] for line in lines] == ["✓", "✓"]
     assert "the first training makes it" in lines[1]
+
+
+def test_an_emulator_is_found_by_the_name_that_googles_sdks_give_it(tmp_path: Path) -> None:
+    """BIGQUERY_EMULATOR_HOST, with or without a scheme, leads there, and nobody logs in."""
+    config = tmp_path / "seatrial.toml"
+    config.write_text('warehouse = "bigquery://demo-project/ships/EU"\nartifacts = "gs://models"\n')
+    with serving(BigQueryStandIn()) as bigquery:
+        for host in (bigquery.url, bigquery.url.removeprefix("http://")):
+            platforms = connect(read_settings({"SEATRIAL_CONFIG": str(config), "BIGQUERY_EMULATOR_HOST": host}))
+            assert isinstance(platforms.warehouse, BigQueryWarehouse)
+            assert all(finding.ok for finding in platforms.warehouse.diagnose())
 
 
 def test_a_dataset_elsewhere_is_named_with_what_to_change() -> None:

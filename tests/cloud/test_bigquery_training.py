@@ -1,15 +1,17 @@
 """Training in BigQuery: checked before it is paid, told while it runs; against the REST stand-in."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.cloud.bigquery_stand_in import BigQueryStandIn
+from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
 from tests.cloud.bigquery_workshop import IRIS, model, serving, trained, warehouse
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.errors import Cancelled, PermanentError
+from workers.platforms.cloud.warehouse import UNEXPORTED_FOR
 
 
 @pytest.fixture
@@ -61,14 +63,6 @@ def test_a_dataset_elsewhere_stops_the_training_before_it_begins(bigquery: BigQu
         trained(bigquery, model())
     assert "bigquery://demo/ships/US" in caught.value.advice
     assert bigquery.jobs == {}
-
-
-def test_without_a_bucket_nothing_is_trained(bigquery: BigQueryStandIn) -> None:
-    """A warehouse that could not export says which setting is missing, before anything is asked."""
-    with pytest.raises(PermanentError) as caught:
-        warehouse(bigquery, bucket=None).train(model=model(), version=1, progress=RecordedProgress())
-    assert "gs://" in caught.value.advice
-    assert bigquery.requests == []
 
 
 def test_bytes_and_price_are_told_before_anything_is_paid(bigquery: BigQueryStandIn) -> None:
@@ -127,6 +121,24 @@ def test_progress_is_counted_with_a_chart_of_the_losses(bigquery: BigQueryStandI
     assert all(done <= total for done, total in counted)
     assert counted[-1] == (12, 12)
     assert any(re.fullmatch(r"iteration \d+, loss 0\.\d+ █[▁▂▃▄▅▆▇█]*▁", fact) for _, _, fact in progress.reports)
+
+
+def test_a_model_that_is_never_exported_goes_by_itself(bigquery: BigQueryStandIn) -> None:
+    """What a training leaves expires within a week, unless it is exported."""
+    bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "EU"}
+    trained(bigquery, model())
+    expires_s = int(bigquery.models["iris_v3"]["expirationTime"]) / 1000
+    assert expires_s == pytest.approx(time.time() + UNEXPORTED_FOR.total_seconds(), abs=60)
+    warehouse(bigquery).export(model=model(), version=3, to="gs://models/iris/3", progress=RecordedProgress())
+    assert "expirationTime" not in bigquery.models["iris_v3"]
+
+
+def test_an_expiration_that_cannot_be_set_ends_no_training(bigquery: BigQueryStandIn) -> None:
+    """It is told, and the training stands."""
+    bigquery.faults = [Fault("PATCH", status=403, reason="accessDenied", message="Access Denied.")]
+    progress = RecordedProgress()
+    assert warehouse(bigquery).train(model=model(), version=3, progress=progress).rows == 150
+    assert any("expiration of demo.ships.iris_v3 could not be set" in line for line in progress.lines)
 
 
 def test_rows_without_a_label_are_told(bigquery: BigQueryStandIn) -> None:

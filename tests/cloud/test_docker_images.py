@@ -65,7 +65,7 @@ def test_the_image_says_what_it_holds(harbour: Harbour, images: DockerImages, tm
     config = harbour.engine.inspect_image(image)["Config"]
     labels = config["Labels"]
     assert labels["org.opencontainers.image.version"] == "v2"
-    assert labels["org.opencontainers.image.base.name"] == "seatrial-test/serving:1"
+    assert labels["org.opencontainers.image.base.name"] == harbour.settings.tensorflow
     assert (labels["seatrial.model"], labels["seatrial.version"]) == ("fruit", "2")
     assert (labels["seatrial.digest"], labels["seatrial.job"]) == (made.digest, 'm-"$HOME\\')
     assert "MODEL_NAME=fruit" in config["Env"]
@@ -178,7 +178,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(harbour: Harbour, tmp_pa
     """A failure inside the stream is an error with the engine's words; its log lines were shown."""
     before, progress = harbour.remains(), RecordedProgress()
     with pytest.raises(PermanentError, match=r"cannot be built: .*returned a non-zero code: 3"):
-        based_on(harbour, "seatrial-test/serving-broken:1").build(
+        based_on(harbour, harbour.base("serving-broken")).build(
             model=MODEL, manifest=manifest(version=8), folder=servable(tmp_path / "m"), progress=progress
         )
     assert "on fire" in progress.lines
@@ -197,7 +197,7 @@ def test_a_build_that_is_cancelled_leaves_nothing(harbour: Harbour, tmp_path: Pa
     watcher = threading.Thread(target=cancel_when_under_way)
     watcher.start()
     with pytest.raises(Cancelled):
-        based_on(harbour, "seatrial-test/serving-slow:1").build(
+        based_on(harbour, harbour.base("serving-slow")).build(
             model=MODEL, manifest=manifest(version=9), folder=folder, progress=progress
         )
     watcher.join()
@@ -261,11 +261,10 @@ def test_a_trial_removes_what_a_killed_one_left(harbour: Harbour, images: Docker
     """A worker that was killed in mid-trial could not remove its container: the next attempt does."""
     before, folder = harbour.remains(), servable(tmp_path / "model")
     image = images.build(model=MODEL, manifest=manifest(version=16), folder=folder, progress=RecordedProgress())
-    name = "seatrial-trial-fruit-v16"
-    labels = {docker_trial.LABEL: name}
-    network = harbour.engine.create_network(name, labels=labels)
+    labels = {docker_trial.LABEL: image}
+    network = harbour.engine.create_network(f"killed-{Path(str(image)).name.replace(':', '-')}", labels=labels)
     host = harbour.engine.create_host_config(network_mode=network["Id"])
-    leftover = harbour.engine.create_container(image, name=name, labels=labels, host_config=host)
+    leftover = harbour.engine.create_container(image, labels=labels, host_config=host)
     harbour.engine.start(leftover)
     images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
     assert harbour.remains() <= before

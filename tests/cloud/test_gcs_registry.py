@@ -1,8 +1,10 @@
 """What only the registry in a bucket promises: workers side by side, lost answers, a cache, a bucket meddled with."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.cloud import gcs_server
 from tests.cloud.gcs_server import Front
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.artifacts import GcsArtifacts
+from workers.platforms.cloud.download_cache import KEPT
 from workers.platforms.protocols import Manifest
 
 CLAIMER = """
@@ -171,6 +174,21 @@ def test_files_are_fetched_once(artifacts: GcsArtifacts, front: Front, url: str)
     assert front.count(r"GET .*%2Ffiles%2F.*alt=media") == fetched
 
 
+def test_the_cache_keeps_what_was_used_last(artifacts: GcsArtifacts, url: str, tmp_path: Path) -> None:
+    """Of versions that nobody has asked for in a day a few stay; what a killed worker was downloading goes too."""
+    artifacts.publish(manifest=prepared(artifacts, url))
+    model = tmp_path / "cache/iris"
+    left = [model / str(version) for version in range(2, KEPT + 5)]
+    left += [tmp_path / f"cache/.arriving/{number}" for number in range(KEPT + 1)]
+    for age_h, path in enumerate(left, 25):
+        path.mkdir() if path.parent == model else path.write_bytes(b"half")
+        os.utime(path, (0, time.time() - age_h * 3600))
+    (model / "used-today").mkdir()
+    artifacts.folder(model="iris", version=1)
+    assert {path.name for path in model.iterdir()} == {"1", "used-today", "2", "3", "4"}
+    assert len(list((tmp_path / "cache/.arriving").iterdir())) == KEPT
+
+
 @pytest.mark.parametrize("meddling", ["changed", "added", "removed", "linked"])
 def test_a_cache_that_was_meddled_with_is_mended(
     artifacts: GcsArtifacts, url: str, tmp_path: Path, meddling: str
@@ -298,3 +316,12 @@ def test_the_manifest_is_json_that_a_person_can_read(artifacts: GcsArtifacts, ur
     artifacts.publish(manifest=prepared(artifacts, url))
     written = json.loads(gcs_server.client(url).bucket(bucket).blob("ml/iris/1/manifest.json").download_as_bytes())
     assert (written["trained_by"], written["attempt"]) == ("Ada", 1)
+
+
+def test_a_damaged_report_is_left_out(artifacts: GcsArtifacts, front: Front, bucket: str) -> None:
+    """Half an object, or what is no report, hides no other."""
+    artifacts.keep_report(place="staging/iris", job_id="1", report={"job": 1})
+    folder = f"gs://{bucket}/ml/_reports/staging/iris"
+    names = ("20990101T000000000000Z-2.json", "20990101T000000000001Z-3.json", "notes.txt")
+    gcs_server.upload(front.url, folder, dict(zip(names, (b'{"job": ', b"[3]", b"{}"), strict=True)))
+    assert artifacts.reports(place="staging/iris", newest=10) == [{"job": 1}]

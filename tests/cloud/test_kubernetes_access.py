@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402
 from kubernetes.config import kube_config  # noqa: E402
 
-from tests.cloud.kubernetes_stand_in import NAMESPACE, StandIn  # noqa: E402
+from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn  # noqa: E402
+from tests.cloud.kubernetes_store import NAMESPACE  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
 from workers.platforms.cloud import kubernetes_access  # noqa: E402
 from workers.platforms.cloud.kubernetes_access import Target, read_address  # noqa: E402
@@ -69,25 +70,18 @@ def test_another_address_is_refused_with_the_three_forms(address: str) -> None:
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """A kubeconfig whose context "bay" leads to a stand-in that holds one Service."""
+    """A kubeconfig whose context leads to a stand-in that holds one Service."""
     with StandIn() as stand_in:
         stand_in.store.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}})
-        config = {
-            "apiVersion": "v1", "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{stand_in.port}"}}],
-            "users": [{"name": "u", "user": {"token": "secret"}}],
-            "contexts": [{"name": "bay", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "",
-        }  # fmt: skip
-        path = tmp_path / "config"
-        path.write_text(json.dumps(config))
+        path = stand_in.kubeconfig(tmp_path / "config")
         monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
         yield stand_in
 
 
 def test_a_context_leads_to_its_server(kubeconfig: StandIn) -> None:
     """With its credentials, in the namespace of the address."""
-    assert [item["metadata"]["name"] for item in connect(f"kubernetes://bay/{NAMESPACE}").list("Service")] == ["a"]
+    (service,) = connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")
+    assert service["metadata"]["name"] == "a"
 
 
 def test_a_context_that_is_not_there_is_told_at_the_first_call(kubeconfig: StandIn) -> None:
@@ -96,6 +90,14 @@ def test_a_context_that_is_not_there_is_told_at_the_first_call(kubeconfig: Stand
     with pytest.raises(PermanentError, match="kubernetes://elsewhere cannot be used") as caught:
         api.list("Service")
     assert "kubectl config get-contexts" in caught.value.advice
+
+
+def test_a_kubeconfig_that_is_no_yaml_is_told(kubeconfig: StandIn, tmp_path: Path) -> None:
+    """With the place of the mistake."""
+    (tmp_path / "config").write_text("clusters: [c\n")
+    with pytest.raises(PermanentError, match=r"cannot be used: while parsing") as caught:
+        connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")
+    assert "KUBECONFIG" in caught.value.advice
 
 
 def test_in_cluster_works_in_a_pod_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,8 +212,8 @@ def test_gke_is_found_and_trusted_by_its_own_certificate(google: Google) -> None
 
 def test_a_token_that_has_run_out_is_replaced(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the call that would have been refused."""
-    credentials = kubernetes_access._google_credentials()
-    monkeypatch.setattr(kubernetes_access, "_google_credentials", lambda: credentials)
+    credentials = kubernetes_access.log_in(*kubernetes_access._SCOPES)
+    monkeypatch.setattr(kubernetes_access, "log_in", lambda *scopes: credentials)
     api = connect(ADDRESS)
     api.list("Pod")
     credentials.expiry = datetime.datetime(2020, 1, 1)  # naive, as google-auth keeps it

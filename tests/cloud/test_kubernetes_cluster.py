@@ -12,15 +12,15 @@ import pytest
 client = pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
 
 from tests.cloud.kubernetes_controllers import Controllers  # noqa: E402
-from tests.cloud.kubernetes_stand_in import NAMESPACE, StandIn, versions  # noqa: E402
+from tests.cloud.kubernetes_fates import Fates  # noqa: E402
+from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
+from tests.cloud.kubernetes_store import versions  # noqa: E402
 from tests.platforms.recorded_progress import RecordedProgress  # noqa: E402
 from tests.platforms.steady_traffic import wait_until  # noqa: E402
 from workers.contract.jobs import Replicas  # noqa: E402
 from workers.contract.settings import Environment, Model  # noqa: E402
 from workers.errors import Cancelled, HandedBack, PermanentError, Superseded, TemporaryError  # noqa: E402
 from workers.platforms.cloud.cluster import KubernetesCluster  # noqa: E402
-from workers.platforms.cloud.kubernetes_access import Target  # noqa: E402
-from workers.platforms.cloud.kubernetes_api import Api  # noqa: E402
 from workers.platforms.cloud.manifests import SERVING, Manifests  # noqa: E402
 from workers.platforms.cloud.rollout_following import Timing  # noqa: E402
 from workers.platforms.protocols import Endpoint, Manifest, Release  # noqa: E402
@@ -33,16 +33,16 @@ QUICK = Timing(poll_s=0.02, address_s=5.0, answer_s=1.0, undone_s=5.0, ended_s=5
 class Bay:
     """A cluster to try, the server and the controllers behind it, and releases for it."""
 
-    def __init__(self, stand_in: StandIn, controllers: Controllers) -> None:
-        self.stand_in, self.controllers, self.store = stand_in, controllers, stand_in.store
-        self.api = api_of(stand_in)
+    def __init__(self, stand_in: StandIn, controllers: Controllers, pods: Fates) -> None:
+        self.stand_in, self.controllers, self.pods, self.store = stand_in, controllers, pods, stand_in.store
+        self.api = stand_in.api()
         self.cluster = KubernetesCluster(api=self.api, timing=QUICK)
 
     def release(
         self, version: int, *, replicas: tuple[int, int] = (1, 1), fate: str = "ready", job_id: str = ""
     ) -> Release:
         image = f"registry/fruit@sha256:{version:064}"
-        self.controllers.fate[image] = fate
+        self.pods.fate[image] = fate
         manifest = Manifest(
             model="fruit", version=version, digest=f"sha256:{version}", format="saved_model", size_bytes=1, metrics={},
             query_sha256="", training="", trained_by="", job_id=f"job-{version}", created_at_s=0.0, image=image,
@@ -65,18 +65,13 @@ class Bay:
         return {kind for kind, _ in self.store.objects if kind != "Event"}
 
 
-def api_of(stand_in: StandIn) -> Api:
-    configuration = client.Configuration(host=f"http://127.0.0.1:{stand_in.port}")
-    target = Target(cluster="kubernetes://bay", namespace=NAMESPACE, context="bay")
-    return Api(target=target, client=client.ApiClient(configuration))
-
-
 @pytest.fixture
 def bay() -> Iterator[Bay]:
     """A cluster with nothing in it."""
     with ExitStack() as stack:
         stand_in = stack.enter_context(StandIn())
-        yield Bay(stand_in, stack.enter_context(Controllers(stand_in)))
+        pods = Fates(stand_in)
+        yield Bay(stand_in, stack.enter_context(Controllers(stand_in, pods)), pods)
 
 
 def test_a_first_release_is_served_when_it_is_rolled_out(bay: Bay) -> None:
@@ -92,7 +87,7 @@ def test_a_first_release_is_served_when_it_is_rolled_out(bay: Bay) -> None:
         "POST",
         "/api/v1/namespaces/bay/services/fruit-staging:8501/proxy/v1/models/fruit/versions/1:predict",
     ) in (bay.stand_in.asked)
-    assert KubernetesCluster(api=api_of(bay.stand_in)).endpoint(model="fruit", environment=STAGING) == endpoint
+    assert KubernetesCluster(api=bay.stand_in.api()).endpoint(model="fruit", environment=STAGING) == endpoint
 
 
 def test_a_release_that_runs_already_changes_nothing(bay: Bay) -> None:
@@ -139,7 +134,7 @@ def test_the_autoscalers_own_words_are_the_reason_of_its_changes(bay: Bay) -> No
     def grow(fact: str) -> None:
         if bay.store.get("Deployment", "fruit-staging")["spec"]["replicas"] == 1:
             bay.controllers.autoscale("fruit-staging", to=2, cpu_percent=150)
-            bay.controllers.fate[release.manifest.image] = "ready"
+            bay.pods.fate[release.manifest.image] = "ready"
 
     progress.on_report = grow
     bay.cluster.roll_out(release=release, progress=progress)
@@ -159,9 +154,7 @@ def test_a_release_that_cannot_come_up_is_undone_at_once(bay: Bay, fate: str, wo
     """No deadline is waited for; the version before is alone again, and the error holds the cluster's words."""
     before = bay.up(1, replicas=(1, 3))
     progress = RecordedProgress()
-    progress.on_report = lambda fact: bay.stand_in.logs.update(
-        dict.fromkeys(bay.controllers.pods(), "cannot load fruit")
-    )
+    progress.on_report = lambda fact: bay.pods.logs.update(dict.fromkeys(bay.controllers.pods(), "cannot load fruit"))
     with pytest.raises(PermanentError, match=words):
         bay.cluster.roll_out(release=bay.release(2, replicas=(2, 2), fate=fate), progress=progress)
     assert bay.now() == before
@@ -200,7 +193,7 @@ def test_trouble_that_passes_is_no_failure(bay: Bay) -> None:
 
     def add_a_node(fact: str) -> None:
         if "No node takes the pod" in fact:
-            bay.controllers.fate[release.manifest.image] = "ready"
+            bay.pods.fate[release.manifest.image] = "ready"
 
     progress.on_report = add_a_node
     assert bay.cluster.roll_out(release=release, progress=progress).ready == 1
@@ -232,7 +225,7 @@ def test_the_way_back_is_the_last_release_that_answered(bay: Bay) -> None:
 def test_a_release_that_answers_wrongly_is_undone(bay: Bay) -> None:
     """Ready is not enough: one real prediction is asked for."""
     before = bay.up(1)
-    bay.controllers.answers_wrongly = True
+    bay.pods.answers_wrongly = True
     with pytest.raises(
         PermanentError, match=r"v2 is up but does not answer rightly at http://fruit-staging\.bay\.svc:8501\. "
     ):
@@ -270,7 +263,7 @@ def test_a_superseded_roll_out_is_left_to_its_successor(bay: Bay) -> None:
     with pytest.raises(Superseded):
         bay.cluster.roll_out(release=bay.release(1), progress=progress)
     uid = bay.store.get("Deployment", "fruit-staging")["metadata"]["uid"]
-    again = KubernetesCluster(api=api_of(bay.stand_in), timing=QUICK)
+    again = KubernetesCluster(api=bay.stand_in.api(), timing=QUICK)
     endpoint = again.roll_out(release=bay.release(1), progress=RecordedProgress())
     assert (endpoint.ready, endpoint.job_id) == (1, "job-1")
     assert bay.store.get("Deployment", "fruit-staging")["metadata"]["uid"] == uid
@@ -287,11 +280,11 @@ def test_a_roll_out_survives_watches_that_break(bay: Bay, fault: str) -> None:
         if not broken.is_set():
             broken.set()
             bay.stand_in.cut() if fault == "cut" else bay.store.forget()
-            bay.controllers.fate[release.manifest.image] = "ready"
+            bay.pods.fate[release.manifest.image] = "ready"
 
     progress.on_report = break_watches
     assert bay.cluster.roll_out(release=release, progress=progress).ready == 1
-    lists = [path for method, path in bay.stand_in.asked if method == "GET" and path.endswith("/bay/pods")]
+    lists = [path for method, path in bay.stand_in.asked if method == "GET" and path.endswith("/bay/deployments")]
     assert len(lists) > 2, "a list, its watch, and a list again"
 
 
@@ -388,10 +381,10 @@ def test_the_doctor_names_the_right_that_is_missing(bay: Bay) -> None:
     assert all(finding.ok for finding in bay.cluster.diagnose())
     bay.stand_in.refused["DELETE", "deployments"] = (403, "no")
     missing = [finding for finding in bay.cluster.diagnose() if not finding.ok]
-    assert [finding.what for finding in missing] == ["delete deployments on kubernetes://bay/bay"]
+    assert [finding.what for finding in missing] == ["delete deployments on kubernetes://harbour/bay"]
     assert "create role seatrial-deployments --verb=delete --resource=deployments.apps" in missing[0].advice
     bay.stand_in.__exit__()
-    away = KubernetesCluster(api=api_of(bay.stand_in)).diagnose()
+    away = KubernetesCluster(api=bay.stand_in.api()).diagnose()
     assert [finding.ok for finding in away] == [False]
 
 

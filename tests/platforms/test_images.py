@@ -1,9 +1,12 @@
-"""The trial of a new version on one machine: a real process, a real question, and an answer that is looked at."""
+"""What every Images owes, tried on processes of this machine and on Docker: a real server, a real question, and an
+answer that is looked at."""
 
+import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,54 @@ from workers.platforms.serving.signature import Signature
 from workers.platforms.trial import TrialFailed, try_out
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE, SAMPLE))
+REGRESSION = MODEL.model_copy(update={"type": "linear_reg"})
 
 
-@pytest.fixture
-def images() -> Images:
-    """The adapter under test."""
-    return EmbeddedImages()
+MANIFEST = Manifest(
+    model="fruit", version=1, digest="sha256:1", format="onnx", size_bytes=1, metrics={}, query_sha256="",
+    training="", trained_by="", job_id="job", created_at_s=0.0,
+)  # fmt: skip
+
+
+class Trials:
+    """An adapter under test, and what its trials may leave: nothing."""
+
+    def __init__(self, images: Images, remains: Callable[[], object]) -> None:
+        self.images = images
+        self.remains = remains
+        self._versions = itertools.count(1)
+
+    def try_out(self, folder: Path, *, model: Model = MODEL, progress: RecordedProgress | None = None) -> str:
+        """The fact about the model in `folder`, built where the adapter builds."""
+        manifest = replace(MANIFEST, version=next(self._versions))
+        image = self.images.build(model=model, manifest=manifest, folder=folder, progress=RecordedProgress())
+        progress = progress or RecordedProgress()
+        return self.images.smoke_test(model=model, folder=folder, image=image, progress=progress)
+
+
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
+    """A real engine and registry, with our own serving image."""
+    from tests.cloud.docker_peers import ENVIRON, PASSWORD, USERNAME, open_harbour
+    from tests.cloud.serving_image import build_serving_image
+    from workers.platforms.cloud.images import DockerImages
+
+    with open_harbour(tmp_path_factory.mktemp("registry")) as harbour:
+        image = build_serving_image(harbour, tmp_path_factory.mktemp("image"))
+        settings = harbour.settings.model_copy(update={"seatrial": image})
+        adapter = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
+        yield Trials(adapter, harbour.remains)
+
+
+@pytest.fixture(params=["embedded", pytest.param("docker", marks=pytest.mark.docker)])
+def trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
+    """The adapter under test; its trials leave nothing behind."""
+    if request.param == "embedded":
+        tried = Trials(EmbeddedImages(), serving_processes)
+    else:
+        tried = request.getfixturevalue("docker")
+    yield tried
+    wait_until(lambda: not tried.remains())
 
 
 def serving_processes() -> list[psutil.Process]:
@@ -59,66 +104,59 @@ def canned_endpoint(document: object) -> Iterator[str]:
             thread.join()
 
 
-def test_nothing_is_built_or_published(images: Images, tmp_path: Path) -> None:
-    """There is no image on one machine."""
-    manifest = Manifest(
-        model="fruit", version=1, digest="sha256:1", format="onnx", size_bytes=1, metrics={}, query_sha256="",
-        training="", trained_by="", job_id="job", created_at_s=0.0,
-    )  # fmt: skip
-    assert images.build(model=MODEL, manifest=manifest, folder=tmp_path, progress=RecordedProgress()) is None
+def test_on_one_machine_nothing_is_built_or_published(tmp_path: Path) -> None:
+    """There is no image."""
+    images = EmbeddedImages()
+    assert images.build(model=MODEL, manifest=MANIFEST, folder=tmp_path, progress=RecordedProgress()) is None
     assert images.publish(image=None, progress=RecordedProgress()) is None
 
 
-def test_a_good_classifier_passes_with_a_fact(images: Images, tmp_path: Path) -> None:
-    """The fact holds the label, its probability and the time; no process stays."""
-    fact = images.smoke_test(model=MODEL, folder=classifier(tmp_path), image=None, progress=RecordedProgress())
+def test_a_good_classifier_passes_with_a_fact(trials: Trials, tmp_path: Path) -> None:
+    """The fact holds the label, its probability and the time; a boolean and a word are among what was asked."""
+    fact = trials.try_out(classifier(tmp_path))
     assert fact.startswith("apple 0.96 in ")
     assert fact.endswith(" ms")
-    assert not serving_processes()
 
 
-def test_a_good_regressor_passes_with_a_fact(images: Images, tmp_path: Path) -> None:
+def test_a_good_regressor_passes_with_a_fact(trials: Trials, tmp_path: Path) -> None:
     """The fact holds the number."""
-    fact = images.smoke_test(model=MODEL, folder=regressor(tmp_path), image=None, progress=RecordedProgress())
-    assert fact.startswith("fruit 4 in ")
+    assert trials.try_out(regressor(tmp_path), model=REGRESSION).startswith("fruit 4 in ")
 
 
-def test_a_regressor_whose_answer_is_no_number_fails(images: Images, tmp_path: Path) -> None:
+def test_a_regressor_whose_answer_is_no_number_fails(trials: Trials, tmp_path: Path) -> None:
     """NaN is not an answer."""
-    folder = regressor(tmp_path, factor=float("nan"))
     with pytest.raises(PermanentError, match="not one finite number"):
-        images.smoke_test(model=MODEL, folder=folder, image=None, progress=RecordedProgress())
+        trials.try_out(regressor(tmp_path, factor=float("nan")), model=REGRESSION)
 
 
-def test_a_sample_that_does_not_fit_the_model_fails_with_the_servers_words(images: Images, tmp_path: Path) -> None:
+def test_a_sample_that_does_not_fit_the_model_fails_with_the_servers_words(trials: Trials, tmp_path: Path) -> None:
     """The error names what the model takes."""
     model = MODEL.model_copy(update={"sample": ({"size": 1.0},)})
     with pytest.raises(PermanentError, match=r"answered with 400: .*keys must be equal to: colour,ripe,size"):
-        images.smoke_test(model=model, folder=classifier(tmp_path), image=None, progress=RecordedProgress())
-    assert not serving_processes()
+        trials.try_out(classifier(tmp_path), model=model)
 
 
-def test_a_model_that_cannot_be_loaded_fails_with_the_servers_log(images: Images, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_fails_with_the_servers_log(trials: Trials, tmp_path: Path) -> None:
     """The error holds the line that the process wrote."""
     folder = classifier(tmp_path)
     (folder / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(PermanentError, match=r"cannot be served\. .*model\.onnx cannot be loaded"):
-        images.smoke_test(model=MODEL, folder=folder, image=None, progress=RecordedProgress())
+    with pytest.raises(PermanentError, match=r"cannot be served.*model\.onnx cannot be loaded"):
+        trials.try_out(folder)
 
 
-def test_a_folder_without_a_model_fails(images: Images, tmp_path: Path) -> None:
+def test_files_that_are_no_model_fail(trials: Trials, tmp_path: Path) -> None:
     """The error names the file that is missing."""
+    (tmp_path / "notes.txt").write_text("to do")
     with pytest.raises(PermanentError, match=r"signature\.json cannot be read"):
-        images.smoke_test(model=MODEL, folder=tmp_path, image=None, progress=RecordedProgress())
+        trials.try_out(tmp_path)
 
 
-def test_a_cancelled_trial_leaves_no_process(images: Images, tmp_path: Path) -> None:
-    """Cancelled passes through, and the process that was starting is gone."""
+def test_a_cancelled_trial_is_given_up(trials: Trials, tmp_path: Path) -> None:
+    """Cancelled passes through, and the server that was starting is gone."""
     progress = RecordedProgress()
     threading.Timer(0.05, progress.cancelled.set).start()
     with pytest.raises(Cancelled):
-        images.smoke_test(model=MODEL, folder=classifier(tmp_path), image=None, progress=progress)
-    wait_until(lambda: not serving_processes())
+        trials.try_out(classifier(tmp_path), progress=progress)
 
 
 @pytest.mark.parametrize(

@@ -4,27 +4,42 @@
     PREFIX/MODEL/N/attempts/K.json an attempt at staging N
     PREFIX/MODEL/N/files/K/…       what it staged
     PREFIX/MODEL/N/manifest.json   written last: it makes the version, and says which K
+    PREFIX/_reports/PLACE/T-J.json a load test's report, of time T and job J
 
 Objects are created and never overwritten, each on condition that there was none (generation 0), so that any number
-of workers may race. What was left behind stays, as its number does.
+of workers may race. What was left behind stays, as its number does; old reports are a lifecycle rule's to delete
+(https://cloud.google.com/storage/docs/lifecycle).
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from workers.errors import PermanentError
 from workers.platforms.cloud.bucket import PATIENCE_S, Bucket, Stored
 from workers.platforms.cloud.bucket_diagnosis import diagnose
+from workers.platforms.cloud.download_cache import forget_unused, mark_used
 from workers.platforms.findings import Finding
 from workers.platforms.protocols import Manifest
-from workers.platforms.registry import check_model, check_version, digest, read_manifest, write_manifest
+from workers.platforms.registry import (
+    check_model,
+    check_version,
+    digest,
+    newest_reports,
+    read_manifest,
+    read_report,
+    report_name,
+    reports_folder,
+    write_manifest,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
@@ -48,7 +63,8 @@ class GcsArtifacts:
     """Implements Artifacts with gs://`bucket`/`prefix`; files are read through the folder `cache` of this machine.
 
     `location` is the dataset's, in which BigQuery can export (None: anywhere); a bucket that is missing is made there,
-    in `project`, at the first claim. The cache may be thrown away whenever no job runs.
+    in `project`, at the first claim. The cache keeps what was used last (see download_cache); it may be thrown away
+    whenever no job runs.
     """
 
     def __init__(
@@ -164,6 +180,25 @@ class GcsArtifacts:
             )
         return folder
 
+    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+        """Create an object for the report; of several of one job, the newest counts.
+
+        Raises PermanentError for what JSON cannot hold.
+        """
+        name = f"{self._prefix}{reports_folder(place)}/{report_name(job_id=job_id, at_s=time.time())}"
+        content = write_report(report)
+        self._bucket.ensure()
+        self._bucket.create(name, content)
+
+    def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
+        """The `newest` reports, newest first; damaged ones are left out."""
+        folder = f"{self._prefix}{reports_folder(place)}/"
+        names = newest_reports(one.name.removeprefix(folder) for one in self._bucket.objects(folder))
+        with ThreadPoolExecutor(DOWNLOADS) as pool:
+            written = pool.map(lambda name: self._bucket.read(folder + name), names[:newest])
+            found = [read_report(content) for content in written if content is not None]
+        return [report for report in found if report is not None]
+
     def diagnose(self) -> Iterator[Finding]:
         """Whether the bucket is reachable, where BigQuery can export into it, and which rights are missing."""
         return diagnose(self._bucket)
@@ -206,6 +241,9 @@ class GcsArtifacts:
                 )
         self._bucket.keep_only(stored, folder)
         arriving = self._cache / ".arriving"
+        mark_used(folder.parent)
+        for downloads in (folder.parent.parent, arriving):
+            forget_unused(downloads)
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             fetched = pool.map(lambda name: self._bucket.fetch(stored[name], folder / name, arriving=arriving), stored)
             return folder, dict(zip(stored, fetched, strict=True))

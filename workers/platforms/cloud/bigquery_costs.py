@@ -1,4 +1,4 @@
-"""What a training costs, as far as it is known before: bytes and BigQuery's on-demand prices. Pure."""
+"""What a training costs, as far as it is known before: an estimate from bytes and list prices. Pure."""
 
 from workers.contract.settings import Model
 
@@ -9,16 +9,18 @@ USD_PER_TIB = {
     "boosted_tree_classifier": 6.25,
     "boosted_tree_regressor": 6.25,
 }
-"""US dollars a TiB that CREATE MODEL reads, on demand, in the US: https://cloud.google.com/bigquery/pricing#bigquery-ml-pricing.
+"""US dollars a TiB that CREATE MODEL reads: an estimate, so that people see the order of magnitude.
 
-Other locations and editions differ. Months begin with a free tier, which is left out: others may have used it up.
+What https://cloud.google.com/bigquery/pricing#bigquery-ml-pricing has for on-demand use in the US as of 2025; prices
+change, other locations and editions have others, and the bill is Google's. The month's free tier is left out: others
+may have used it up.
 """
 TRAINED_IN_VERTEX_AI = frozenset({"boosted_tree_classifier", "boosted_tree_regressor"})
 """What costs Vertex AI's training besides, which no dry run tells (same page)."""
 
 
 def price_usd(model: Model, read_bytes: int) -> float:
-    """US dollars for training on `read_bytes`, on demand, without what Vertex AI adds."""
+    """An estimate for training on `read_bytes` in US dollars, without what Vertex AI adds; see USD_PER_TIB."""
     return USD_PER_TIB[model.type] * read_bytes / TIB_BYTES
 
 

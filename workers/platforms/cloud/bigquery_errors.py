@@ -12,6 +12,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 
 from workers.contract.settings import Model
 from workers.errors import JobError, PermanentError, TemporaryError
+from workers.platforms.cloud.google_login import LOG_IN
 
 RETRY_AFTER_S = {
     "backendError": 10.0,
@@ -84,7 +85,7 @@ def _explained(error: Exception, doing: str, model: Model | None) -> JobError:
     reason, words = _said(error)
     sentence = f"BigQuery could not {doing}: {words}"
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError) and not error.retryable:
-        return PermanentError(sentence, advice=_CREDENTIALS)
+        return PermanentError(sentence, advice=LOG_IN)
     if passes(reason):
         return TemporaryError(sentence, retry_after_s=RETRY_AFTER_S[reason])
     if reason == "accessDenied" or isinstance(error, Forbidden):
@@ -100,12 +101,6 @@ def _explained(error: Exception, doing: str, model: Model | None) -> JobError:
     if not isinstance(error, JobFailed | GoogleAPICallError) or isinstance(error, ServerError):
         return TemporaryError(sentence, retry_after_s=10.0)
     return PermanentError(sentence, advice="See https://cloud.google.com/bigquery/docs/error-messages.")
-
-
-_CREDENTIALS = (
-    "Give the worker credentials: Workload Identity on GKE, or GOOGLE_APPLICATION_CREDENTIALS; "
-    "see https://cloud.google.com/docs/authentication/application-default-credentials."
-)
 
 
 def _said(error: Exception) -> tuple[str, str]:

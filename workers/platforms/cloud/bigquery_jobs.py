@@ -32,13 +32,15 @@ Job = Any
 
 
 def open_client(*, project: str, location: str, endpoint: str | None) -> Client:
-    """A client with Application Default Credentials; without any where `endpoint` is plain HTTP, as emulators are."""
-    plain = endpoint is not None and endpoint.startswith("http://")
+    """A client with Application Default Credentials; without any where `endpoint` names an emulator."""
+    if endpoint is None:
+        return Client(project=project, location=location)
+    url = endpoint if "://" in endpoint else f"http://{endpoint}"
     return Client(
         project=project,
         location=location,
-        credentials=AnonymousCredentials() if plain else None,  # type: ignore[no-untyped-call]
-        client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options=ClientOptions(api_endpoint=url),
     )
 
 

@@ -42,7 +42,7 @@ class Place:
             (self.location, _LOCATION, 'a location like "US" or "europe-west4"'),
         )
         mistakes = tuple(
-            f"warehouse: {found!r} is not {what}; write bigquery://PROJECT/DATASET/LOCATION."
+            f"{found!r} is not {what}; write bigquery://PROJECT/DATASET/LOCATION."
             for found, pattern, what in wanted
             if not pattern.fullmatch(found)
         )

@@ -14,6 +14,7 @@ from google.auth import exceptions as auth_exceptions
 from google.cloud.storage.exceptions import DataCorruption
 
 from workers.errors import PermanentError, TemporaryError
+from workers.platforms.cloud.google_login import LOG_IN
 
 ROLES = {
     "storage.buckets.get": "roles/storage.legacyBucketReader",
@@ -23,10 +24,6 @@ ROLES = {
 }
 """Each permission that the registry needs on its bucket, and the smallest predefined role that has it:
 https://cloud.google.com/storage/docs/access-control/iam-roles."""
-LOG_IN = (
-    "Run: gcloud auth application-default login; on Kubernetes, bind the worker's service account to a Google one"
-    " (Workload Identity)."
-)
 _ACCOUNT = re.compile(r"[\w.+-]+@[\w.-]+\w")
 _PERMISSION = re.compile(r"storage\.[A-Za-z]+\.[A-Za-z]+")
 _NOT_KNOWN = (exceptions.Unauthorized, auth_exceptions.DefaultCredentialsError, auth_exceptions.RefreshError)

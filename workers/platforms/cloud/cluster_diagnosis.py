@@ -19,13 +19,14 @@ RIGHTS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Service", ""): _ALL,
     ("HorizontalPodAutoscaler", ""): _ALL,
     ("PodDisruptionBudget", ""): _ALL,
+    ("ConfigMap", ""): ("list", "create", "patch", "delete"),
 }
-"""(kind, subresource) → verbs that serving needs; k8s/environment/rbac.yaml grants them."""
+"""(kind, subresource) → verbs that serving and load tests need; k8s/environment/rbac.yaml grants them."""
 
 
 def diagnose(api: Api) -> Iterator[Finding]:
     """Reachable, and one finding for each resource. Asks for rights without using them; changes nothing."""
-    rights = RIGHTS if api.target.inside else {**RIGHTS, ("Service", "proxy"): ("create",)}
+    rights = RIGHTS if api.target.inside else {**RIGHTS, ("Service", "proxy"): ("get", "create")}
     where = f"{api.target.cluster}/{api.namespace}"
     try:
         for position, ((kind, subresource), verbs) in enumerate(rights.items()):

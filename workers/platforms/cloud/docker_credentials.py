@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workers.errors import PermanentError, TemporaryError
+from workers.errors import PermanentError
+from workers.platforms.cloud.google_login import log_in, refresh
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -38,19 +39,10 @@ class Credentials:
 
 
 def _google(registry: str) -> Mapping[str, str]:
-    import google.auth
-    import google.auth.exceptions
-    import google.auth.transport.requests
-
     try:
-        found, _ = google.auth.default(scopes=[_SCOPE])
-        found.refresh(google.auth.transport.requests.Request())  # type: ignore[no-untyped-call]
-    except google.auth.exceptions.TransportError as error:
-        raise TemporaryError(f"Google cannot be asked for a token for {registry}: {error}.") from error
-    except google.auth.exceptions.GoogleAuthError as error:
-        raise PermanentError(
-            f"There are no credentials for {registry}: {error}.",
-            advice="Run the worker as a service account (Workload Identity), or run "
-            "gcloud auth application-default login on its machine, or set REGISTRY_USERNAME and REGISTRY_PASSWORD.",
-        ) from error
-    return {"username": "oauth2accesstoken", "password": str(found.token)}
+        credentials = log_in(_SCOPE)
+        refresh(credentials)
+    except PermanentError as error:
+        advice = f"{error.advice} Or set REGISTRY_USERNAME and REGISTRY_PASSWORD."
+        raise PermanentError(f"{registry} cannot be used: {error}", advice=advice) from error
+    return {"username": "oauth2accesstoken", "password": str(credentials.token)}

@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
+from secrets import token_hex
 from typing import Any
 
 import docker.errors
@@ -29,6 +30,7 @@ MEMORY_BYTES = 2 * 1024**3
 
 MOST_PROCESSES = 512
 LABEL = "seatrial.trial"
+"""Of containers and networks of trials; its value is the image that is tried."""
 
 _OLD_AFTER_S = 900.0
 _LOG_LINES_SHOWN = 20
@@ -41,10 +43,14 @@ def try_image(engine: DockerEngine, *, image: str, model: Model, version: int, p
 
     Raises PermanentError with the container's last lines where it does not answer rightly.
     """
-    name = f"seatrial-trial-{model.name}-v{version}"
+    # The mark is for what else may use the engine; the label, by which an earlier attempt is found, names the image.
+    name, labels = f"seatrial-trial-{model.name}-v{version}-{token_hex(3)}", {LABEL: image}
     with engine.client() as client:
-        _sweep(client, name)
-        with _network(client, name) as network, _container(client, name, image, network) as container:
+        _sweep(client, image)
+        with (
+            _network(client, name, labels) as network,
+            _container(client, name, image, network, labels) as container,
+        ):
             try:
                 address = _wait_until_ready(client, container, model, progress)
                 sample = model.sample
@@ -54,7 +60,7 @@ def try_image(engine: DockerEngine, *, image: str, model: Model, version: int, p
 
 
 @contextlib.contextmanager
-def _network(client: Any, name: str) -> Iterator[str]:
+def _network(client: Any, name: str, labels: Mapping[str, str]) -> Iterator[str]:
     """A network whose containers reach neither each other nor the world; the engine still publishes their ports.
 
     Without masquerading no answer finds its way back to them; an "internal" network would publish no port either.
@@ -65,7 +71,7 @@ def _network(client: Any, name: str) -> Iterator[str]:
         f"{bridge}.enable_ip_masquerade": "false",
         f"{bridge}.enable_icc": "false",
     }
-    network = client.create_network(name, driver="bridge", options=options, labels={LABEL: name})
+    network = client.create_network(name, driver="bridge", options=options, labels=labels)
     try:
         yield str(network["Id"])
     finally:
@@ -73,7 +79,7 @@ def _network(client: Any, name: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _container(client: Any, name: str, image: str, network: str) -> Iterator[str]:
+def _container(client: Any, name: str, image: str, network: str, labels: Mapping[str, str]) -> Iterator[str]:
     confined = client.create_host_config(
         network_mode=network,
         port_bindings={REST_PORT: ("127.0.0.1", None)},
@@ -87,7 +93,7 @@ def _container(client: Any, name: str, image: str, network: str) -> Iterator[str
         log_config=docker.types.LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
     )
     created = client.create_container(
-        image, name=name, labels={LABEL: name}, ports=[REST_PORT], host_config=confined, user="10001:10001"
+        image, name=name, labels=labels, ports=[REST_PORT], host_config=confined, user="10001:10001"
     )
     try:
         client.start(created)
@@ -107,13 +113,13 @@ def _gone(remove: Callable[[], Any]) -> None:
             raise
 
 
-def _sweep(client: Any, name: str) -> None:
-    """Remove what killed workers left behind: this trial's own earlier attempt, and what is older than any trial."""
+def _sweep(client: Any, image: str) -> None:
+    """Remove what killed workers left behind: an earlier trial of the image, and what is older than any trial."""
     old = time.time() - _OLD_AFTER_S
     for found in client.containers(all=True, filters={"label": LABEL}):
-        if found["Labels"][LABEL] == name or found["Created"] < old:
+        if found["Labels"][LABEL] == image or found["Created"] < old:
             _gone(functools.partial(client.remove_container, found["Id"], force=True, v=True))
-    for found in client.networks(filters={"label": f"{LABEL}={name}"}):
+    for found in client.networks(filters={"label": f"{LABEL}={image}"}):
         _gone(functools.partial(client.remove_network, found["Id"]))
     client.prune_networks(filters={"label": LABEL, "until": f"{_OLD_AFTER_S:.0f}s"})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.errors import PermanentError, TemporaryError
+from workers.platforms.cloud.google_login import LOG_IN, log_in, refresh
 
 # https://cloud.google.com/kubernetes-engine/docs/how-to/api-server-authentication: the e-mail scope lets the cluster
 # see the account's name, by which RBAC binds it.
@@ -60,6 +61,7 @@ def open_client(target: Target) -> Any:
 
     Raises PermanentError where context, credentials or cluster are not there, TemporaryError for the network's faults.
     """
+    import yaml
     from kubernetes import client, config
 
     configuration = client.Configuration()
@@ -70,7 +72,7 @@ def open_client(target: Target) -> Any:
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(context=target.context, client_configuration=configuration, persist_config=False)
-    except config.ConfigException as error:
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise PermanentError(f"{target.cluster} cannot be used: {error}", advice=_advice(target)) from error
     return client.ApiClient(configuration)
 
@@ -82,9 +84,7 @@ def _advice(target: Target) -> str:
 
 
 def _configure_gke(configuration: Any, target: Target) -> None:
-    from google.auth.transport.requests import Request
-
-    credentials = _google_credentials()
+    credentials = log_in(*_SCOPES)
     found = _look_up(credentials, target)
     configuration.host, certificate = _endpoint(found)
     if certificate:
@@ -95,42 +95,13 @@ def _configure_gke(configuration: Any, target: Target) -> None:
         configuration.ssl_ca_cert = file.name
         configuration.seatrial_ca_file = file
 
-    def refresh(configuration: Any) -> None:
+    def keep_fresh(configuration: Any) -> None:
         if not credentials.valid:
-            _refreshed(credentials, Request())
+            refresh(credentials)
         configuration.api_key["BearerToken"] = f"Bearer {credentials.token}"
 
-    configuration.refresh_api_key_hook = refresh
-    refresh(configuration)
-
-
-def _google_credentials() -> Any:
-    import google.auth
-    from google.auth import exceptions
-
-    try:
-        credentials, _ = google.auth.default(scopes=_SCOPES)
-    except exceptions.GoogleAuthError as error:
-        raise PermanentError(
-            f"There are no Google credentials: {error}",
-            advice="Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
-        ) from error
-    return credentials
-
-
-def _refreshed(credentials: Any, request: Any) -> None:
-    from google.auth import exceptions
-
-    try:
-        credentials.refresh(request)
-    except exceptions.TransportError as error:
-        raise TemporaryError(f"Google's token service could not be reached: {error}") from error
-    except exceptions.GoogleAuthError as error:
-        if getattr(error, "retryable", False):
-            raise TemporaryError(f"Google's token service failed: {error}") from error
-        raise PermanentError(
-            f"Google gave no token: {error}", advice="Log in again, or check the worker's service account."
-        ) from error
+    configuration.refresh_api_key_hook = keep_fresh
+    keep_fresh(configuration)
 
 
 def _look_up(credentials: Any, target: Target) -> dict[str, Any]:
@@ -149,9 +120,7 @@ def _look_up(credentials: Any, target: Target) -> dict[str, Any]:
     except (exceptions.TransportError, requests.RequestException) as error:
         raise TemporaryError(f"Google Kubernetes Engine could not be asked for {target.cluster}: {error}") from error
     except exceptions.GoogleAuthError as error:
-        raise PermanentError(
-            f"Google gave no token: {error}", advice="Log in again, or check the worker's service account."
-        ) from error
+        raise PermanentError(f"Google gave no token: {error}", advice=LOG_IN) from error
     try:
         answer = response.json()
     except ValueError:

@@ -7,6 +7,7 @@ goes on with it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
@@ -31,15 +32,18 @@ from workers.platforms.cloud.bigquery_results import (
 from workers.platforms.findings import Finding
 from workers.platforms.protocols import Evaluation, Progress, Training
 
+UNEXPORTED_FOR = timedelta(days=7)
+"""How long a model stays in the dataset that was not exported, because its gate stayed shut or its job ended before:
+long enough to find out why with ML.EVALUATE."""
 _TRAINING_INFO_S = 30.0
 
 
 class BigQueryWarehouse:
     """Implements Warehouse with BigQuery ML; models are PROJECT.DATASET.MODEL_vN.
 
-    `bucket` is where artifacts are kept, None where that is no bucket: BigQuery can export to Cloud Storage alone.
-    `endpoint` is the API's base URL, None for Google's own; `poll_s` the seconds between two looks at a running job.
-    Raises SettingsError for names that BigQuery does not take.
+    `bucket` is where artifacts are kept: BigQuery exports to Cloud Storage alone.
+    `endpoint` is an emulator's base URL, None for Google's own API; `poll_s` the seconds between two looks at a running
+    job. Raises SettingsError for names that BigQuery does not take.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class BigQueryWarehouse:
         project: str,
         dataset: str,
         location: str,
-        bucket: str | None,
+        bucket: str,
         endpoint: str | None = None,
         poll_s: float = 1.0,
     ) -> None:
@@ -62,12 +66,13 @@ class BigQueryWarehouse:
 
         Counts the query's labelled rows on the way, which costs a query over the label's column at most.
         """
-        self._require_bucket()
         with in_words(f"train {model.name} v{version}", model=model), self._connected() as (client, jobs):
             self._ensure_dataset(client, progress)
             statement = sql.create_model(self._place.model_id(model, version), model)
             job = self._earlier(jobs, statement, progress) or self._begin(jobs, model, version, statement, progress)
-            return self._trained(jobs, job, model, version, progress)
+            trained = self._trained(jobs, job, model, version, progress)
+            self._expire(client, model, version, at=datetime.now(UTC) + UNEXPORTED_FOR, progress=progress)
+            return trained
 
     def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
         """ML.EVALUATE's metrics; a classifier's confusion matrix and a tree's feature importance go to the detail."""
@@ -94,10 +99,9 @@ class BigQueryWarehouse:
         An extract that an earlier attempt left running is cancelled first: two must not write to one prefix.
         https://cloud.google.com/bigquery/docs/exporting-models
         """
-        bucket = self._require_bucket()
-        if not to.startswith(f"gs://{bucket}/"):
+        if not to.startswith(f"gs://{self._bucket}/"):
             raise PermanentError(
-                f"The store's address {to} does not lie in gs://{bucket}/.",
+                f"The store's address {to} does not lie in gs://{self._bucket}/.",
                 advice="Restart the worker: its settings have changed since it started.",
             )
         booster = model.type in sql.BOOSTED_TREES
@@ -115,6 +119,7 @@ class BigQueryWarehouse:
                 labels=sql.labels(model, version, seatrial_job=progress.job_id),
             )
             jobs.finish(job, progress=progress)
+            self._expire(client, model, version, at=None, progress=progress)
         return "xgboost_booster" if booster else "saved_model"
 
     def diagnose(self) -> Iterator[Finding]:
@@ -145,14 +150,6 @@ class BigQueryWarehouse:
         place = self._place
         with open_client(project=place.project, location=place.location, endpoint=self._endpoint) as client:
             yield client, Jobs(client, location=place.location, poll_s=self._poll_s)
-
-    def _require_bucket(self) -> str:
-        if self._bucket is None:
-            raise PermanentError(
-                "BigQuery exports models to Cloud Storage alone, and the settings name no bucket.",
-                advice='Set artifacts = "gs://BUCKET/PREFIX" in seatrial.toml, in the location of the dataset.',
-            )
-        return self._bucket
 
     def _ensure_dataset(self, client: Client, progress: Progress) -> None:
         """Create the dataset where there is none; refuse one that lies elsewhere than the settings say."""
@@ -256,6 +253,18 @@ class BigQueryWarehouse:
                 f"{model.name} v{version} has no finished training in {self._place.dataset_id}.",
                 advice="Train a new version.",
             ) from error
+
+    def _expire(self, client: Client, model: Model, version: int, *, at: datetime | None, progress: Progress) -> None:
+        """Have BigQuery delete the model at that time, None for never; what it refuses is told, and ends no job.
+
+        https://cloud.google.com/bigquery/docs/updating-model-metadata#expiration
+        """
+        try:
+            found = self._model(client, model, version)
+            found.expires = at
+            client.update_model(found, ["expires"], retry=RETRY, timeout=CALL_S)
+        except BIGQUERY_ERRORS as error:
+            progress.log(f"The expiration of {self._place.model_id(model, version)} could not be set: {error}")
 
     def _stop(self, jobs: Jobs, identity: str | None, progress: Progress) -> None:
         """Cancel an earlier attempt's job that still runs, and wait until it has ended, however it ends."""

@@ -1,0 +1,156 @@
+"""The objects of an API server's stand-in: their versions, what is applied to them, and every change."""
+
+import copy
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from workers.platforms.cloud.kubernetes_api import KINDS
+
+Object = dict[str, Any]
+NAMESPACE = "bay"
+
+
+class Refusal(Exception):
+    """An answer of kind Status."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason = status, reason
+
+
+class Store:
+    """The objects, their versions, and every change since the beginning."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.changes: list[tuple[int, str, Object]] = []
+        self.changed = threading.Condition(threading.RLock())
+        self.oldest = 0  # changes before this version are forgotten
+        self.version = 0
+        self._applied: dict[tuple[str, str], Object] = {}
+        self._uids = itertools.count(1)
+
+    def put(self, obj: Object) -> Object:
+        """Keep the object as it is given; one that differs from what is there gets a new version."""
+        with self.changed:
+            key = (obj["kind"], obj["metadata"]["name"])
+            was = self.objects.get(key)
+            made = _defaulted(copy.deepcopy(obj))
+            meta = made["metadata"]
+            meta.setdefault("namespace", NAMESPACE)
+            if was is None:
+                meta |= {"uid": f"uid-{next(self._uids)}", "generation": 1, "creationTimestamp": _now()}
+            else:
+                meta |= {key: was["metadata"][key] for key in ("uid", "generation", "creationTimestamp")}
+                meta["generation"] += made.get("spec") != was.get("spec")
+                if {**made, "metadata": {**meta, "resourceVersion": ""}} == {
+                    **was,
+                    "metadata": {**was["metadata"], "resourceVersion": ""},
+                }:
+                    return was
+            self._record("ADDED" if was is None else "MODIFIED", made)
+            self.objects[key] = made
+            return made
+
+    def apply(self, obj: Object) -> Object:
+        """Merge, and take away what the last apply set and this one leaves out."""
+        with self.changed:
+            key = (obj["kind"], obj["metadata"]["name"])
+            live = copy.deepcopy(self.objects.get(key, {}))
+            made = merged(_without(live, self._applied.get(key, {}), obj), obj)
+            self._applied[key] = copy.deepcopy(obj)
+            return self.put(made)
+
+    def get(self, kind: str, name: str) -> Object:
+        """The object. Raises Refusal 404."""
+        with self.changed:
+            if (kind, name) not in self.objects:
+                raise Refusal(404, "NotFound", f'{KINDS[kind][1]} "{name}" not found')
+            return copy.deepcopy(self.objects[kind, name])
+
+    def list(self, kind: str, selected: Callable[[Object], bool] = lambda obj: True) -> "list[Object]":
+        """All of the kind that are selected."""
+        with self.changed:
+            return [copy.deepcopy(obj) for (of, _), obj in self.objects.items() if of == kind and selected(obj)]
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete the object; of a pod take note that it is to end, which is its kubelet's work."""
+        with self.changed:
+            gone = self.get(kind, name)
+            if kind != "Pod":
+                self.remove(kind, name)
+            elif "deletionTimestamp" not in gone["metadata"]:
+                gone["metadata"]["deletionTimestamp"] = _now()
+                self.put(gone)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Forget the object and, as the garbage collector does, delete what it owns."""
+        with self.changed:
+            gone = self.get(kind, name)
+            del self.objects[kind, name]
+            self._applied.pop((kind, name), None)
+            self._record("DELETED", gone)
+            for obj in list(self.objects.values()):
+                owners = obj["metadata"].get("ownerReferences", ())
+                if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
+                    self.delete(obj["kind"], obj["metadata"]["name"])
+
+    def forget(self) -> None:
+        """Have every watch that is open or comes from an older version answered with 410 Gone."""
+        with self.changed:
+            self.version += 1
+            self.oldest = self.version
+            self.changed.notify_all()
+
+    def _record(self, change: str, obj: Object) -> None:
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        self.changes.append((self.version, change, copy.deepcopy(obj)))
+        self.changed.notify_all()
+
+
+def merged(live: Object, changes: Object) -> Object:
+    """A JSON merge patch (RFC 7386)."""
+    made = dict(live)
+    for key, value in changes.items():
+        if value is None:
+            made.pop(key, None)
+        else:
+            made[key] = merged(made.get(key) or {}, value) if isinstance(value, dict) else value
+    return made
+
+
+def _without(live: Object, before: Object, now: Object) -> Object:
+    """`live` without the fields that were applied before and are not now."""
+    made = dict(live)
+    for key, value in before.items():
+        if key not in now:
+            made.pop(key, None)
+        elif isinstance(value, dict) and isinstance(made.get(key), dict) and isinstance(now[key], dict):
+            made[key] = _without(made[key], value, now[key])
+    return made
+
+
+def _defaulted(obj: Object) -> Object:
+    """Some of the defaults that the server fills in."""
+    if obj["kind"] == "Deployment":
+        obj["spec"].setdefault("replicas", 1)
+    if obj["kind"] in ("Deployment", "ReplicaSet"):
+        template = obj["spec"]["template"]
+        template["metadata"].setdefault("creationTimestamp", None)
+        template["spec"].setdefault("restartPolicy", "Always")
+        for container in template["spec"]["containers"]:
+            container.setdefault("terminationMessagePath", "/dev/termination-log")
+    return obj
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def versions(store: Store) -> Iterator[str]:
+    """The resourceVersions of all objects."""
+    yield from (f"{kind}/{name}@{obj['metadata']['resourceVersion']}" for (kind, name), obj in store.objects.items())

@@ -1,0 +1,182 @@
+"""The whole loop on the cloud's adapters, typed and clicked in the local Slack. Each test builds on those before it."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from bot.local_slack.person import Message, Person, SharedFile
+from tests.cloud.cloud_house import LABEL, CloudHouse, cloud_house
+from tests.cloud.worker_role import beyond_the_role
+from tests.house import WAIT_S, ask, until, whisper
+from tests.platforms.steady_traffic import wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def cloud(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudHouse]:
+    """One for all the tests here."""
+    client = redis.Redis.from_url(redis_server)
+    client.flushall()
+    client.close()
+    with cloud_house(redis_url=redis_server, folder=tmp_path_factory.mktemp("cloud"), environ=environ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ada(cloud: CloudHouse) -> Person:
+    """Who types."""
+    return cloud.house.person("Ada")
+
+
+def ended(person: Person, card: Message) -> Message:
+    """The card once its job has ended, however it did."""
+    return until(person, card, "· took")
+
+
+def attached(person: Person, card: Message, name: str) -> SharedFile:
+    """The file of this name in the card's thread, once it is there."""
+
+    def look() -> SharedFile | None:
+        return next((file for reply in person.thread(card) for file in reply.files if file.name == name), None)
+
+    return person.wait_for(look, WAIT_S)
+
+
+def images(cloud: CloudHouse) -> list[str]:
+    """The images of the containers that run on the cluster's node."""
+    return [item["Image"] for item in cloud.harbour.engine.containers(filters={"label": LABEL})]
+
+
+def test_a_version_comes_of_sql(cloud: CloudHouse, ada: Person) -> None:
+    """Trained in BigQuery, exported to the bucket, built, tried and pushed: the registry has what the card names."""
+    card = ended(ada, ask(ada, "/model train iris"))
+    assert "· done" in card.plain
+    assert "150 rows, 3 iterations, final loss 0.1" in card.plain
+    assert "XGBOOST_BOOSTER" in card.plain
+    assert "versicolor" in card.plain
+    assert f"{cloud.harbour.settings.repository}/iris@{cloud.harbour.registry.digest('iris', 'v1')}" in card.plain
+    detail = "\n".join(reply.plain for reply in ada.thread(card))
+    for words in ("Created dataset demo-project.ships", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
+        assert words in detail
+    assert "v1" in whisper(ada, "/model show iris")
+
+
+def test_a_version_is_deployed_by_its_digest(cloud: CloudHouse, ada: Person) -> None:
+    """A container of the very image that was pushed runs on the cluster, and has answered one real question."""
+    card = ended(ada, ask(ada, "/deploy v1 iris to staging"))
+    assert "v1 is live" in card.plain.replace("*", "")
+    assert "iris-staging.bay.svc:8501" in card.plain
+    detail = "\n".join(reply.plain for reply in ada.thread(card))
+    assert "answers: versicolor" in detail
+    (image,) = images(cloud)
+    assert image.endswith(f"/iris@{cloud.harbour.registry.digest('iris', 'v1')}")
+
+
+def test_production_waits_for_a_colleagues_click(cloud: CloudHouse, ada: Person) -> None:
+    """Nothing runs there before it; then the same image does."""
+    card = ask(ada, "/deploy v1 iris to production")
+    assert "waits for approval" in card.plain
+    assert len(images(cloud)) == 1
+    grace = cloud.house.person("Grace")
+    grace.click_button(card, "Approve")
+    assert f"approved by <@{grace.id}>" in ended(ada, card).plain
+    assert len(images(cloud)) == 2
+    assert len(set(images(cloud))) == 1
+
+
+def test_load_on_the_cluster_makes_a_report(cloud: CloudHouse, ada: Person) -> None:
+    """Locust runs as pods against the Service; a replica that the autoscaler adds is told; every request is counted."""
+    card = ask(ada, "/loadtest 30rps for 8s iris on staging")
+    until(ada, card, "Latency")
+    cloud.controllers.autoscale("iris-staging", to=2, cpu_percent=150)
+    done = ended(ada, card)
+    assert any(verdict in done.plain for verdict in ("· PASS", "· FAIL", "· INVALID"))
+    assert "0 failed" in done.plain
+    report = json.loads(ada.download(attached(ada, card, "report.json")))
+    assert report["result"]["requests"] == 240
+    assert [item["ready"] for item in report["replicas"]] == [1, 2]
+    assert not cloud.cluster.store.list("ConfigMap")
+
+
+def test_a_fixed_count_takes_the_autoscalers_place(cloud: CloudHouse, ada: Person) -> None:
+    """Three containers serve, and nobody moves their number any more."""
+    assert "3 replicas" in ended(ada, ask(ada, "/scale 3 iris on staging")).plain
+    assert len(images(cloud)) == 4
+    assert [item["metadata"]["name"] for item in cloud.cluster.store.list("HorizontalPodAutoscaler")] == []
+
+
+def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudHouse, ada: Person) -> None:
+    """The card has the registry's own word for why; the version before serves on."""
+    assert "v2" in ended(ada, ask(ada, "/model train iris")).plain
+    cloud.credentials["password"] = "wrong"
+    card = ended(ada, ask(ada, "/deploy v2 iris to staging"))
+    assert "· failed" in card.plain
+    assert "v2 does not become ready. The image" in card.plain
+    assert "unauthorized" in card.plain
+    assert "v1" in whisper(ada, "/deploy status")
+    cloud.credentials["password"] = "hornblower"
+    wait_until(lambda: len(set(images(cloud))) == 1)
+
+
+def test_the_next_version_comes_and_goes_by_a_click(cloud: CloudHouse, ada: Person) -> None:
+    """v2 takes v1's place in all its replicas, and Roll back brings v1's image back."""
+    card = ended(ada, ask(ada, "/deploy v2 iris to staging"))
+    assert "in place of v1" in card.plain
+    before = {one.ts for one in ada.messages()}
+    ada.click_button(card, "Roll back to v1")
+    back = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
+    assert "v1 is live" in ended(ada, back).plain.replace("*", "")
+    wait_until(lambda: len(images(cloud)) == 4 and len(set(images(cloud))) == 1)
+
+
+def test_a_query_that_reads_too_much_is_refused_unpaid(cloud: CloudHouse, ada: Person) -> None:
+    """The dry run's bytes and the limit are on the card, with the setting to change; no job was begun."""
+    before = len(cloud.bigquery.jobs)
+    card = ended(ada, ask(ada, "/model train greedy"))
+    assert "models.greedy.max_bytes: its query would read 4.9 kB, and the limit is 1.0 kB." in card.plain
+    assert len(cloud.bigquery.jobs) == before
+
+
+def test_a_model_that_does_not_load_is_not_published(cloud: CloudHouse, ada: Person) -> None:
+    """The card shows the container's own last words; the registry has no such image."""
+    card = ended(ada, ask(ada, "/model train damaged"))
+    assert "its container ended with 1. Its log: " in card.plain
+    assert "model.bst" in card.plain
+    assert cloud.harbour.registry.digest("damaged", "v1") is None
+    assert "no version" in whisper(ada, "/model show damaged")
+
+
+def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudHouse, ada: Person) -> None:
+    """The button on the card cancels the BigQuery job."""
+    cloud.bigquery.endless = True
+    card = until(ada, ask(ada, "/model train iris"), "iteration")
+    ada.click_button(card, "Cancel")
+    assert f"cancelled by <@{ada.id}>" in until(ada, card, "cancelled by").plain
+    cloud.bigquery.endless = False
+    training = cloud.bigquery.submitted("CREATE")[-1]["jobReference"]["jobId"]
+    assert cloud.bigquery.jobs[training]["status"]["errorResult"]["reason"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("/jobs", "deploy iris v2 to staging"),
+        ("/deploy history staging", "deploy iris v1 to staging"),
+        ("/deploy status", "production"),
+        ("/loadtest last staging", "Load test iris"),
+        ("/model compare v1 v2 iris", "accuracy"),
+    ],
+)
+def test_what_was_done_is_found_again(ada: Person, typed: str, shown: str) -> None:
+    """By the one who asks, alone."""
+    assert shown in whisper(ada, typed)
+
+
+def test_all_this_took_no_more_rights_than_are_granted(cloud: CloudHouse) -> None:
+    """The Role in k8s/environment allows every call that was made, and every manifest was valid."""
+    assert not beyond_the_role(cloud.cluster.rights)
+    assert not cloud.cluster.mistakes
+    assert "Seatrial itself failed" not in cloud.house.logs()

@@ -1,0 +1,136 @@
+"""What only processes of this machine can show of a cluster: their deaths, their autoscaler, two who change at once."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.bays import QUICK, STAGING, EmbeddedBay, embedded_bay
+from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.steady_traffic import SteadyTraffic, wait_until
+from workers.errors import TemporaryError
+from workers.platforms.embedded.cluster import EmbeddedCluster
+
+
+@pytest.fixture
+def bay(tmp_path: Path) -> Iterator[EmbeddedBay]:
+    with embedded_bay(tmp_path) as bay:
+        yield bay
+
+
+def test_two_roll_outs_of_one_endpoint_exclude_each_other(bay: EmbeddedBay) -> None:
+    """The second is told to come again, and the first is not disturbed."""
+    tried: list[str] = []
+    progress = RecordedProgress()
+
+    def roll_out_another(fact: str) -> None:
+        with pytest.raises(TemporaryError, match="being changed"):
+            bay.cluster.roll_out(release=bay.release(2), progress=RecordedProgress())
+        tried.append(fact)
+
+    progress.on_report = roll_out_another
+    assert bay.cluster.roll_out(release=bay.release(1), progress=progress).version == 1
+    assert tried
+
+
+def test_a_killed_replica_is_replaced(bay: EmbeddedBay) -> None:
+    """Another takes its place and the trouble is told; only what the killed one was answering may fail."""
+    endpoint = bay.cluster.roll_out(release=bay.release(1, replicas=(2, 2)), progress=RecordedProgress())
+    victim, other = bay.pids()
+    with SteadyTraffic(endpoint.address, model="fruit", kept=6, fresh=2) as traffic:
+        wait_until(lambda: traffic.answers["v1"] > 50)
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: len(bay.pids()) == 2 and victim not in bay.pids())
+        answered, failed = traffic.answers["v1"], len(traffic.failures)
+        wait_until(lambda: traffic.answers["v1"] > answered + 50)
+    # Each kept connection to the victim breaks once; new ones go to the replica that is left.
+    assert len(traffic.failures) == failed <= 8
+    assert other in bay.pids()
+    now = bay.cluster.endpoint(model="fruit", environment=STAGING)
+    assert now is not None
+    assert "ended with SIGKILL" in now.trouble
+
+
+def test_a_killed_supervisor_takes_its_replicas_along_and_the_next_call_restores_them(bay: EmbeddedBay) -> None:
+    """Nothing is orphaned; the address stays."""
+    before = bay.cluster.roll_out(release=bay.release(1, replicas=(2, 2)), progress=RecordedProgress())
+    status = bay.files.read_status()
+    assert status is not None
+    os.kill(status.pid, signal.SIGKILL)
+    wait_until(lambda: not bay.processes())
+
+    found = bay.cluster.endpoint(model="fruit", environment=STAGING)
+    assert found is not None
+    assert (found.ready, "has been started again" in found.trouble) == (0, True)
+
+    def restored() -> bool:
+        return bay.cluster.endpoint(model="fruit", environment=STAGING) == before
+
+    wait_until(restored)
+    with SteadyTraffic(before.address, model="fruit", kept=1, fresh=1) as traffic:
+        wait_until(lambda: traffic.answers["v1"] > 5)
+    assert traffic.failures == []
+
+
+def test_an_endpoint_outlives_the_worker_that_rolled_it_out(bay: EmbeddedBay) -> None:
+    """Another process finds it, even when the first was killed."""
+    bay.release(1)  # writes the model
+    code = (
+        "import os, signal, sys; from pathlib import Path; from tests.platforms.test_cluster_embedded import *\n"
+        "bay = EmbeddedBay(home=Path(sys.argv[1]))\n"
+        "bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(bay.home)], cwd=Path(__file__).parents[2], timeout=30)
+    assert ended.returncode == -signal.SIGKILL
+    endpoint = bay.cluster.endpoint(model="fruit", environment=STAGING)
+    assert endpoint is not None
+    assert (endpoint.ready, endpoint.trouble) == (1, "")
+    with SteadyTraffic(endpoint.address, model="fruit", kept=1, fresh=1) as traffic:
+        wait_until(lambda: traffic.answers["v1"] > 5)
+    assert traffic.failures == []
+
+
+def test_an_endpoint_grows_under_load_and_shrinks_after_it(bay: EmbeddedBay) -> None:
+    """The autoscaler moves the count within its bounds, says why, and no request fails."""
+    endpoint = bay.cluster.roll_out(release=bay.release(1, replicas=(1, 3)), progress=RecordedProgress())
+
+    def ready() -> int:
+        now = bay.cluster.endpoint(model="fruit", environment=STAGING)
+        return now.ready if now else 0
+
+    with SteadyTraffic(endpoint.address, model="fruit", kept=8, fresh=2, rate_rps=60) as traffic:
+        wait_until(lambda: ready() >= 2)
+    wait_until(lambda: ready() == 1)
+    assert traffic.failures == []
+    status = bay.files.read_status()
+    assert status is not None
+    grown = status.events[1]
+    assert (grown.before, grown.after > 1) == (1, True)
+    assert "% of the request, target 60 %" in grown.reason
+
+
+def test_however_many_find_a_dead_supervisor_one_is_started(bay: EmbeddedBay) -> None:
+    """Workers that look at the same instant restore the endpoint once."""
+    before = bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    status = bay.files.read_status()
+    assert status is not None
+    os.kill(status.pid, signal.SIGKILL)
+    wait_until(lambda: not bay.processes())
+    with ThreadPoolExecutor(8) as workers:
+        for _ in range(8):
+            workers.submit(EmbeddedCluster(home=bay.home, timing=QUICK).endpoint, model="fruit", environment=STAGING)
+    wait_until(lambda: bay.cluster.endpoint(model="fruit", environment=STAGING) == before)
+    assert bay.files.supervisor_log.read_text().count("begins at http://127.0.0.1:") == 2
+
+
+def test_a_machine_is_emptied_of_all_its_endpoints(bay: EmbeddedBay) -> None:
+    """Whatever the settings name today."""
+    bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    EmbeddedCluster(home=bay.home).remove_all()
+    assert not bay.left()
