@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from slack_bolt import App
 
@@ -79,9 +80,14 @@ class Bot:
     def _keep_time(self) -> None:
         """Once a second: what is due, and what was left behind."""
         while not self._stop.wait(1.0):
-            self._round(lambda: self._schedules.tick(fire=self._listeners.fire, missed=self._listeners.missed))
+            self._round(self._see_to_schedules)
             self._round(self._intake.carry_on)
             self._round(self._queue.deliver_due)
+
+    def _see_to_schedules(self) -> None:
+        for schedule in self._schedules.active():
+            see_to = partial(self._schedules.see_to, schedule)
+            self._round(partial(see_to, fire=self._listeners.fire, missed=self._listeners.missed))
 
     def _round(self, work: Callable[[], object]) -> None:
         try:

@@ -90,6 +90,10 @@ class Chat:
         sent = {"channel": channel, "user": user, "text": message.text, "blocks": list(message.blocks)}
         self._call("chat.postEphemeral", sent | ({"thread_ts": thread_ts} if thread_ts else {}))
 
+    def permalink(self, channel: str, ts: str) -> str:
+        """chat.getPermalink: where a message is, for a browser."""
+        return str(self._call("chat.getPermalink", {"channel": channel, "message_ts": ts})["permalink"])
+
     def upload(self, channel: str, data: bytes, *, name: str, title: str, thread_ts: str) -> None:
         """Share a file in a thread: files.getUploadURLExternal, the bytes, files.completeUploadExternal."""
         try:

@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt import App
 
 from bot.answers import Answers, Facts
-from bot.chat import Chat, ChatError
+from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
 from bot.intake import Intake, Origin
@@ -18,6 +19,7 @@ from bot.policy import Refused
 from bot.remembered import Schedule
 from bot.store import Store
 from bot.views import replies
+from bot.views import schedules as schedule_views
 from bot.views.blocks import Message
 from workers.contract.outcomes import Deployed, Trained
 from workers.contract.queue import Queue, QueueUnavailable
@@ -67,18 +69,34 @@ class Listeners:
         app.event("app_mention")(self._on_mention)
 
     def fire(self, schedule: Schedule, due_s: float) -> None:
-        """Ask for a schedule's job, in the name of whoever added it."""
-        key = f"schedule:{schedule.id}:{due_s:.0f}"
+        """Ask for a schedule's job, in the name of whoever added it; where there will be none, its channel is told.
 
-        def understand() -> Message | None:
-            origin = self._origin(schedule.by, schedule.channel, key, scheduled_by=schedule.id)
-            return self._answers.answer(read_command(schedule.command, self._facts), origin)
+        A second call asks for nothing new. Raises ChatError where Slack has to be asked again later.
+        """
+        try:
+            origin = self._origin(
+                schedule.by, schedule.channel, f"schedule:{schedule.id}:{due_s:.0f}", scheduled_by=schedule.id
+            )
+            why = self._answers.answer(read_command(schedule.command, self._facts), replace(origin, unattended=True))
+        except UsageError as error:
+            why = replies.usage(error)
+        except (Refused, ChatRefused) as error:
+            why = replies.refused(str(error))
+        if why is not None:
+            self._tell_of(schedule, schedule_views.not_fired(schedule, why))
 
-        self._answer(understand, lambda reply: self._post(schedule.channel, reply))
+    def missed(self, schedule: Schedule, due_s: Sequence[float]) -> None:
+        """Tell that a schedule's firings were missed. Raises ChatError as `fire` does."""
+        self._tell_of(schedule, schedule_views.missed(schedule, due_s))
 
-    def missed(self, schedule: Schedule, due_s: float) -> None:
-        """Tell that a schedule's firing was missed."""
-        self._post(schedule.channel, replies.missed(schedule, due_s))
+    def _tell_of(self, schedule: Schedule, message: Message) -> None:
+        """Tell a schedule's channel; where that takes no message any more, the person who added it."""
+        for place in (schedule.channel, schedule.by):
+            try:
+                self._chat.post(place, message)
+                return
+            except ChatRefused as error:
+                logger.warning("schedule %s cannot be told of in %s: %s", schedule.id, place, error.error)
 
     def _on_command(self, ack: Any, body: dict[str, Any], respond: Any) -> None:
         ack()
@@ -146,9 +164,6 @@ class Listeners:
     def _origin(self, user: str, channel: str, key: str, *, scheduled_by: str | None = None) -> Origin:
         by = self._people.member(user)
         return Origin(by=by, channel=channel, key=key, at_s=time.time(), scheduled_by=scheduled_by)
-
-    def _post(self, channel: str, message: Message) -> None:
-        self._chat.post(channel, message)
 
     def _hand_over(self, understand: Callable[[], Message | None], say: Callable[[Message], None]) -> None:
         """Have it understood and answered while Slack already has its ack."""

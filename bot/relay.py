@@ -7,14 +7,17 @@ a bot that was down, a Slack that was away and a budget that was used up all end
 import logging
 import threading
 import time
+from itertools import groupby
 
 from bot.chat import Chat, ChatError, ChatRefused, RateLimited
-from bot.remembered import Card
+from bot.remembered import Card, Result
 from bot.store import Store
-from bot.views import detail
+from bot.views import detail, schedules
 from bot.views.blocks import Message, fingerprint
+from bot.views.chart_blocks import charts
 from bot.views.job_card import card as picture
 from workers.contract import events as e
+from workers.contract.outcomes import Tested
 from workers.contract.queue import Queue, QueueUnavailable
 from workers.contract.record import Record
 
@@ -44,6 +47,8 @@ class Relay:
         self._chat = chat
         self._not_before_s = 0.0
         self._due_s: dict[str, float] = {}
+        self._takes_charts = True
+        """Until Slack refuses one: it does so for all where they are not rolled out."""
 
     def run(self, stop: threading.Event) -> None:
         """Show until `stop`; a Redis that is away is waited for."""
@@ -99,7 +104,11 @@ class Relay:
         card = self._store.card(job_id) or self._post(record, message)
         if not self._edit(record, card, message):
             return
+        if record.final and record.asked.scheduled_by and not card.compared and not self._compare(record, card):
+            return
         if record.final or now - card.posted_at_s >= POST_EVERY_S:
+            if self._cards_come_first(card.channel):
+                return
             self._tell_thread(record, card)
         self._queue.shown(job_id, record.seq)
 
@@ -122,20 +131,86 @@ class Relay:
         self._store.note_shown(record.id, shown)
         return True
 
+    def _cards_come_first(self, channel: str) -> bool:
+        """Whether a job waits for its card there: Slack takes about one message a second in a channel."""
+        return any(record.asked.where == channel for record in self._queue.reserved())
+
     def _tell_thread(self, record: Record, card: Card) -> None:
         """Post what happened since the thread was last told; each post is noted at once, so that none comes twice."""
-        happened = self._queue.events(record.id, card.posted)
-        texts = detail.posts(detail.lines(happened))
-        for text in texts:
-            self._chat.post(card.channel, Message(text=text), thread_ts=card.ts)
-        files = [(place, event) for place, event in enumerate(happened) if isinstance(event, e.Attached)]
-        for place, event in files:
-            if texts:
-                # The lines are told: a file that fails now is tried again without them.
-                self._store.note_posted(record.id, card.posted + place)
-                texts = []
-            data = self._queue.file(event.file)
-            if data is not None:
-                self._chat.upload(card.channel, data, name=event.name, title=event.title, thread_ts=card.ts)
-            self._store.note_posted(record.id, card.posted + place + 1)
-        self._store.note_posted(record.id, card.posted + len(happened))
+        told = card.posted
+        for stands_alone, group in groupby(self._queue.events(record.id, told), key=_stands_alone):
+            events = list(group)
+            for event in events if stands_alone else ():
+                self._post_alone(event, record, card)
+                told += 1
+                self._store.note_posted(record.id, told)
+            if not stands_alone:
+                for text in detail.posts(detail.lines(events)):
+                    self._chat.post(card.channel, Message(text=text), thread_ts=card.ts)
+                told += len(events)
+                self._store.note_posted(record.id, told)
+
+    def _post_alone(self, event: e.Event, record: Record, card: Card) -> None:
+        match event:
+            case e.Attached():
+                data = self._queue.file(event.file)
+                if data is not None:
+                    self._chat.upload(card.channel, data, name=event.name, title=event.title, thread_ts=card.ts)
+            case e.Succeeded(outcome=Tested() as tested):
+                self._draw(tested, record, card)
+
+    def _draw(self, tested: Tested, record: Record, card: Card) -> None:
+        """Post a load test's charts as Slack's own, where the workspace has them.
+
+        The picture among the files comes in any case: it has every second, all percentiles and the replicas on one
+        axis. Slack's own, of at most 20 points, are what can be read without opening anything, value by value.
+        """
+        blocks = charts(tested)
+        if not blocks or not self._takes_charts:
+            return
+        text = f"{tested.verdict}: {record.job.summary}"
+        try:
+            self._chat.post(card.channel, Message(text=text, blocks=tuple(blocks)), thread_ts=card.ts)
+        except ChatRefused as error:
+            if error.error != "invalid_blocks":
+                raise
+            self._takes_charts = False
+            logger.info("this workspace takes no data_visualization blocks: charts are pictures only")
+
+    def _compare(self, record: Record, card: Card) -> bool:
+        """Tell the channel where a schedule's job ended otherwise than the one before; whether that is settled.
+
+        What was told is noted right after it, so that no other bot tells it again.
+        """
+        word = _word(record)
+        schedule_id = record.asked.scheduled_by or ""
+        with self._store.locked(f"result:{schedule_id}") as ours:
+            if not ours:
+                return False
+            schedule = self._store.schedule(schedule_id)
+            if schedule is None or word is None:
+                return True
+            now = Result(job_id=record.id, word=word, at_s=record.ended_at_s or time.time())
+            if schedule.result is not None and schedule.result.word != word:
+                link = self._chat.permalink(card.channel, card.ts)
+                self._chat.post(card.channel, schedules.changed(record, schedule.result, now, link=link))
+            self._store.note_result(schedule_id, now)
+            return True
+
+
+def _stands_alone(event: e.Event) -> bool:
+    """Whether it is posted by itself; what is told in lines shares a message."""
+    return isinstance(event, e.Attached) or (isinstance(event, e.Succeeded) and isinstance(event.outcome, Tested))
+
+
+def _word(record: Record) -> str | None:
+    """What a schedule remembers of how its job ended; None where a person ended it, which says nothing of the job."""
+    match record.state, record.outcome:
+        case _, Tested() as tested:
+            return tested.verdict
+        case "succeeded", _:
+            return "done"
+        case ("failed" | "lost" | "expired") as state, _:
+            return state
+        case _:
+            return None

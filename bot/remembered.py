@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
     """A card in a channel. `shown` is the hash of the picture that is there; `posted` counts the job's lasting events
-    that its thread has been told of; `…_at_s` when."""
+    that its thread has been told of; `…_at_s` when. `compared`: its schedule knows how the job ended."""
 
     channel: str
     ts: str
@@ -14,12 +14,22 @@ class Card:
     shown_at_s: float
     posted: int
     posted_at_s: float
+    compared: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """How a job of a schedule ended: a load test's verdict, or the state that it ended in ("done", "failed", …)."""
+
+    job_id: str
+    word: str
+    at_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
     """A command on a clock. `cron` has five fields, read in `time_zone`; `last_due_s` is the firing that was last seen
-    to, in Unix seconds; `channel` is where its cards go, `by` in whose name it asks."""
+    to, in Unix seconds; `channel` is where its cards go, `by` in whose name it asks; `result` is its newest job's."""
 
     id: str
     cron: str
@@ -30,3 +40,4 @@ class Schedule:
     by_name: str
     last_due_s: float
     paused: bool = False
+    result: Result | None = None

@@ -85,6 +85,11 @@ def for_apscheduler(cron: str) -> dict[str, str]:
     return {"minute": minute, "hour": hour, "day": day, "month": month, "day_of_week": named}
 
 
+def names_hours(cron: str) -> bool:
+    """Whether `cron`, as `read_cron` gives it, is about certain hours of the day; otherwise it is about every hour."""
+    return len(_values(cron.split(), 1)) < 24
+
+
 def looks_like_field(word: str) -> bool:
     """Whether `word` could be a field of a cron expression that was typed without quotes."""
     names = re.split(r"[-,/]", word.lower())

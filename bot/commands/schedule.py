@@ -158,7 +158,8 @@ def _mistake(problem: str, when: str, zone: str, command: str) -> UsageError:
 
 COMMAND = Command(
     verb="/schedule",
-    does="Put commands on a clock.",
+    does="Put commands on a clock. Where clocks change, a time that is skipped fires as much later, and one that comes "
+    "twice fires once.",
     forms=tuple(_FORMS.values()),
     parse=_parse,
 )

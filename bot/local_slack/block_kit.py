@@ -6,6 +6,7 @@ composition objects, views). Blocks that Slack has and these tables have not are
 
 from __future__ import annotations
 
+from bot.local_slack.chart_kit import CHART
 from bot.local_slack.refusal import JSON
 from bot.local_slack.schema import (
     Check,
@@ -179,6 +180,7 @@ BLOCK = typed(
             {**_BLOCK_ID, "hint": plain(2000), "optional": boolean, "dispatch_action": boolean},
         ),
         "rich_text": _RICH_TEXT,
+        "data_visualization": shape({"title": string(50), "chart": CHART}, _BLOCK_ID),
         "table": shape(
             {
                 "rows": items(

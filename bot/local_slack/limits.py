@@ -17,6 +17,8 @@ MAX_TEXT = 40_000
 # https://docs.slack.dev/reference/methods/chat.update: "msg_too_long".
 MAX_UPDATED_TEXT = 4_000
 MAX_BLOCKS = 50
+# https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block
+MAX_CHARTS = 2
 # Not documented; measured by users as 13,200 to 13,300 (https://github.com/slackapi/bolt-js/issues/2509).
 MAX_CHARACTERS_IN_BLOCKS = 13_000
 # https://docs.slack.dev/reference/methods/views.open: "view_too_large".
@@ -25,15 +27,25 @@ MAX_VIEW_BYTES = 250_000
 _MESSAGE_BLOCKS = items(BLOCK, most=MAX_BLOCKS, least=0)
 
 
-def check_message(*, text: str, blocks: list[JSON] | None, max_text: int = MAX_TEXT, has_files: bool = False) -> None:
-    """Raises the Refusal with which Slack would answer: no_text, msg_too_long, invalid_blocks, msg_blocks_too_long."""
+def check_message(
+    *,
+    text: str,
+    blocks: list[JSON] | None,
+    max_text: int = MAX_TEXT,
+    has_files: bool = False,
+    unknown: frozenset[str] = frozenset(),
+) -> None:
+    """Raises the Refusal with which Slack would answer: no_text, msg_too_long, invalid_blocks, msg_blocks_too_long.
+
+    `unknown` are kinds of blocks that this workspace does not have yet.
+    """
     if not text and not blocks and not has_files:
         raise Refusal("no_text")
     if len(text) > max_text:
         raise Refusal("msg_too_long")
     if blocks is None:
         return
-    if problems := _MESSAGE_BLOCKS(blocks, "/blocks") or _repeated_ids(blocks, "/blocks"):
+    if problems := _unknown(blocks, unknown) or _MESSAGE_BLOCKS(blocks, "/blocks") or _too_much_of_it(blocks):
         raise Refusal("invalid_blocks", *problems)
     if sum(len(part) for part in texts_of(blocks)) > MAX_CHARACTERS_IN_BLOCKS:
         raise Refusal("msg_blocks_too_long")
@@ -71,12 +83,27 @@ def texts_of(value: object) -> Iterator[str]:
         for part in value:
             yield from texts_of(part)
     elif isinstance(value, dict):
-        if isinstance(value.get("text"), str):
-            yield value["text"]
+        # A chart's title is a plain string.
+        yield from (value[name] for name in ("title", "text") if isinstance(value.get(name), str))
         for name, part in value.items():
             # A confirmation opens only when its button is pressed, and options when their menu is.
             if isinstance(part, dict | list) and name not in ("confirm", "options", "option_groups"):
                 yield from texts_of(part)
+
+
+def _unknown(blocks: list[JSON], kinds: frozenset[str]) -> list[str]:
+    found = [(index, block.get("type")) for index, block in enumerate(blocks) if isinstance(block, dict)]
+    return [
+        remark(f"unsupported type: {kind}", f"/blocks/{index}/type")
+        for index, kind in found
+        if isinstance(kind, str) and kind in kinds
+    ]
+
+
+def _too_much_of_it(blocks: list[JSON]) -> list[str]:
+    if sum(block["type"] == "data_visualization" for block in blocks) > MAX_CHARTS:
+        return [remark(f"no more than {MAX_CHARTS} data_visualization blocks allowed", "/blocks")]
+    return _repeated_ids(blocks, "/blocks")
 
 
 def _repeated_ids(blocks: list[JSON], pointer: str) -> list[str]:

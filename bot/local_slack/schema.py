@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 # (value, JSON pointer to it) → remarks; none means that the value is fine.
@@ -44,6 +45,12 @@ def integer(least: int, most: int) -> Check:
         return [] if least <= value <= most else [remark(f"must be from {least} to {most}", pointer)]
 
     return check
+
+
+def number(value: object, pointer: str) -> list[str]:
+    """Accepts a number."""
+    is_one = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return [] if is_one else [remark("must be a number", pointer)]
 
 
 def choice(*values: str) -> Check:

@@ -48,8 +48,9 @@ class SlackSettings:
     """What a local Slack is told.
 
     `request_url` is where the app takes deliveries; empty until it is known. `rate_limits` off lets a test flood on
-    purpose. `clock` gives Unix seconds for message timestamps, rate limits and what expires; deadlines of deliveries
-    and retries of events are real seconds.
+    purpose. `unknown_blocks` are kinds of blocks that are refused, as where Slack has not rolled them out yet (such as
+    data_visualization). `clock` gives Unix seconds for message timestamps, rate limits and what expires; deadlines of
+    deliveries and retries of events are real seconds.
     """
 
     signing_secret: str = "local-signing-secret"
@@ -59,6 +60,7 @@ class SlackSettings:
     commands: tuple[str, ...] = COMMANDS
     scopes: tuple[str, ...] = SCOPES
     rate_limits: bool = True
+    unknown_blocks: frozenset[str] = frozenset()
     deadline_s: float = DEADLINE_S
     event_retries_s: tuple[float, ...] = EVENT_RETRIES_S
     clock: Callable[[], float] = time.time
@@ -95,7 +97,11 @@ class SlackServer:
         self.clicks = Clicks(workspace=self.workspace, delivery=self.delivery, tickets=self.tickets, views=self.views)
         self.web_api = WebApi(
             server=Server(
-                workspace=self.workspace, views=self.views, open_socket=self._open_socket, url=lambda: self.url
+                workspace=self.workspace,
+                views=self.views,
+                open_socket=self._open_socket,
+                url=lambda: self.url,
+                unknown_blocks=settings.unknown_blocks,
             ),
             faults=self.faults,
             bot_token=settings.bot_token,

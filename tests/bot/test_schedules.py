@@ -1,23 +1,21 @@
-"""Schedules: when they are due, each firing once over many bots, missed ones, pause and resume."""
+"""Schedules: each firing once over many bots, missed ones, pause, resume and removal."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.remembered import Schedule
-from bot.schedules import GRACE_S, Schedules, next_times
+from bot.remembered import Result, Schedule
+from bot.schedules import GRACE_S, Schedules
 from bot.store import Store
 from workers.contract.queue import connect
 
-WEEKDAYS_AT_2 = Schedule(
+HOUR_S = 3600.0
+HOURLY = Schedule(
     id="s1",
-    cron="0 2 * * 1-5",
+    cron="0 * * * *",
     time_zone="Europe/Berlin",
     command="/loadtest 1000rps for 5m iris on staging",
     channel="C1",
@@ -35,114 +33,176 @@ def store(redis_url: str) -> Iterator[Store]:
     client.close()
 
 
-def local(at_s: float, zone: str = "Europe/Berlin") -> datetime:
-    """A time as people there read it."""
-    return datetime.fromtimestamp(at_s, ZoneInfo(zone))
-
-
-def unix(*parts: int) -> float:
-    """Unix seconds of a UTC date."""
-    return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[misc]  # parts are a date's
-
-
-class Clock(Schedules):
+class Bot(Schedules):
     """A bot's schedules, which write down what they fire and what they report as missed."""
 
-    def __init__(self, store: Store, fired: list[float], missed: list[float] | None = None) -> None:
+    def __init__(self, store: Store) -> None:
         super().__init__(store=store)
-        self._fired = fired
-        self._late: list[float] = [] if missed is None else missed
+        self.fired: list[float] = []
+        self.missed: list[list[float]] = []
 
     def look(self) -> None:
         """One round."""
-        self.tick(fire=lambda _, due_s: self._fired.append(due_s), missed=lambda _, due_s: self._late.append(due_s))
+        for schedule in self.active():
+            self.see_to(schedule, fire=self.fire, missed=self.report)
+
+    def fire(self, schedule: Schedule, due_s: float) -> None:
+        """As the bot does."""
+        self.fired.append(due_s)
+
+    def report(self, schedule: Schedule, due_s: Sequence[float]) -> None:
+        """As the bot does."""
+        self.missed.append(list(due_s))
 
 
-def added(store: Store, last_due_s: float) -> Schedule:
-    """A schedule of every minute, seen to until `last_due_s`."""
-    schedule = replace(WEEKDAYS_AT_2, cron="* * * * *", last_due_s=last_due_s)
+def hourly(store: Store, *, hours: int = 1, due_s: float | None = None) -> tuple[Schedule, float]:
+    """A schedule that is due now, or at `due_s`, and each hour before it, seen to until `hours` earlier; and when."""
+    due_s = time.time() // 60 * 60 if due_s is None else due_s
+    cron = f"{time.gmtime(due_s).tm_min} * * * *"
+    schedule = replace(HOURLY, cron=cron, last_due_s=due_s - hours * HOUR_S)
     store.keep_schedule(schedule)
-    return schedule
-
-
-def test_weekdays_are_counted_as_cron_counts_them() -> None:
-    """1-5 is Monday to Friday: a week's firings are on those days, at two by the clock of the zone."""
-    times = [local(at_s) for at_s in next_times(WEEKDAYS_AT_2, after_s=unix(2026, 11, 21, 12), count=6)]
-    assert [time.isoweekday() for time in times] == [1, 2, 3, 4, 5, 1]
-    assert {(time.hour, time.minute) for time in times} == {(2, 0)}
-
-
-def test_firings_follow_the_clock_over_both_changes_of_the_year() -> None:
-    """Three at night in Berlin stays three at night, though a day then has 23 or 25 hours."""
-    at_three = replace(WEEKDAYS_AT_2, cron="0 3 * * *")
-    for change in ((2026, 3, 27, 12), (2026, 10, 23, 12)):
-        times = next_times(at_three, after_s=unix(*change), count=5)
-        assert {local(at_s).hour for at_s in times} == {3}
-        assert {round((b - a) / 3600) for a, b in pairwise(times)} & {23, 25}
-
-
-def test_a_time_that_is_seen_to_is_not_next_again() -> None:
-    """After a firing, the next one is later."""
-    first, second = next_times(WEEKDAYS_AT_2, after_s=unix(2026, 11, 21, 12), count=2)
-    assert next_times(WEEKDAYS_AT_2, after_s=first, count=1) == [second]
+    return schedule, due_s
 
 
 def test_a_firing_that_is_due_is_fired_once(store: Store) -> None:
     """A second look finds nothing."""
-    due_s = time.time() // 60 * 60
-    added(store, due_s - 60)
-    fired: list[float] = []
-    schedules = Clock(store, fired)
-    schedules.look()
-    schedules.look()
-    assert fired == [due_s]
+    _, due_s = hourly(store)
+    bot = Bot(store)
+    bot.look()
+    bot.look()
+    assert bot.fired == [due_s]
+    assert bot.missed == []
 
 
 def test_many_bots_fire_once(store: Store) -> None:
     """However many look at the same instant."""
-    due_s = time.time() // 60 * 60
-    added(store, due_s - 60)
-    fired: list[float] = []
-    bots = [threading.Thread(target=Clock(store, fired).look) for _ in range(8)]
-    for bot in bots:
-        bot.start()
-    for bot in bots:
-        bot.join()
-    Clock(store, fired).look()
-    assert set(fired) == {due_s}
-    assert len(fired) == 1
+    _, due_s = hourly(store)
+    bots = [Bot(store) for _ in range(8)]
+    barrier = threading.Barrier(len(bots))
+
+    def look(bot: Bot) -> None:
+        barrier.wait()
+        bot.look()
+
+    threads = [threading.Thread(target=look, args=(bot,)) for bot in bots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bots[0].look()
+    assert [at_s for bot in bots for at_s in bot.fired] == [due_s]
+
+
+def test_a_firing_that_could_not_be_asked_for_is_asked_for_again(store: Store) -> None:
+    """Slack was away, or the bot died: what was due stays due, for every bot."""
+    _, due_s = hourly(store)
+
+    class Unlucky(Bot):
+        def fire(self, schedule: Schedule, due_s: float) -> None:
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        Unlucky(store).look()
+    bot = Bot(store)
+    bot.look()
+    assert bot.fired == [due_s]
+
+
+def test_a_bot_that_was_held_up_takes_nothing_back(store: Store) -> None:
+    """It notes an old firing after another bot has seen to a newer one: the newer one stays seen to."""
+    schedule, due_s = hourly(store)
+    store.note_due(schedule.id, due_s)
+    store.note_due(schedule.id, due_s - HOUR_S)
+    bot = Bot(store)
+    bot.look()
+    assert bot.fired == []
 
 
 def test_a_firing_missed_for_longer_than_its_grace_is_reported(store: Store) -> None:
-    """What was due an hour ago is not run now; it is told."""
-    due_s = (time.time() - GRACE_S) // 60 * 60 - 60
-    added(store, due_s - 60)
-    fired: list[float] = []
-    missed: list[float] = []
-    Clock(store, fired, missed).look()
-    assert (fired, missed) == ([], [due_s])
+    """What was due six minutes ago is not run now; it is told, once."""
+    _, due_s = hourly(store, due_s=(time.time() - GRACE_S) // 60 * 60 - 60)
+    bot = Bot(store)
+    bot.look()
+    bot.look()
+    assert (bot.fired, bot.missed) == ([], [[due_s]])
 
 
-@pytest.mark.parametrize("silence", [lambda clock, one: clock.pause(one), lambda clock, one: clock.resume(one)])
+def test_after_a_long_silence_the_newest_firing_is_made_up_for_and_the_others_are_told(store: Store) -> None:
+    """Each firing is either run or in the one report: none is lost, and nobody is flooded."""
+    _, due_s = hourly(store, hours=48)
+    bot = Bot(store)
+    bot.look()
+    bot.look()
+    assert bot.fired == [due_s]
+    assert bot.missed == [[due_s - hour * HOUR_S for hour in range(47, 0, -1)]]
+
+
+def test_a_report_that_could_not_be_given_is_given_later_and_the_firing_waits_for_it(store: Store) -> None:
+    """Nothing is noted as told that was not."""
+    _, due_s = hourly(store, hours=3)
+
+    class Unheard(Bot):
+        def report(self, schedule: Schedule, due_s: Sequence[float]) -> None:
+            raise ConnectionError
+
+    unheard, bot = Unheard(store), Bot(store)
+    with pytest.raises(ConnectionError):
+        unheard.look()
+    bot.look()
+    assert (unheard.fired, bot.fired) == ([], [due_s])
+    assert bot.missed == [[due_s - 2 * HOUR_S, due_s - HOUR_S]]
+
+
+@pytest.mark.parametrize("silence", [lambda bot, one: bot.pause(one), lambda bot, one: bot.resume(one)])
 def test_a_paused_schedule_does_not_fire_and_resuming_makes_up_for_nothing(
     store: Store, silence: Callable[[Schedules, Schedule], None]
 ) -> None:
     """While it is paused, and for what was due before it was resumed."""
-    schedule = added(store, time.time() - 130)
-    fired: list[float] = []
-    schedules = Clock(store, fired)
-    silence(schedules, schedule)
-    schedules.look()
-    assert fired == []
+    schedule, _ = hourly(store)
+    bot = Bot(store)
+    silence(bot, schedule)
+    bot.look()
+    assert bot.fired == []
+
+
+@pytest.mark.parametrize("change", ["pause", "remove"])
+def test_what_is_changed_while_it_fires_stays_changed(store: Store, change: str) -> None:
+    """A bot that notes what it fired brings back no schedule, and wakes none."""
+    schedule, _ = hourly(store)
+
+    class Slow(Bot):
+        def fire(self, schedule: Schedule, due_s: float) -> None:
+            if change == "pause":
+                self.pause(schedule)
+            else:
+                store.forget_schedule(schedule.id)
+
+    Slow(store).look()
+    found = store.schedule(schedule.id)
+    assert found is None if change == "remove" else found is not None and found.paused
+    store.note_result("s9", Result(job_id="1", word="PASS", at_s=0.0))
+    assert store.schedule("s9") is None
 
 
 def test_a_schedule_survives_a_restart(store: Store) -> None:
-    """What is kept is what was added."""
-    schedules = Clock(store, [])
-    kept = schedules.add(
-        cron="0 2 * * 1-5", time_zone="UTC", command="/model train iris", channel="C1", by="U1", by_name="Ada"
+    """What is kept is what was added, and how its newest job ended; forgotten, it leaves nothing."""
+    kept = Schedules(store=store).add(
+        cron="0 2 * * 1-5", time_zone="UTC", command="/model train iris", channel="C1", by="U1", by_name="Ada", key="k"
     )
     assert store.schedules() == [kept]
-    assert store.schedule(kept.id) == kept
+    result = Result(job_id="7", word="FAIL", at_s=12.5)
+    store.note_result(kept.id, result)
+    assert store.schedule(kept.id) == replace(kept, result=result)
     assert store.forget_schedule(kept.id)
     assert store.schedules() == []
+    assert not store.forget_schedule(kept.id)
+
+
+def test_one_request_adds_one_schedule(store: Store) -> None:
+    """Slack may deliver a mention twice."""
+    asked = {"cron": "0 2 * * *", "time_zone": "UTC", "command": "/model train iris"}
+    asked |= {"channel": "C1", "by": "U1", "by_name": "Ada"}
+    first = Schedules(store=store).add(**asked, key="mention:1")
+    assert Schedules(store=store).add(**asked, key="mention:1") == first
+    assert Schedules(store=store).add(**asked, key="mention:2") != first
+    assert len(store.schedules()) == 2

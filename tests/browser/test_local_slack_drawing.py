@@ -117,3 +117,57 @@ def test_all_blocks_are_drawn(slack: LocalSlack, client: WebClient, open_page: O
     expect(message.locator("li b")).to_have_text("rich")
     expect(message.locator("th")).to_have_text("p95")
     expect(message.locator(".unknown-block")).to_have_count(0)
+
+
+def chart(kind: str, *series: dict[str, float]) -> dict[str, object]:
+    """A chart of named series over the same labels."""
+    drawn = [
+        {"name": f"series {index}", "data": [{"label": label, "value": value} for label, value in one.items()]}
+        for index, one in enumerate(series)
+    ]
+    axes = {"categories": list(series[0]), "y_label": "ms"}
+    return {
+        "type": "data_visualization",
+        "title": f"A {kind} chart",
+        "chart": {"type": kind, "series": drawn, "axis_config": axes},
+    }
+
+
+def test_charts_are_drawn_with_axes_legend_and_values(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
+    """Lines, areas and bars have round numbers on their axis, each value can be pointed at, each series is named."""
+    night = {"Mon": 1200.0, "Tue": 900.0, "Wed": 40.0}
+    page = open_page(slack.url)
+    for kind, shape in (("line", "polyline"), ("area", "polygon"), ("bar", "rect")):
+        message = shown(page, post(client, blocks=[chart(kind, night, night)]))
+        expect(message.locator("figcaption")).to_have_text(f"A {kind} chart")
+        expect(message.get_by_role("img", name=f"A {kind} chart")).to_have_count(1)
+        expect(message.locator(".legend li")).to_have_text(["series 0", "series 1"])
+        expect(message.locator("text.tick")).to_have_text(["0", "500", "1,000", "1,500", "Mon", "Tue", "Wed"])
+        expect(message.locator("svg title").first).to_have_text("series 0, Mon: 1,200")
+        expect(message.locator(f"svg {shape}")).to_have_count(6 if kind == "bar" else 2)
+        expect(message.locator("svg title")).to_have_count(6)
+
+
+def test_a_pie_is_drawn_with_its_shares(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """Each slice tells its share; one slice alone is the whole."""
+    slices = [{"label": "timeout", "value": 3}, {"label": "503", "value": 1}]
+    blocks = [
+        {"type": "data_visualization", "title": "Failures", "chart": {"type": "pie", "segments": segments}}
+        for segments in (slices, slices[:1])
+    ]
+    message = shown(open_page(slack.url), post(client, blocks=blocks))
+    expect(message.locator("svg title")).to_have_text(["timeout: 3 (75 %)", "503: 1 (25 %)", "timeout: 3 (100 %)"])
+    expect(message.locator(".chart svg").last.locator("circle")).to_have_count(1)
+
+
+def test_a_chart_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """It becomes as narrow as its message, and what is written on it can still be read."""
+    ts = post(client, blocks=[chart("line", {f"{minute} m 30 s": 100.0 * minute for minute in range(20)})])
+    page = open_page(slack.url, width=360, height=700)
+    figure = shown(page, ts).locator(".chart")
+    expect(figure).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    heights = figure.locator("text.tick").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert min(heights) > 9

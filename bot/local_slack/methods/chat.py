@@ -14,7 +14,7 @@ def _post_message(server: Server, arguments: Arguments) -> JSON:
     workspace = server.workspace
     channel = _destination(server, arguments.required("channel"))
     text, blocks = arguments.optional("text"), _blocks(arguments)
-    check_message(text=text, blocks=blocks)
+    check_message(text=text, blocks=blocks, unknown=server.unknown_blocks)
     message = workspace.post(
         channel,
         user=workspace.app.user_id,
@@ -32,7 +32,7 @@ def _post_ephemeral(server: Server, arguments: Arguments) -> JSON:
     if reader not in channel.members:
         raise Refusal("user_not_in_channel")
     text, blocks = arguments.optional("text"), _blocks(arguments)
-    check_message(text=text, blocks=blocks)
+    check_message(text=text, blocks=blocks, unknown=server.unknown_blocks)
     message = workspace.post(
         channel,
         user=workspace.app.user_id,
@@ -53,7 +53,13 @@ def _update(server: Server, arguments: Arguments) -> JSON:
     # "If the text argument is provided and blocks are not provided, the blocks will be removed":
     # https://docs.slack.dev/reference/methods/chat.update
     new_text = message.text if text is None else arguments.optional("text")
-    check_message(text=new_text, blocks=blocks, max_text=MAX_UPDATED_TEXT, has_files=bool(message.files))
+    check_message(
+        text=new_text,
+        blocks=blocks,
+        max_text=MAX_UPDATED_TEXT,
+        has_files=bool(message.files),
+        unknown=server.unknown_blocks,
+    )
     workspace.edit(message, text=new_text, blocks=blocks)
     return {
         "channel": message.channel,

@@ -15,12 +15,14 @@ from bot.local_slack.workspace import Channel, Workspace
 
 @dataclass(kw_only=True)
 class Server:
-    """What methods work on. `open_socket` returns the address of a fresh Socket Mode connection."""
+    """What methods work on. `open_socket` returns the address of a fresh Socket Mode connection; `unknown_blocks` are
+    the kinds of blocks that are refused, as where Slack has not rolled them out yet."""
 
     workspace: Workspace
     views: Views
     open_socket: Callable[[], str]
     url: Callable[[], str]
+    unknown_blocks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

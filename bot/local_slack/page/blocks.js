@@ -1,5 +1,6 @@
 // Block Kit as DOM. `act(block, element, value)` is called when a person presses or chooses; it returns a promise.
 
+import { chartNode } from "./chart.js";
 import { confirmFirst, el, icon, showMenu } from "./dom.js";
 import { mrkdwn, plainText } from "./mrkdwn.js";
 import { richText } from "./rich_text.js";
@@ -45,6 +46,7 @@ const DRAW = {
     el("div", { class: "block actions" }, block.elements.map((one) => elementNode(block, one, act))),
   image: (block) =>
     el("figure", { class: "block image" }, block.title && el("figcaption", {}, textNode(block.title)), picture(block, "block-picture")),
+  data_visualization: (block) => chartNode(block),
   rich_text: (block) => el("div", { class: "block" }, richText(block)),
   table: (block) =>
     el(

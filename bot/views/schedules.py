@@ -1,0 +1,86 @@
+"""What is said of schedules: what there is, what was missed, what became no job, how a verdict changed. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.remembered import Result, Schedule
+from bot.views import report
+from bot.views.blocks import Message, code, context, escape, message, moment, person, section
+from bot.views.replies import plain
+from workers.contract.outcomes import Tested
+from workers.contract.record import Record
+
+_DAY = "{date_short_pretty} {time}"
+_SIGNS = report.VERDICTS | {"done": ":large_green_circle:"}
+_BAD = ":red_circle:"
+
+
+def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
+    """`/schedule list`, with the next firings."""
+    if not found:
+        return plain(
+            "There is no schedule. Add one: " + code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
+        )
+    return message("Schedules", [section(_schedule(schedule, times)) for schedule, times in found])
+
+
+def added(schedule: Schedule, times: Sequence[float]) -> Message:
+    """`/schedule add`, posted for all to see."""
+    return message(
+        "Schedule added", [section(f"{person(schedule.by)} added a schedule.\n{_schedule(schedule, times)}")]
+    )
+
+
+def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
+    """Firings that nobody saw to in time."""
+    when = moment(due_s[0], _DAY)
+    if len(due_s) > 1:
+        when = f"{len(due_s):,} times from {when} to {moment(due_s[-1], _DAY)}"
+    return plain(
+        f":warning: {_what(schedule)} was due {when} and was missed: no bot was running that could reach Slack."
+    )
+
+
+def not_fired(schedule: Schedule, why: Message) -> Message:
+    """A firing that became no job, and `why`, as whoever typed the command would be told."""
+    said = f":warning: {_what(schedule)} was due and started nothing."
+    advice = f"It is tried again whenever it is due. To end that: {code(f'/schedule remove {schedule.id}')}"
+    return message(said, [section(said), *why.blocks, context(advice)])
+
+
+def changed(record: Record, before: Result, now: Result, *, link: str) -> Message:
+    """A job of a schedule that ended otherwise than the one before: the whole channel is to know, with why and where.
+
+    `link` leads to the job's card.
+    """
+    title = escape(record.job.summary[0].upper() + record.job.summary[1:])
+    what = f"<{link}|{title}>" if link else title
+    schedule = escape(record.asked.scheduled_by or "")
+    lines = [
+        f"{_SIGNS.get(now.word, _BAD)} <!channel> *{now.word}*, after *{before.word}* in job #{before.job_id}: "
+        f"{what} (schedule {schedule})"
+    ]
+    why = record.outcome.reasons[:1] if isinstance(record.outcome, Tested) else (record.reason,)
+    lines += [escape(reason) for reason in why if reason]
+    return message(f"{now.word} after {before.word}: {title}", [section("\n".join(lines))])
+
+
+def _what(schedule: Schedule) -> str:
+    return f"Schedule {schedule.id} ({code(schedule.command)})"
+
+
+def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
+    zone = ZoneInfo(schedule.time_zone)
+    state = " · *paused*" if schedule.paused else ""
+    there = " · ".join(f"{datetime.fromtimestamp(at_s, zone):%a %-d %b %H:%M}" for at_s in times)
+    for_reader = ", ".join(moment(at_s, _DAY) for at_s in times)
+    lines = [
+        f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}",
+        f"next: {there} in {schedule.time_zone}",
+        f"for you: {for_reader}",
+    ]
+    if schedule.result:
+        result = schedule.result
+        lines.append(f"last: *{result.word}* in job #{result.job_id}, {moment(result.at_s, _DAY)}")
+    return "\n".join(lines)

@@ -1,0 +1,105 @@
+"""The local Slack takes the charts that Slack takes, and refuses those that it refuses."""
+
+from typing import Any
+
+import pytest
+
+from bot.local_slack.limits import check_message, texts_of
+from bot.local_slack.refusal import Refusal
+
+LABELS = [f"{minute} m" for minute in range(20)]
+
+
+def series(name: str = "p95", labels: list[str] = LABELS, value: Any = 12.5) -> dict[str, Any]:
+    return {"name": name, "data": [{"label": label, "value": value} for label in labels]}
+
+
+def on_axes(*drawn: Any, kind: str = "line", labels: list[str] = LABELS, **axes: Any) -> dict[str, Any]:
+    return {"type": kind, "series": list(drawn), "axis_config": {"categories": labels, **axes}}
+
+
+def pie(*values: float) -> dict[str, Any]:
+    return {"type": "pie", "segments": [{"label": f"kind {index}", "value": one} for index, one in enumerate(values)]}
+
+
+def block(chart: Any, title: str = "Latency", **more: Any) -> dict[str, Any]:
+    return {"type": "data_visualization", "title": title, "chart": chart, **more}
+
+
+AT_THE_LIMIT = {
+    "six series of twenty points": [block(on_axes(*[series(f"p{index}" + "x" * 18) for index in range(6)]))],
+    "long words": [block(on_axes(series(labels=["x" * 20]), labels=["x" * 20], y_label="x" * 50), title="x" * 50)],
+    "points in another order": [block(on_axes(series(labels=LABELS[::-1]), kind="area"))],
+    "less than nothing": [block(on_axes(series(value=-1), kind="bar"))],
+    "a pie": [block(pie(1, 2, 3, 0.5, 5, 6), block_id="pie")],
+    "two charts": [block(pie(1)), block(on_axes(series()))],
+}
+
+
+@pytest.mark.parametrize("blocks", AT_THE_LIMIT.values(), ids=AT_THE_LIMIT)
+def test_charts_at_the_limit_are_taken(blocks: list[dict[str, Any]]) -> None:
+    """Every chart is taken at exactly its documented size."""
+    check_message(text="fallback", blocks=blocks)
+
+
+LONG = "x" * 21
+REFUSED = {
+    "long title": ([block(pie(1), title="x" * 51)], "/blocks/0/title"),
+    "no title": ([{"type": "data_visualization", "chart": pie(1)}], "/blocks/0"),
+    "no chart": ([{"type": "data_visualization", "title": "x"}], "/blocks/0"),
+    "unknown kind": ([block({"type": "radar"})], "/blocks/0/chart/type"),
+    "seven series": ([block(on_axes(*[series(str(index)) for index in range(7)]))], "/blocks/0/chart/series"),
+    "no series": ([block(on_axes())], "/blocks/0/chart/series"),
+    "a series twice": ([block(on_axes(series(), series()))], "/blocks/0/chart/series"),
+    "21 points": (
+        [block(on_axes(series(labels=[*LABELS, "x"]), labels=LABELS))],
+        "/blocks/0/chart/series/0/data",
+    ),
+    "long name": ([block(on_axes(series(LONG)))], "/blocks/0/chart/series/0/name"),
+    "long label": (
+        [block(on_axes(series(labels=[LONG]), labels=["x"]))],
+        "/blocks/0/chart/series/0/data/0/label",
+    ),
+    "long category": (
+        [block(on_axes(series(labels=["x"]), labels=[LONG]))],
+        "/blocks/0/chart/axis_config/categories/0",
+    ),
+    "long axis": ([block(on_axes(series(), x_label="x" * 51))], "/blocks/0/chart/axis_config/x_label"),
+    "a point too few": ([block(on_axes(series(labels=LABELS[1:])))], "/blocks/0/chart/series/0/data"),
+    "a point off the axis": (
+        [block(on_axes(series(labels=["a", "c"]), labels=["a", "b"]))],
+        "/blocks/0/chart/series/0/data",
+    ),
+    "a category twice": (
+        [block(on_axes(series(labels=["a", "a"]), labels=["a", "a"]))],
+        "/blocks/0/chart/axis_config/categories",
+    ),
+    "no value": ([block(on_axes(series(value=None)))], "/blocks/0/chart/series/0/data/0/value"),
+    "not a number": ([block(on_axes(series(value=float("nan"))))], "/blocks/0/chart/series/0/data/0/value"),
+    "an empty slice": ([block(pie(1, 0))], "/blocks/0/chart/segments/1/value"),
+    "seven slices": ([block(pie(*range(1, 8)))], "/blocks/0/chart/segments"),
+    "three charts": ([block(pie(1))] * 3, "/blocks"),
+}
+
+
+@pytest.mark.parametrize(("blocks", "pointer"), REFUSED.values(), ids=REFUSED)
+def test_a_chart_beyond_its_limits_is_refused(blocks: list[Any], pointer: str) -> None:
+    """It is invalid_blocks, and the first remark points at what is wrong."""
+    with pytest.raises(Refusal, match="invalid_blocks") as caught:
+        check_message(text="fallback", blocks=blocks)
+    assert caught.value.problems[0].endswith(f"[json-pointer:{pointer}]")
+
+
+def test_a_workspace_without_charts_refuses_every_one() -> None:
+    """As an unknown kind of block, wherever in the message it stands; everything else is taken."""
+    blocks = [{"type": "divider"}, block(pie(1))]
+    with pytest.raises(Refusal, match="invalid_blocks") as caught:
+        check_message(text="fallback", blocks=blocks, unknown=frozenset({"data_visualization"}))
+    assert caught.value.problems == ("unsupported type: data_visualization [json-pointer:/blocks/1/type]",)
+    check_message(text="fallback", blocks=blocks[:1], unknown=frozenset({"data_visualization"}))
+
+
+def test_a_charts_title_is_among_the_texts_of_a_message() -> None:
+    """It is read before what follows."""
+    after = {"type": "section", "text": {"type": "plain_text", "text": "after"}}
+    assert list(texts_of([block(pie(1)), after])) == ["Latency", "after"]

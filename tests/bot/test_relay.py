@@ -1,0 +1,94 @@
+"""What the relay puts under a card: lines, files and charts, each once, and after the cards that wait."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
+from tests.bot.relay_workshop import RelayWorkshop, report
+from workers.contract.outcomes import Tested
+
+PNG = b"\x89PNG"
+
+
+def workshop_with(url: str, settings: SlackSettings) -> Iterator[RelayWorkshop]:
+    """One bot in a workspace of these settings."""
+    with LocalSlack(settings) as slack:
+        workshop = RelayWorkshop(slack=slack, url=url)
+        workshop.relay()
+        yield workshop
+        workshop.client.close()
+
+
+@pytest.fixture
+def workshop(redis_url: str) -> Iterator[RelayWorkshop]:
+    """One bot in a workspace that has all there is."""
+    yield from workshop_with(redis_url, SlackSettings(rate_limits=False))
+
+
+@pytest.fixture
+def without_charts(redis_url: str) -> Iterator[RelayWorkshop]:
+    """One bot in a workspace to which charts have not come yet."""
+    settings = SlackSettings(rate_limits=False, unknown_blocks=frozenset({"data_visualization"}))
+    yield from workshop_with(redis_url, settings)
+
+
+def charts_in(workshop: RelayWorkshop) -> list[str]:
+    """The titles of the charts in the newest card's thread."""
+    blocks = [block for one in workshop.thread() for block in one.blocks]
+    return [block["title"] for block in blocks if block["type"] == "data_visualization"]
+
+
+def pictures_in(workshop: RelayWorkshop) -> list[str]:
+    """The files in the newest card's thread."""
+    return [file.name for one in workshop.thread() for file in one.files]
+
+
+def test_a_load_tests_charts_are_in_its_thread_beside_the_picture(workshop: RelayWorkshop) -> None:
+    """Rate and latency as Slack draws them, in one message that says in words what it is."""
+    workshop.end(workshop.ask(), report("PASS"), picture=PNG)
+    workshop.show()
+    workshop.show()
+    assert len(charts_in(workshop)) == 2
+    assert pictures_in(workshop) == ["chart.png"]
+    assert workshop.thread()[-1].text.startswith("PASS: load test iris")
+
+
+def test_where_slack_has_no_charts_the_picture_is_the_chart(without_charts: RelayWorkshop) -> None:
+    """The first refusal is remembered; the job is shown whole all the same."""
+    for _ in range(2):
+        without_charts.end(without_charts.ask(), report("PASS"), picture=PNG)
+        without_charts.show()
+        assert charts_in(without_charts) == []
+        assert pictures_in(without_charts) == ["chart.png"]
+    refused = [call for call in without_charts.slack.calls("chat.postMessage") if call.error == "invalid_blocks"]
+    assert len(refused) == 1
+    assert without_charts.queue.changed() == []
+
+
+@pytest.mark.parametrize("ended", [report("INVALID"), "The target does not answer."])
+def test_a_file_that_slack_does_not_take_is_posted_later_and_nothing_twice(
+    workshop: RelayWorkshop, ended: Tested | str
+) -> None:
+    """The line is told once, the picture comes once, whatever the job came to."""
+    workshop.relay()
+    workshop.end(workshop.ask(), ended, picture=PNG, line="found v3")
+    workshop.slack.fail_next("files.completeUploadExternal", status=503)
+    workshop.show()
+    workshop.show()
+    assert sum("found v3" in one.plain for one in workshop.thread()) == 1
+    assert pictures_in(workshop) == ["chart.png"]
+    assert workshop.queue.changed() == []
+
+
+def test_a_card_that_waits_goes_before_what_a_thread_is_told(workshop: RelayWorkshop) -> None:
+    """The end is on the card at once; its thread follows when the channel has all its cards."""
+    waits = workshop.reserve()
+    workshop.end(workshop.ask(), report("PASS"), picture=PNG, line="found v3")
+    workshop.show()
+    assert "· PASS" in workshop.ada.messages()[-1].plain
+    assert workshop.thread() == []
+    workshop.queue.discard(waits)
+    workshop.show()
+    assert pictures_in(workshop) == ["chart.png"]
