@@ -1,6 +1,7 @@
 """What becomes of a command that was understood: a job goes to intake, a question is answered, a wish carried out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from bot.chat import Chat, ChatError, ChatRefused
@@ -12,11 +13,13 @@ from bot.remembered import Schedule
 from bot.schedules import Schedules, next_times
 from bot.store import Store
 from bot.views import replies
+from bot.views import schedules as schedule_views
 from bot.views.blocks import Message
 from bot.views.job_card import card
+from bot.views.load_comparison import load_comparison
 from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Deploy, LoadTest
-from workers.contract.outcomes import Deployed
+from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
+from workers.contract.outcomes import Deployed, Tested
 from workers.contract.queue import Catalogue, Queue
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
@@ -24,6 +27,8 @@ from workers.contract.settings import SettingsFile
 LOOK_BACK = 200
 """Questions about the past look at this many of the newest jobs."""
 SHOWN = 15
+RUN_NOW_S = 10.0
+"""Who runs a schedule within this time after somebody else did, or twice, means the same run."""
 
 
 class Facts:
@@ -87,7 +92,7 @@ class Answers:
                 return replies.manual(wanted)
             case c.ListModels() | c.ShowModel() | c.CompareVersions() | c.ShowDeployments() | c.ShowStatus():
                 return self._tell_of_what_there_is(meaning)
-            case c.ShowHistory() | c.LastLoadTest() | c.ListJobs() | c.ShowJob():
+            case c.ShowHistory() | c.LastLoadTest() | c.CompareLoadTests() | c.ListJobs() | c.ShowJob():
                 return self._tell_of_jobs(meaning, origin)
             case c.CancelJob() | c.RetryJob():
                 return self._change_job(meaning, origin)
@@ -120,19 +125,20 @@ class Answers:
                 return replies.status(workers=self._queue.workers(), running=running, waiting=waiting)
 
     def _tell_of_jobs(
-        self, meaning: c.ShowHistory | c.LastLoadTest | c.ListJobs | c.ShowJob, origin: Origin
+        self, meaning: c.ShowHistory | c.LastLoadTest | c.CompareLoadTests | c.ListJobs | c.ShowJob, origin: Origin
     ) -> Message:
         if isinstance(meaning, c.ShowJob):
             return card(self._job(meaning.job_id))
+        if isinstance(meaning, c.CompareLoadTests):
+            first, second = self._job(meaning.first), self._job(meaning.second)
+            return load_comparison(first, second, _report(first), _report(second))
         recent = self._queue.recent(LOOK_BACK)
         match meaning:
             case c.ShowHistory():
                 found = [r for r in recent if isinstance(r.job, Deploy) and _on(r.job, meaning.environment)]
                 return replies.jobs(found[:SHOWN], "Nothing was deployed there yet.")
             case c.LastLoadTest():
-                tests = [
-                    r for r in recent if isinstance(r.job, LoadTest) and r.final and _on(r.job, meaning.environment)
-                ]
+                tests = [r for r in recent if _is_load(r.job) and r.final and _on(r.job, meaning.environment)]
                 return card(tests[0]) if tests else replies.plain("There was no load test there yet.")
             case c.ListJobs(which="running"):
                 return replies.jobs([r for r in recent if not r.final][:SHOWN], "No job is running or waiting.")
@@ -148,7 +154,7 @@ class Answers:
             return self._intake.again(self._job(meaning.job_id), origin)
         if meaning.job_id is not None:
             return self._intake.cancel(self._job(meaning.job_id), origin.by)
-        tests = [r for r in self._queue.recent(LOOK_BACK) if isinstance(r.job, LoadTest) and not r.final]
+        tests = [r for r in self._queue.recent(LOOK_BACK) if _is_load(r.job) and not r.final]
         if len(tests) != 1:
             listed = " or ".join(f"/loadtest stop {record.id}" for record in tests)
             raise Refused(f"Which load test? Type {listed}." if tests else "No load test is running.")
@@ -165,10 +171,12 @@ class Answers:
                     channel=origin.channel,
                     by=origin.by.id,
                     by_name=origin.by.name,
+                    key=origin.key,
                 )
-                return self._announce(added, replies.schedule_added(added, next_times(added, after_s=now)))
+                return self._announce(added, schedule_views.added(added, next_times(added, after_s=now)))
             case c.ListSchedules():
-                return replies.schedules([(item, next_times(item, after_s=now)) for item in self._store.schedules()])
+                found = self._store.schedules()
+                return schedule_views.listed([(item, next_times(item, after_s=now)) for item in found])
             case c.ChangeSchedule():
                 return self._change_schedule(meaning, self._known_schedule(meaning.schedule_id), origin)
 
@@ -197,7 +205,16 @@ class Answers:
                 self._store.forget_schedule(schedule.id)
                 return replies.plain(f"Schedule {schedule.id} is removed. It was: `{schedule.command}`")
             case "run":
-                return self.answer(read_command(schedule.command, self._facts), origin)
+                return self._run_now(schedule, origin)
+
+    def _run_now(self, schedule: Schedule, origin: Origin) -> Message | None:
+        """Ask for a schedule's job now, once for all who do so within a moment; the card goes where its others go."""
+        key = self._store.first(f"run:{schedule.id}", origin.key, for_s=RUN_NOW_S)
+        asked = replace(origin, key=key, channel=schedule.channel, scheduled_by=schedule.id)
+        reply = self.answer(read_command(schedule.command, self._facts), asked)
+        if reply is None and origin.channel != schedule.channel:
+            return replies.plain(f"Schedule {schedule.id} runs now; its card is in <#{schedule.channel}>.")
+        return reply
 
     def _known_schedule(self, schedule_id: str) -> Schedule:
         found = self._store.schedule(schedule_id)
@@ -213,5 +230,20 @@ class Answers:
         return record
 
 
-def _on(job: Deploy | LoadTest, environment: str | None) -> bool:
-    return environment is None or job.environment == environment
+def _is_load(job: Job) -> bool:
+    return isinstance(job, LoadTest | FindCapacity)
+
+
+def _on(job: Job, environment: str | None) -> bool:
+    return environment is None or getattr(job, "environment", None) == environment
+
+
+def _report(record: Record) -> Tested:
+    """A load test's report. Raises Refused where the job has none."""
+    if not isinstance(record.job, LoadTest):
+        raise Refused(f"Job #{record.id} is no load test ({record.job.summary}), so there is nothing to compare.")
+    if not record.final:
+        raise Refused(f"Load test #{record.id} has not ended yet; compare it when it has.")
+    if not isinstance(record.outcome, Tested):
+        raise Refused(f"Load test #{record.id} has no report to compare: it ended as {record.state}.")
+    return record.outcome

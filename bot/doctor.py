@@ -1,6 +1,6 @@
 """`seatrial doctor`, the bot's side: its tokens, their scopes, the signing secret, Redis, the settings file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPException
 from urllib.error import URLError
 
@@ -36,11 +36,16 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     except SettingsError as error:
         yield from (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)
         return
-    models, environments = ", ".join(settings.file.models), ", ".join(settings.file.environments)
-    yield Finding(what=f"the bot's settings: models {models or 'none'}; environments {environments or 'none'}", ok=True)
+    file = settings.file
+    can_be_loaded = f"environments {_listed(file.environments)}; targets {_listed(file.targets)}"
+    yield Finding(what=f"the bot's settings: models {_listed(file.models)}; {can_be_loaded}", ok=True)
     yield from _bot_token(settings)
     yield _app_token(settings) if settings.app_token else _signing_secret()
     yield from diagnose_redis(settings.redis_url)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _bot_token(settings: Settings) -> Iterator[Finding]:
@@ -71,10 +76,10 @@ def _scopes(missing: list[str]) -> Finding:
 
 
 def _approvers(settings: Settings) -> Iterator[Finding]:
-    """Each user group that an environment's approvals name: one without members lets nobody approve."""
+    """Each user group that a place's approvals name: one without members lets nobody approve."""
     chat = Chat(token=settings.bot_token, api_url=settings.api_url)
-    for environment in settings.file.environments.values():
-        for handle in environment.approvals.from_ if environment.approvals else ():
+    for place in settings.file.places.values():
+        for handle in place.approvals.from_ if place.approvals else ():
             if not handle.startswith("@"):
                 continue
             try:
@@ -82,8 +87,8 @@ def _approvers(settings: Settings) -> Iterator[Finding]:
             except ChatError as error:
                 yield Finding(what=f"{handle}: {error}", ok=False, advice="Try again in a while.")
                 continue
-            advice = f"Make the user group {handle} in Slack, or change environments.{environment.name}.approvals.from."
-            what = f"{handle}, who approve for {environment.name}: {members} members"
+            advice = f"Make the user group {handle} in Slack, or change {place.key}.approvals.from."
+            what = f"{handle}, who approve for {place.name}: {members} members"
             yield Finding(what=what, ok=members > 0, advice=advice)
 
 

@@ -27,13 +27,17 @@ than a call to Slack lasts, connecting included."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """Where a request comes from, and when. `key` is the same when the same request arrives twice."""
+    """Where a request comes from, and when. `key` is the same when the same request arrives twice.
+
+    `unattended`: nobody waits for an answer, so that there is one only where there will be no job.
+    """
 
     by: Member
     channel: str
     key: str
     at_s: float
     scheduled_by: str | None = None
+    unattended: bool = False
 
 
 class Intake:
@@ -71,8 +75,9 @@ class Intake:
         )
         job_id, new = self._queue.reserve(key=origin.key, job=job, asked=asked)
         if not new:
-            return replies.already(job_id)
-        return self._take_on(Record(id=job_id, job=job, asked=asked), posted=False)
+            return None if origin.unattended else replies.already(job_id)
+        trouble = self._take_on(Record(id=job_id, job=job, asked=asked), posted=False)
+        return None if origin.unattended and job_id in self._without_card else trouble
 
     def carry_on(self) -> None:
         """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""

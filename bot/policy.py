@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from bot.chat import Member
 from bot.people import People
-from workers.contract.jobs import Job, LoadTest
+from workers.contract.jobs import FindCapacity, Job, LoadTest
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
+from workers.contract.shown import show_duration, show_rate
 
 
 class Refused(Exception):
@@ -32,16 +33,26 @@ def _known_place(request: Request) -> str:
 
 
 def _under_the_cap(request: Request) -> str:
-    if not isinstance(request.job, LoadTest):
+    if not isinstance(request.job, LoadTest | FindCapacity):
         return ""
-    environment = request.settings.environments[request.job.environment]
-    cap_rps = environment.max_load_rps
-    if cap_rps is None or request.job.rate_rps <= cap_rps or environment.approvals is not None:
+    place = request.settings.place(request.job.environment)
+    cap_rps = place.max_load_rps
+    if cap_rps is None or request.job.rate_rps <= cap_rps or place.approvals is not None:
         return ""
-    return f"Load on {environment.name} is capped at {cap_rps:g}rps by environments.{environment.name}.max_load."
+    return f"Load on {place.name} is capped at {show_rate(cap_rps)} rps by {place.key}.max_load."
 
 
-RULES: tuple[Callable[[Request], str], ...] = (_known_member, _known_place, _under_the_cap)
+def _short_enough(request: Request) -> str:
+    if not isinstance(request.job, LoadTest | FindCapacity):
+        return ""
+    longest_s = request.settings.loadtest.longest_s
+    if request.job.whole_s <= longest_s:
+        return ""
+    asked = show_duration(request.job.whole_s)
+    return f"Load lasts at most {show_duration(longest_s)} by loadtest.longest, and this may last {asked}."
+
+
+RULES: tuple[Callable[[Request], str], ...] = (_known_member, _known_place, _under_the_cap, _short_enough)
 """In their order; each answers "" or why not."""
 
 
@@ -55,7 +66,10 @@ def outsider(by: Member) -> str:
 
 
 def unknown_place(job: Job, settings: SettingsFile) -> str:
-    """Why a job cannot be done at all by these settings, or "": an old job's model or environment may be gone."""
+    """Why a job cannot be done at all by these settings, or "": an old job's model or place may be gone."""
+    if not job.model:  # the load goes to a target
+        place = getattr(job, "environment", "")
+        return "" if place in settings.targets else f"The settings have no target {place} any more."
     if job.model not in settings.models:
         return f"The settings have no model {job.model} any more."
     environment = getattr(job, "environment", None)

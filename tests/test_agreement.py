@@ -13,7 +13,16 @@ import pytest
 from bot.commands import COMMANDS
 from bot.manifest import manifest
 from workers.contract.jobs import JOB_KINDS, Job
-from workers.contract.settings import read_settings_file
+from workers.contract.settings import (
+    Approvals,
+    Environment,
+    Images,
+    LoadTestDefaults,
+    Model,
+    SettingsFile,
+    Target,
+    read_settings_file,
+)
 from workers.jobs import HANDLERS
 
 ROOT = Path(__file__).parent.parent
@@ -77,12 +86,21 @@ def test_the_settings_file_that_we_ship_is_right_and_shows_every_key() -> None:
     """It reads without a mistake, and each key of each table stands in it, if only behind a #."""
     file = read_settings_file(ROOT / "seatrial.toml")
     text = (ROOT / "seatrial.toml").read_text(encoding="utf-8")
-    tables = [file, file.models["iris"], file.environments["production"], file.environments["production"].approvals]
-    for table in [*tables, file.loadtest]:
-        for name, field in type(table).model_fields.items():
+    assert set(file.environments) == {"staging", "production"}
+    for table in (SettingsFile, Model, Environment, Approvals, Target, LoadTestDefaults, Images):
+        for name, field in table.model_fields.items():
             key = field.alias or name
             shown = re.search(rf"^\W*\[{key}\b|\b{key} = ", text, re.MULTILINE)
             assert shown or key.lower() == "name", f"{key} is not shown in seatrial.toml"
+
+
+def test_the_keys_behind_a_sign_are_right_too(tmp_path: Path) -> None:
+    """Read with every # in front of a key or a table taken away, the file that we ship has no mistake."""
+    text = (ROOT / "seatrial.toml").read_text(encoding="utf-8")
+    opened = tmp_path / "seatrial.toml"
+    opened.write_text(re.sub(r'^# (?=\[\w|\w+ = |"[\w.-]+" = )', "", text, flags=re.MULTILINE), encoding="utf-8")
+    file = read_settings_file(opened)
+    assert file.targets and file.tables and file.images and file.loadtest.locustfile
 
 
 def test_every_environment_variable_is_in_the_readme() -> None:

@@ -84,9 +84,17 @@ class ShowHistory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastLoadTest:
-    """`/loadtest last [ENV]`."""
+    """`/loadtest last [ENV|TARGET]`; `environment` is a target's name too."""
 
     environment: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareLoadTests:
+    """`/loadtest compare JOB JOB`."""
+
+    first: str
+    second: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +170,7 @@ Meaning = (
     | ShowDeployments
     | ShowHistory
     | LastLoadTest
+    | CompareLoadTests
     | ListJobs
     | ShowJob
     | CancelJob

@@ -1,37 +1,56 @@
-"""`/loadtest`: load on an endpoint, at a rate that is asked for."""
+"""`/loadtest`: load on an endpoint or a target, at a rate that is asked for; capacity, comparison."""
 
 import re
-from collections.abc import Callable
 
-from bot.commands.command import Ask, CancelJob, Command, Form, Known, LastLoadTest, Meaning, ShowHelp
-from bot.commands.names import (
-    end,
-    is_number,
-    must_be_served,
-    only_environment,
-    only_model,
-    take_environment,
-    take_job_id,
-    take_model,
+from bot.commands.capacity import FIND, find
+from bot.commands.command import (
+    Ask,
+    CancelJob,
+    Command,
+    CompareLoadTests,
+    Form,
+    Known,
+    LastLoadTest,
+    Meaning,
+    ShowHelp,
+    UsageError,
 )
+from bot.commands.names import end, is_number, take_job_id, take_place
+from bot.commands.quantities import (
+    GOOD_RATE,
+    a_range_below,
+    is_range,
+    is_rate,
+    is_time,
+    must_be_short_enough,
+    must_be_under_the_cap,
+    read_range,
+    read_rate,
+    read_time_s,
+    take_abort,
+    take_slo,
+)
+from bot.commands.typed import duration_typed
+from bot.commands.where import take_where
 from bot.commands.words import Line, Word, joined
-from workers.contract.jobs import LoadTest, Slo
-from workers.contract.units import quoted, read_duration_s, read_rate_rps, read_slo
-
-SHORTEST_S = 1.0
-"""A load test's numbers are taken every second."""
+from workers.contract.jobs import LoadTest
+from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
+from workers.contract.shown import show_duration
+from workers.contract.units import quoted
 
 _LOADTEST = Form(
-    usage="/loadtest RATE [for TIME] [MODEL] [on ENV] [ramp TIME] [slo p95<200ms,errors<1%]",
-    does="load at RATE; live numbers and replicas; a report with a verdict",
+    usage="/loadtest RATE|LOW..HIGH [steps [N]|spike] [poisson] [for TIME] [MODEL] [on ENV|TARGET] [ramp TIME] "
+    "[slo p95<200ms,errors<1%] [abort errors>20% for 10s|never]",
+    does="load at RATE, or rising from LOW to HIGH; live numbers and replicas; a report with a verdict",
 )
 _FORMS = {
+    "find": FIND,
+    "compare": Form(usage="/loadtest compare JOB JOB", does="two load tests, side by side"),
     "stop": Form(usage="/loadtest stop [JOB]", does="ends the load test that runs, or JOB"),
-    "last": Form(usage="/loadtest last [ENV]", does="the newest load test again"),
+    "last": Form(usage="/loadtest last [ENV|TARGET]", does="the newest load test again"),
 }
-_GOOD_RATE, _GOOD_TIME = "1000rps", "5m"
-_RATE_LIKE = re.compile(r".*(rps|qps|req/s|/s|/m|/min)", re.ASCII)
-_TIME_LIKE = re.compile(r"[0-9][0-9.]*(ms|d|h|m|s)[a-z0-9.]*", re.ASCII)
+_KEYWORDS = (*_FORMS, "ramp", "slo", "for", "steps", "spike", "poisson", "abort")
+_STEPS = ("steps", "step")
 
 
 def _parse(text: str, known: Known) -> Meaning:
@@ -39,114 +58,123 @@ def _parse(text: str, known: Known) -> Meaning:
     if line.asks_for_help:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
+        case "find":
+            return find(line, known)
+        case "compare":
+            return _compare(line, known)
         case "stop":
             job_id = take_job_id(line)
             end(line, known)
             return CancelJob(job_id=job_id)
         case "last":
-            environment = take_environment(line, known)
-            end(line, known)
-            return LastLoadTest(environment=environment)
+            place = take_place(line, known)
+            end(line, known, known.settings.targets)
+            return LastLoadTest(environment=place)
     return _load_test(line, known)
+
+
+def _compare(line: Line, known: Known) -> CompareLoadTests:
+    first, second = take_job_id(line), take_job_id(line)
+    end(line, known)
+    if first is None or second is None or first == second:
+        problem = "Say which two load tests, like /loadtest compare 41 42; /jobs lists them."
+        raise UsageError(problem, usage=line.usage, nearest="/jobs")
+    return CompareLoadTests(first=first, second=second)
 
 
 def _load_test(line: Line, known: Known) -> Ask:
     dry_run = line.dry_run()
-    slo = _take_slo(line, known)
+    abort, patience = take_abort(line, known)
+    slo = take_slo(line, known)
     ramp = line.take_after(("ramp",), is_number)
-    environment = take_environment(line, known)
-    model = take_model(line, known)
-    rate = line.take(_is_rate, after=("at", "for", "of"))
-    duration = line.take_after(("for",), is_number) or line.take(_is_time)
+    kind, steps = _take_kind(line)
+    poisson = line.take(lambda text: text == "poisson", before=("arrivals",)) is not None
+    where = take_where(line, known)
+    rate = line.take(lambda text: is_rate(text) or is_range(text), after=("at", "for", "of", "from"))
+    duration = line.take_after(("for",), is_number) or line.take(is_time)
     # A number without a unit: what it lacks is said when it is read.
     rate = rate or line.take(is_number, after=("at", "of"))
-    duration = duration or line.take(lambda text: is_number(text) and not _is_rate(text))
-    end(line, known, (*_FORMS, "ramp", "slo", "for"), lacking="" if rate else _GOOD_RATE)
+    duration = duration or line.take(lambda text: is_number(text) and not is_rate(text))
+    end(line, known, (*_KEYWORDS, *known.settings.targets), lacking="" if rate else GOOD_RATE)
     if rate is None:
-        raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=_GOOD_RATE)
-    rate_rps = _read_rate_rps(line, rate)
-    duration_s = _read_time_s(line, duration) if duration else known.settings.loadtest.duration_s
-    ramp_s = _read_time_s(line, ramp) if ramp else 0.0
-    model = model or only_model(line, known)
-    environment = environment or only_environment(line, known)
-    must_be_served(line, known, model=model, environment=environment)
+        raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=GOOD_RATE)
+    shape = _shape(line, rate, kind, steps)
+    duration_s = read_time_s(line, duration) if duration else known.settings.loadtest.duration_s
+    ramp_s = read_time_s(line, ramp) if ramp else 0.0
+    found = where.found(line, known)
+    must_be_under_the_cap(line, found.place, shape.highest_rps, rate)
     job = LoadTest(
-        model=model, environment=environment, rate_rps=rate_rps, duration_s=duration_s, ramp_s=ramp_s, slo=slo
+        model=found.model,
+        environment=found.place.name,
+        shape=shape,
+        duration_s=duration_s,
+        ramp_s=ramp_s,
+        spacing="poisson" if poisson else "constant",
+        slo=slo,
+        abort=abort,
+        owner=found.owner,
     )
+    _must_last_right(line, known, job, duration=duration, ramp=ramp, patience=patience)
     return Ask(job=job, dry_run=dry_run)
 
 
-def _is_rate(word: str) -> bool:
-    return is_number(word) and _RATE_LIKE.fullmatch(word) is not None
+def _take_kind(line: Line) -> tuple[ShapeKind, Word | None]:
+    """How the rate is to go between two, and the number of steps where it is told."""
+    count = line.take_after(_STEPS, _is_count) or line.take_before(_STEPS, _is_count, after=("in",))
+    if count or line.take(lambda text: text in _STEPS, after=("in",)):
+        return "steps", count
+    return ("spike" if line.take(lambda text: text == "spike") else "ramp"), None
 
 
-def _is_time(word: str) -> bool:
-    return _TIME_LIKE.fullmatch(word) is not None and not _is_rate(word)
+def _is_count(word: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", word) is not None
 
 
-def _take_slo(line: Line, known: Known) -> Slo:
-    """The objectives that are named, all of them, or else the settings'."""
-    words: list[Word] = []
-    while word := line.take_after(("slo",), _is_objective) or line.take(lambda text: "<" in text or ">" in text):
-        words.append(word)
-    for word in words:
-        try:
-            read_slo(word.text)
-        except ValueError as error:
-            instead = _possible_slo(word.text) or str(known.settings.loadtest.slo)
-            raise line.mistake(str(error), at=word.at, instead=instead) from error
-    try:
-        return read_slo(",".join(word.text for word in words)) if words else known.settings.loadtest.slo
-    except ValueError as error:
-        raise line.mistake(str(error), at=words[-1].at) from error
+def _shape(line: Line, rate: Word, kind: ShapeKind, steps: Word | None) -> Shape:
+    """The shape that is told. Raises UsageError."""
+    count = _step_count(line, steps) if steps else USUAL_STEPS
+    if is_range(rate.text):
+        lowest_rps, highest_rps = read_range(line, rate)
+        return Shape(kind=kind, lowest_rps=lowest_rps, highest_rps=highest_rps, step_count=count)
+    rate_rps = read_rate(line, rate)
+    if kind != "ramp":
+        instead = a_range_below(rate_rps)
+        what = "Steps go" if kind == "steps" else "A spike goes"
+        raise line.mistake(
+            f"{what} from a lower rate to a higher, and {quoted(rate.text)} is one; write two, like {instead}.",
+            at=rate.at,
+            instead=instead,
+        )
+    return Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
 
 
-def _is_objective(word: str) -> bool:
-    return re.fullmatch(r".*[<>=%].*|p[0-9].*|errors?.*", word) is not None
+def _step_count(line: Line, word: Word) -> int:
+    if word.text.isdigit() and FEWEST_STEPS <= int(word.text[:9]) <= MOST_STEPS:
+        return int(word.text)
+    nearest = min(max(round(float(word.text[:9])), FEWEST_STEPS), MOST_STEPS)
+    problem = f"{quoted(word.text)} is out of range; there are {FEWEST_STEPS} to {MOST_STEPS} steps, like steps 5."
+    raise line.mistake(problem, at=word.at, instead=str(nearest))
 
 
-def _read_rate_rps(line: Line, word: Word) -> float:
-    try:
-        return read_rate_rps(word.text)
-    except ValueError as error:
-        raise line.mistake(str(error), at=word.at, instead=_possible_rate(word.text)) from error
-
-
-def _read_time_s(line: Line, word: Word) -> float:
-    try:
-        duration_s = read_duration_s(word.text)
-    except ValueError as error:
-        raise line.mistake(str(error), at=word.at, instead=_possible_time(word.text)) from error
-    if duration_s < SHORTEST_S:
-        raise line.mistake(f"{quoted(word.text)} is too short; write at least 1s.", at=word.at, instead="1s")
-    return duration_s
-
-
-def _possible_rate(text: str) -> str:
-    found = re.fullmatch(r"[+-]?([0-9]+(?:\.[0-9]+)?k?)[a-z/]*", text.replace(",", ""))
-    rate = f"{found[1]}rps" if found else ""
-    return rate if _reads(read_rate_rps, rate) else _GOOD_RATE
-
-
-def _possible_time(text: str) -> str:
-    found = re.fullmatch(r"[+-]?([0-9]+(?:\.[0-9]+)?)([dhms]?)[a-z]*", text.replace(",", ""))
-    time = f"{found[1]}{found[2] or 's'}" if found else ""
-    return time if _reads(read_duration_s, time) else _GOOD_TIME
-
-
-def _possible_slo(text: str) -> str:
-    latency = [f"p{p}<{ms}ms" for p, ms in re.findall(r"p([0-9.]+)[^0-9,]+([0-9.]+)", text)]
-    errors = [f"errors<{percent}%" for percent in re.findall(r"errors?[^0-9,]+([0-9.]+)", text)]
-    slo = ",".join((*latency[:1], *errors[:1]))
-    return slo if _reads(read_slo, slo) else ""
-
-
-def _reads(read: Callable[[str], object], text: str) -> bool:
-    try:
-        read(text)
-    except ValueError:
-        return False
-    return True
+def _must_last_right(
+    line: Line, known: Known, job: LoadTest, *, duration: Word | None, ramp: Word | None, patience: Word | None
+) -> None:
+    """Raise UsageError where the test is too short for its shape or to be ended early, or longer than any may be."""
+    steps = job.shape.step_count
+    # A spike is the middle fifth of its time.
+    what, parts = {"steps": (f"{steps} steps", steps), "spike": ("a spike", 5)}.get(job.shape.kind, ("a load test", 1))
+    if job.duration_s < parts * SHORTEST_S:
+        least, at = duration_typed(parts * SHORTEST_S), duration.at if duration else None
+        problem = f"{show_duration(job.duration_s)} is too short for {what}: numbers are taken every second."
+        raise line.mistake(problem, at=at, instead=least if duration else f"for {least}")
+    # The time of the whole test, probably: there are two, and the first belongs to what ends it.
+    if patience and not duration and job.abort and job.abort.for_s > job.whole_s:
+        problem = f"{quoted(patience.text)} of failures cannot end a test of {show_duration(job.whole_s)}."
+        raise line.mistake(problem, at=patience.at, instead=f"10s for {patience.text}")
+    blamed, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
+    left_s = max(known.settings.loadtest.longest_s - other_s, SHORTEST_S)
+    instead = duration_typed(left_s) if blamed else f"for {duration_typed(left_s)}"
+    must_be_short_enough(line, known, job.whole_s, blamed, instead=instead)
 
 
 COMMAND = Command(

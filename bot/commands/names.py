@@ -34,14 +34,14 @@ def take_model(line: Line, known: Known) -> str | None:
 
 def take_environment(line: Line, known: Known) -> str | None:
     """The environment that is named, or None. Raises UsageError where `to` or `on` is followed by an unknown name."""
+    return _take_place(line, known.settings, "environment", known.settings.environments)
+
+
+def take_place(line: Line, known: Known) -> str | None:
+    """The environment or target that is named, or None. Raises UsageError as `take_environment` does."""
     settings = known.settings
-    word = line.take_after(_PLACE, lambda text: text in settings.environments)
-    word = word or line.take(lambda text: text in settings.environments)
-    if word:
-        return word.text
-    if stray := line.take_after(_PLACE, lambda text: _is_unknown_name(text, settings)):
-        raise _unknown(line, stray, "environment", settings.environments)
-    return None
+    kind = "environment or target" if settings.targets else "environment"
+    return _take_place(line, settings, kind, settings.places)
 
 
 def take_replicas(line: Line, *, bare: bool = False) -> Replicas | None:
@@ -127,6 +127,17 @@ def only_environment(line: Line, known: Known) -> str:
     raise line.mistake(f"Say on which environment: {_listed(environments)}.", instead=f"on {instead}")
 
 
+def only_place(line: Line, known: Known) -> str:
+    """The environment that need not be named, or the only target where there are targets alone. Raises UsageError."""
+    targets = known.settings.targets
+    if known.settings.environments or not targets:
+        return only_environment(line, known)
+    first = next(iter(targets))
+    if len(targets) == 1:
+        return first
+    raise line.mistake(f"Say on which target: {_listed(targets)}.", instead=f"on {first}")
+
+
 def published(line: Line, known: Known, *, model: str, word: Word | None) -> Version:
     """The published version that `word` names. Raises UsageError where there is none like it."""
     versions = known.versions(model)
@@ -166,6 +177,15 @@ def must_be_served(line: Line, known: Known, *, model: str, environment: str) ->
 def no_way(problem: str, line: Line) -> UsageError:
     """An error that no other spelling avoids."""
     return UsageError(problem, usage=line.usage, nearest=f"{line.verb} help")
+
+
+def _take_place(line: Line, settings: SettingsFile, kind: str, names: Collection[str]) -> str | None:
+    word = line.take_after(_PLACE, lambda text: text in names) or line.take(lambda text: text in names)
+    if word:
+        return word.text
+    if stray := line.take_after(_PLACE, lambda text: _is_unknown_name(text, settings)):
+        raise _unknown(line, stray, kind, names)
+    return None
 
 
 def _is_unknown_name(text: str, settings: SettingsFile) -> bool:

@@ -1,6 +1,5 @@
 """Meanings as commands again, in their one plain spelling: what is suggested, and what a schedule keeps."""
 
-from decimal import Decimal
 from typing import assert_never
 
 from bot.commands.command import (
@@ -8,6 +7,7 @@ from bot.commands.command import (
     Ask,
     CancelJob,
     ChangeSchedule,
+    CompareLoadTests,
     CompareVersions,
     LastLoadTest,
     ListJobs,
@@ -22,8 +22,10 @@ from bot.commands.command import (
     ShowModel,
     ShowStatus,
 )
-from workers.contract.jobs import Deploy, Job, LoadTest, Scale, Slo, TrainModel
+from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest, Scale, TrainModel
+from workers.contract.load import Shape
 from workers.contract.settings import SettingsFile
+from workers.contract.shown import digits
 
 
 def typed(meaning: Meaning, settings: SettingsFile) -> str:
@@ -39,6 +41,8 @@ def typed(meaning: Meaning, settings: SettingsFile) -> str:
             return _line("/deploy history", meaning.environment)
         case LastLoadTest():
             return _line("/loadtest last", meaning.environment)
+        case CompareLoadTests():
+            return f"/loadtest compare {meaning.first} {meaning.second}"
         case ListJobs() | ShowJob() | CancelJob() | RetryJob():
             return _about_jobs(meaning)
         case AddSchedule():
@@ -68,10 +72,13 @@ def job_typed(job: Job, settings: SettingsFile, *, model_always: bool = False) -
         case Scale():
             return _line(f"/scale {job.replicas}", model, f"on {job.environment}")
         case LoadTest():
-            slo = "" if job.slo == settings.loadtest.slo else f"slo {_slo(job.slo)}"
-            ramp = f"ramp {_duration(job.ramp_s)}" if job.ramp_s else ""
-            rate = f"/loadtest {_number(job.rate_rps)}rps for {_duration(job.duration_s)}"
-            return _line(rate, model, f"on {job.environment}", ramp, slo)
+            return _line("/loadtest", _load(job), model, f"on {job.environment}", *_terms(job, settings))
+        case FindCapacity():
+            rates = f"from {rate_typed(job.lowest_rps)} to {rate_typed(job.highest_rps)}"
+            held = "hold replicas" if job.hold_replicas else ""
+            probe = f"for {duration_typed(job.probe_s)}"
+            slo = _slo(job, settings)
+            return _line("/loadtest find", rates, probe, held, model, f"on {job.environment}", slo)
         case _:
             assert_never(job)
 
@@ -104,22 +111,37 @@ def _line(*parts: str | None) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _number(number: float) -> str:
-    """All the digits of `number`, without an exponent."""
-    text = format(Decimal(repr(number)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def rate_typed(rps: float) -> str:
+    """A rate as it is read again."""
+    return f"{digits(rps)}rps"
 
 
-def _duration(seconds: float) -> str:
+def duration_typed(seconds: float) -> str:
+    """A time as it is read again."""
     if seconds != int(seconds):
-        return f"{_number(seconds)}s"
+        return f"{digits(seconds)}s"
     hours, rest = divmod(int(seconds), 3600)
     minutes, left = divmod(rest, 60)
     return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count)
 
 
-def _slo(slo: Slo) -> str:
-    parts = [f"p{_number(percentile)}<{_number(bound)}ms" for percentile, bound in slo.latency_ms]
-    if slo.errors_percent is not None:
-        parts.append(f"errors<{_number(slo.errors_percent)}%")
-    return ",".join(parts)
+def _load(job: LoadTest) -> str:
+    poisson = "poisson" if job.spacing == "poisson" else ""
+    return _line(_shape(job.shape), poisson, f"for {duration_typed(job.duration_s)}")
+
+
+def _shape(shape: Shape) -> str:
+    if shape.kind == "constant":
+        return rate_typed(shape.highest_rps)
+    kinds = {"ramp": "", "steps": f"steps {shape.step_count}", "spike": "spike"}
+    return _line(f"{digits(shape.lowest_rps)}..{rate_typed(shape.highest_rps)}", kinds[shape.kind])
+
+
+def _terms(job: LoadTest, settings: SettingsFile) -> tuple[str, ...]:
+    ramp = f"ramp {duration_typed(job.ramp_s)}" if job.ramp_s else ""
+    abort = "" if job.abort == settings.loadtest.abort else f"abort {job.abort or 'never'}"
+    return ramp, _slo(job, settings), abort
+
+
+def _slo(job: LoadTest | FindCapacity, settings: SettingsFile) -> str:
+    return "" if job.slo == settings.loadtest.slo else f"slo {job.slo}"

@@ -15,7 +15,7 @@ HELP = ("help", "--help", "-h", "?")
 # Keyboards and chats put typographic signs in place of plain ones; a backtick is how code is quoted in a chat.
 _PLAIN = str.maketrans(dict.fromkeys("“”„‟«»‘’‚‛'`", '"') | {"—": "--", "–": "-", "−": "-", "…": "..", "≤": "<="})
 _UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|%"
-_NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=])([0-9.]+)\s+({_UNIT})(?![^\s,])", re.IGNORECASE)
+_NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=>])([0-9.]+)\s+({_UNIT})(?=[\s,]|\.\.|$)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"([0-9]\s*k)\s+(?=(?:rps|qps|req/s|/s|/min)(?![^\s,]))", re.IGNORECASE)
 _TIME_AND_TIME = re.compile(r"(?<=[0-9][dhm])\s+(?=[0-9.]+[hms](?![^\s,]))", re.IGNORECASE)
 
@@ -30,8 +30,8 @@ def clean(text: str) -> str:
 
 
 def joined(text: str) -> str:
-    """`text` with each quantity as one word: "1k rps", "5 m", "1 h 30 m", "p95 < 200 ms"."""
-    text = re.sub(r" ?(<=?) ?", r"\1", clean(text))
+    """`text` with each quantity as one word: "1k rps", "5 m", "1 h 30 m", "p95 < 200 ms", "200 rps .. 2k rps"."""
+    text = re.sub(r" ?([<>]=?) ?", r"\1", clean(text))
     text = _NUMBER_AND_UNIT.sub(r"\1\2", _THOUSANDS.sub(r"\1", text))
     return _TIME_AND_TIME.sub("", text)
 
@@ -95,12 +95,24 @@ class Line:
 
     def take_after(self, names: Iterable[str], fits: Callable[[str], bool]) -> Word | None:
         """The first word that fits directly behind one of `names`, taken with it."""
-        names = tuple(names)
-        for at in self._left:
-            if at - 1 in self._left and self._text(at - 1) in names and fits(self._text(at)):
-                self._left = [left for left in self._left if left not in (at - 1, at)]
-                return Word(self._text(at), at)
-        return None
+        return self._take_pair(-1, tuple(names), fits)
+
+    def take_before(
+        self, names: Iterable[str], fits: Callable[[str], bool], *, after: Iterable[str] = ()
+    ) -> Word | None:
+        """The first word that fits directly in front of one of `names`, taken with it, and with a word of `after`."""
+        word = self._take_pair(1, tuple(names), fits)
+        if word and word.at - 1 in self._left and self._text(word.at - 1) in after:
+            self._left.remove(word.at - 1)
+        return word
+
+    def take_behind(self, word: Word, names: Iterable[str], fits: Callable[[str], bool]) -> Word | None:
+        """What follows `word`, where it fits and one of `names` stands between; both taken."""
+        between, at = word.at + 1, word.at + 2
+        if not {between, at} <= set(self._left) or self._text(between) not in names or not fits(self._text(at)):
+            return None
+        self._left = [left for left in self._left if left not in (between, at)]
+        return Word(self._text(at), at)
 
     def dry_run(self) -> bool:
         """Whether `dry-run`, `dry run` or `--dry-run` was typed; taken."""
@@ -119,6 +131,13 @@ class Line:
         """An error whose nearest command has `instead` in place of the word `at`, or at the end where `at` is None."""
         words = [*self._typed, instead] if at is None else [*self._typed[:at], instead, *self._typed[at + 1 :]]
         return UsageError(problem, usage=self.usage, nearest=" ".join([self.verb, *filter(None, words)]))
+
+    def _take_pair(self, side: int, names: tuple[str, ...], fits: Callable[[str], bool]) -> Word | None:
+        for at in self._left:
+            if at + side in self._left and self._text(at + side) in names and fits(self._text(at)):
+                self._left = [left for left in self._left if left not in (at + side, at)]
+                return Word(self._text(at), at)
+        return None
 
     def _text(self, at: int) -> str:
         return self._typed[at].lower()

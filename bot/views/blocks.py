@@ -14,6 +14,7 @@ Block = dict[str, Any]
 _MARK_UP = re.compile(r"`|(?<!\w)[*_~]|[*_~](?!\w)")
 
 SECTION_TEXT = 3000
+HEADER_TEXT = 150
 FIELD_TEXT = 2000
 MOST_FIELDS = 10
 BUTTON_TEXT = 75
@@ -63,6 +64,17 @@ def fingerprint(shown: Message) -> str:
 def section(text: str) -> Block:
     """A paragraph of mrkdwn."""
     return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION_TEXT)}}
+
+
+def header(text: str) -> Block:
+    """A line in large letters, without mark-up."""
+    return {"type": "header", "text": {"type": "plain_text", "text": cut(text, HEADER_TEXT)}}
+
+
+def preformatted(text: str) -> Block:
+    """Lines whose columns stay under each other; what would end them is taken out."""
+    plain = text.replace("`", "'").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return section(f"```\n{cut(plain, SECTION_TEXT - 8)}\n```")
 
 
 def fields(texts: Sequence[str]) -> Block:

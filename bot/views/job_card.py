@@ -1,13 +1,15 @@
 """A job's card: the picture of its record, edited in place until the job has ended. Pure."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
-from bot.views import report
+from bot.views import capacity, report
 from bot.views.blocks import Block, Button, Message, actions, code, context, escape, message, moment, person, section
-from workers.contract.jobs import Deploy, LoadTest, TrainModel
-from workers.contract.outcomes import Deployed, Outcome, Rescaled, Tested, Trained
+from workers.contract.events import Scaled
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, TrainModel
+from workers.contract.outcomes import CapacityFound, Deployed, Outcome, Rescaled, Tested, Trained
 from workers.contract.record import Record, State, Step
-from workers.contract.units import show_duration
+from workers.contract.shown import show_duration
 
 _STATES: dict[State, tuple[str, str]] = {
     "reserved": (":white_circle:", "heard"),
@@ -35,6 +37,8 @@ def card(record: Record, *, ahead: Record | None = None) -> Message:
         word = "stopping"
     if isinstance(record.outcome, Tested):
         sign, word = report.VERDICTS[record.outcome.verdict], record.outcome.verdict
+    if isinstance(record.outcome, CapacityFound):
+        sign, word = capacity.sign(record.outcome), capacity.headline(record.outcome)
     title = record.job.summary[0].upper() + record.job.summary[1:]
     blocks = [section(f"{sign} *{escape(title)}* · {word}")]
     blocks += _standing(record, ahead)
@@ -55,6 +59,8 @@ def _standing(record: Record, ahead: Record | None) -> list[Block]:
         lines = [f"Needs {people} from {who or 'any member'}" + ("" if asked.own else ", not the asker's own") + "."]
         if isinstance(record.job, Deploy):
             lines.append(f"Exactly this will run: v{record.job.version}, content {code(record.job.digest[:19])}.")
+        if isinstance(record.job, LoadTest | FindCapacity):
+            lines.append(f"Exactly this will run: {escape(report.amount(record.job))}.")
         lines.append(f"The request stands until {moment(asked.expires_at_s, '{date_short_pretty} {time}')}.")
         return [section("\n".join(lines))]
     if record.state == "waiting" and record.waits_for:
@@ -69,20 +75,30 @@ def _body(record: Record) -> list[Block]:
     blocks: list[Block] = []
     if isinstance(record.outcome, Tested):
         blocks += report.blocks(record.outcome)
+    if isinstance(record.outcome, CapacityFound) and isinstance(record.job, FindCapacity):
+        blocks += capacity.blocks(record.outcome, record.job.slo)
     if record.steps:
         blocks.append(section("\n".join(_lines(record))))
+    grown = _grown(record.scalings)
     if record.state == "running" and record.measured:
-        blocks.append(report.live(record.measured))
-    if record.scalings and record.state != "succeeded":
-        counts = [record.scalings[0].before, *(scaling.after for scaling in record.scalings)]
-        reason = f" ({escape(record.scalings[-1].reason)})" if record.scalings[-1].reason else ""
-        blocks.append(section("Replicas *" + " → ".join(map(str, counts[-8:])) + "*" + reason))
-    if record.outcome is not None and not isinstance(record.outcome, Tested):
+        blocks.append(report.live(record.measured, grown=grown))
+    elif grown and record.state != "succeeded":
+        blocks.append(section(f"Replicas {grown}"))
+    if isinstance(record.outcome, Trained | Deployed | Rescaled):
         blocks.append(section(_sentence(record.outcome)))
     if record.state in ("failed", "lost"):
         advice = f"\n{escape(record.advice)}" if record.advice else ""
         blocks.append(section(f"*{escape(record.reason)}*{advice}"))
     return blocks
+
+
+def _grown(scalings: Sequence[Scaled]) -> str:
+    """How the replicas have changed so far, and why they did last; "" where they have not."""
+    if not scalings:
+        return ""
+    counts = [scalings[0].before, *(scaling.after for scaling in scalings)]
+    reason = f" ({escape(scalings[-1].reason)})" if scalings[-1].reason else ""
+    return f"*{' → '.join(map(str, counts[-8:]))}*{reason}"
 
 
 def _lines(record: Record) -> list[str]:
@@ -134,6 +150,8 @@ def _small_print(record: Record) -> str:
     parts = [f"#{record.id}", f"asked by {person(record.asked.by)} {moment(record.asked.at_s)}"]
     if record.asked.scheduled_by:
         parts[-1] += f" through schedule {escape(record.asked.scheduled_by)}"
+    if isinstance(record.job, LoadTest | FindCapacity) and (ownership := report.ownership(record.job)):
+        parts.append(ownership)
     if record.approved_by:
         parts.append("approved by " + ", ".join(map(person, record.approved_by)))
     if record.ended_by:
@@ -161,7 +179,7 @@ def _buttons(record: Record) -> list[Button]:
         case "queued" | "waiting" | "running":
             if record.cancel_by:
                 return []
-            word = "Stop" if isinstance(record.job, LoadTest) else "Cancel"
+            word = "Stop" if isinstance(record.job, LoadTest | FindCapacity) else "Cancel"
             return [Button(text=word, action="cancel", value=record.id, style="danger")]
         case "succeeded":
             return _next_steps(record, record.outcome)
@@ -179,7 +197,7 @@ def _next_steps(record: Record, outcome: Outcome | None) -> list[Button]:
             sure = f"v{outcome.previous} will take the place of v{outcome.version}."
             text = f"Roll back to v{outcome.previous}"
             return [Button(text=text, action="roll_back", value=record.id, confirm=sure)]
-        case Tested():
+        case Tested() | CapacityFound():
             return [Button(text="Run again", action="retry", value=record.id)]
         case _:
             return []

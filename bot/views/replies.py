@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from bot.commands.command import Command, UsageError
-from bot.remembered import Schedule
+from bot.views import capacity, report
 from bot.views.blocks import Message, code, context, escape, message, moment, person, section
 from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Deploy, Job
+from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
+from workers.contract.outcomes import CapacityFound, Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
-from workers.contract.units import show_duration
+from workers.contract.shown import show_duration
 
 
 def plain(text: str) -> Message:
@@ -85,6 +86,9 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
     lines = [f"*Dry run:* {escape(job.summary)}. Nothing was started.", "Steps: " + " → ".join(job.steps)]
     if isinstance(job, Deploy):
         lines.append(f"Content: {code(job.digest[:19])}")
+    if isinstance(job, LoadTest | FindCapacity):
+        lines.append(f"Load: {escape(report.amount(job))}.")
+        lines += filter(None, [report.ownership(job)])
     if approvals is None:
         lines.append("It would start at once: no approval is needed.")
     else:
@@ -164,28 +168,6 @@ def jobs(records: Sequence[Record], nothing: str) -> Message:
     return message("Jobs", [section("\n".join(lines))]) if lines else plain(nothing)
 
 
-def schedules(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
-    """`/schedule list`, with the next firings."""
-    if not found:
-        return plain(
-            "There is no schedule. Add one: " + code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
-        )
-    return message("Schedules", [section("\n".join(_schedule(item, times) for item, times in found))])
-
-
-def schedule_added(schedule: Schedule, times: Sequence[float]) -> Message:
-    """`/schedule add`, posted for all to see."""
-    by = person(schedule.by)
-    return message("Schedule added", [section(f"{by} added a schedule.\n{_schedule(schedule, times)}")])
-
-
-def missed(schedule: Schedule, due_s: float) -> Message:
-    """A firing that nobody saw to in time."""
-    what = f"Schedule {schedule.id} ({code(schedule.command)})"
-    when = moment(due_s, "{date_short_pretty} {time}")
-    return plain(f":warning: {what} was due {when} and was missed: no bot was running.")
-
-
 def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
     """`/seatrial status`."""
     count = (
@@ -196,17 +178,14 @@ def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
     return plain(f"Redis: reachable\nWorkers: {count}\nJobs: {running} running, {waiting} waiting")
 
 
-def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
-    state = " · paused" if schedule.paused else ""
-    following = ", ".join(moment(at_s, "{date_short_pretty} {time}") for at_s in times)
-    what = f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}"
-    return f"{what}\nnext: {following}"
-
-
 def _job_line(record: Record) -> str:
-    state = (
-        record.outcome.verdict if record.outcome and record.outcome.kind == "tested" else record.state.replace("_", " ")
-    )
+    match record.outcome:
+        case Tested(verdict=verdict):
+            state: str = verdict
+        case CapacityFound() as found:
+            state = capacity.headline(found)
+        case _:
+            state = record.state.replace("_", " ")
     took = ""
     if record.started_at_s and record.ended_at_s:
         took = f" in {show_duration(record.ended_at_s - record.started_at_s)}"

@@ -1,52 +1,104 @@
-"""A load test in words: while it runs, and when it has ended. Pure."""
+"""A load test in words: what was asked, how it goes, how it went. Pure."""
 
-from bot.views.blocks import Block, escape, fields, section
+from bot.views.blocks import Block, context, escape, fields, person, section
+from bot.views.figures import change, latency, ms, percent, percentile, replicas
 from workers.contract.events import Measured
-from workers.contract.outcomes import Tested
+from workers.contract.jobs import FindCapacity, LoadTest
+from workers.contract.load import MOST_PROBES
+from workers.contract.outcomes import Earlier, Tested
+from workers.contract.shown import show_duration, show_rate
 
 VERDICTS = {"PASS": ":large_green_circle:", "FAIL": ":red_circle:", "INVALID": ":large_orange_circle:"}
+_KINDS = 5
+_COMPARED = (50.0, 95.0, 99.0)
 
 
-def live(measured: Measured) -> Block:
-    """The newest second."""
-    return fields(
-        [
-            f"*Rate*\n{measured.achieved_rps:,.0f} of {measured.asked_rps:,.0f} rps",
-            f"*Latency*\np50 {_ms(measured.p50_ms)} · p95 {_ms(measured.p95_ms)}",
-            f"*Failures*\n{measured.failures_per_s:,.0f}/s",
-            f"*Second*\n{measured.second_s:.0f}",
-        ]
-    )
+def amount(job: LoadTest | FindCapacity) -> str:
+    """How much load that is, and where: what an approver has to know."""
+    where = f"{job.model} on {job.environment}" if job.model else job.environment
+    if isinstance(job, FindCapacity):
+        return (
+            f"up to {MOST_PROBES} rates of {show_duration(job.probe_s)} each against {where}, the highest "
+            f"{show_rate(job.highest_rps)} rps, {show_duration(job.whole_s)} at the most"
+        )
+    requests = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in job.stages)
+    ramp = f" and {show_duration(job.ramp_s)} of ramp" if job.ramp_s else ""
+    highest = f"{'' if job.shape.kind == 'constant' else 'up to '}{show_rate(job.rate_rps)} rps"
+    return f"{highest} for {show_duration(job.duration_s)}{ramp} against {where}, {requests:,.0f} requests in all"
+
+
+def ownership(job: LoadTest | FindCapacity) -> str:
+    """Whom a target belongs to, "" for an environment: `owner` is a user's id or a group's handle."""
+    return f"{escape(job.environment)} belongs to {person(job.owner)}" if job.owner else ""
+
+
+def live(measured: Measured, *, grown: str) -> Block:
+    """The newest second; `grown` tells how the replicas have changed, "" where they have not."""
+    counted = f"{measured.failures:,} of {measured.requests:,} requests"
+    dropped = f"\n{measured.dropped:,} of them dropped" if measured.dropped else ""
+    shown = [
+        f"*Time*\n{show_duration(round(measured.second_s))}, {show_duration(round(measured.left_s))} left",
+        f"*Rate*\n{show_rate(measured.achieved_rps)} of {show_rate(measured.asked_rps)} rps",
+        f"*Latency*\np95 {ms(measured.p95_ms)} · p50 {ms(measured.p50_ms)}",
+        f"*Failures*\n{show_rate(measured.failures_per_s)}/s · {counted}{dropped}",
+    ]
+    if grown or measured.replicas:
+        shown.append(f"*Replicas*\n{grown or measured.replicas}")
+    return fields(shown)
 
 
 def blocks(tested: Tested) -> list[Block]:
-    """The report: the verdict's reasons, then the numbers."""
+    """The report: the verdict's reasons, then the numbers, where any request was due."""
     shown: list[Block] = []
     if tested.reasons:
         shown.append(section("\n".join(f"• {escape(reason)}" for reason in tested.reasons)))
-    latency = " · ".join(f"{_percentile(key)} {_ms(value)}" for key, value in sorted(tested.latency_ms.items()))
-    share = tested.failures / tested.requests if tested.requests else 0.0
-    kinds = "".join(f"\n{count:,} × {escape(kind)}" for kind, count in list(tested.failures_by_kind.items())[:5])
-    grown = f"{tested.replicas_before} → {tested.replicas_most}"
-    began = f", first after {tested.scaled_after_s:.0f} s" if tested.scaled_after_s is not None else ", no change"
-    shown.append(
-        fields(
-            [
-                f"*Rate*\n{tested.achieved_rps:,.1f} of {tested.asked_rps:,.0f} rps",
-                f"*Requests*\n{tested.requests:,}, {tested.failures:,} failed ({share:.2%}){kinds}",
-                f"*Replicas*\n{grown}{began}",
-            ]
-        )
-    )
-    shown.append(section(f"*Latency*\n{latency or 'no answer'}"))
+    if not tested.requests:
+        return shown
+    achieved = f"{tested.achieved_rps:,.1f}".removesuffix(".0")
+    numbers = [f"*Rate*\n{achieved} of {show_rate(tested.asked_rps)} rps", _requests(tested)]
+    if tested.replicas_most:
+        numbers.append(f"*Replicas*\n{replicas(tested.replicas_before, tested.replicas_most)}{_scaling(tested)}")
+    if tested.aborted_after_s is not None:
+        numbers.append(f"*Ended early*\nafter {show_duration(tested.aborted_after_s)}")
+    shown.append(fields(numbers))
+    shown.append(section(f"*Latency*\n{latency(tested.latency_ms) or 'no answer'}"))
+    if tested.earlier:
+        shown.append(section(_against(tested, tested.earlier)))
+    if tested.send_lag_ms and tested.service_ms:
+        shown.append(context(_where_time_went(tested)))
     return shown
 
 
-def _percentile(percentile: float) -> str:
-    return "max" if percentile == 100 else f"p{percentile:g}"
+def _requests(tested: Tested) -> str:
+    share = percent(tested.failures, tested.requests)
+    lines = [f"*Requests*\n{tested.requests:,}, {tested.failures:,} failed ({share})"]
+    by_count = sorted(tested.failures_by_kind.items(), key=lambda kind: -kind[1])
+    lines += [f"{count:,} × {escape(kind)}" for kind, count in by_count[:_KINDS]]
+    return "\n".join(lines)
 
 
-def _ms(milliseconds: float | None) -> str:
-    if milliseconds is None:
-        return "–"
-    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:,.0f} ms"
+def _scaling(tested: Tested) -> str:
+    if tested.scaled_after_s is None:
+        return ", no change"
+    settled = tested.settled_after_s
+    until = f", settled after {settled:.0f} s" if settled is not None and settled > tested.scaled_after_s else ""
+    return f"\nfirst after {tested.scaled_after_s:.0f} s{until}"
+
+
+def _against(tested: Tested, earlier: Earlier) -> str:
+    """The change against the median of earlier runs."""
+    runs = "one earlier run" if earlier.runs == 1 else f"the median of {earlier.runs} earlier runs"
+    parts = [
+        f"{percentile(key)} {change(earlier.latency_ms[key], tested.latency_ms[key])} ({ms(earlier.latency_ms[key])})"
+        for key in _COMPARED
+        if key in earlier.latency_ms and key in tested.latency_ms
+    ]
+    parts.append(f"failed {percent(tested.failures, tested.requests)} ({percent(earlier.errors_percent, 100)})")
+    turned = f" · the last one was {earlier.verdict}" if earlier.verdict != tested.verdict else ""
+    return f"*Against {runs}*\n{' · '.join(parts)}{turned}"
+
+
+def _where_time_went(tested: Tested) -> str:
+    # A slow generator is told from a slow target by these two.
+    lag, service = tested.send_lag_ms.get(99.0), tested.service_ms.get(99.0)
+    return f"Latency counts from when a request was due. At p99, requests left {ms(lag)} late and took {ms(service)}."

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Replicas
-from workers.contract.settings import Approvals, Environment, Model, SettingsFile
+from workers.contract.settings import Approvals, Environment, Model, SettingsFile, Target
 
 
-def settings(*, models: Sequence[str] = ("iris",), environments: Mapping[str, bool] | None = None) -> SettingsFile:
-    """Settings with these models, and environments by whether they need approval."""
+def settings(
+    *,
+    models: Sequence[str] = ("iris",),
+    environments: Mapping[str, bool] | None = None,
+    targets: Mapping[str, str] | None = None,
+) -> SettingsFile:
+    """Settings with these models, environments by whether they need approval, and targets by their caps ("100rps")."""
     protected = {"staging": False, "production": True} if environments is None else environments
     return SettingsFile(
         models={
@@ -19,6 +24,12 @@ def settings(*, models: Sequence[str] = ("iris",), environments: Mapping[str, bo
         environments={
             name: Environment(name=name, approvals=Approvals() if approved else None)
             for name, approved in protected.items()
+        },
+        targets={
+            name: Target.model_validate(
+                {"name": name, "url": f"https://{name}.example.com/", "owner": "@search", "max_load": cap}
+            )
+            for name, cap in (targets or {}).items()
         },
     )
 

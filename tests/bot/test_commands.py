@@ -1,5 +1,8 @@
 """Commands that are understood: every form, and the freedom that there is in typing them."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from bot.commands import COMMANDS, read, read_command, read_mention
@@ -8,6 +11,7 @@ from bot.commands.command import (
     Ask,
     CancelJob,
     ChangeSchedule,
+    CompareLoadTests,
     CompareVersions,
     LastLoadTest,
     ListJobs,
@@ -25,9 +29,24 @@ from bot.commands.command import (
 )
 from bot.commands.typed import typed
 from tests.bot.known import KnownValues, settings
-from workers.contract.jobs import Deploy, LoadTest, Replicas, Scale, Slo, TrainModel
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
+from workers.contract.settings import Approvals, Environment
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
+SHAPED = LoadTest(
+    model="iris",
+    environment="staging",
+    shape=Shape(kind="ramp", lowest_rps=200.0, highest_rps=2000.0),
+    duration_s=60.0,
+    slo=SLO,
+    abort=Abort(errors_percent=50.0, for_s=10.0),
+)
+SEARCH = FindCapacity(
+    model="iris", environment="staging", lowest_rps=100.0, highest_rps=10_000.0, probe_s=20.0, slo=SLO
+)
+SETTINGS = settings(targets={"docs": "100rps", "shop": "1krps"})
+KNOWN = KnownValues(settings=SETTINGS)
 
 
 def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> Ask:
@@ -36,15 +55,33 @@ def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | 
 
 
 def load(rate_rps: float = 1000.0, duration_s: float = 60.0, ramp_s: float = 0.0, slo: Slo = SLO) -> Ask:
-    job = LoadTest(
-        model="iris", environment="staging", rate_rps=rate_rps, duration_s=duration_s, ramp_s=ramp_s, slo=slo
-    )
-    return Ask(job=job)
+    shape = Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
+    return Ask(job=replace(SHAPED, shape=shape, duration_s=duration_s, ramp_s=ramp_s, slo=slo))
+
+
+def shaped(kind: ShapeKind, *, steps: int = 5, duration_s: float = 60.0, spacing: Spacing = "constant") -> Ask:
+    shape = Shape(kind=kind, lowest_rps=200.0, highest_rps=2000.0, step_count=steps)
+    return Ask(job=replace(SHAPED, shape=shape, duration_s=duration_s, spacing=spacing))
+
+
+def ending(abort: Abort | None, *, duration_s: float = 60.0) -> Ask:
+    shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
+    return Ask(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
 
 
 def scale(minimum: int, maximum: int) -> Ask:
     return Ask(job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum)))
 
+
+LOADTEST = (
+    "/loadtest RATE|LOW..HIGH [steps [N]|spike] [poisson] [for TIME] [MODEL] [on ENV|TARGET] [ramp TIME] "
+    "[slo p95<200ms,errors<1%] [abort errors>20% for 10s|never]"
+)
+FIND = (
+    "/loadtest find [slo p95<200ms,errors<1%] [from RATE] [to RATE] [for TIME] [hold replicas] [MODEL] [on ENV|TARGET]"
+)
+FIVE_S = Abort(errors_percent=20.0, for_s=5.0)
+ON_DOCS: Any = {"model": "", "environment": "docs", "owner": "@search"}
 
 EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
     "/model train MODEL": [("/model train iris", Ask(job=TrainModel(model="iris")))],
@@ -73,20 +110,49 @@ EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
     ],
     "/scale N [MODEL] [on ENV]": [("/scale 3 iris on staging", scale(3, 3))],
     "/scale MIN..MAX [MODEL] [on ENV]": [("/scale 1..4", scale(1, 4))],
-    "/loadtest RATE [for TIME] [MODEL] [on ENV] [ramp TIME] [slo p95<200ms,errors<1%]": [
+    LOADTEST: [
         ("/loadtest 1000rps", load()),
         (
-            "/loadtest 60/s for 1h30m iris on staging ramp 30s slo p99.9<1s",
-            load(60.0, 5400.0, 30.0, Slo(latency_ms=((99.9, 1000.0),))),
+            "/loadtest 60/s for 30m iris on staging ramp 30s slo p99.9<1s",
+            load(60.0, 1800.0, 30.0, Slo(latency_ms=((99.9, 1000.0),))),
         ),
+        ("/loadtest 200..2000rps for 5m", shaped("ramp", duration_s=300.0)),
+        ("/loadtest 200..2000rps steps", shaped("steps")),
+        ("/loadtest 200..2000rps steps 10 poisson", shaped("steps", steps=10, spacing="poisson")),
+        ("/loadtest 200..2000rps spike", shaped("spike")),
+        ("/loadtest 50rps on docs", Ask(job=replace(SHAPED, **ON_DOCS, shape=Shape(lowest_rps=50, highest_rps=50)))),
+        (
+            "/loadtest 1000rps abort errors>20% for 5s for 5m",
+            ending(Abort(errors_percent=20.0, for_s=5.0), duration_s=300.0),
+        ),
+        ("/loadtest 1000rps abort never", ending(None)),
     ],
+    FIND: [
+        ("/loadtest find", Ask(job=SEARCH)),
+        (
+            "/loadtest find slo p95<100ms from 200rps to 2krps for 30s hold replicas iris on staging",
+            Ask(
+                job=replace(
+                    SEARCH,
+                    lowest_rps=200.0,
+                    highest_rps=2000.0,
+                    probe_s=30.0,
+                    hold_replicas=True,
+                    slo=Slo(latency_ms=((95.0, 100.0),)),
+                )
+            ),
+        ),
+        ("/loadtest find on docs", Ask(job=replace(SEARCH, **ON_DOCS, lowest_rps=10.0, highest_rps=100.0))),
+    ],
+    "/loadtest compare JOB JOB": [("/loadtest compare 41 #42", CompareLoadTests(first="41", second="42"))],
     "/loadtest stop [JOB]": [
         ("/loadtest stop", CancelJob(job_id=None)),
         ("/loadtest stop #42", CancelJob(job_id="42")),
     ],
-    "/loadtest last [ENV]": [
+    "/loadtest last [ENV|TARGET]": [
         ("/loadtest last", LastLoadTest(environment=None)),
         ("/loadtest last staging", LastLoadTest(environment="staging")),
+        ("/loadtest last docs", LastLoadTest(environment="docs")),
     ],
     '/schedule add "CRON" [TIMEZONE] COMMAND…': [
         (
@@ -125,14 +191,14 @@ def test_every_form_of_the_manual_has_an_example() -> None:
 @pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
 def test_each_form_means_what_it_says(command: str, meaning: Meaning) -> None:
     """Every example of every form is read as its meaning."""
-    assert read_command(command, KnownValues()) == meaning
+    assert read_command(command, KNOWN) == meaning
 
 
 @pytest.mark.parametrize("models", [("iris",), ("iris", "wine")])
 @pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
 def test_a_meaning_typed_again_means_the_same(command: str, meaning: Meaning, models: tuple[str, ...]) -> None:
     """The command that is made of a meaning is read as that meaning, with one model and with several."""
-    known = KnownValues(settings=settings(models=models))
+    known = replace(KNOWN, settings=settings(models=models, targets={"docs": "100rps"}))
     assert read_command(typed(meaning, known.settings), known) == meaning
 
 
@@ -150,10 +216,22 @@ def test_a_meaning_typed_again_means_the_same(command: str, meaning: Meaning, mo
         ("/scale iris to 1…4", scale(1, 4)),
         ("/scale on staging 3 replicas", scale(3, 3)),
         ("/loadtest 1k rps 5 m", load(1000.0, 300.0)),
-        ("/loadtest 1000 rps, 1 h 30 m", load(1000.0, 5400.0)),
+        ("/loadtest 1000 rps, 30 m 30 s", load(1000.0, 1830.0)),
         ("/loadtest for 5m at 1000rps on iris", load(1000.0, 300.0)),
         ("/loadtest 90 /min 5m", load(1.5, 300.0)),
         ("/loadtest 1000rps slo p95 &lt; 200 ms, errors &lt; 1 %", load()),
+        ("/loadtest 200 rps .. 2k rps in 5 steps", shaped("steps")),
+        ("/loadtest steps 200…2000 rps", shaped("steps")),
+        ("/loadtest 4 steps at 200rps..2krps 5 m", shaped("steps", steps=4, duration_s=300.0)),
+        ("/loadtest from 200..2000rps Poisson arrivals", shaped("ramp", spacing="poisson")),
+        ("/loadtest 12000..120000/min", shaped("ramp")),
+        ("/loadtest for 5m 1000rps abort errors &gt; 20 % for 5 s", ending(FIVE_S, duration_s=300.0)),
+        ("/loadtest 1000rps errors>20% for 5s 5m", ending(FIVE_S, duration_s=300.0)),
+        ("/loadtest 1000rps slo p95<200ms,errors<1% abort error>20% for 5s", ending(FIVE_S)),
+        ("/loadtest find 100..10000rps for 20 s on staging", Ask(job=SEARCH)),
+        ("/loadtest find to 50rps", Ask(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
+        ("/loadtest find replicas held", Ask(job=replace(SEARCH, hold_replicas=True))),
+        ("/loadtest compare job 41 and job 42", CompareLoadTests(first="41", second="42")),
         ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
     ],
 )
@@ -164,7 +242,7 @@ def test_words_come_as_people_type_them(command: str, meaning: Meaning) -> None:
 
 @pytest.mark.parametrize("flag", ["dry-run", "dry run", "--dry-run", "—dry-run", "DRY-RUN"])
 @pytest.mark.parametrize(
-    "command", ["/model train iris", "/deploy v1", "/deploy rollback", "/scale 3", "/loadtest 10rps"]
+    "command", ["/model train iris", "/deploy v1", "/deploy rollback", "/scale 3", "/loadtest 10rps", "/loadtest find"]
 )
 def test_every_job_can_be_run_dry(command: str, flag: str) -> None:
     """Each form that asks for a job takes `dry-run`, which keeps the job and says so."""
@@ -225,6 +303,25 @@ def test_cancel_outside_a_thread_asks_for_the_job() -> None:
     with pytest.raises(UsageError, match="which job") as caught:
         read_mention("cancel", KnownValues(), None)
     assert caught.value.nearest == "/jobs"
+
+
+def test_targets_alone_need_no_model() -> None:
+    """Where the settings have no environment, the only target is what is loaded; several must be named."""
+    one = KnownValues(settings=settings(models=(), environments={}, targets={"docs": "100rps"}))
+    meaning = read("/loadtest", "50rps", one)
+    assert isinstance(meaning, Ask) and isinstance(meaning.job, LoadTest)
+    assert (meaning.job.environment, meaning.job.model, meaning.job.owner) == ("docs", "", "@search")
+    two = KnownValues(settings=settings(models=(), environments={}, targets={"docs": "100rps", "shop": "1krps"}))
+    with pytest.raises(UsageError, match="docs and shop") as caught:
+        read("/loadtest", "50rps", two)
+    assert caught.value.nearest == "/loadtest 50rps for 1m on docs"
+
+
+def test_above_a_cap_that_somebody_can_lift_is_understood() -> None:
+    """The card then asks for the approval."""
+    capped = Environment.model_validate({"name": "staging", "max_load": "100rps", "approvals": Approvals()})
+    lifted = settings().model_copy(update={"environments": {"staging": capped}})
+    assert isinstance(read("/loadtest", "200rps", KnownValues(settings=lifted)), Ask)
 
 
 def test_what_a_schedule_keeps_outlives_new_settings() -> None:

@@ -5,6 +5,7 @@ import pytest
 from bot.commands import read, read_command, read_mention
 from bot.commands.command import UsageError
 from tests.bot.known import KnownValues, settings
+from workers.contract.settings import LoadTestDefaults
 
 
 def mistake(command: str, known: KnownValues | None = None) -> UsageError:
@@ -74,6 +75,73 @@ def test_the_nearest_command_is_suggested(command: str, piece: str, nearest: str
     error = mistake(command)
     assert piece in error.problem
     assert error.nearest == nearest
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "nearest"),
+    [
+        ("200..2000", "200..2000", "200..2000rps for 1m on staging"),
+        ("2000..200rps", "does not rise", "200..2000rps for 1m on staging"),
+        ("5..5rps", "does not rise", "200..2000rps for 1m on staging"),
+        ("200-2000rps", "200-2000rps", "200..2000rps for 1m on staging"),
+        ("0..5rps", "0rps", "200..2000rps for 1m on staging"),
+        ("1000rps steps", "1000rps", "100..1000rps steps 5 for 1m on staging"),
+        ("0.001rps spike", "0.001rps", "200..2000rps spike for 1m on staging"),
+        ("200..2000rps steps 1", "“1”", "200..2000rps steps 2 for 1m on staging"),
+        ("200..2000rps in 50 steps", "“50”", "200..2000rps steps 20 for 1m on staging"),
+        ("200..2000rps steps 2.5", "“2.5”", "200..2000rps steps 2 for 1m on staging"),
+        ("200..2000rps steps 10 for 5s", "5 s", "200..2000rps steps 10 for 10s on staging"),
+        ("200..2000rps spike 3s", "3 s", "200..2000rps spike for 5s on staging"),
+        ("200..2000rps steps spike", "spike", "200..2000rps steps 5 for 1m on staging"),
+        ("200..2000rps stepz", "stepz", "200..2000rps steps 5 for 1m on staging"),
+        ("1000rps for 2h", "“2h”", "1000rps for 1h on staging"),
+        ("1000rps for 50m ramp 20m", "“50m”", "1000rps for 40m on staging ramp 20m"),
+        ("1000rps for 5m ramp 2h", "“2h”", "1000rps for 5m on staging ramp 55m"),
+        ("1000rps abort", "when to give up", "1000rps for 1m on staging abort errors>20% for 10s"),
+        ("1000rps abort 30%", "“30%”", "1000rps for 1m on staging abort errors>30% for 10s"),
+        ("1000rps abort errors>100%", "errors>100%", "1000rps for 1m on staging abort errors>10% for 10s"),
+        ("1000rps abort errors>20% for 10ms", "10ms", "1000rps for 1m on staging abort errors>20% for 1s"),
+        ("1000rps abort errors>20% for 5m", "“5m”", "1000rps for 5m on staging abort errors>20% for 10s"),
+        ("1000rps slo errors>1%", "errors>1%", "1000rps for 1m on staging slo errors<1%"),
+        ("1000rps p95>1s", "p95>1s", "1000rps for 1m on staging slo p95<1000ms"),
+        ("1000rps on docs", "targets.docs.max_load", "100rps for 1m on docs"),
+        ("10..1000rps on docs", "targets.docs.max_load", "10..100rps for 1m on docs"),
+        ("10rps iris on docs", "iris", "10rps for 1m on docs"),
+        ("10rps on dosc", "There is no environment or target “dosc”", "10rps for 1m on docs"),
+        ("10rps dosc", "dosc", "10rps for 1m on docs"),
+        ("last dosc", "dosc", "last docs"),
+        ("find 1000rps", "1000rps", "find from 100rps to 1000rps for 20s on staging"),
+        ("find to 2krps 1000rps", "1000rps", "find from 100rps to 2000rps for 20s on staging"),
+        ("find fro 50rps", "fro", "find from 50rps to 10000rps for 20s on staging"),
+        ("find from 100rps to 50rps", "100rps", "find from 5rps to 50rps for 20s on staging"),
+        ("find from 20krps", "20krps", "find from 1000rps to 10000rps for 20s on staging"),
+        ("find to 0.001rps", "0.001rps", "find from 100rps to 10000rps for 20s on staging"),
+        ("find for 1s", "1s", "find from 100rps to 10000rps for 5s on staging"),
+        ("find for 10m", "10m", "find from 100rps to 10000rps for 5m on staging"),
+        ("find slo fast", "slo", "find from 100rps to 10000rps for 20s on staging"),
+        ("find to 1krps on docs", "targets.docs.max_load", "find from 10rps to 100rps for 20s on docs"),
+        ("find from 500rps on docs", "targets.docs.max_load", "find from 10rps to 100rps for 20s on docs"),
+        ("find on docs hold replicas", "replicas", "find from 10rps to 100rps for 20s on docs"),
+        ("find on production", "not served on production", "/deploy v2 to production"),
+        ("compare 41", "which two", "/jobs"),
+        ("compare 41 41", "which two", "/jobs"),
+        ("compare 41 vs 42", "vs", "compare 41 42"),
+        ("compare 41 42 43", "43", "compare 41 42"),
+    ],
+)
+def test_the_nearest_load_is_suggested(text: str, piece: str, nearest: str) -> None:
+    """Rates, shapes, times, limits and places of load tests and searches, each with a command that does."""
+    error = mistake(f"/loadtest {text}", KnownValues(settings=settings(targets={"docs": "100rps"})))
+    assert piece in error.problem
+    assert error.nearest == (nearest if nearest.startswith("/") else f"/loadtest {nearest}")
+
+
+def test_where_no_search_fits_the_hard_limit_help_is_suggested() -> None:
+    """Twelve rates of at least five seconds do not fit into less than a minute."""
+    short = settings().model_copy(update={"loadtest": LoadTestDefaults(duration_s="10s", longest_s="50s")})
+    error = mistake("/loadtest find", KnownValues(settings=short))
+    assert "loadtest.longest" in error.problem
+    assert error.nearest == "/loadtest help"
 
 
 @pytest.mark.parametrize(

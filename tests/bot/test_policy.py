@@ -1,19 +1,24 @@
 """Who may do what, rule by rule, with the sentence that each refusal says."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.chat import Member
 from bot.policy import Refused, Request, check, check_approver
 from workers.contract.events import ApprovalRequested
-from workers.contract.jobs import Asked, Deploy, Job, LoadTest, Slo, TrainModel
+from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, TrainModel
+from workers.contract.load import Shape, Slo
 from workers.contract.record import Record, fold
-from workers.contract.settings import Approvals, Environment, Model, SettingsFile
+from workers.contract.settings import Approvals, Environment, Model, SettingsFile, Target
 
 ADA = Member(id="U1", name="Ada", guest=False, foreign=False)
 GRACE = Member(id="U2", name="Grace", guest=False, foreign=False)
 GUEST = Member(id="U3", name="Mallory", guest=True, foreign=False)
 STRANGER = Member(id="U4", name="Sybil", guest=False, foreign=True)
 
+DOCS = {"name": "docs", "url": "https://docs.example.com/", "owner": "@search", "max_load": "100rps"}
+TARGETS = ("docs", "shop", "lost")
 SETTINGS = SettingsFile(
     models={
         "iris": Model(name="iris", type="logistic_reg", label="species", query="SELECT 1", sample=({"a": 1.0},)),
@@ -24,12 +29,31 @@ SETTINGS = SettingsFile(
             {"name": "production", "max_load": "100rps", "approvals": Approvals(count=1)}
         ),
     },
+    targets={"docs": Target.model_validate(DOCS), "shop": Target.model_validate(DOCS | {"approvals": Approvals()})},
 )
 
 
-def load(environment: str, rate_rps: float) -> LoadTest:
-    """A load test."""
-    return LoadTest(model="iris", environment=environment, rate_rps=rate_rps, duration_s=1, slo=Slo())
+def load(environment: str, rate_rps: float, *, duration_s: float = 1.0) -> LoadTest:
+    """A load test that rises to a rate."""
+    return LoadTest(
+        model="" if environment in TARGETS else "iris",
+        environment=environment,
+        shape=Shape(lowest_rps=1.0, highest_rps=rate_rps),
+        duration_s=duration_s,
+        slo=Slo(),
+    )
+
+
+def search(environment: str, highest_rps: float, *, probe_s: float = 20.0) -> FindCapacity:
+    """A search for an endpoint's capacity."""
+    return FindCapacity(
+        model="" if environment in TARGETS else "iris",
+        environment=environment,
+        lowest_rps=1.0,
+        highest_rps=highest_rps,
+        probe_s=probe_s,
+        slo=Slo(errors_percent=1.0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +63,13 @@ def load(environment: str, rate_rps: float) -> LoadTest:
         (STRANGER, TrainModel(model="iris"), "other workspaces"),
         (ADA, TrainModel(model="gone"), "no model gone"),
         (ADA, Deploy(model="iris", version=1, environment="gone", digest="d"), "no environment gone"),
-        (ADA, load("staging", 101), "capped at 100rps"),
+        (ADA, load("lost", 1), "no target lost"),
+        (ADA, replace(load("staging", 1), environment="docs"), "no environment docs"),
+        (ADA, load("staging", 101), "capped at 100 rps by environments.staging.max_load"),
+        (ADA, load("docs", 101), "capped at 100 rps by targets.docs.max_load"),
+        (ADA, search("staging", 101), "capped at 100 rps"),
+        (ADA, load("staging", 1, duration_s=3601), "at most 1 h by loadtest.longest, and this may last 1 h 1 s"),
+        (ADA, search("staging", 100, probe_s=301), "at most 1 h"),
     ],
 )
 def test_a_rule_refuses_with_its_sentence(by: Member, job: Job, why: str) -> None:
@@ -48,7 +78,17 @@ def test_a_rule_refuses_with_its_sentence(by: Member, job: Job, why: str) -> Non
         check(Request(by=by, job=job, settings=SETTINGS))
 
 
-@pytest.mark.parametrize("job", [TrainModel(model="iris"), load("staging", 100), load("production", 101)])
+@pytest.mark.parametrize(
+    "job",
+    [
+        TrainModel(model="iris"),
+        load("staging", 100, duration_s=3600),
+        load("production", 101),
+        load("docs", 100),
+        load("shop", 101),
+        search("staging", 100, probe_s=300),
+    ],
+)
 def test_what_no_rule_forbids_is_allowed(job: Job) -> None:
     """At the cap, and above it where approval can be had."""
     check(Request(by=ADA, job=job, settings=SETTINGS))
@@ -56,7 +96,8 @@ def test_what_no_rule_forbids_is_allowed(job: Job) -> None:
 
 def test_above_the_cap_approval_is_needed_where_it_can_be_had() -> None:
     """Not at the cap, and not for what changes nothing."""
-    assert SETTINGS.approvals_for(load("production", 101)) is not None
+    for job in (load("production", 101), load("shop", 101), search("production", 101)):
+        assert SETTINGS.approvals_for(job) is not None
     assert SETTINGS.approvals_for(load("production", 100)) is None
     assert SETTINGS.approvals_for(TrainModel(model="iris")) is None
 

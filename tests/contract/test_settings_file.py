@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.contract.jobs import Deploy, LoadTest, Replicas, Scale, Slo, TrainModel
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.load import Abort, Shape, Slo
 from workers.contract.settings import SettingsError, SettingsFile, read_settings_file
 
 GOOD = """\
@@ -33,6 +34,14 @@ duration = "5m"
 
 [tables]
 "shop.orders" = "data/orders.csv"
+
+[targets.docs]
+url = "https://docs.example.com:8443/search?q=ships"
+owner = "@search"
+body = { query = "ships", pages = [1, 2] }
+private = true
+max_load = "100rps"
+approvals = { own = true }
 """
 
 
@@ -67,6 +76,22 @@ def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
     assert file.tables == {"shop.orders": "data/orders.csv"}
 
 
+def test_what_is_set_of_targets_and_load_tests_is_read(tmp_path: Path) -> None:
+    """A target knows its name and where it stands in the file; a load test's limits arrive in seconds and percent."""
+    more = 'abort = "errors>20% for 30s"\nlongest = "2h"\nlocustfile = "own.py"\n'
+    file = read_text(tmp_path, GOOD.replace('duration = "5m"\n', 'duration = "5m"\n' + more))
+    docs = file.targets["docs"]
+    assert (docs.name, docs.key, docs.owner) == ("docs", "targets.docs", "@search")
+    assert docs.url == "https://docs.example.com:8443/search?q=ships"
+    assert docs.body == {"query": "ships", "pages": (1, 2)}
+    assert (docs.private, docs.max_load_rps) == (True, 100.0)
+    assert docs.approvals is not None and docs.approvals.own
+    assert set(file.places) == {"staging", "production", "docs"}
+    assert file.place("docs") == docs and file.place("staging").key == "environments.staging"
+    assert file.loadtest.abort == Abort(errors_percent=20.0, for_s=30.0)
+    assert (file.loadtest.longest_s, file.loadtest.locustfile) == (7200.0, "own.py")
+
+
 def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
     """An empty file is valid: no models, no environments, one machine."""
     file = read_text(tmp_path, "[environments.dev]\n")
@@ -75,6 +100,10 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
     dev = file.environments["dev"]
     assert (dev.cluster, dev.replicas, dev.cpu_target) == ("local", Replicas(minimum=1, maximum=1), 60)
     assert (dev.approvals, dev.max_load_rps, dev.cpu_request_cores) == (None, None, 0.5)
+    assert (file.loadtest.duration_s, file.loadtest.longest_s) == (60.0, 3600.0)
+    assert file.loadtest.abort == Abort(errors_percent=50.0, for_s=10.0)
+    docs = read_text(tmp_path, '[targets.docs]\nurl = "http://docs"\nowner = "U1"\n').targets["docs"]
+    assert (docs.body, docs.private, docs.approvals, docs.max_load_rps) == (None, False, None, None)
 
 
 def test_the_file_that_comes_with_seatrial_is_valid() -> None:
@@ -115,6 +144,18 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
         ('"5m"', "300.0", "22: loadtest.duration: “300.0” is not a time"),
         ("orders.csv", "orders.xlsx", "25: tables.shop.orders: it must be a .csv or .parquet file"),
         ("[tables]", "[tabels]", "24: tabels: there is no such setting."),
+        ('"5m"', '"2h"', "20: loadtest: duration must not be longer than longest."),
+        ('slo = "p99<1s"', 'abort = "errors<20%"', "21: loadtest.abort: “errors<20%” does not say when to give up"),
+        ('slo = "p99<1s"', 'abort = "errors>100%"', "21: loadtest.abort: “errors>100%” is out of range"),
+        ('slo = "p99<1s"', 'abort = "errors>20% for 500ms"', "21: loadtest.abort: “500ms” is too short"),
+        ('slo = "p99<1s"', 'longest = "25h"', "21: loadtest.longest: “25h” is out of range"),
+        ('"https://docs', '"ftp://docs', "28: targets.docs.url: write the whole address"),
+        ('"https://docs', '"https://ada:secret@docs', "28: targets.docs.url: write the whole address"),
+        ('owner = "@search"', 'owner = ""', "29: targets.docs.owner: String should have at least 1 character"),
+        ('owner = "@search"', "", "27: targets.docs.owner: it is missing and has no default."),
+        ("private = true", 'private = "yes"', "31: targets.docs.private: Input should be a valid boolean"),
+        ('"100rps"', '"100"', "32: targets.docs.max_load: “100” is not a rate"),
+        ("[targets.docs]", "[targets.staging]", "1: environments and targets must have different names"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_field(tmp_path: Path, before: str, after: str, said: str) -> None:
@@ -160,7 +201,13 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
     replicas = Replicas(minimum=1, maximum=1)
 
     def load(rate_rps: float, environment: str = "production") -> LoadTest:
-        return LoadTest(model="iris", environment=environment, rate_rps=rate_rps, duration_s=60.0, slo=Slo())
+        shape = Shape(kind="spike", lowest_rps=1.0, highest_rps=rate_rps)
+        return LoadTest(model="iris", environment=environment, shape=shape, duration_s=60.0, slo=Slo())
+
+    def search(highest_rps: float, environment: str = "production") -> FindCapacity:
+        return FindCapacity(
+            model="iris", environment=environment, lowest_rps=1.0, highest_rps=highest_rps, probe_s=20.0, slo=Slo()
+        )
 
     approvals = file.environments["production"].approvals
     assert approvals is not None
@@ -168,6 +215,7 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
         Deploy(model="iris", version=1, environment="production", digest="sha256:1"),
         Scale(model="iris", environment="production", replicas=replicas),
         load(2000.1),
+        search(2000.1),
     ):
         assert file.approvals_for(job) == approvals
     for free in (
@@ -175,5 +223,9 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
         Deploy(model="iris", version=1, environment="staging", digest="sha256:1"),
         load(2000.0),
         load(1e6, "staging"),
+        search(2000.0),
+        load(100.0, "docs"),
     ):
         assert file.approvals_for(free) is None
+    for job in (load(100.1, "docs"), search(100.1, "docs")):
+        assert file.approvals_for(job) == file.targets["docs"].approvals

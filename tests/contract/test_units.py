@@ -6,17 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.contract.jobs import Replicas, Slo
+from workers.contract.jobs import Replicas
+from workers.contract.load import Abort, Shape, ShapeKind, Slo, Stage
+from workers.contract.shown import digits, show_duration, show_rate
 from workers.contract.units import (
     HIGHEST_RPS,
     LONGEST_S,
     LOWEST_RPS,
     quoted,
+    read_abort,
     read_duration_s,
     read_rate_rps,
+    read_rates_rps,
     read_replicas,
     read_slo,
-    show_duration,
 )
 
 
@@ -102,6 +105,94 @@ def test_the_range_of_rates_is_told_in_digits() -> None:
     assert (read_rate_rps("0.001rps"), read_rate_rps("1000000rps")) == (LOWEST_RPS, HIGHEST_RPS)
 
 
+@pytest.mark.parametrize(
+    ("text", "rates_rps"),
+    [
+        ("200..2000rps", (200, 2000)),
+        ("200rps..2krps", (200, 2000)),
+        ("1k..2KRPS", (1000, 2000)),
+        ("200..2krps", (200, 2000)),
+        ("60..120/min", (1, 2)),
+        ("30/min..2/s", (0.5, 2)),
+        ("0.5..1.5rps", (0.5, 1.5)),
+    ],
+)
+def test_two_rates_are_read_in_requests_a_second(text: str, rates_rps: tuple[float, float]) -> None:
+    """A unit that the lower one lacks is the higher one's; a factor is not."""
+    assert read_rates_rps(text) == rates_rps
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "200", "200rps", "200..2000", "..2000rps", "200..", "2000..200rps", "5..5rps", "0..5rps", "-1..5rps"),
+        *("1..2rps..3rps", "1..2..3rps", "1 ..2rps", "1...2rps", "1..2mrps", "xrps..2rps", "1..xrps", "٣..5rps"),
+    ],
+)
+def test_other_pairs_of_rates_are_refused(text: str) -> None:
+    """No unit, one rate or three, the higher one first, none at all or too much."""
+    with pytest.raises(ValueError, match=r"(is not two rates|does not rise|is out of range|is not a rate)"):
+        read_rates_rps(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "abort"),
+    [
+        ("errors>20% for 10s", Abort(errors_percent=20.0, for_s=10.0)),
+        ("error>0.5% for 1m30s", Abort(errors_percent=0.5, for_s=90.0)),
+        ("errors>0% for 1.5s", Abort(errors_percent=0.0, for_s=1.5)),
+        ("ERRORS>99.9%", Abort(errors_percent=99.9, for_s=10.0)),
+    ],
+)
+def test_what_ends_a_test_early_is_read(text: str, abort: Abort) -> None:
+    """A share of failures, for how long; without a time, 10 s; and it is shown as it is read."""
+    assert read_abort(text) == abort == read_abort(str(abort))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "errors", "errors>20", "errors<20%", "p95>1s", "errors>20%for 10s", "20% for 10s", "errors>20% 10s"),
+        *("errors>100%", "errors>1000% for 5s", "errors>20% for", "errors>20% for 10", "errors>20% for 0.5s", "never"),
+    ],
+)
+def test_other_ends_are_refused(text: str) -> None:
+    """The wrong direction, no unit, more than everything, no time or less than a second."""
+    with pytest.raises(ValueError, match=r"(does not say when|is out of range|is not a time|is too short)"):
+        read_abort(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stages"),
+    [
+        ("ramp", [(200, 1000, 50)]),
+        ("steps", [(200, 200, 10), (400, 400, 10), (600, 600, 10), (800, 800, 10), (1000, 1000, 10)]),
+        ("spike", [(200, 200, 20), (1000, 1000, 10), (200, 200, 20)]),
+    ],
+)
+def test_a_shape_is_a_row_of_stages(kind: ShapeKind, stages: list[tuple[float, float, float]]) -> None:
+    """They begin with the lowest rate, reach the highest, and last as long as the test."""
+    shape = Shape(kind=kind, lowest_rps=200.0, highest_rps=1000.0)
+    expected = tuple(Stage(from_rps=low, to_rps=high, length_s=length) for low, high, length in stages)
+    assert shape.stages(50.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("rps", "text"),
+    [(0.001, "0.001"), (0.5, "0.5"), (100 / 3, "33.3"), (99.97, "100"), (999.6, "1,000"), (1e6, "1,000,000")],
+)
+def test_rates_are_shown_as_people_read_them(rps: float, text: str) -> None:
+    """Three digits that count, whole from a hundred on."""
+    assert show_rate(rps) == text
+
+
+@given(st.floats(min_value=1e-9, max_value=1e12))
+def test_all_digits_are_shown_where_a_number_is_read_again(number: float) -> None:
+    """No exponent, and nothing lost."""
+    shown = digits(number)
+    assert float(shown) == number and "e" not in shown
+
+
 def test_replicas_are_a_number_or_bounds() -> None:
     """One number is a fixed count."""
     assert read_replicas("3") == Replicas(minimum=3, maximum=3)
@@ -144,7 +235,7 @@ def test_other_objectives_are_refused(text: str) -> None:
         read_slo(text)
 
 
-@given(latency=st.dictionaries(st.integers(1, 99), st.integers(1, 10_000), max_size=4), errors=st.integers(0, 100))
+@given(latency=st.dictionaries(st.integers(1, 99), st.integers(1, 86_400_000), max_size=4), errors=st.integers(0, 100))
 def test_objectives_are_shown_as_they_are_read(latency: dict[int, int], errors: int) -> None:
     """`str` of an Slo is text that means it."""
     bounds = tuple(sorted((float(percentile), float(bound)) for percentile, bound in latency.items()))
@@ -152,7 +243,7 @@ def test_objectives_are_shown_as_they_are_read(latency: dict[int, int], errors: 
     assert read_slo(str(slo)) == slo
 
 
-@pytest.mark.parametrize("read", [read_duration_s, read_rate_rps, read_replicas, read_slo])
+@pytest.mark.parametrize("read", [read_duration_s, read_rate_rps, read_rates_rps, read_replicas, read_slo, read_abort])
 @given(text=st.text())
 def test_any_text_is_read_or_refused_in_a_short_sentence(read: Callable[[str], object], text: str) -> None:
     """Nothing but ValueError, and what it repeats is cut and on one line."""

@@ -72,9 +72,9 @@ def test_a_load_test_is_shown_while_it_runs_and_reports_with_a_chart(house: Hous
     assert any(verdict in done.plain for verdict in ("· PASS", "· FAIL", "· INVALID"))
     assert "320, 0 failed" in done.plain
     names = ada.wait_for(
-        lambda: found if len(found := [file.name for one in ada.thread(card) for file in one.files]) == 3 else None, 30
+        lambda: found if len(found := [file.name for one in ada.thread(card) for file in one.files]) == 4 else None, 30
     )
-    assert names == ["chart.png", "report.json", "report.html"]
+    assert names == ["chart.png", "report.html", "report.json", "locust.html"]
     chart = next(file for one in ada.thread(card) for file in one.files if file.name == "chart.png")
     assert ada.download(chart).startswith(b"\x89PNG")
 

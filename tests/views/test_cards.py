@@ -12,8 +12,9 @@ from bot.local_slack.limits import check_message
 from bot.views import job_card
 from bot.views.blocks import Message, escape
 from workers.contract import events as e
-from workers.contract.jobs import Asked, Deploy, Job, LoadTest, Replicas, Scale, Slo, TrainModel
-from workers.contract.outcomes import Deployed, Rescaled, Tested, Trained
+from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.load import Shape, Slo
+from workers.contract.outcomes import CapacityFound, Deployed, Earlier, Probe, Rescaled, Tested, Trained
 from workers.contract.record import Record, State, fold
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -25,9 +26,27 @@ SCALE = Scale(model="iris", environment="staging", replicas=Replicas(minimum=2, 
 LOAD = LoadTest(
     model="iris",
     environment="staging",
-    rate_rps=1000.0,
+    shape=Shape(lowest_rps=1000.0, highest_rps=1000.0),
     duration_s=30.0,
     slo=Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0),
+)
+
+TARGET = replace(
+    LOAD,
+    model="",
+    environment="docs",
+    shape=Shape(kind="steps", lowest_rps=100.0, highest_rps=2000.0),
+    duration_s=300.0,
+    ramp_s=30.0,
+    owner="@search",
+)
+FIND = FindCapacity(
+    model="iris",
+    environment="staging",
+    lowest_rps=100.0,
+    highest_rps=10_000.0,
+    probe_s=20.0,
+    slo=Slo(latency_ms=((95.0, 100.0), (99.0, 250.0)), errors_percent=1.0),
 )
 
 TRAINED = Trained(version=3, digest="sha256:0", metrics={"accuracy": 0.967, "roc_auc": 0.998}, size_bytes=2048)
@@ -43,12 +62,65 @@ TESTED = Tested(
     requests=29961,
     failures=12,
     failures_by_kind={"HTTP 503": 12},
-    latency_ms={50.0: 2.1, 95.0: 312.0, 99.0: 480.4, 100.0: 1203.0},
+    latency_ms={50.0: 2.1, 90.0: 95.3, 95.0: 312.0, 99.0: 480.4, 99.9: 990.0, 100.0: 1203.0},
     replicas_before=1,
     replicas_most=4,
     scaled_after_s=7.0,
+    settled_after_s=19.0,
+    send_lag_ms={50.0: 0.03, 99.0: 0.42},
+    service_ms={50.0: 1.9, 99.0: 468.0},
+    earlier=Earlier(
+        runs=7, verdict="PASS", achieved_rps=999.0, errors_percent=0.0, latency_ms={50.0: 2.1, 95.0: 41.0, 99.0: 500.0}
+    ),
 )
-ENDS = {TRAIN: TRAINED, DEPLOY: DEPLOYED, SCALE: RESCALED, LOAD: TESTED}
+ABORTED = Tested(
+    verdict="FAIL",
+    reasons=("More than 50 % of the requests failed in each of 10 seconds, so the test was ended early.",),
+    asked_rps=100.0,
+    achieved_rps=100.0,
+    requests=1400,
+    failures=1390,
+    failures_by_kind={"connection refused": 1300, "not sent: too many requests were under way": 90},
+    latency_ms={},
+    replicas_before=0,
+    replicas_most=0,
+    scaled_after_s=None,
+    dropped=90,
+    aborted_after_s=14.0,
+)
+DOWN = replace(
+    ABORTED,
+    reasons=("The target https://docs.example.com/ does not answer: connection refused; no load was sent.",),
+    achieved_rps=0.0,
+    requests=0,
+    failures=0,
+    failures_by_kind={},
+    dropped=0,
+    aborted_after_s=None,
+)
+PROBES = tuple(
+    Probe(
+        rate_rps=rate_rps,
+        verdict="PASS" if p95_ms < 100 else "FAIL",
+        reason="" if p95_ms < 100 else "p95 was 181 ms, 81 ms above the objective of 100 ms.",
+        latency_ms={50.0: p95_ms / 4, 95.0: p95_ms, 99.0: 2 * p95_ms},
+        errors_percent=errors_percent,
+        replicas=replicas,
+    )
+    for rate_rps, p95_ms, errors_percent, replicas in (
+        (100.0, 2.1, 0.0, 1),
+        (800.0, 2.6, 0.0, 1),
+        (3200.0, 181.0, 0.13, 4),
+        (2400.0, 38.0, 0.0, 3),
+    )
+)
+FOUND = CapacityFound(
+    rate_rps=2400.0,
+    replicas=3,
+    limit="3,200 rps did not hold. p95 was 181 ms, 81 ms above the objective of 100 ms.",
+    probes=PROBES,
+)
+ENDS = {TRAIN: TRAINED, DEPLOY: DEPLOYED, SCALE: RESCALED, LOAD: TESTED, FIND: FOUND}
 
 APPROVAL = e.ApprovalRequested(at_s=T0, count=2, approvers=("@ml-leads", "U2"), own=False, expires_at_s=T0 + 1800)
 STARTED = e.Started(at_s=T0 + 5, attempt=1, worker="w1")
@@ -77,6 +149,16 @@ def working(job: Job) -> list[e.Event]:
     return happened
 
 
+def worked(job: Job) -> list[e.Event]:
+    """A job that has done all its steps."""
+    happened = working(job)
+    for place, step in enumerate(job.steps[1:]):
+        if place:
+            happened.append(e.StepStarted(at_s=T0 + 9, step=step))
+        happened.append(e.StepFinished(at_s=T0 + 10, step=step, fact=""))
+    return happened if len(job.steps) > 1 else [*happened, e.StepFinished(at_s=T0 + 10, step=job.steps[0], fact="")]
+
+
 def story(job: Job, state: State) -> list[e.Event]:
     """What happens to a job until it is in `state`."""
     run = working(job)
@@ -86,7 +168,7 @@ def story(job: Job, state: State) -> list[e.Event]:
         "queued": [e.Queued(at_s=T0)],
         "waiting": [e.Waiting(at_s=T0, behind="41")],
         "running": run,
-        "succeeded": [*run, e.Succeeded(at_s=T0 + 12, outcome=ENDS[job])],
+        "succeeded": [*worked(job), e.Succeeded(at_s=T0 + 12, outcome=ENDS[job])],
         "failed": [*run, e.Failed(at_s=T0 + 12, reason="The gate stays shut.", advice="Change the query.")],
         "cancelled": [*run, e.CancelRequested(at_s=T0 + 11, by="U2"), e.Cancelled(at_s=T0 + 12, by="U2")],
         "denied": [APPROVAL, e.Denied(at_s=T0 + 12, by="U2")],
@@ -107,18 +189,45 @@ def special() -> dict[str, Record]:
         failures_per_s=0.0,
         p50_ms=1.9,
         p95_ms=12.0,
+        left_s=21.0,
+        requests=8973,
+        failures=40,
+        dropped=3,
+        replicas=2,
     )
     grown = [e.Scaled(at_s=T0 + 9, before=1, after=2, reason="CPU 131 % of the request, target 60 %")]
     taken_over = e.Started(at_s=T0 + 20, attempt=2, worker="w2", taken_over=True)
-    passed = replace(TESTED, verdict="PASS", reasons=(), failures=0, failures_by_kind={})
+    passed = replace(
+        TESTED,
+        verdict="PASS",
+        reasons=(),
+        failures=0,
+        failures_by_kind={},
+        earlier=None,
+        send_lag_ms={},
+        replicas_most=1,
+    )
+    passed = replace(passed, scaled_after_s=None)
+    none_held = replace(FOUND, rate_rps=None, limit="100 rps, the lowest rate, did not hold.", probes=PROBES[2:3])
+    on_target = replace(FOUND, replicas=0, probes=tuple(replace(probe, replicas=0) for probe in PROBES))
     return {
+        "load_test-target_awaiting_approval": fold(blank(TARGET), [APPROVAL]),
+        "load_test-target_measured": fold(blank(TARGET), [*run, replace(measured, replicas=0, dropped=0)]),
+        "load_test-target_down": fold(blank(TARGET), [*worked(TARGET), e.Succeeded(at_s=T0 + 20, outcome=DOWN)]),
+        "load_test-aborted": fold(blank(TARGET), [*worked(TARGET), e.Succeeded(at_s=T0 + 20, outcome=ABORTED)]),
+        "find_capacity-measured": fold(blank(FIND), [*working(FIND), measured]),
+        "find_capacity-none_held": fold(blank(FIND), [*worked(FIND), e.Succeeded(at_s=T0 + 40, outcome=none_held)]),
+        "find_capacity-target": fold(
+            blank(replace(FIND, model="", environment="docs", owner="U2")),
+            [*worked(FIND), e.Succeeded(at_s=T0 + 40, outcome=on_target)],
+        ),
         "load_test-measured": fold(blank(LOAD), [*run, *grown, measured]),
         "load_test-stopping": fold(blank(LOAD), [*run, e.CancelRequested(at_s=T0 + 11, by="U2")]),
-        "load_test-passed": fold(blank(LOAD), [*run, *grown, e.Succeeded(at_s=T0 + 40, outcome=passed)]),
+        "load_test-passed": fold(blank(LOAD), [*worked(LOAD), *grown, e.Succeeded(at_s=T0 + 40, outcome=passed)]),
         "deploy-taken_over": fold(blank(DEPLOY), [*working(DEPLOY), taken_over]),
         "deploy-first": fold(
             blank(DEPLOY),
-            [*working(DEPLOY), e.Succeeded(at_s=T0 + 9, outcome=replace(DEPLOYED, previous=None, ready=1))],
+            [*worked(DEPLOY), e.Succeeded(at_s=T0 + 9, outcome=replace(DEPLOYED, previous=None, ready=1))],
         ),
         "train_model-handed_back": fold(
             blank(TRAIN), [*working(TRAIN), e.HandedBack(at_s=T0 + 8, reason="The worker is shutting down.", after_s=0)]

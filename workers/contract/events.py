@@ -113,7 +113,11 @@ class Progressed(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured(_Event):
-    """A second of a load test, `second_s` after its start. Rates per second, latencies in ms. Transient."""
+    """A second of a load test, `second_s` after its start, `left_s` before its end. Transient.
+
+    Rates per second, latencies in ms; `requests`, `failures` and `dropped` (of the failures) count from the start;
+    `replicas` are ready.
+    """
 
     kind: Literal["measured"] = "measured"
     second_s: float
@@ -122,6 +126,11 @@ class Measured(_Event):
     failures_per_s: float
     p50_ms: float | None
     p95_ms: float | None
+    left_s: float = 0.0
+    requests: int = 0
+    failures: int = 0
+    dropped: int = 0
+    replicas: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,9 @@ time) and a `summary` (the job in a few words for a person, no mark-up).
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
+from workers.contract.load import MOST_PROBES, Abort, Shape, Slo, Spacing, Stage
+from workers.contract.shown import show_duration, show_rate
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replicas:
@@ -69,7 +72,7 @@ class Deploy:
     @property
     def target(self) -> str:
         """See above."""
-        return f"endpoint:{self.environment}/{self.model}"
+        return _endpoint(self.environment, self.model)
 
     @property
     def summary(self) -> str:
@@ -91,7 +94,7 @@ class Scale:
     @property
     def target(self) -> str:
         """See above."""
-        return f"endpoint:{self.environment}/{self.model}"
+        return _endpoint(self.environment, self.model)
 
     @property
     def summary(self) -> str:
@@ -100,47 +103,106 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slo:
-    """What a load test must hold: latency in milliseconds by percentile, and a share of failed requests.
-
-    `latency_ms` maps a percentile in (0, 100) to its upper bound; `errors_percent` is in [0, 100] or None.
-    """
-
-    latency_ms: tuple[tuple[float, float], ...] = ()
-    errors_percent: float | None = None
-
-    def __str__(self) -> str:
-        parts = [f"p{percentile:g}<{bound:g}ms" for percentile, bound in self.latency_ms]
-        if self.errors_percent is not None:
-            parts.append(f"errors<{self.errors_percent:g}%")
-        return ",".join(parts)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LoadTest:
-    """Send `rate_rps` requests a second to an endpoint for `duration_s` seconds, after a ramp of `ramp_s`."""
+    """Send requests to an endpoint at the rate of `shape` for `duration_s` seconds, after a ramp of `ramp_s` to it.
+
+    `environment` is an environment's name, or a target's: then there is no model, `model` is "", and `owner` is whom
+    the settings name for it. `abort` None: the test runs to its end, whatever fails. The ramp is not judged.
+    """
 
     steps: ClassVar = ("find endpoint", "load", "report")
     kind: Literal["load_test"] = "load_test"
     model: str
     environment: str
-    rate_rps: float
+    shape: Shape
     duration_s: float
     ramp_s: float = 0.0
+    spacing: Spacing = "constant"
     slo: Slo
+    abort: Abort | None = None
+    owner: str = ""
+
+    @property
+    def rate_rps(self) -> float:
+        """The highest rate of the test: what caps and approvals look at."""
+        return self.shape.highest_rps
+
+    @property
+    def whole_s(self) -> float:
+        """How long it lasts, the ramp included: what the hard limit looks at."""
+        return self.ramp_s + self.duration_s
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The rate over the whole test, the ramp first where there is one."""
+        stages = self.shape.stages(self.duration_s)
+        ramp = Stage(from_rps=0.0, to_rps=stages[0].from_rps, length_s=self.ramp_s)
+        return (ramp, *stages) if self.ramp_s else stages
 
     @property
     def target(self) -> str:
         """See above."""
-        return f"endpoint:{self.environment}/{self.model}"
+        return _endpoint(self.environment, self.model)
 
     @property
     def summary(self) -> str:
         """See above."""
-        return f"load test {self.model} on {self.environment} at {self.rate_rps:g} rps for {self.duration_s:g} s"
+        spacing = ", Poisson arrivals," if self.spacing == "poisson" else ""
+        where = _where(self.environment, self.model)
+        return f"load test {where} at {self.shape}{spacing} for {show_duration(self.duration_s)}"
 
 
-Job = TrainModel | Deploy | Scale | LoadTest
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindCapacity:
+    """Search the highest rate between `lowest_rps` and `highest_rps` at which an endpoint still holds `slo`.
+
+    Each rate that is tried stands for `probe_s` seconds. `hold_replicas`: the replicas there are now stay as they are
+    while the search lasts; otherwise the autoscaler may add some, up to its bounds.
+    """
+
+    steps: ClassVar = ("find endpoint", "search", "report")
+    kind: Literal["find_capacity"] = "find_capacity"
+    model: str
+    environment: str
+    lowest_rps: float
+    highest_rps: float
+    probe_s: float
+    hold_replicas: bool = False
+    slo: Slo
+    owner: str = ""
+
+    @property
+    def rate_rps(self) -> float:
+        """The highest rate that may be tried: what caps and approvals look at."""
+        return self.highest_rps
+
+    @property
+    def whole_s(self) -> float:
+        """How long it may load the endpoint, all its probes together: what the hard limit looks at."""
+        return MOST_PROBES * self.probe_s
+
+    @property
+    def target(self) -> str:
+        """See above."""
+        return _endpoint(self.environment, self.model)
+
+    @property
+    def summary(self) -> str:
+        """See above."""
+        between = f"{show_rate(self.lowest_rps)} to {show_rate(self.highest_rps)} rps"
+        held = ", replicas held" if self.hold_replicas else ""
+        return f"find the capacity of {_where(self.environment, self.model)} for {self.slo}, {between}{held}"
+
+
+def _endpoint(environment: str, model: str) -> str:
+    return f"endpoint:{environment}/{model}"
+
+
+def _where(environment: str, model: str) -> str:
+    return f"{model} on {environment}" if model else environment
+
+
+Job = TrainModel | Deploy | Scale | LoadTest | FindCapacity
 
 JOB_KINDS: tuple[str, ...] = tuple(kind.__dataclass_fields__["kind"].default for kind in get_args(Job))
 

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,10 +19,19 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
-from workers.contract.jobs import Deploy, Job, LoadTest, Replicas, Scale, Slo, TrainModel
-from workers.contract.units import read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
+from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.load import Abort, Slo
+from workers.contract.units import (
+    read_abort,
+    read_duration_s,
+    read_rate_rps,
+    read_replicas,
+    read_size_bytes,
+    read_slo,
+)
 
 ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
 
@@ -132,10 +141,45 @@ class Environment(_Table):
     """The rate above which a load test here needs approval, and is refused where none is set. Default: no cap."""
 
     @property
+    def key(self) -> str:
+        """Where it stands in the settings file."""
+        return f"environments.{self.name}"
+
+    @property
     def cpu_request_cores(self) -> float:
         """The CPU request in cores."""
         text = self.cpu_request
         return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+class Target(_Table):
+    """`[targets.NAME]`: an address beside the environments that may be loaded."""
+
+    name: Name = Field(alias="NAME")
+    url: Annotated[
+        str,
+        _like(
+            r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?",
+            "write the whole address, like https://host/path, no user",
+        ),
+    ]
+    """Where every request goes. Redirects are not followed: they count as failures."""
+    owner: Annotated[str, StringConstraints(min_length=1)]
+    """Whom to ask about it: "@handle" of a user group, or a user id. Every card of a test names them."""
+    body: dict[str, Any] | None = None
+    """JSON that is sent with POST. Default: none; requests are GET."""
+    private: bool = False
+    """Whether its name may lead to private addresses (RFC 1918, loopback, link-local). Default no: a test must not
+    be a way into the network. Cloud metadata servers are refused always."""
+    approvals: Approvals | None = None
+    """Default: none needed."""
+    max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
+    """As an environment's."""
+
+    @property
+    def key(self) -> str:
+        """Where it stands in the settings file."""
+        return f"targets.{self.name}"
 
 
 class LoadTestDefaults(_Table):
@@ -145,8 +189,21 @@ class LoadTestDefaults(_Table):
     """Default p95<200ms,errors<1%: what a person takes for instant, and a budget for restarts."""
     duration_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="duration")
     """Default 60s: two of a HorizontalPodAutoscaler's decisions and some."""
+    abort: Annotated[Abort, _text(read_abort)] = Abort(errors_percent=50.0, for_s=10.0)
+    """When a test is ended early. Default errors>50% for 10s: a target that is down is not hammered."""
+    longest_s: Annotated[float, _text(read_duration_s)] = Field(default=3600.0, alias="longest")
+    """The longest that a test may last, its ramp included. Default 1h."""
+    locustfile: str | None = None
+    """A Locust file of your own, whose user classes send the requests in place of ours; relative to the settings file.
+    Default: ours, which sends every request at its scheduled instant."""
     image: str = "seatrial-load:0.1.0"
     """The image of load tests on Kubernetes (target `load` of the Dockerfile)."""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.duration_s > self.longest_s:
+            raise ValueError("duration must not be longer than longest")
+        return self
 
 
 class Images(_Table):
@@ -166,6 +223,7 @@ class SettingsFile(_Table):
 
     models: dict[str, Model] = {}
     environments: dict[str, Environment] = {}
+    targets: dict[str, Target] = {}
     loadtest: LoadTestDefaults = LoadTestDefaults()
     tables: dict[str, Annotated[str, _like(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
     """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
@@ -186,12 +244,27 @@ class SettingsFile(_Table):
                 return None
             case Deploy() | Scale():
                 return self.environments[job.environment].approvals
-            case LoadTest():
-                environment = self.environments[job.environment]
-                capped = environment.max_load_rps is not None and job.rate_rps > environment.max_load_rps
-                return environment.approvals if capped else None
+            case LoadTest() | FindCapacity():
+                place = self.place(job.environment)
+                capped = place.max_load_rps is not None and job.rate_rps > place.max_load_rps
+                return place.approvals if capped else None
 
-    @field_validator("models", "environments", mode="before")
+    @property
+    def places(self) -> Mapping[str, Environment | Target]:
+        """What can be loaded, by name."""
+        return {**self.environments, **self.targets}
+
+    def place(self, name: str) -> Environment | Target:
+        """What can be loaded under `name`. Raises KeyError where the settings know no such name."""
+        return self.places[name]
+
+    @model_validator(mode="after")
+    def _places_differ(self) -> Self:
+        if both := sorted(self.environments.keys() & self.targets.keys()):
+            raise ValueError(f"environments and targets must have different names, and both have {', '.join(both)}")
+        return self
+
+    @field_validator("models", "environments", "targets", mode="before")
     @classmethod
     def _named(cls, tables: Any) -> Any:
         if not isinstance(tables, Mapping):
@@ -249,10 +322,11 @@ def _mistake(path: Path, text: str, detail: Any) -> str:
     field = [str(part) for part in detail["loc"]]
     kind = detail["type"]
     wanted = _WANTED.get(kind, detail["msg"].removeprefix("Value error, ")).rstrip(".")
-    # A sentence that quotes what was found needs no second look at it.
-    shown = kind in ("missing", "extra_forbidden") or "“" in wanted
+    # A sentence that quotes what was found needs no second look at it, and a whole table says nothing.
+    shown = kind in ("missing", "extra_forbidden") or "“" in wanted or isinstance(detail["input"], dict)
     found = "" if shown else f", found {detail['input']!r:.80}"
-    return f"{path}:{_line(text, field)}: {'.'.join(field)}: {wanted}{found}."
+    where = f"{'.'.join(field)}: " if field else ""
+    return f"{path}:{_line(text, field)}: {where}{wanted}{found}."
 
 
 _HEADER = re.compile(r"\s*\[+([^\[\]]+)\]")

@@ -5,7 +5,9 @@ Every `read_…` raises ValueError with a sentence that names what was found and
 
 import re
 
-from workers.contract.jobs import Replicas, Slo
+from workers.contract.jobs import Replicas
+from workers.contract.load import SHORTEST_S, Abort, Slo
+from workers.contract.shown import show_duration
 
 LONGEST_S = 24 * 3600.0
 LOWEST_RPS = 0.001
@@ -17,10 +19,12 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", _FLAGS)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", _FLAGS)
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(?:rps|req/s|/s|/m|/min|qps)", _FLAGS)
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(rps|req/s|/s|/m|/min|qps)", _FLAGS)
 _SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT])B", re.IGNORECASE)
 _REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?", _FLAGS)
 _SLO_LATENCY = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)<=?(\d+(?:\.\d+)?)(ms|s)", _FLAGS)
+_RATES = re.compile(r"(\d+(?:\.\d+)?[km]?)([a-z/]*)\.\.(\d.*)", _FLAGS)
+_ABORT = re.compile(r"errors?>(\d+(?:\.\d+)?)%(?: for (\S+))?", _FLAGS)
 _SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
 
 
@@ -36,19 +40,6 @@ def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
     return seconds
 
 
-def show_duration(seconds: float) -> str:
-    """Seconds as people write them: "40 ms", "2.4 s", "42 s", "5 m", "1 h 30 m"."""
-    if 0 < seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 10 and seconds != int(seconds):
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    parts = [f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count]
-    return " ".join(parts) or "0 s"
-
-
 def read_rate_rps(text: str) -> float:
     """Requests a second in "1000rps", "1krps", "60/s", "90/min"; LOWEST_RPS to HIGHEST_RPS."""
     match = _RATE.fullmatch(text)
@@ -62,6 +53,18 @@ def read_rate_rps(text: str) -> float:
             f"{quoted(text)} is out of range; a rate is at least {LOWEST_RPS:g}rps and at most {HIGHEST_RPS:.0f}rps."
         )
     return rate_rps
+
+
+def read_rates_rps(text: str) -> tuple[float, float]:
+    """Two rates in "200..2000rps" or "1krps..2krps", the lower one first; a unit that it lacks is the higher one's."""
+    match = _RATES.fullmatch(text)
+    highest = match and _RATE.fullmatch(match[3])
+    if not match or not highest:
+        raise ValueError(f"{quoted(text)} is not two rates; write them like 200..2000rps.")
+    lowest_rps, highest_rps = read_rate_rps(f"{match[1]}{match[2] or highest[3]}"), read_rate_rps(match[3])
+    if lowest_rps >= highest_rps:
+        raise ValueError(f"{quoted(text)} does not rise; write the lower rate first, like 200..2000rps.")
+    return lowest_rps, highest_rps
 
 
 def read_replicas(text: str) -> Replicas:
@@ -109,6 +112,20 @@ def read_slo(text: str) -> Slo:
         else:
             raise ValueError(f"{quoted(part)} is not an objective; write it like p95<200ms or errors<1%.")
     return Slo(latency_ms=tuple(sorted(latency.items())), errors_percent=errors)
+
+
+def read_abort(text: str) -> Abort:
+    """When to give up in "errors>20% for 10s"; without a time, 10 s. Less than 100 %, at least a second."""
+    match = _ABORT.fullmatch(" ".join(text.split()))
+    if not match:
+        raise ValueError(f"{quoted(text)} does not say when to give up; write it like errors>20% for 10s.")
+    errors_percent = float(match[1])
+    if errors_percent >= 100:
+        raise ValueError(f"{quoted(text)} is out of range; give up above less than 100%, like errors>20% for 10s.")
+    for_s = read_duration_s(match[2] or "10s")
+    if for_s < SHORTEST_S:
+        raise ValueError(f"{quoted(match[2])} is too short; what failed is counted every second, so write at least 1s.")
+    return Abort(errors_percent=errors_percent, for_s=for_s)
 
 
 def quoted(text: str, longest: int = 40) -> str:

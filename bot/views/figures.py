@@ -1,0 +1,51 @@
+"""Figures of a load test as people read them, and tables of them. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from bot.views.blocks import Block, preformatted
+from workers.contract.shown import digits, show_number
+
+
+def ms(milliseconds: float | None) -> str:
+    """A latency: "0.126 ms", "2.4 ms", "312 ms", "12.3 s"; "–" where there is none."""
+    if milliseconds is None:
+        return "–"
+    return f"{show_number(milliseconds)} ms" if milliseconds < 10_000 else f"{show_number(milliseconds / 1000)} s"
+
+
+def percentile(key: float) -> str:
+    """A percentile's name: "p95", "p99.9", and "max" for 100."""
+    return "max" if key == 100 else f"p{digits(key)}"
+
+
+def latency(by_percentile: Mapping[float, float]) -> str:
+    """Latencies in a line: "p50 2.1 ms · p95 312 ms"."""
+    return " · ".join(f"{percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
+
+
+def percent(part: float, whole: float) -> str:
+    """A share to two significant digits: "0.04 %", "12 %"; of nothing, "0 %"."""
+    return f"{digits(float(f'{100 * part / whole:.2g}')) if whole else '0'} %"
+
+
+def change(before: float | None, after: float | None) -> str:
+    """How much more `after` is: "+12 %", "−3 %", "±0 %"; "–" where that cannot be said."""
+    if not before or after is None:
+        return "–"
+    percents = round(100 * (after - before) / before)
+    return "±0 %" if percents == 0 else f"{'+' if percents > 0 else '−'}{abs(percents):,} %"
+
+
+def replicas(before: int, most: int) -> str:
+    """How a number of replicas grew: "1 → 4", or the number."""
+    return str(before) if before == most else f"{before} → {most}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> Block:
+    """Rows in columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return preformatted("\n".join(lines))

@@ -1,0 +1,52 @@
+"""`/loadtest compare`: two load tests that have ended, side by side. Pure."""
+
+from bot.views.blocks import Message, context, escape, message, moment, person, section
+from bot.views.figures import change, ms, percent, percentile, replicas, table
+from workers.contract.outcomes import Tested
+from workers.contract.record import Record
+from workers.contract.shown import show_rate
+
+_MINUS = str.maketrans("-", "−")
+
+
+def load_comparison(first: Record, second: Record, before: Tested, after: Tested) -> Message:
+    """The reports `before` and `after`, of the jobs `first` and `second`."""
+    title = f"Load tests #{first.id} and #{second.id}"
+    blocks = [section(f"*{title}*\n{_what(first)}\n{_what(second)}")]
+    if first.job != second.job:
+        blocks.append(section("They were asked for differently: compare with care."))
+    blocks.append(table([["", f"#{first.id}", f"#{second.id}", "change"], *_rows(before, after)]))
+    for record, tested in ((first, before), (second, after)):
+        if tested.verdict != "PASS" and tested.reasons:
+            blocks.append(context(f"#{record.id} {tested.verdict}: {escape(tested.reasons[0])}"))
+    return message(title, blocks)
+
+
+def _what(record: Record) -> str:
+    when = moment(record.asked.at_s, "{date_short_pretty} {time}")
+    return f"#{record.id} {escape(record.job.summary)} · {person(record.asked.by)} {when}"
+
+
+def _rows(before: Tested, after: Tested) -> list[list[str]]:
+    both = (before, after)
+    rows = [
+        ["verdict", before.verdict, after.verdict, ""],
+        ["asked rps", *(show_rate(one.asked_rps) for one in both), change(before.asked_rps, after.asked_rps)],
+        ["achieved", *(show_rate(one.achieved_rps) for one in both), change(before.achieved_rps, after.achieved_rps)],
+        ["requests", *(f"{one.requests:,}" for one in both), change(before.requests, after.requests)],
+        ["failed", *(percent(one.failures, one.requests) for one in both), _points(before, after)],
+    ]
+    if before.dropped or after.dropped:
+        rows.append(["dropped", *(f"{one.dropped:,}" for one in both), change(before.dropped, after.dropped)])
+    for key in sorted(before.latency_ms.keys() | after.latency_ms.keys()):
+        was, now = before.latency_ms.get(key), after.latency_ms.get(key)
+        rows.append([percentile(key), ms(was), ms(now), change(was, now)])
+    if before.replicas_most or after.replicas_most:
+        rows.append(["replicas", *(replicas(one.replicas_before, one.replicas_most) for one in both), ""])
+    return rows
+
+
+def _points(before: Tested, after: Tested) -> str:
+    """The change of a share, in percentage points."""
+    was, now = (100 * one.failures / max(one.requests, 1) for one in (before, after))
+    return f"{now - was:+.2f} pp".translate(_MINUS) if abs(now - was) >= 0.005 else "±0 pp"

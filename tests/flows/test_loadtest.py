@@ -1,0 +1,150 @@
+"""Load tests of the settings' targets, typed in the local Slack. Each test builds on those before it."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import redis as redis_client
+
+from bot.local_slack.person import Message
+from tests.house import House, ask, until, whisper
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A target that says yes to everything."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where the target answers."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def harbour(
+    address: str, redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """A house whose settings name two targets: docs, for up to 50 rps and no more, and shop, for more with approval."""
+    client = redis_client.Redis.from_url(redis_server)
+    client.flushall()
+    client.close()
+    targets = f"""
+[targets.docs]
+url = "{address}"
+owner = "@search"
+private = true
+max_load = "50rps"
+
+[targets.shop]
+url = "{address}"
+owner = "@search"
+private = true
+max_load = "1rps"
+approvals = {{ count = 1, from = ["@ml-leads"] }}
+"""
+    with ExitStack() as stack:
+        built = House(url=redis_server, folder=tmp_path_factory.mktemp("harbour"), environ=environ, stack=stack)
+        with (built.folder / "seatrial.toml").open("a") as settings:
+            settings.write(targets)
+        built.start_worker()
+        built.start_bot()
+        yield built
+
+
+def number(card: Message) -> str:
+    """The number of a card's job."""
+    return card.plain.split("#")[1].split(" ")[0]
+
+
+def test_a_target_is_loaded_in_steps_and_its_owner_is_named(harbour: House) -> None:
+    """The card says shape and owner while it runs, and then the verdict, requests and percentiles, and no replicas."""
+    ada = harbour.person("Ada")
+    card = ask(ada, "/loadtest 10..30rps steps 2 for 4s on docs")
+    assert "docs at 10..30 rps in 2 steps for 4 s" in card.plain
+    assert "docs belongs to @search" in card.plain
+    done = until(ada, card, "· took")
+    assert any(verdict in done.plain for verdict in ("· PASS", "· FAIL", "· INVALID"))
+    assert "80, 0 failed" in done.plain
+    assert "p99.9" in done.plain and "Replicas" not in done.plain
+    assert [button.label for button in done.buttons] == ["Run again"]
+
+
+def test_above_a_cap_a_test_waits_for_the_target_s_approvers(harbour: House) -> None:
+    """The card says exactly what will run; a lead's click lets it."""
+    ada, grace = harbour.person("Ada"), harbour.person("Grace")
+    card = ask(ada, "/loadtest 10rps for 2s on shop")
+    assert "Exactly this will run: 10 rps for 2 s against shop, 20 requests in all" in card.plain
+    grace.click_button(card, "Approve")
+    assert "20, 0 failed" in until(ada, card, "· took").plain
+
+
+def test_two_load_tests_are_compared_for_who_asks(harbour: House) -> None:
+    """Side by side, to the author alone; what cannot be compared is refused with the reason."""
+    ada = harbour.person("Ada")
+    compared = whisper(ada, "/loadtest compare 1 2")
+    for words in ("#1", "#2", "verdict", "requests", "p95", "%", "compare with care"):
+        assert words in compared
+    card = until(ada, ask(ada, "/loadtest 20rps for 60s on docs"), "Latency")
+    assert f"#{number(card)} has not ended yet" in whisper(ada, f"/loadtest compare 1 {number(card)}")
+    ada.click_button(card, "Stop")
+    until(ada, card, "cancelled by")
+    assert "it ended as cancelled" in whisper(ada, f"/loadtest compare 1 {number(card)}")
+    assert "There is no job #999" in whisper(ada, "/loadtest compare 1 999")
+
+
+def test_the_capacity_of_a_target_is_found(harbour: House) -> None:
+    """The card has each rate that was tried with what came of it; a search is no load test to compare with."""
+    ada = harbour.person("Ada")
+    card = ask(ada, "/loadtest find slo p95<5s,errors<50% from 10rps to 20rps for 5s on docs")
+    found = until(ada, card, "· took")
+    # On a machine that is too busy to measure, the search says so instead.
+    assert re.search(r"10 +(PASS|INVALID)", found.plain)
+    assert "docs belongs to @search" in found.plain
+    assert [button.label for button in found.buttons] == ["Run again"]
+    assert "is no load test" in whisper(ada, f"/loadtest compare {number(card)} 1")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("/loadtest 51rps on docs", "above the cap of 50 rps"),
+        ("/loadtest 51rps on docs", "/loadtest 50rps for 1m on docs"),
+        ("/loadtest 10rps for 2h on docs", "/loadtest 10rps for 1h on docs"),
+        ("/loadtest 30..10rps on docs", "/loadtest 10..30rps for 1m on docs"),
+        ("/loadtest 10..30rps steps 99 on docs", "/loadtest 10..30rps steps 20 for 1m on docs"),
+        ("/loadtest 10rps on http://example.com", "There is no environment or target"),
+        ("/loadtest 10rps abort errors>200% on docs", "is out of range"),
+        ("/loadtest find to 51rps on docs", "above the cap of 50 rps"),
+        ("/loadtest 10..30rps for 5m on docs dry-run", "up to 30 rps for 5 m against docs, 6,000 requests in all"),
+        ("/loadtest 10rps on shop dry-run", "1 approval(s) from @ml-leads"),
+        ("/loadtest last docs", "Find the capacity of docs"),
+    ],
+)
+def test_what_makes_no_sense_or_is_too_much_starts_nothing(harbour: House, typed: str, said: str) -> None:
+    """Its author alone reads why, with a command that would do."""
+    ada = harbour.person("Ada")
+    jobs = harbour.queue.recent(1)[0].id
+    assert said in whisper(ada, typed)
+    assert harbour.queue.recent(1)[0].id == jobs

@@ -1,0 +1,163 @@
+"""Load tests beside their cards: charts that Slack draws, two reports side by side, and what a dry run says."""
+
+import pytest
+
+from bot.local_slack.limits import check_message
+from bot.views import replies
+from bot.views.chart_blocks import charts
+from bot.views.load_comparison import load_comparison
+from workers.contract.jobs import Asked, FindCapacity, LoadTest
+from workers.contract.load import Shape, Slo
+from workers.contract.outcomes import Point, Tested
+from workers.contract.record import Record
+from workers.contract.settings import Approvals
+
+STEPS = LoadTest(
+    model="",
+    environment="docs",
+    shape=Shape(kind="steps", lowest_rps=100.0, highest_rps=500.0),
+    duration_s=50.0,
+    ramp_s=10.0,
+    slo=Slo(errors_percent=1.0),
+    owner="@search",
+)
+SEARCH = FindCapacity(
+    model="iris", environment="staging", lowest_rps=1.0, highest_rps=9000.0, probe_s=20.0, slo=Slo(errors_percent=1.0)
+)
+PASSED = Tested(
+    verdict="PASS",
+    reasons=(),
+    asked_rps=300.0,
+    achieved_rps=299.9,
+    requests=15_000,
+    failures=3,
+    failures_by_kind={"timeout": 3},
+    latency_ms={50.0: 2.0, 95.0: 10.0, 100.0: 90.0},
+    replicas_before=1,
+    replicas_most=1,
+    scaled_after_s=None,
+)
+FAILED = Tested(
+    verdict="FAIL",
+    reasons=("p95 was 12.5 ms, wanted below 11 ms.",),
+    asked_rps=300.0,
+    achieved_rps=240.0,
+    requests=15_000,
+    failures=1500,
+    failures_by_kind={"not sent: too many requests were under way": 1500},
+    latency_ms={50.0: 2.0, 95.0: 12.5, 99.0: 40.0, 100.0: 45.0},
+    replicas_before=1,
+    replicas_most=4,
+    scaled_after_s=9.0,
+    dropped=1500,
+)
+
+
+def timeline(count: int, *, every_s: float = 3.0, failures_per_s: float = 0.0, silent_from: int = 99) -> Tested:
+    """A report whose timeline has `count` points; nothing answers from point `silent_from` on."""
+    points = [
+        Point(
+            at_s=every_s * place,
+            asked_rps=100.0,
+            achieved_rps=99.123456,
+            failures_per_s=failures_per_s,
+            p50_ms=None if place >= silent_from else 1.5,
+            p95_ms=None if place >= silent_from else 9.0,
+            p99_ms=None if place >= silent_from else 20.0,
+            replicas=1,
+        )
+        for place in range(count)
+    ]
+    return Tested(
+        verdict="PASS",
+        reasons=(),
+        asked_rps=100.0,
+        achieved_rps=99.0,
+        requests=1,
+        failures=0,
+        failures_by_kind={},
+        latency_ms={},
+        replicas_before=1,
+        replicas_most=1,
+        scaled_after_s=None,
+        timeline=tuple(points),
+    )
+
+
+@pytest.mark.parametrize("every_s", [0.4, 3.0, 189.5])
+@pytest.mark.parametrize("count", [2, 20, 25])
+def test_a_timeline_becomes_charts_that_slack_takes(count: int, every_s: float) -> None:
+    """Rates and latencies, each series with one value at each of at most twenty places, whose names differ."""
+    blocks = charts(timeline(count, every_s=every_s))
+    check_message(text="charts", blocks=blocks)
+    assert [block["title"] for block in blocks] == ["Requests", "Latency"]
+    for block in blocks:
+        places = block["chart"]["axis_config"]["categories"]
+        assert 2 <= len(places) == len(set(places)) <= 20
+        for series in block["chart"]["series"]:
+            assert [point["label"] for point in series["data"]] == places
+
+
+def test_failures_are_drawn_where_there_are_some() -> None:
+    """No line along the ground says that all went well."""
+    for rate, names in ((0.0, ["asked", "achieved"]), (4.0, ["asked", "achieved", "failed"])):
+        rates = charts(timeline(5, failures_per_s=rate))[0]
+        assert [series["name"] for series in rates["chart"]["series"]] == names
+
+
+def test_a_second_without_an_answer_has_no_latency() -> None:
+    """It is left out of the latencies, not drawn as nothing at all taking no time."""
+    rates, latencies = charts(timeline(6, silent_from=3))
+    assert [len(block["chart"]["axis_config"]["categories"]) for block in (rates, latencies)] == [6, 3]
+    assert [block["title"] for block in charts(timeline(6, silent_from=1))] == ["Requests"]
+
+
+def test_where_there_is_no_line_there_is_no_chart() -> None:
+    """One point is none, and no point neither."""
+    assert charts(timeline(1)) == charts(timeline(0)) == []
+
+
+def test_two_reports_stand_side_by_side() -> None:
+    """Verdicts, rates, shares, percentiles and replicas in columns, with their change; a lacking figure is a dash."""
+    asked = Asked(by="U0ADA", by_name="Ada", where="C1", at_s=1_790_000_000.0)
+    first, second = (Record(id=number, job=STEPS, asked=asked) for number in ("41", "42"))
+    shown = load_comparison(first, second, PASSED, FAILED)
+    check_message(text=shown.text, blocks=list(shown.blocks))
+    texts = [block["text"]["text"] if "text" in block else block["elements"][0]["text"] for block in shown.blocks]
+    lines = [line.split() for line in next(text for text in texts if text.startswith("```")).strip("`\n").splitlines()]
+    assert lines == [
+        ["#41", "#42", "change"],
+        ["verdict", "PASS", "FAIL"],
+        ["asked", "rps", "300", "300", "±0", "%"],
+        ["achieved", "300", "240", "−20", "%"],
+        ["requests", "15,000", "15,000", "±0", "%"],
+        ["failed", "0.02", "%", "10", "%", "+9.98", "pp"],
+        ["dropped", "0", "1,500", "–"],
+        ["p50", "2", "ms", "2", "ms", "±0", "%"],
+        ["p95", "10", "ms", "12.5", "ms", "+25", "%"],
+        ["p99", "–", "40", "ms", "–"],
+        ["max", "90", "ms", "45", "ms", "−50", "%"],
+        ["replicas", "1", "1", "→", "4"],
+    ]
+    assert texts[-1].startswith("#42 FAIL: p95 was 12.5 ms")
+    assert not any("compare with care" in text for text in texts)
+    other = Record(id="43", job=SEARCH, asked=asked)
+    assert "compare with care" in str(load_comparison(first, other, PASSED, PASSED).blocks)
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        (
+            STEPS,
+            ["up to 500 rps for 50 s and 10 s of ramp against docs, 15,500 requests in all", "docs belongs to @search"],
+        ),
+        (SEARCH, ["up to 12 rates of 20 s each against iris on staging, the highest 9,000 rps, 4 m at the most"]),
+    ],
+)
+def test_a_dry_run_says_how_much_load_it_would_be(job: LoadTest | FindCapacity, said: list[str]) -> None:
+    """Requests, the highest rate, how long, whose target, and who would have to approve."""
+    asked = str(replies.dry_run(job, Approvals(count=2, from_=("@ml-leads",))).blocks)
+    for words in (*said, "2 approval(s) from @ml-leads"):
+        assert words in asked
+    assert "no approval is needed" in str(replies.dry_run(job, None).blocks)

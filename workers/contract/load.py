@@ -1,0 +1,101 @@
+"""What a load test is made of: a rate over time, what must hold, and when to give up. Pure values."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from workers.contract.shown import digits, show_rate
+
+ShapeKind = Literal["constant", "ramp", "steps", "spike"]
+Spacing = Literal["constant", "poisson"]
+"""How requests follow each other at one rate: evenly, or as independent people come (exponential gaps)."""
+
+SHORTEST_S = 1.0
+"""What is measured for less than this says nothing: numbers are taken every second."""
+FEWEST_STEPS, USUAL_STEPS, MOST_STEPS = 2, 5, 20
+MOST_PROBES = 12
+"""How many rates a search tries at the most: for a range of 1 to 100, seven doublings, and the four halvings that bring
+a factor of 2 below what two runs of one test differ by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slo:
+    """What a load test must hold: latency in milliseconds by percentile, and a share of failed requests.
+
+    `latency_ms` maps a percentile in (0, 100) to its upper bound; `errors_percent` is in [0, 100] or None.
+    """
+
+    latency_ms: tuple[tuple[float, float], ...] = ()
+    errors_percent: float | None = None
+
+    def __str__(self) -> str:
+        parts = [f"p{digits(percentile)}<{digits(bound)}ms" for percentile, bound in self.latency_ms]
+        if self.errors_percent is not None:
+            parts.append(f"errors<{digits(self.errors_percent)}%")
+        return ",".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Abort:
+    """When a load test is ended early: more than `errors_percent` failed in each of `for_s` seconds.
+
+    `errors_percent` is in [0, 100), `for_s` at least SHORTEST_S.
+    """
+
+    errors_percent: float
+    for_s: float
+
+    def __str__(self) -> str:
+        return f"errors>{digits(self.errors_percent)}% for {digits(self.for_s)}s"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """A rate that goes linearly from `from_rps` to `to_rps` in `length_s` seconds."""
+
+    from_rps: float
+    to_rps: float
+    length_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """How the rate goes between `lowest_rps` and `highest_rps`; a constant rate has both alike.
+
+    ramp: from the lowest to the highest, evenly. steps: `step_count` constant rates, evenly apart, the first the
+    lowest. spike: the lowest, and for the middle fifth of the time the highest.
+    """
+
+    kind: ShapeKind = "constant"
+    lowest_rps: float
+    highest_rps: float
+    step_count: int = USUAL_STEPS
+
+    def stages(self, duration_s: float) -> tuple[Stage, ...]:
+        """The shape over `duration_s` seconds."""
+        low, high = self.lowest_rps, self.highest_rps
+        match self.kind:
+            case "constant" | "ramp":
+                return (Stage(from_rps=low, to_rps=high, length_s=duration_s),)
+            case "steps":
+                apart = (high - low) / max(self.step_count - 1, 1)
+                return tuple(
+                    _level(low + step * apart, duration_s / self.step_count) for step in range(self.step_count)
+                )
+            case "spike":
+                return (_level(low, 0.4 * duration_s), _level(high, 0.2 * duration_s), _level(low, 0.4 * duration_s))
+
+    def __str__(self) -> str:
+        if self.kind == "constant":
+            return f"{show_rate(self.highest_rps)} rps"
+        between = f"{show_rate(self.lowest_rps)}..{show_rate(self.highest_rps)} rps"
+        match self.kind:
+            case "steps":
+                return f"{between} in {self.step_count} steps"
+            case "spike":
+                return f"{between} as a spike"
+            case _:
+                return between
+
+
+def _level(rps: float, length_s: float) -> Stage:
+    return Stage(from_rps=rps, to_rps=rps, length_s=length_s)
