@@ -102,6 +102,11 @@ class Context:
         failures_per_s: float,
         p50_ms: float | None,
         p95_ms: float | None,
+        left_s: float,
+        requests: int,
+        failures: int,
+        dropped: int,
+        replicas: int,
     ) -> None:
         """Tell a second of a load test; see events.Measured."""
         self.check()
@@ -113,6 +118,11 @@ class Context:
             failures_per_s=failures_per_s,
             p50_ms=p50_ms,
             p95_ms=p95_ms,
+            left_s=left_s,
+            requests=requests,
+            failures=failures,
+            dropped=dropped,
+            replicas=replicas,
         )
         self._tell_newest(event)
 

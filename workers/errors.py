@@ -2,6 +2,7 @@
 
     JobError
     ├── PermanentError      trying again would not help: say why, stop
+    │   └── TargetDown      what was to be loaded does not answer: no load was sent
     ├── TemporaryError      try again after `retry_after_s`, a bounded number of times
     └── Interrupted         the job is to stop at once; not an error of the job's
         ├── Cancelled       a person wished it
@@ -22,6 +23,10 @@ class PermanentError(JobError):
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
         self.advice = advice
+
+
+class TargetDown(PermanentError):
+    """What was to be loaded does not answer one request as it should: no load was sent."""
 
 
 class TemporaryError(JobError):

@@ -3,7 +3,7 @@
 import logging
 
 from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.queue import Catalogue
 from workers.contract.record import Record
 from workers.errors import JobError
@@ -31,8 +31,9 @@ class Inventory:
         match record.job:
             case TrainModel():
                 self._tell_versions(record.job.model)
-            case Deploy() | Scale() | LoadTest():
-                self._tell_served(record.job.environment, record.job.model)
+            case Deploy() | Scale() | LoadTest() | FindCapacity():
+                if record.job.model:  # a target serves none
+                    self._tell_served(record.job.environment, record.job.model)
 
     def _tell_versions(self, model: str) -> None:
         try:

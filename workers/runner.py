@@ -136,11 +136,18 @@ class Runner:
 
     def _check_approved(self, record: Record) -> None:
         """The bot decides; the worker, which has the credentials, does not take its word for it."""
-        needed = self._platforms.settings.approvals_for(record.job)
+        same = "Bot and worker must read the same seatrial.toml; ask again when they do."
+        settings = self._platforms.settings
+        if record.job.model and record.job.model not in settings.models:
+            raise PermanentError(f"The worker's settings have no model {record.job.model}.", advice=same)
+        try:
+            needed = settings.approvals_for(record.job)
+        except KeyError as error:
+            raise PermanentError(f"The worker's settings have no place {error.args[0]}.", advice=same) from error
         if needed is not None and len(set(record.approved_by)) < needed.count:
             raise PermanentError(
                 f"This needs {needed.count} approval(s) by the worker's settings, and has {len(record.approved_by)}.",
-                advice="Bot and worker must read the same seatrial.toml; ask again when they do.",
+                advice=same,
             )
 
     def _hand_back(self, claim: Claim, *, reason: str, after_s: float) -> None:

@@ -225,6 +225,49 @@ def test_nothing_is_staged_or_described_without_a_claim(artifacts: Artifacts) ->
         artifacts.describe(model="iris", version=version)
 
 
+def test_reports_come_back_newest_first(artifacts: Artifacts) -> None:
+    """As they were kept, at most as many as are asked for; places do not share theirs, and nobody's is no version."""
+    assert artifacts.reports(place="staging/iris", newest=10) == []
+    for job in range(1, 13):
+        artifacts.keep_report(place="staging/iris", job_id=str(job), report={"job": job, "words": "⚓ p95"})
+    artifacts.keep_report(place="checkout", job_id="13", report={"job": 13})
+    found = artifacts.reports(place="staging/iris", newest=5)
+    assert [report["job"] for report in found] == [12, 11, 10, 9, 8]
+    assert found[0] == {"job": 12, "words": "⚓ p95"}
+    assert len(artifacts.reports(place="staging/iris", newest=50)) == 12
+    assert artifacts.reports(place="checkout", newest=5) == [{"job": 13}]
+    assert artifacts.versions(model="staging") == []
+
+
+def test_a_report_that_is_kept_again_replaces_the_one_before(artifacts: Artifacts) -> None:
+    """Another attempt of the same job has the last word."""
+    artifacts.keep_report(place="staging/iris", job_id="1", report={"attempt": 1})
+    artifacts.keep_report(place="staging/iris", job_id="2", report={"attempt": 1})
+    artifacts.keep_report(place="staging/iris", job_id="1", report={"attempt": 2})
+    assert artifacts.reports(place="staging/iris", newest=10) == [{"attempt": 2}, {"attempt": 1}]
+
+
+def test_a_report_that_json_cannot_hold_is_not_kept(artifacts: Artifacts) -> None:
+    """JSON has no NaN."""
+    with pytest.raises(PermanentError, match="JSON"):
+        artifacts.keep_report(place="staging/iris", job_id="1", report={"p95": float("nan")})
+    assert artifacts.reports(place="staging/iris", newest=10) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["..", "../iris", "/etc", "", "staging/", "staging//iris", "Staging", "_reports", "a\0"]
+)
+def test_what_is_no_place_goes_nowhere(artifacts: Artifacts, tmp_path: Path, place: str) -> None:
+    """A name that could lead out of the registry is refused, and nothing is made."""
+    with pytest.raises(PermanentError, match="not a place"):
+        artifacts.keep_report(place=place, job_id="1", report={})
+    with pytest.raises(PermanentError, match="not a place"):
+        artifacts.reports(place=place, newest=1)
+    with pytest.raises(PermanentError, match="not a job's id"):
+        artifacts.keep_report(place="staging/iris", job_id=f"1/{place}", report={})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize("name", ["..", "../iris", "/etc", "iris/1", "", "Iris", "iris\n", "a" * 41, "ír", "iris\0"])
 def test_what_is_no_model_s_name_goes_nowhere(artifacts: Artifacts, tmp_path: Path, name: str) -> None:
     """A name that could lead out of the registry is refused in every call, and nothing is made."""

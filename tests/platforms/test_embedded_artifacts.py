@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from workers.errors import PermanentError
+from workers.platforms.embedded import artifacts as embedded_artifacts
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
 from workers.platforms.protocols import Manifest
 
@@ -195,3 +196,26 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="models") as caught:
         EmbeddedArtifacts(root=tmp_path / "models").claim(model="iris", job_id="J1")
     assert caught.value.advice
+
+
+def test_old_reports_make_room_for_new_ones(
+    artifacts: EmbeddedArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place's newest are kept, so many and no more; another place's are not touched."""
+    monkeypatch.setattr(embedded_artifacts, "MOST_REPORTS", 3)
+    artifacts.keep_report(place="checkout", job_id="0", report={"job": 0})
+    for job in range(1, 6):
+        artifacts.keep_report(place="staging/iris", job_id=str(job), report={"job": job})
+    assert [report["job"] for report in artifacts.reports(place="staging/iris", newest=10)] == [5, 4, 3]
+    assert len(list((root / "_reports").rglob("*"))) == len(["checkout", "staging", "iris"]) + 1 + 3
+    assert artifacts.reports(place="checkout", newest=10) == [{"job": 0}]
+
+
+def test_a_damaged_report_is_left_out(artifacts: EmbeddedArtifacts, root: Path) -> None:
+    """Half a file, or what is no object, hides no other report."""
+    for job in range(1, 4):
+        artifacts.keep_report(place="staging", job_id=str(job), report={"job": job})
+    first, second, _ = sorted((root / "_reports" / "staging").iterdir())
+    first.write_bytes(b'{"job": ')
+    second.write_bytes(b"[2]")
+    assert artifacts.reports(place="staging", newest=10) == [{"job": 3}]

@@ -150,6 +150,28 @@ def test_an_unknown_model_is_not_found(fruit: Replica) -> None:
     assert (missing.status, missing.document) == (404, {"error": "Could not find version 9 of model fruit"})
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 7, 400])
+def test_requests_are_answered_in_their_order_however_they_come(price: Replica, pieces: int) -> None:
+    """Three requests at once on one connection, the second of which is wrong: whole, cut anywhere, byte by byte."""
+    first = json.dumps({"instances": [SAMPLE]}).encode()
+    wanted = []
+    sent = b""
+    for body in (first, b"[]", first):
+        sent += b"POST /v1/models/fruit:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        wanted.append(price.ask("POST", PREDICT, body))
+    host, _, port = price.netloc.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        length = -(-len(sent) // pieces)
+        for start in range(0, len(sent), length):
+            connection.sendall(sent[start : start + length])
+        answers = connection.makefile("rb")
+        for one in wanted:
+            status = int(answers.readline().split()[1])
+            head = http.client.parse_headers(answers)
+            document = json.loads(answers.read(int(head["content-length"])))
+            assert (status, document) == (one.status, one.document)
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
+from workers.jobs.capacity import find_capacity
 from workers.jobs.deploy import deploy
 from workers.jobs.loadtest import load_test
 from workers.jobs.scale import scale
@@ -14,4 +15,5 @@ HANDLERS: Mapping[type, Handler] = {
     Deploy: deploy,
     Scale: scale,
     LoadTest: load_test,
+    FindCapacity: find_capacity,
 }

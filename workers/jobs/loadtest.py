@@ -1,128 +1,178 @@
-"""`/loadtest`: load on an endpoint, what it did to latency and replicas, and a verdict."""
+"""`/loadtest`: load on an endpoint or a target, what it did to latency and replicas, and a verdict."""
 
 import json
-from dataclasses import asdict
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import TypeVar
 
 from workers.context import Context
 from workers.contract.jobs import LoadTest
-from workers.contract.outcomes import Tested
-from workers.errors import PermanentError
-from workers.platforms.protocols import Attack, Endpoint, LoadResult, LoadSample, Platforms
-from workers.reports import Verdict, chart, verdict
+from workers.contract.outcomes import Earlier, Tested
+from workers.errors import PermanentError, TargetDown, TemporaryError
+from workers.jobs.loading import Loaded, ReplicaWatch, Sent, find, send
+from workers.platforms.protocols import Attack, LoadResult, LoadSample, Platforms
+from workers.reports.chart import chart
+from workers.reports.history import comparison, earlier, kept
+from workers.reports.page import page
+from workers.reports.timeline import thinned, timeline
+from workers.reports.verdict import Verdict, judge
+
+Answer = TypeVar("Answer")
+
+COMPARED = 50
+"""How many of the newest kept reports are looked at for earlier runs under the same load: some months of nights."""
+MOST_ROWS = 3_600
+"""Seconds in the report's table and its JSON: an hour's. Longer tests have several seconds in a row."""
 
 
 def load_test(job: LoadTest, context: Context, platforms: Platforms) -> Tested:
-    """Find the endpoint, load it while counting its replicas, judge, report."""
+    """Find what is to be loaded, load it while counting its replicas, judge, report."""
     with context.step("find endpoint") as step:
-        endpoint = _endpoint(job, platforms)
-        count = "1 replica" if endpoint.ready == 1 else f"{endpoint.ready} replicas"
-        step.fact = f"v{endpoint.version} on {count} at {endpoint.address}"
-    watched = _Watched(job, context, platforms, endpoint)
+        loaded = find(platforms, name=job.environment, model=job.model)
+        attack = loaded.attack(
+            platforms, stages=job.stages, ramp_s=job.ramp_s, spacing=job.spacing, job_id=context.job_id
+        )
+        step.fact = loaded.fact
+    replicas = ReplicaWatch(loaded, platforms, context)
     with context.step("load") as step:
-        result = _load(job, context, platforms, endpoint, watched)
-        step.fact = f"{result.requests:,} requests, {result.failures:,} failed"
+        try:
+            sent = _send(job, attack, loaded, replicas, context, platforms)
+        except TargetDown as down:
+            sent, judged = _nothing_sent(attack), Verdict(outcome="FAIL", reasons=_reasons(down))
+            step.fact = "no load was sent"
+        else:
+            judged = judge(slo=job.slo, result=sent.result, abort=job.abort, aborted_after_s=sent.aborted_after_s)
+            step.fact = f"{sent.result.requests:,} requests, {sent.result.failures:,} failed"
     with context.step("report") as step:
-        judged = verdict(asked_rps=job.rate_rps, slo=job.slo, result=result)
-        tested = _tested(job, result, judged, watched)
-        _attach(job, context, result, watched, tested)
+        tested = _tested(sent, judged, replicas)
+        tested = replace(tested, earlier=_earlier(job, loaded, context, platforms))
+        _report(job, loaded, sent, replicas, tested, context, platforms)
         step.fact = judged.outcome
     return tested
 
 
-class _Watched:
-    """What was seen while the load ran: a sample a second, and the replicas whenever their number changed."""
+def _send(
+    job: LoadTest, attack: Attack, loaded: Loaded, replicas: ReplicaWatch, context: Context, platforms: Platforms
+) -> Sent:
+    def tell(second: LoadSample) -> None:
+        context.report(min(second.at_s, attack.whole_s), attack.whole_s)
 
-    def __init__(self, job: LoadTest, context: Context, platforms: Platforms, endpoint: Endpoint) -> None:
-        self._job = job
-        self._context = context
-        self._cluster = platforms.clusters[job.environment]
-        self._environment = platforms.settings.environments[job.environment]
-        self._endpoint = endpoint
-        self.samples: list[LoadSample] = []
-        self.replicas: list[tuple[float, int]] = [(0.0, endpoint.ready)]
-
-    def add(self, sample: LoadSample) -> None:
-        self.samples.append(sample)
-        self._context.report(min(sample.at_s, self._whole_s), self._whole_s)
-        self._context.measured(
-            second_s=sample.at_s,
-            asked_rps=sample.asked_rps,
-            achieved_rps=sample.achieved_rps,
-            failures_per_s=sample.failures_per_s,
-            p50_ms=sample.p50_ms,
-            p95_ms=sample.p95_ms,
-        )
-        now = self._cluster.endpoint(model=self._job.model, environment=self._environment)
-        if now is not None and now.ready != self.replicas[-1][1]:
-            reason = (
-                ""
-                if now.cpu_percent is None
-                else f"CPU {now.cpu_percent:.0f} % of the request, target {self._environment.cpu_target} %"
-            )
-            self._context.scaled(before=self.replicas[-1][1], after=now.ready, reason=reason)
-            self.replicas.append((sample.at_s, now.ready))
-
-    @property
-    def _whole_s(self) -> float:
-        return self._job.ramp_s + self._job.duration_s
-
-
-def _endpoint(job: LoadTest, platforms: Platforms) -> Endpoint:
-    environment = platforms.settings.environments[job.environment]
-    endpoint = platforms.clusters[environment.name].endpoint(model=job.model, environment=environment)
-    if endpoint is None or endpoint.ready == 0:
-        raise PermanentError(
-            f"Nothing answers as {job.model} on {job.environment}.",
-            advice=f"Deploy a version first: /deploy v1 {job.model} to {job.environment}.",
-        )
-    return endpoint
-
-
-def _load(job: LoadTest, context: Context, platforms: Platforms, endpoint: Endpoint, watched: _Watched) -> LoadResult:
-    sample = platforms.settings.models[job.model].sample[0]
-    attack = Attack(
-        url=f"{endpoint.address}/v1/models/{job.model}:predict",
-        body=json.dumps({"instances": [sample]}).encode(),
-        rate_rps=job.rate_rps,
-        duration_s=job.duration_s,
-        ramp_s=job.ramp_s,
-        job_id=context.job_id,
+    return send(
+        attack,
+        loaded=loaded,
+        platforms=platforms,
+        context=context,
+        replicas=replicas,
+        abort=job.abort,
+        told=tell,
     )
-    with platforms.loads[job.environment].start(attack=attack, progress=context) as running:
-        for second in running.samples():
-            watched.add(second)
-        return running.result()
 
 
-def _tested(job: LoadTest, result: LoadResult, judged: Verdict, watched: _Watched) -> Tested:
-    first = watched.replicas[0][1]
+def _reasons(down: TargetDown) -> tuple[str, ...]:
+    return (str(down), down.advice) if down.advice else (str(down),)
+
+
+def _nothing_sent(attack: Attack) -> Sent:
+    asked = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in attack.stages)
+    result = LoadResult(
+        requests=0,
+        failures=0,
+        duration_s=0.0,
+        asked_rps=asked / attack.whole_s,
+        achieved_rps=0.0,
+        latency_ms={},
+    )
+    return Sent(result=result, seconds=(), aborted_after_s=None)
+
+
+def _tested(sent: Sent, judged: Verdict, replicas: ReplicaWatch) -> Tested:
+    result, counts = sent.result, [count for _, count in replicas.changes] or [0]
+    changed_s = [at_s for at_s, _ in replicas.changes[1:]]
     return Tested(
         verdict=judged.outcome,
         reasons=judged.reasons,
-        asked_rps=job.rate_rps,
+        asked_rps=result.asked_rps,
         achieved_rps=result.achieved_rps,
         requests=result.requests,
         failures=result.failures,
         failures_by_kind=dict(result.failures_by_kind),
         latency_ms=dict(result.latency_ms),
-        replicas_before=first,
-        replicas_most=max(count for _, count in watched.replicas),
-        scaled_after_s=next((at_s for at_s, count in watched.replicas if count > first), None),
+        replicas_before=counts[0],
+        replicas_most=max(counts),
+        scaled_after_s=changed_s[0] if changed_s else None,
+        settled_after_s=changed_s[-1] if changed_s else None,
+        dropped=result.dropped,
+        send_lag_ms=dict(result.send_lag_ms),
+        service_ms=dict(result.service_ms),
+        aborted_after_s=sent.aborted_after_s,
+        timeline=timeline(sent.seconds, replicas.changes),
     )
 
 
-def _attach(job: LoadTest, context: Context, result: LoadResult, watched: _Watched, tested: Tested) -> None:
-    """The chart for people, the numbers for programs, the generator's own report for those who want it all."""
-    title = f"{tested.verdict}: {job.model} on {job.environment} at {job.rate_rps:g} rps"
-    picture = chart(title=title, samples=watched.samples, replicas=watched.replicas)
-    context.attach(name="chart.png", title=title, data=picture)
-    numbers = {
-        "job": context.job_id,
-        "asked": asdict(job),
-        "result": asdict(tested),
-        "seconds": [asdict(sample) for sample in watched.samples],
-        "replicas": [{"at_s": at_s, "ready": count} for at_s, count in watched.replicas],
-    }
-    context.attach(name="report.json", title="The numbers", data=json.dumps(numbers, indent=1).encode())
-    if result.report_html:
-        context.attach(name="report.html", title="Locust's report", data=result.report_html)
+def _earlier(job: LoadTest, loaded: Loaded, context: Context, platforms: Platforms) -> Earlier | None:
+    reports = _unless_away(
+        context,
+        "Earlier reports could not be read",
+        lambda: platforms.artifacts.reports(place=loaded.place, newest=COMPARED),
+    )
+    return earlier(reports or (), job=job, job_id=context.job_id)
+
+
+def _report(
+    job: LoadTest,
+    loaded: Loaded,
+    sent: Sent,
+    replicas: ReplicaWatch,
+    tested: Tested,
+    context: Context,
+    platforms: Platforms,
+) -> None:
+    """The chart and the page for people, the numbers for programs and for later, and the generator's own report."""
+    now_s = time.time()
+    numbers = kept(job_id=context.job_id, at_s=now_s, job=job, tested=tested, replicas=replicas.changes)
+    rows = thinned(sent.seconds, most=MOST_ROWS)
+    title = f"{tested.verdict}: {loaded.words} at {job.shape}"
+    picture = _picture(title, job, sent, replicas, tested) if sent.seconds else b""
+    if picture:
+        context.attach(name="chart.png", title=title, data=picture)
+    html = page(
+        job_id=context.job_id,
+        at_s=now_s,
+        job=job,
+        tested=tested,
+        against=comparison(tested, slo=job.slo),
+        seconds=rows,
+        replicas=replicas.changes,
+        chart=picture,
+    )
+    context.attach(name="report.html", title="The report", data=html)
+    whole = numbers | {"seconds": [asdict(second) for second in rows]}
+    context.attach(name="report.json", title="The numbers", data=json.dumps(whole).encode())
+    if sent.result.report_html:
+        context.attach(name="locust.html", title="Locust's report", data=sent.result.report_html)
+    _unless_away(
+        context,
+        "The report could not be kept for later ones to be compared with",
+        lambda: platforms.artifacts.keep_report(place=loaded.place, job_id=context.job_id, report=numbers),
+    )
+
+
+def _picture(title: str, job: LoadTest, sent: Sent, replicas: ReplicaWatch, tested: Tested) -> bytes:
+    return chart(
+        title=title,
+        seconds=sent.seconds,
+        replicas=replicas.changes,
+        ramp_s=job.ramp_s,
+        slo=job.slo,
+        aborted_after_s=tested.aborted_after_s,
+    )
+
+
+def _unless_away(context: Context, otherwise: str, call: Callable[[], Answer]) -> Answer | None:
+    """What `call` returns. A store that cannot be reached costs the comparison, and not the test that was just run."""
+    try:
+        return call()
+    except (PermanentError, TemporaryError) as error:
+        context.log(f"{otherwise}: {error}")
+        return None

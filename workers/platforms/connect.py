@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from workers.contract.settings import Environment, SettingsError
+from workers.contract.settings import Environment, SettingsError, SettingsFile
+from workers.errors import PermanentError
 from workers.platforms.protocols import Artifacts, Cluster, Images, LoadGenerator, Platforms, Warehouse
 from workers.settings import Settings
 
 LOCAL = "local"
 Adapter = TypeVar("Adapter")
+Address = TypeVar("Address")
 
 
 class _BigQuery(NamedTuple):
@@ -39,6 +41,8 @@ def connect(settings: Settings) -> Platforms:
             mistakes.append(f"{settings.config}: {field}: {error}")
         except SettingsError as error:
             mistakes.extend(f"{settings.config}: {field}: {mistake}" for mistake in error.mistakes)
+        except PermanentError as error:
+            mistakes.append(f"{settings.config}: {field}: {error} {error.advice}".rstrip())
         return None
 
     file = settings.file
@@ -51,11 +55,25 @@ def connect(settings: Settings) -> Platforms:
         found = read(f"environments.{name}.cluster", lambda item=environment: _serving(settings, item))  # type: ignore[misc]
         if found is not None:
             clusters[name], loads[name] = found
+    loads |= dict.fromkeys(file.targets, _load_from_here(settings))
     if mistakes or warehouse is None or artifacts is None or images is None:
         raise SettingsError(tuple(mistakes))
     return Platforms(
-        settings=file, warehouse=warehouse, artifacts=artifacts, images=images, clusters=clusters, loads=loads
+        settings=_anchored(file, settings.config.parent),
+        warehouse=warehouse,
+        artifacts=artifacts,
+        images=images,
+        clusters=clusters,
+        loads=loads,
     )
+
+
+def _anchored(file: SettingsFile, folder: Path) -> SettingsFile:
+    """The settings with what is relative to the settings file's `folder` made absolute, for whoever has no folder."""
+    if file.loadtest.locustfile is None:
+        return file
+    locustfile = str((folder / file.loadtest.locustfile).absolute())
+    return file.model_copy(update={"loadtest": file.loadtest.model_copy(update={"locustfile": locustfile})})
 
 
 def take_down(*, home: Path) -> None:
@@ -78,7 +96,8 @@ def _warehouse(settings: Settings) -> Warehouse:
         raise ValueError("BigQuery exports models to a bucket alone; set artifacts to gs://BUCKET/PREFIX, too.")
     from workers.platforms.cloud.warehouse import BigQueryWarehouse
 
-    return BigQueryWarehouse(**address._asdict(), bucket=_bucket(file.artifacts).bucket)
+    bucket = _of_another_field(_bucket, file.artifacts).bucket
+    return BigQueryWarehouse(**address._asdict(), bucket=bucket, endpoint=settings.bigquery_endpoint or None)
 
 
 def _artifacts(settings: Settings) -> Artifacts:
@@ -90,7 +109,7 @@ def _artifacts(settings: Settings) -> Artifacts:
     address = _bucket(file.artifacts)
     if file.warehouse == LOCAL:
         raise ValueError("the warehouse on this machine writes to a folder; set warehouse to bigquery://…, too.")
-    dataset = _big_query(file.warehouse)
+    dataset = _of_another_field(_big_query, file.warehouse)
     from workers.platforms.cloud.artifacts import GcsArtifacts
 
     return GcsArtifacts(
@@ -121,9 +140,8 @@ def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, Loa
     """Where the environment's endpoints run, and what loads them there."""
     if environment.cluster == LOCAL:
         from workers.platforms.embedded.cluster import EmbeddedCluster
-        from workers.platforms.embedded.load import EmbeddedLoad
 
-        return EmbeddedCluster(home=settings.home), EmbeddedLoad(home=settings.home)
+        return EmbeddedCluster(home=settings.home), _load_from_here(settings)
     from workers.platforms.cloud.cluster import KubernetesCluster
     from workers.platforms.cloud.kubernetes_api import connect as connect_api
     from workers.platforms.cloud.load import KubernetesLoad
@@ -132,6 +150,20 @@ def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, Loa
     if settings.file.images is None:
         raise ValueError("a cluster runs images; say under [images] where they are pushed.")
     return KubernetesCluster(api=api), KubernetesLoad(api=api, image=settings.file.loadtest.image)
+
+
+def _load_from_here(settings: Settings) -> LoadGenerator:
+    from workers.platforms.embedded.load import EmbeddedLoad
+
+    return EmbeddedLoad(home=settings.home)
+
+
+def _of_another_field(read: Callable[[str], Address], address: str) -> Address:
+    """What `read` makes of the address; what is wrong with it is told of its own field, and not again."""
+    try:
+        return read(address)
+    except ValueError as error:
+        raise SettingsError(()) from error
 
 
 def _big_query(address: str) -> _BigQuery:

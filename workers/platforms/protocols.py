@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workers.contract.jobs import Replicas
+from workers.contract.load import Spacing, Stage
 from workers.contract.settings import Environment, Model, SettingsFile
 
 Instance = Mapping[str, Any]
@@ -131,6 +132,13 @@ class Artifacts(Protocol):
     def manifest(self, *, model: str, version: int) -> Manifest:
         """One published version. Raises PermanentError when there is none."""
 
+    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+        """Keep a load test's numbers (JSON) beside the versions, under `place` (an environment's or target's name and
+        the model's: "staging/iris"). Repeating it for the same job replaces them."""
+
+    def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
+        """The `newest` load tests' numbers that were kept under `place`, newest first; unreadable ones are left out."""
+
     def folder(self, *, model: str, version: int) -> Path:
         """The version's files on this machine, downloaded if need be. Read only.
 
@@ -212,19 +220,41 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attack:
-    """A load test's traffic: POST `body` to `url` at `rate_rps` for `duration_s`, after a linear ramp."""
+    """A load test's traffic: requests to `url` at the rate of `stages`, one after the other.
+
+    The first `ramp_s` seconds are not judged. `body` is JSON to POST; b"" means GET. `predicts`: the answer must be
+    predictions, as the answer to the first request was; otherwise any 2xx will do. `private`: the address may be a
+    private one. `locustfile`: a user's own, whose user classes send the requests; it keeps the rate as it sees fit.
+    """
 
     url: str
     body: bytes
-    rate_rps: float
-    duration_s: float
-    ramp_s: float
+    stages: tuple[Stage, ...]
+    ramp_s: float = 0.0
+    spacing: Spacing = "constant"
+    predicts: bool = True
+    private: bool = True
+    locustfile: Path | None = None
     job_id: str
+
+    @property
+    def rate_rps(self) -> float:
+        """The highest rate."""
+        return max(max(stage.from_rps, stage.to_rps) for stage in self.stages)
+
+    @property
+    def whole_s(self) -> float:
+        """How long the traffic lasts, the ramp included."""
+        return sum(stage.length_s for stage in self.stages)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadSample:
-    """One second of a running load test, `at_s` seconds after its start; latencies in milliseconds (None: none yet)."""
+    """One second of a load test that ended `at_s` seconds after its start; latencies in milliseconds (None: none yet).
+
+    Rates are per second. `ended_per_s` counts answers and failures, `failures_per_s` among them what failed, with
+    `dropped_per_s`: what was due and could not be sent. `send_lag_ms` is the 99th percentile of how late requests left.
+    """
 
     at_s: float
     asked_rps: float
@@ -233,22 +263,35 @@ class LoadSample:
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None = None
+    ended_per_s: float = 0.0
+    dropped_per_s: float = 0.0
+    send_lag_ms: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadResult:
-    """A finished load test, over its steady part. `failures_by_kind` maps an error's words to its count.
+    """A finished load test, over what is judged: everything after the ramp.
 
-    `latency_ms` maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. `generator_trouble` says in words
-    why the generator did not do what was asked, or is "". `report_html` is the generator's own report or b"".
+    `requests` counts what was due and sent or dropped, `failures` among them what failed, by kind in
+    `failures_by_kind` (an error's words → its count), with `dropped`. `asked_rps` and `achieved_rps` are means over
+    `duration_s`. `latency_ms` counts from when a request was due, `service_ms` from when it left; `send_lag_ms` is the
+    difference that the generator made; each maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. Requests are
+    filed by when they were due: so are `seconds`, the whole test second by second, its ramp included.
+    `generator_trouble` says in words why the generator did not do what was asked, or is "". `report_html` is the
+    generator's own report or b"".
     """
 
     requests: int
     failures: int
     duration_s: float
+    asked_rps: float
     achieved_rps: float
     latency_ms: Mapping[float, float]
+    service_ms: Mapping[float, float] = field(default_factory=dict)
+    send_lag_ms: Mapping[float, float] = field(default_factory=dict)
     failures_by_kind: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    seconds: Sequence[LoadSample] = ()
     generator_trouble: str = ""
     report_html: bytes = b""
 
@@ -257,10 +300,13 @@ class RunningLoad(Protocol):
     """A load test under way."""
 
     def samples(self) -> Iterator[LoadSample]:
-        """One sample a second until the test's time is over."""
+        """One sample a second, of what ended in it, until the test's time is over or `stop` was called."""
+
+    def stop(self) -> None:
+        """End the traffic now; `result` then tells of what was due until then. A second call does nothing."""
 
     def result(self) -> LoadResult:
-        """The totals; call after `samples` is exhausted."""
+        """The totals, when every request has had its end; call after `samples` is exhausted, or after `stop`."""
 
 
 class LoadGenerator(Protocol):
@@ -277,7 +323,8 @@ class LoadGenerator(Protocol):
 class Platforms:
     """Everything foreign that a job may use, as the settings' addresses picked it.
 
-    `clusters` and `loads` are by the environment's name: an environment is loaded from where it runs.
+    `clusters` are by the environment's name; `loads` by that or a target's: an environment is loaded from where it
+    runs, a target from the worker.
     """
 
     settings: SettingsFile

@@ -2,25 +2,43 @@
 
 What makes a version is its manifest, written last; a folder without one is a claim that was never fulfilled, and
 stays, so that its number is never given again. All processes of one machine may use one ROOT at once.
+
+Reports of load tests lie beside the models, in ROOT/_reports/PLACE/TIME-JOB.json.
 """
 
 import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from workers.errors import PermanentError
 from workers.platforms.embedded.mistakes import on_disk
 from workers.platforms.protocols import Manifest
-from workers.platforms.registry import check_model, check_version, digest, read_manifest, write_manifest
+from workers.platforms.registry import (
+    check_model,
+    check_version,
+    digest,
+    newest_reports,
+    read_manifest,
+    read_report,
+    report_name,
+    reports_folder,
+    write_manifest,
+    write_report,
+)
+
+MOST_REPORTS = 500
+"""Reports kept of one place, the newest: more than a year of nights, in some megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +162,28 @@ class EmbeddedArtifacts:
             )
         return folder
 
+    @on_disk()
+    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+        """Write the report, then remove an earlier one of the same job, and what is older than the MOST_REPORTS newest.
+
+        Raises PermanentError for what JSON cannot hold.
+        """
+        folder = self._root / reports_folder(place)
+        path, content = folder / report_name(job_id=job_id, at_s=time.time()), write_report(report)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(path, content)
+        names = [path.name for path in folder.glob("*.json")]
+        for name in set(names) - set(newest_reports(names)[:MOST_REPORTS]):
+            (folder / name).unlink(missing_ok=True)
+
+    @on_disk()
+    def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
+        """The `newest` reports, newest first; damaged ones are left out."""
+        folder = self._root / reports_folder(place)
+        names = newest_reports(path.name for path in folder.glob("*.json"))
+        found = [_read(folder / name) for name in names[:newest]]
+        return [report for report in found if report is not None]
+
     def _missing(self, model: str, version: int) -> PermanentError:
         folder = self._version_folder(model, version)
         have = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
@@ -206,6 +246,14 @@ def _contents(files: dict[str, Path]) -> dict[str, str]:
         with path.open("rb") as file:
             contents[name] = file_digest(file, "sha256").hexdigest()
     return contents
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    """A kept report; None where it is damaged, or was removed just now."""
+    try:
+        return read_report(path.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def _write(path: Path, content: bytes) -> None:

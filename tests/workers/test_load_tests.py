@@ -1,0 +1,124 @@
+"""What a load test job does, from the queue to its outcome: real workers, real traffic, targets that misbehave."""
+
+import json
+import socket
+from pathlib import Path
+
+from tests.workers.limited_target import limited_target
+from tests.workers.yard import Yard, deployed, wait_until
+from workers.contract import events as e
+from workers.contract.jobs import LoadTest
+from workers.contract.load import Abort, Shape, Slo
+from workers.contract.outcomes import Tested
+from workers.contract.record import Record
+
+SLO = Slo(latency_ms=((95.0, 5_000.0),), errors_percent=1)
+
+
+def target_settings(url: str) -> str:
+    """A target named checkout."""
+    return f'\n[targets.checkout]\nurl = "{url}"\nowner = "@shop"\nbody = {{ instances = [] }}\nprivate = true\n'
+
+
+def load_test(place: str, *, model: str = "", rate_rps: float = 20, duration_s: float = 2, **more: object) -> LoadTest:
+    """A light one."""
+    shape = Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
+    return LoadTest(model=model, environment=place, shape=shape, duration_s=duration_s, slo=SLO, **more)  # type: ignore[arg-type]
+
+
+def outcome_of(record: Record) -> Tested:
+    """The outcome of a load test that has ended well."""
+    assert record.state == "succeeded", record.reason
+    assert isinstance(record.outcome, Tested)
+    return record.outcome
+
+
+def test_a_load_test_is_reported_and_the_next_one_compared_with_it(yard: Yard, registry: Path) -> None:
+    """A verdict with reasons, a timeline, chart, page and numbers; the second run is told beside the first."""
+    yard.worker()
+    deployed(yard, registry)
+    first = outcome_of(yard.measured("first", load_test("staging", model="iris")))
+    assert (first.verdict, first.failures, first.earlier) == ("PASS", 0, None)
+    assert 30 <= first.requests <= 50
+    assert 0 < len(first.timeline) <= 20
+    assert {point.replicas for point in first.timeline} == {1}
+    again = yard.measured("again", load_test("staging", model="iris"))
+    second = outcome_of(again)
+    assert second.earlier is not None
+    assert (second.earlier.runs, second.earlier.verdict) == (1, "PASS")
+    assert second.earlier.latency_ms == first.latency_ms
+    files = yard.files(again.id)
+    assert set(files) >= {"chart.png", "report.html", "report.json"}
+    assert json.loads(files["report.json"])["result"]["requests"] == second.requests
+    assert b"the median of 1 earlier run" in files["report.html"]
+    assert len(list((yard.folder / "home").glob("models/_reports/staging/iris/*.json"))) >= 2
+
+
+def test_a_target_of_the_settings_is_loaded_without_replicas(yard: Yard) -> None:
+    """Its step names the owner; there is nothing to scale."""
+    with limited_target(limit_rps=1_000) as target:
+        yard.add_settings(target_settings(target.url))
+        yard.worker()
+        record = yard.measured("load", load_test("checkout"))
+    outcome = outcome_of(record)
+    assert (outcome.verdict, outcome.replicas_before, outcome.replicas_most) == ("PASS", 0, 0)
+    assert "@shop" in record.steps[0].note
+
+
+def test_a_target_that_is_down_fails_before_any_load(yard: Yard) -> None:
+    """The verdict is FAIL, its reason the connection's error; nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    yard.add_settings(target_settings(url))
+    yard.worker()
+    outcome = outcome_of(yard.ended(yard.ask("load", load_test("checkout"))))
+    assert (outcome.verdict, outcome.requests, outcome.asked_rps) == ("FAIL", 0, 20)
+    assert "refused" in outcome.reasons[0]
+
+
+def test_a_report_that_cannot_be_kept_costs_no_verdict(yard: Yard) -> None:
+    """The test was run: that it cannot be compared with later is told in a line."""
+    yard.add_settings(target_settings("http://127.0.0.1:9/"))
+    models = yard.folder / "home" / "models"
+    models.mkdir(parents=True)
+    (models / "_reports").write_text("a file where a folder should be")
+    yard.worker()
+    job_id = yard.ask("load", load_test("checkout"))
+    assert outcome_of(yard.ended(job_id)).verdict == "FAIL"
+    lines = [event.line for event in yard.queue.events(job_id) if isinstance(event, e.Logged)]
+    assert [line for line in lines if "could not be kept" in line and "_reports" in line]
+
+
+def test_a_target_that_fails_is_not_hammered(yard: Yard) -> None:
+    """Once too much has failed for long enough the test is ended, and is the target's FAIL."""
+    with limited_target(limit_rps=1_000) as target:
+        yard.add_settings(target_settings(target.url))
+        yard.worker()
+        abort = Abort(errors_percent=50, for_s=2)
+        job_id = yard.ask("load", load_test("checkout", duration_s=55, abort=abort))
+        wait_until(lambda: yard.record(job_id).measured is not None)
+        target.limit_rps = 0
+        outcome = outcome_of(yard.ended(job_id))
+    assert outcome.verdict in ("FAIL", "INVALID")
+    assert outcome.aborted_after_s is not None
+    assert 2 <= outcome.aborted_after_s < 40
+    ended = next(reason for reason in outcome.reasons if "ended after" in reason)
+    assert "HTTP 503" in ended
+
+
+def test_a_test_that_would_last_too_long_is_refused(yard: Yard) -> None:
+    """The settings' limit is the worker's to keep, whatever came into the queue."""
+    yard.add_settings('\n[loadtest]\nlongest = "1m"\n' + target_settings("http://127.0.0.1:9/"))
+    yard.worker()
+    record = yard.ended(yard.ask("load", load_test("checkout", duration_s=59, ramp_s=2)))
+    assert record.state == "failed"
+    assert "may last 1 m" in record.reason
+
+
+def test_a_locust_file_of_ones_own_that_is_missing_is_named(yard: Yard) -> None:
+    """Where it was looked for: beside the settings file."""
+    yard.add_settings('\n[loadtest]\nlocustfile = "mine.py"\n' + target_settings("http://127.0.0.1:9/"))
+    yard.worker()
+    record = yard.ended(yard.ask("load", load_test("checkout")))
+    assert record.state == "failed"
+    assert str(yard.folder / "mine.py") in record.reason

@@ -1,0 +1,58 @@
+"""When a load test is ended early."""
+
+import pytest
+
+from workers.contract.load import Abort
+from workers.platforms.protocols import LoadSample
+from workers.reports.patience import Patience
+
+ABORT = Abort(errors_percent=20.0, for_s=3.0)
+GOOD, AT_THE_BOUND, BAD, EMPTY = (100.0, 5.0), (100.0, 20.0), (100.0, 21.0), (0.0, 0.0)
+
+
+def ended_at(seconds: list[tuple[float, float]], abort: Abort | None = ABORT, *, length_s: float = 1.0) -> float | None:
+    """When a test of these (ended, failed) seconds is ended early."""
+    patience = Patience(abort)
+    for number, (ended, failed) in enumerate(seconds, 1):
+        second = LoadSample(
+            at_s=number * length_s,
+            asked_rps=100.0,
+            achieved_rps=100.0,
+            failures_per_s=failed,
+            p50_ms=None,
+            p95_ms=None,
+            ended_per_s=ended,
+        )
+        if patience.ends_with(second):
+            return second.at_s
+    return None
+
+
+COURSES: dict[str, tuple[list[tuple[float, float]], float | None]] = {
+    "nothing fails": ([GOOD] * 9, None),
+    "everything fails from the start": ([BAD] * 9, 3.0),
+    "it begins to fail": ([GOOD, GOOD, *[BAD] * 9], 5.0),
+    "a good second begins the count anew": ([BAD, BAD, GOOD, *[BAD] * 9], 6.0),
+    "exactly at the bound is good": ([AT_THE_BOUND] * 9, None),
+    "empty seconds count neither way": ([GOOD, BAD, EMPTY, BAD], 4.0),
+    "empty seconds alone end nothing": ([EMPTY] * 9, None),
+    "the end is at a second that failed": ([GOOD, BAD, EMPTY, EMPTY, EMPTY, GOOD, BAD], None),
+}
+
+
+@pytest.mark.parametrize(("seconds", "at_s"), COURSES.values(), ids=COURSES.keys())
+def test_patience_ends_after_so_many_bad_seconds_in_a_row(
+    seconds: list[tuple[float, float]], at_s: float | None
+) -> None:
+    """More than 20 % failed in each of three seconds."""
+    assert ended_at(seconds) == at_s
+
+
+def test_without_a_bound_no_test_is_ended() -> None:
+    """It runs to its end, whatever fails."""
+    assert ended_at([BAD] * 99, None) is None
+
+
+def test_time_is_counted_and_not_samples() -> None:
+    """Samples of half a second are half a second long."""
+    assert ended_at([BAD] * 9, length_s=0.5) == 3.0

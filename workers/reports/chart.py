@@ -1,0 +1,158 @@
+"""A load test as a picture: rate, latency, failures and replicas, one above the other on one time axis. Pure."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workers.contract.load import Slo
+from workers.platforms.protocols import LoadSample
+from workers.reports.drawing import (
+    BLUE,
+    BOUND_DASHES,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PANEL_PT,
+    PURPLE,
+    RED,
+    curve,
+    finish,
+    greatest,
+    marks,
+    new_figure,
+    png,
+    scale_latency,
+)
+from workers.reports.timeline import Replicas, thinned
+from workers.reports.wording import ms, percentile_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_POINTS = 600
+"""More are not to be told apart on 1,600 pixels."""
+MOST_ANNOTATIONS = 12
+MOST_BOUNDS = 2
+"""More objectives than that have no room in the legend; their lines have their percentiles' colours."""
+
+
+def chart(
+    *,
+    title: str,
+    seconds: Sequence[LoadSample],
+    replicas: Replicas = (),
+    ramp_s: float = 0.0,
+    slo: Slo | None = None,
+    aborted_after_s: float | None = None,
+) -> bytes:
+    """A PNG of 1600 × 1200 pixels. None and what is no number make a gap.
+
+    Where `replicas` is empty there is no panel for them; where they change, a thin line goes through all panels. The
+    first `ramp_s` seconds are shaded, as they are not judged.
+    """
+    shown = thinned(seconds, most=MOST_POINTS)
+    at_s = [sample.at_s for sample in shown]
+    end_s = max([*at_s, *(since_s for since_s, _ in replicas), 1.0])
+    figure = new_figure(title)
+    heights = [3, 3, 1.4, 1.4] if replicas else [3, 3, 1.4]
+    panels: list[Axes] = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+    notes = ["shaded: not judged"] * bool(ramp_s) + ["ended early"] * (aborted_after_s is not None)
+    _draw_rate(panels[0], at_s, shown, notes)
+    _draw_latency(panels[1], at_s, shown, slo or Slo())
+    _draw_failures(panels[2], at_s, shown)
+    changes = _changes(replicas)
+    if replicas:
+        _draw_replicas(panels[3], replicas, changes, end_s)
+    for panel in panels:
+        _mark(panel, [since_s for since_s, _ in changes[1:]], min(ramp_s, end_s), aborted_after_s)
+    _draw_time(panels[-1], end_s)
+    return png(figure)
+
+
+def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample], notes: Sequence[str]) -> None:
+    asked, achieved = curve(s.asked_rps for s in seconds), curve(s.achieved_rps for s in seconds)
+    axes.plot(at_s, achieved, color=BLUE, linewidth=6, label="achieved", marker="o", markersize=marks(at_s))
+    axes.plot(at_s, asked, color=INK, linewidth=2.5, linestyle=(0, (5, 3)), label="asked")
+    axes.set_ylim(0, 1.2 * greatest([*asked, *achieved], least=1.0))
+    finish(axes, "Requests per second" + (f" ({'; '.join(notes)})" if notes else ""))
+
+
+def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample], slo: Slo) -> None:
+    curves = (
+        ("p99", PURPLE, curve(s.p99_ms for s in seconds)),
+        ("p95", ORANGE, curve(s.p95_ms for s in seconds)),
+        ("p50", GREEN, curve(s.p50_ms for s in seconds)),
+    )
+    for name, colour, values in curves:
+        if any(value >= 0 for value in values):
+            axes.plot(at_s, values, color=colour, linewidth=4, label=name, marker="o", markersize=marks(at_s))
+    colours = {name: colour for name, colour, _ in curves}
+    for percentile, bound_ms in slo.latency_ms:
+        name = percentile_name(percentile)
+        label = f"{name} < {ms(bound_ms)}" if len(slo.latency_ms) <= MOST_BOUNDS else "_"
+        axes.axhline(bound_ms, color=colours.get(name, RED), linewidth=3, linestyle=BOUND_DASHES, label=label)
+    values = [value for _, _, values in curves for value in values]
+    scale_latency(axes, [*values, *(bound_ms for _, bound_ms in slo.latency_ms)])
+    finish(axes, "Latency (ms)")
+
+
+def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]) -> None:
+    failed = curve(s.failures_per_s for s in seconds)
+    dropped = curve(min(s.dropped_per_s, s.failures_per_s) for s in seconds)
+    axes.set_ylim(0, 1.25 * greatest(failed, least=1.0))
+    if any(value > 0 for value in failed):
+        times = [0.0, *at_s]
+        layers = [("failed", RED, failed)]
+        if any(value > 0 for value in dropped):
+            layers.append(("dropped", INK, dropped))
+        for label, colour, values in layers:
+            axes.fill_between(times, [values[0], *values], step="pre", color=colour, linewidth=0, label=label)
+    else:
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_PT, color=GREY)
+    finish(axes, "Failures per second")
+
+
+def _draw_replicas(axes: "Axes", replicas: Replicas, changes: Replicas, end_s: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    times = [*(since_s for since_s, _ in replicas), end_s]
+    counts = [count for _, count in replicas]
+    axes.step(times, [*counts, counts[-1]], where="post", color=INK, linewidth=4)
+    if len(changes) > MOST_ANNOTATIONS:
+        changes = [changes[0], max(changes, key=lambda change: change[1]), changes[-1]]
+    for since_s, count in changes:
+        axes.annotate(
+            f"{count}",
+            (since_s, count),
+            xytext=(6, 7),
+            textcoords="offset points",
+            fontsize=PANEL_PT,
+            fontweight="bold",
+            color=INK,
+        )
+    axes.set_ylim(0, 1.0 + 1.35 * max([1, *counts]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    finish(axes, "Replicas")
+
+
+def _draw_time(axes: "Axes", end_s: float) -> None:
+    axes.set_xlim(0, 1.01 * end_s)  # room for the last mark
+    minutes = end_s > 180
+    axes.xaxis.set_major_formatter(lambda at_s, _: f"{at_s / 60:g} min" if minutes else f"{at_s:g} s")
+    if minutes:
+        every = next((step for step in (1, 2, 5, 10, 15, 30, 60, 120) if end_s / 60 / step <= 10), 240)
+        axes.set_xticks([60.0 * every * tick for tick in range(int(end_s / 60 / every) + 1)])
+
+
+def _changes(replicas: Replicas) -> Replicas:
+    return [change for at, change in enumerate(replicas) if at == 0 or change[1] != replicas[at - 1][1]]
+
+
+def _mark(axes: "Axes", changed_s: Sequence[float], ramp_s: float, aborted_after_s: float | None) -> None:
+    """What goes through all panels: the ramp, the instants at which replicas came or went, the early end."""
+    for at_s in changed_s:
+        axes.axvline(at_s, color=GREY, linewidth=1.5, zorder=0.5)
+    if ramp_s:
+        axes.axvspan(0, ramp_s, color=GREY, alpha=0.18, linewidth=0, zorder=0)
+    if aborted_after_s is not None:
+        axes.axvline(aborted_after_s, color=RED, linewidth=4)

@@ -1,0 +1,24 @@
+"""When a load test is to be ended early. Pure."""
+
+from workers.contract.load import Abort
+from workers.platforms.protocols import LoadSample
+
+
+class Patience:
+    """Watches a test's seconds, one after the other, for `abort`; None: it never ends."""
+
+    def __init__(self, abort: Abort | None) -> None:
+        self._abort = abort
+        self._good_until_s = 0.0
+
+    def ends_with(self, second: LoadSample) -> bool:
+        """Whether too much has failed in every second for long enough, this one the last of them.
+
+        A second in which no request ended says nothing, neither for nor against.
+        """
+        if self._abort is None or not second.ended_per_s:
+            return False
+        if 100 * second.failures_per_s <= self._abort.errors_percent * second.ended_per_s:
+            self._good_until_s = second.at_s
+            return False
+        return second.at_s - self._good_until_s >= self._abort.for_s

@@ -1,0 +1,102 @@
+"""A search for capacity as a picture: each rate that was tried against what it did to latency and failures. Pure."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workers.contract.load import Slo
+from workers.contract.outcomes import Probe
+from workers.contract.shown import show_rate
+from workers.reports.drawing import (
+    BOUND_DASHES,
+    GREEN,
+    GREY,
+    INK,
+    LOG_FROM,
+    ORANGE,
+    RED,
+    TICK_PT,
+    curve,
+    finish,
+    greatest,
+    new_figure,
+    png,
+    scale_latency,
+)
+from workers.reports.wording import ms, percentile_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKS = {"PASS": ("held", "o", GREEN), "FAIL": ("did not hold", "X", RED), "INVALID": ("not judged", "D", ORANGE)}
+"""Told apart by shape too, not by colour alone."""
+MARK_SIZE = 22
+P95 = 95.0
+
+
+def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: float | None) -> bytes:
+    """A PNG of 1600 × 1200 pixels: the objective's percentile (p95 where there is none) and the failures by rate."""
+    figure = new_figure(title)
+    latency, failures = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])
+    percentile, bound_ms = next(iter(slo.latency_ms), (P95, None))
+    ordered = sorted(probes, key=lambda probe: probe.rate_rps)
+    rates = [probe.rate_rps for probe in ordered]
+    values_ms = curve(_at(probe, percentile) for probe in ordered)
+    _draw(latency, ordered, values_ms)
+    if bound_ms is not None:
+        latency.axhline(bound_ms, color=RED, linewidth=3, linestyle=BOUND_DASHES, label=f"objective {ms(bound_ms)}")
+    scale_latency(latency, [*values_ms, *([bound_ms] if bound_ms else [])])
+    errors = [probe.errors_percent for probe in ordered]
+    _draw(failures, ordered, errors)
+    if slo.errors_percent is not None:
+        failures.axhline(slo.errors_percent, color=RED, linewidth=3, linestyle=BOUND_DASHES)
+    failures.set_ylim(0, 1.25 * greatest([*errors, 1.25 * (slo.errors_percent or 0.0)], least=1.0))
+    for panel in (latency, failures):
+        if found_rps is not None:
+            panel.axvline(found_rps, color=INK, linewidth=3)
+    finish(latency, f"{percentile_name(percentile)} (ms)")
+    finish(failures, "Failures (%)")
+    if legend := failures.get_legend():
+        legend.remove()
+    _draw_rates(failures, rates)
+    return png(figure)
+
+
+def _at(probe: Probe, percentile: float) -> float | None:
+    """The percentile, or the next above it that was kept."""
+    kept = min((each for each in probe.latency_ms if each >= percentile), default=None)
+    return None if kept is None else probe.latency_ms[kept]
+
+
+def _draw(axes: "Axes", probes: Sequence[Probe], values: Sequence[float]) -> None:
+    rates = [probe.rate_rps for probe in probes]
+    axes.plot(rates, values, color=GREY, linewidth=2, zorder=1)
+    for verdict, (label, marker, colour) in MARKS.items():
+        chosen = [
+            (rate, value) for rate, value, probe in zip(rates, values, probes, strict=True) if probe.verdict == verdict
+        ]
+        if chosen:
+            at, height = zip(*chosen, strict=True)
+            axes.plot(
+                at,
+                height,
+                marker,
+                color=colour,
+                markersize=MARK_SIZE,
+                markeredgecolor="white",
+                label=label,
+                clip_on=False,
+            )
+
+
+def _draw_rates(axes: "Axes", rates: Sequence[float]) -> None:
+    from matplotlib.ticker import LogLocator
+
+    if rates and max(rates) / min(rates) >= LOG_FROM:
+        axes.set_xscale("log", subs=[])
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.set_xlim(min(rates) / 1.2, max(rates) * 1.2)
+    else:
+        axes.set_xlim(0, 1.08 * greatest(rates, least=1.0))
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda rate, _: show_rate(rate))
+    axes.set_xlabel("requests per second", fontsize=TICK_PT, color=INK)

@@ -1,0 +1,62 @@
+"""The search for the highest rate that still holds: which rate is tried next, and what was found. Pure."""
+
+import math
+from collections.abc import Sequence
+
+from workers.contract.load import MOST_PROBES
+from workers.contract.outcomes import Probe
+from workers.contract.shown import show_rate
+
+NEAR = 1.05
+"""How near the highest rate that held and the lowest that did not must be: nearer than two runs of one test are."""
+
+
+def next_rate(probes: Sequence[Probe], *, lowest_rps: float, highest_rps: float, replicas: int = 0) -> float | None:
+    """The rate to try after `probes`, None where the search is over. `replicas`: how many there were before it.
+
+    Doubling from the lowest until one fails or the highest held; then the middle (of the ratio, not of the
+    difference) between the highest that held and the lowest above it that did not. A rate that failed while replicas
+    were being added is tried again, now that they are there.
+    """
+    if not probes:
+        return lowest_rps
+    if probes[-1].verdict == "INVALID" or len(probes) >= MOST_PROBES:
+        return None
+    if probes[-1].verdict == "FAIL" and probes[-1].replicas > (probes[-2].replicas if len(probes) > 1 else replicas):
+        return probes[-1].rate_rps
+    held_rps, failed_rps = bounds(probes)
+    if held_rps is None:
+        return None
+    if failed_rps is None:
+        return None if held_rps >= highest_rps else min(2 * held_rps, highest_rps)
+    if failed_rps <= NEAR * held_rps:
+        return None
+    return float(f"{math.sqrt(held_rps * failed_rps):.3g}")
+
+
+def bounds(probes: Sequence[Probe]) -> tuple[float | None, float | None]:
+    """The highest rate that held, and the lowest above it that failed; None for what there is none of.
+
+    Of a rate that was tried twice the later probe counts.
+    """
+    latest = {probe.rate_rps: probe.verdict for probe in probes}
+    held_rps = max((rate for rate, verdict in latest.items() if verdict == "PASS"), default=None)
+    failed = (rate for rate, verdict in latest.items() if verdict == "FAIL" and rate > (held_rps or 0.0))
+    return held_rps, min(failed, default=None)
+
+
+def limit(probes: Sequence[Probe]) -> str:
+    """What ended the search, as a sentence."""
+    held_rps, failed_rps = bounds(probes)
+    last = probes[-1]
+    if last.verdict == "INVALID":
+        return f"At {show_rate(last.rate_rps)} rps nothing could be measured, so the search ended. {last.reason}"
+    if failed_rps is None:
+        return f"{show_rate(held_rps or 0.0)} rps held, and no higher rate was to be tried."
+    why = next(probe.reason for probe in reversed(probes) if probe.rate_rps == failed_rps)
+    if held_rps is None:
+        return f"{show_rate(failed_rps)} rps, the lowest rate, did not hold. {why}"
+    if failed_rps > NEAR * held_rps:
+        between = f"between {show_rate(held_rps)} and {show_rate(failed_rps)} rps"
+        return f"The limit lies {between}; the search ended after {len(probes)} rates. {why}"
+    return f"{show_rate(failed_rps)} rps did not hold. {why}"

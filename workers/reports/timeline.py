@@ -1,0 +1,69 @@
+"""A load test's seconds made fewer, for a picture or a table that has room for so many and no more. Pure."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from workers.contract.outcomes import Point
+from workers.platforms.protocols import LoadSample
+
+POINTS = 20
+"""What Slack's line charts take: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""
+
+Replicas = Sequence[tuple[float, int]]
+"""(Seconds since the start, replicas ready from then on), in order."""
+
+
+def thinned(seconds: Sequence[LoadSample], *, most: int) -> list[LoadSample]:
+    """At most `most` samples, each for an equal number of consecutive `seconds` (the last for what is left).
+
+    Rates are means; latencies, failures and send lag are those of the worst second: a stall of one second in an hour
+    stays to be seen.
+    """
+    each = -(-len(seconds) // most)
+    if each <= 1:
+        return list(seconds)
+    return [_merged(seconds[at : at + each]) for at in range(0, len(seconds), each)]
+
+
+def timeline(seconds: Sequence[LoadSample], replicas: Replicas) -> tuple[Point, ...]:
+    """The test in at most POINTS points, as `thinned` says; `replicas` as they were at the end of each."""
+    return tuple(
+        Point(
+            at_s=sample.at_s,
+            asked_rps=sample.asked_rps,
+            achieved_rps=sample.achieved_rps,
+            failures_per_s=sample.failures_per_s,
+            p50_ms=sample.p50_ms,
+            p95_ms=sample.p95_ms,
+            p99_ms=sample.p99_ms,
+            replicas=replicas_at(sample.at_s, replicas),
+        )
+        for sample in thinned(seconds, most=POINTS)
+    )
+
+
+def replicas_at(at_s: float, replicas: Replicas) -> int:
+    """How many there were at `at_s`; 0 where nothing is known."""
+    known = bisect_right(replicas, at_s, key=lambda change: change[0])
+    return replicas[known - 1][1] if known else 0
+
+
+def _merged(seconds: Sequence[LoadSample]) -> LoadSample:
+    def mean(of: Callable[[LoadSample], float]) -> float:
+        return sum(map(of, seconds)) / len(seconds)
+
+    def worst(of: Callable[[LoadSample], float | None]) -> float | None:
+        return max((value for second in seconds if (value := of(second)) is not None), default=None)
+
+    return LoadSample(
+        at_s=seconds[-1].at_s,
+        asked_rps=mean(lambda second: second.asked_rps),
+        achieved_rps=mean(lambda second: second.achieved_rps),
+        failures_per_s=max(second.failures_per_s for second in seconds),
+        p50_ms=worst(lambda second: second.p50_ms),
+        p95_ms=worst(lambda second: second.p95_ms),
+        p99_ms=worst(lambda second: second.p99_ms),
+        ended_per_s=mean(lambda second: second.ended_per_s),
+        dropped_per_s=max(second.dropped_per_s for second in seconds),
+        send_lag_ms=max(second.send_lag_ms for second in seconds),
+    )

@@ -1,0 +1,123 @@
+"""What a load test's totals mean: PASS, FAIL or INVALID, with the reasons in words. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from workers.contract.load import Abort, Slo
+from workers.contract.shown import show_duration
+from workers.platforms.protocols import LoadResult
+from workers.reports.wording import ms, number, percent, percentile_name
+
+LEAST_OF_ASKED = 0.95
+"""Share of the asked rate below which a test says nothing about the asked rate."""
+REFUSING = 0.05
+"""Share of failed requests from which a missing rate is the target's doing: as much as may be missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """PASS: every objective held. FAIL: one was missed. INVALID: the generator did not do what was asked.
+
+    `reasons` are whole sentences, the weightiest first; never empty.
+    """
+
+    outcome: Literal["PASS", "FAIL", "INVALID"]
+    reasons: tuple[str, ...]
+
+
+def judge(*, slo: Slo, result: LoadResult, abort: Abort | None = None, aborted_after_s: float | None = None) -> Verdict:
+    """Judge a load test. `aborted_after_s`: when `abort` ended it early, which is the target's FAIL.
+
+    A rate that was not reached makes a test INVALID, unless the target was failing requests: that is the target's
+    FAIL. A generator in trouble makes any test INVALID: what it measured may be itself.
+    """
+    ended = _ended(result, abort, aborted_after_s)
+    refusing = result.failures > 0 and result.failures >= REFUSING * result.requests
+    short = _shortfall(result, refusing=refusing)
+    missed, held = _objectives(slo, result)
+    if refusing and not missed and (short or slo.errors_percent is None):
+        missed.append(f"The target failed {_errors(result)}.")
+    if result.generator_trouble or (short and not refusing and not ended):
+        return _verdict("INVALID", result.generator_trouble, short, ended, *missed, _dropped(result))
+    if missed or ended:
+        return _verdict("FAIL", ended, *missed, _dropped(result), short if result.requests else "")
+    return _verdict("PASS", *(held or ["The asked rate was reached; no objective was set."]), _dropped(result))
+
+
+def _verdict(outcome: Literal["PASS", "FAIL", "INVALID"], *reasons: str) -> Verdict:
+    return Verdict(outcome=outcome, reasons=tuple(filter(None, reasons)))
+
+
+def _ended(result: LoadResult, abort: Abort | None, after_s: float | None) -> str:
+    if abort is None or after_s is None:
+        return ""
+    kinds = _kinds(result)
+    return (
+        f"It was ended after {show_duration(after_s)}: for {show_duration(abort.for_s)},"
+        f" more than {abort.errors_percent:g} % of the requests failed" + (f" ({kinds})." if kinds else ".")
+    )
+
+
+def _shortfall(result: LoadResult, *, refusing: bool) -> str:
+    """A sentence where too little of the asked rate was sent, else "". One request never decides."""
+    if not result.requests:
+        return "No request was sent."
+    asked = result.asked_rps * result.duration_s
+    if asked - result.achieved_rps * result.duration_s <= max(1.0, (1 - LEAST_OF_ASKED) * asked):
+        return ""
+    share = f"{percent(result.achieved_rps, result.asked_rps):.0f} %"
+    sent = f"Only {number(result.achieved_rps)} of {number(result.asked_rps)} requests a second ({share}) were sent"
+    return f"{sent}." if refusing else f"{sent}, and not because the target refused any: the generator did not keep up."
+
+
+def _objectives(slo: Slo, result: LoadResult) -> tuple[list[str], list[str]]:
+    """Sentences for the objectives that were missed, and for those that held."""
+    missed: list[str] = []
+    held: list[str] = []
+    if not result.requests:
+        return missed, held
+    if slo.errors_percent is not None:
+        failed = percent(result.failures, result.requests)
+        if result.failures and failed >= slo.errors_percent:
+            above = f"{number(failed - slo.errors_percent)} points above the objective of {slo.errors_percent:g} %"
+            missed.append(f"{_errors(result)} failed, {above}.")
+        else:
+            held.append(f"{number(failed)} % of the requests failed (objective: below {slo.errors_percent:g} %).")
+    for percentile, bound_ms in slo.latency_ms:
+        # A percentile that was not kept is judged by the next one above: never too kindly.
+        at = min((kept for kept in result.latency_ms if kept >= percentile), default=None)
+        if at is None:
+            missed.append(f"No request was answered, so there is no p{percentile:g} (objective: below {ms(bound_ms)}).")
+            continue
+        found_ms = result.latency_ms[at]
+        name = f"p{percentile:g}" if at == percentile else f"p{percentile:g} (judged by {percentile_name(at)})"
+        if found_ms >= bound_ms:
+            above = f"{ms(found_ms - bound_ms)} above the objective of {ms(bound_ms)}"
+            missed.append(f"{name} was {ms(found_ms)}, {above}.")
+        else:
+            held.append(f"{name} was {ms(found_ms)} (objective: below {ms(bound_ms)}).")
+    return missed, held
+
+
+def _dropped(result: LoadResult) -> str:
+    """What it means that requests could not be sent, or ""."""
+    if not result.dropped:
+        return ""
+    slow = "the load generator was too slow" if result.generator_trouble else "the target was too slow"
+    share = number(percent(result.dropped, result.requests))
+    return (
+        f"{result.dropped:,} requests ({share} %) were dropped, which counts as failed: when they were due,"
+        f" too many were still under way, because {slow}."
+    )
+
+
+def _errors(result: LoadResult) -> str:
+    """ "2.3 % of the requests (HTTP 503 × 690, connection refused × 12)"."""
+    kinds = _kinds(result)
+    share = number(percent(result.failures, result.requests))
+    return f"{share} % of the requests" + (f" ({kinds})" if kinds else "")
+
+
+def _kinds(result: LoadResult) -> str:
+    kinds = sorted(result.failures_by_kind.items(), key=lambda kind: -kind[1])
+    return ", ".join(f"{words} × {count:,}" for words, count in kinds[:3])
