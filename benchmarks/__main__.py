@@ -3,7 +3,18 @@
 import sys
 from collections.abc import Callable, Mapping
 
-from benchmarks import accept, endpoint, pickup, tour
+from benchmarks import (
+    accept,
+    endpoint,
+    load_cost,
+    load_faults,
+    load_herds,
+    load_rate,
+    load_replicas,
+    load_stall,
+    pickup,
+    tour,
+)
 from bot.demo.processes import DidNotStart
 
 BENCHMARKS: Mapping[str, Callable[[], None]] = {
@@ -11,6 +22,12 @@ BENCHMARKS: Mapping[str, Callable[[], None]] = {
     "pickup": pickup.run,
     "endpoint": endpoint.run,
     "tour": tour.run,
+    "rate": load_rate.run,
+    "stall": load_stall.run,
+    "herds": load_herds.run,
+    "cost": load_cost.run,
+    "faults": load_faults.run,
+    "replicas": load_replicas.run,
 }
 
 

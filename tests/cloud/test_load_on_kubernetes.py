@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.cloud.kubernetes_runtimes import Process
+from tests.cloud.kubernetes_store import NAMESPACE
 from tests.cloud.locust_cluster import LocustCluster
+from tests.cloud.worker_role import beyond_the_role
+from tests.platforms.attacks import attack, is_quiet, wait_until
+from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.test_load import Target, attack, is_quiet, wait_until
+from workers.contract.load import Stage
 from workers.errors import Cancelled, PermanentError
 from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.cloud.load_manifests import UNTIL, Attempt, LoadManifests, is_over
 from workers.platforms.protocols import Attack
 
 IMAGE = "seatrial-load:0.1.0"
-K8S = Path(__file__).parents[2] / "k8s"
 
 
 @pytest.fixture
@@ -50,19 +53,11 @@ def left_over(cluster: LocustCluster, *, job_id: str, mark: str = "aaaaaa", unti
     return attempt
 
 
-def worker_may(verb: str, resource: str) -> bool:
-    """Whether the Role of k8s/environment gives the right, or a worker inside the cluster does not need it."""
-    role = yaml.safe_load((K8S / "environment" / "rbac.yaml").read_text().split("---")[0])
-    return resource == "services/proxy" or any(
-        verb in rule["verbs"] and resource in rule["resources"] for rule in role["rules"]
-    )
-
-
 def test_everything_is_named_labelled_and_owned(cluster: LocustCluster, target: Target) -> None:
     """A test is one ConfigMap that owns a Service and two Deployments; the Role in k8s/environment suffices for it."""
     with generator(cluster).start(attack=attack(target), progress=RecordedProgress()):
         objects = dict(cluster.objects)
-        pods = cluster.select("Pod", {"app.kubernetes.io/name": "locust"})
+        pods = cluster.api().list("Pod", labels={"app.kubernetes.io/name": "locust"})
     roots = [obj for (kind, _), obj in objects.items() if kind == "ConfigMap"]
     assert [obj["metadata"]["annotations"]["seatrial/job"] for obj in roots] == ["job-1"]
     assert {"locustfile.py", "arrivals.py", "ledger.py", "attack.json", "host", "master"} <= set(roots[0]["data"])
@@ -75,7 +70,7 @@ def test_everything_is_named_labelled_and_owned(cluster: LocustCluster, target: 
     others = [obj for (kind, _), obj in objects.items() if kind != "ConfigMap"]
     assert all(obj["metadata"]["ownerReferences"][0]["uid"] == uid for obj in others)
     assert len(pods) == 3
-    assert not {call for call in cluster.asked if not worker_may(*call)}
+    assert not beyond_the_role(cluster.stand_in.rights)
     assert {pod["metadata"]["labels"]["app.kubernetes.io/instance"] for pod in pods} == {name}
 
 
@@ -102,22 +97,31 @@ def test_sweeping_spares_tests_that_run(cluster: LocustCluster) -> None:
     left_over(cluster, job_id="1")
     running = left_over(cluster, job_id="2")
     left_over(cluster, job_id="3", until_s=time.time() - 1)
-    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "somebody-elses"}})
+    cluster.api().apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "somebody-elses"}})
     assert generator(cluster).sweep(ended=lambda job_id: job_id == "1") == 2
     assert {name for kind, name in cluster.objects if kind == "ConfigMap"} == {running.name, "somebody-elses"}
-    assert len(cluster.pods) == 3
+    assert {pod.split("-")[1] for pod in cluster.pods} == {"2"}
 
 
 def test_without_its_master_the_traffic_ends(cluster: LocustCluster, target: Target) -> None:
     """Nobody drives and the master is dead: the workers notice by themselves, long before the test's time is over."""
     with generator(cluster).start(attack=attack(target, duration_s=120), progress=RecordedProgress()):
         wait_until(lambda: target.count > 20)
-        master = next(pod for pod in cluster.pods.values() if pod.deployment.endswith("-master"))
-        workers = [pod.process for pod in cluster.pods.values() if pod is not master]
-        assert master.process
+        containers = {name: pod.container for name, pod in cluster.pods.items()}
+        workers = [containers.pop(name) for name in list(containers) if "-worker-" in name]
+        (master,) = containers.values()
+        assert isinstance(master, Process)
         master.process.kill()
-        wait_until(lambda: all(process is not None and process.poll() is not None for process in workers))
+        wait_until(lambda: all(worker and worker.exit_code() is not None for worker in workers))
         assert is_quiet(target)
+
+
+def test_without_its_driver_the_traffic_ends(cluster: LocustCluster, target: Target) -> None:
+    """A driver that has died asks no more, and no pipe can tell: the master stops the test, and says so."""
+    with generator(cluster).start(attack=attack(target, duration_s=120), progress=RecordedProgress()) as load:
+        wait_until(lambda: target.count > 20)
+        wait_until(lambda: is_quiet(target))
+        assert "stopped" in load.result().generator_trouble
 
 
 def test_no_room_is_told_and_can_be_cancelled(tmp_path: Path, target: Target) -> None:
@@ -160,7 +164,7 @@ def test_locusts_last_words_are_in_the_error(cluster: LocustCluster, target: Tar
 def test_a_server_that_is_away_for_a_moment_leaves_nothing(cluster: LocustCluster, target: Target) -> None:
     """Removal is tried again where the API server fails."""
     with generator(cluster).start(attack=attack(target), progress=RecordedProgress()):
-        cluster.failing_deletes = 2
+        cluster.stand_in.failing["DELETE"] = 2
     assert not cluster.objects and not cluster.pods
 
 
@@ -168,13 +172,17 @@ def test_a_service_of_the_cluster_is_tried_through_the_api_server(cluster: Locus
     """From outside, a target that only the cluster's DNS knows is asked by proxy; with nobody there it gets no load."""
     cluster.targets["iris-staging"] = ("127.0.0.1", int(target.address.rpartition(":")[2]))
     target.behave("mistaken")
+    empty = {"selector": {"of": "nobody"}, "ports": [{"port": 8501}]}
+    cluster.api().apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "empty"}, "spec": empty})
     for service, words in (("iris-staging", "with predictions"), ("empty", "no endpoints available")):
-        url = f"http://{service}.load.svc:8501/v1/models/iris:predict"
-        unreachable = Attack(url=url, body=b"{}", rate_rps=10, duration_s=5, ramp_s=0, job_id="job-1")
+        url = f"http://{service}.{NAMESPACE}.svc:8501/v1/models/iris:predict"
+        unreachable = Attack(
+            url=url, body=b"{}", stages=(Stage(from_rps=10, to_rps=10, length_s=5),), ramp_s=0, job_id="job-1"
+        )
         with pytest.raises(PermanentError, match=words):
             generator(cluster).start(attack=unreachable, progress=RecordedProgress()).__enter__()
     assert target.count == 1
-    assert not cluster.objects
+    assert set(cluster.objects) == {("Service", "empty")}
 
 
 def test_a_time_that_nobody_wrote_is_never_over() -> None:

@@ -1,41 +1,189 @@
-"""A target for load tests: a raw ASGI application that counts its predictions and behaves as it is told.
+"""A target for load tests: an HTTP server in a process of its own, which counts what it is asked and behaves as told.
 
-`GET /count` answers how many predictions were asked for; `PUT /behaviour` takes one of BEHAVIOURS from then on.
+`GET /count` answers how many predictions were asked for, in all and in each tenth of a second (`time.monotonic()`'s);
+`PUT /behaviour` takes one of BEHAVIOURS, or the number of answers a second that it can give; `PUT /stall` the seconds
+for which nothing at all happens.
 """
 
 import asyncio
+import json
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 PREDICTIONS = b'{"predictions": [{"predicted_species": "versicolor"}]}'
+OTHERS = b'{"predictions": [{"predicted_species": "setosa"}]}'
 BEHAVIOURS = {
-    "right": (200, PREDICTIONS, 0.0),
-    "slow": (200, PREDICTIONS, 1.0),
-    "refusing": (503, b'{"error": "no room"}', 0.0),
-    "mistaken": (200, b'{"error": "what?"}', 0.0),
-    "garbled": (200, b"<html>", 0.0),
+    "right": (200, PREDICTIONS),
+    "right too": (200, OTHERS),
+    "slow": (200, PREDICTIONS),
+    "refusing": (503, b'{"error": "no room"}'),
+    "mistaken": (200, b'{"error": "what?"}'),
+    "garbled": (200, b"<html>"),
+    "generous": (200, b'{"predictions": [{"predicted_species": "setosa"}, {"predicted_species": "setosa"}]}'),
+    "moved": (302, b""),
+    "hanging": None,
+    "resetting": None,
+    "closing": None,
+    "halving": None,
+    "babbling": None,
 }
+SLOW_S = 1.0
+INTERVALS = 10  # a second
+PATIENCE_S = 15.0
 
-state = {"count": 0, "behaviour": "right"}
+
+class Target:
+    """The server, started. With a `certificate` (PEM: key and certificates) it speaks TLS."""
+
+    def __init__(self, *, certificate: Path | None = None) -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(4096)
+            self.port = int(listener.getsockname()[1])
+            command = [sys.executable, __file__, str(listener.fileno())]
+            command += [str(certificate)] if certificate else []
+            self.process = subprocess.Popen(command, pass_fds=[listener.fileno()])
+        self.address = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{self.address}/v1/models/iris:predict"
+        self._certificate = certificate
+
+    @property
+    def count(self) -> int:
+        """How many predictions were asked of it."""
+        return int(self.counted()["count"])
+
+    def counted(self) -> dict[str, Any]:
+        """The same, and how many in which tenth of a second."""
+        with urlopen(f"{self.address}/count", timeout=PATIENCE_S, context=self._trust()) as answer:
+            return dict(json.load(answer))
+
+    def behave(self, how: str) -> None:
+        """One of BEHAVIOURS, or a number of answers a second, from now on."""
+        self._put("behaviour", how)
+
+    def stall(self, seconds: float) -> None:
+        """Stand still for so long, from now on."""
+        self._put("stall", str(seconds))
+
+    def kill(self) -> None:
+        """End it, stopped or running."""
+        self.process.kill()
+        self.process.wait()
+
+    def _put(self, what: str, value: str) -> None:
+        request = Request(f"{self.address}/{what}", data=value.encode(), method="PUT")
+        urlopen(request, timeout=PATIENCE_S, context=self._trust()).close()
+
+    def _trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=str(self._certificate)) if self._certificate else None
 
 
-async def app(scope, receive, send):
-    """The application."""
-    if scope["type"] != "http":
-        return
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    status, answer, after_s = 200, b"", 0.0
-    match scope["path"]:
-        case "/count":
-            answer = str(state["count"]).encode()
-        case "/behaviour":
-            state["behaviour"] = body.decode()
-        case _:
-            state["count"] += 1
-            status, answer, after_s = BEHAVIOURS[state["behaviour"]]
-    await asyncio.sleep(after_s)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+class State:
+    """What all connections of the server share."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.by_interval: Counter[int] = Counter()
+        self.behaviour = "right"
+        self.free_at_s = 0.0
+
+    def due_s(self) -> float:
+        """When the next answer is ready, of a server that gives so many a second."""
+        self.free_at_s = max(self.free_at_s, time.monotonic()) + 1 / float(self.behaviour)
+        return self.free_at_s
+
+
+class Connection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, state: State) -> None:
+        import httptools
+
+        self._state = state
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._body = b"", b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._url, self._body = url, b""
+
+    def on_body(self, part: bytes) -> None:
+        self._body += part
+
+    def on_message_complete(self) -> None:
+        state = self._state
+        match self._url:
+            case b"/count":
+                self._answer(200, json.dumps({"count": state.count, "by_interval": state.by_interval}).encode())
+            case b"/behaviour":
+                state.behaviour = self._body.decode()
+                self._answer(200, b"")
+            case b"/stall":
+                self._answer(200, b"")
+                asyncio.get_running_loop().call_soon(time.sleep, float(self._body))
+            case _:
+                state.count += 1
+                state.by_interval[int(time.monotonic() * INTERVALS)] += 1
+                self._predict(state)
+
+    def _predict(self, state: State) -> None:
+        match state.behaviour:
+            case "hanging":
+                pass
+            case "slow":
+                asyncio.get_running_loop().call_later(SLOW_S, self._answer, 200, PREDICTIONS)
+            case "resetting":
+                self._transport.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
+                self._transport.abort()
+            case "closing":
+                self._transport.close()
+            case "halving":
+                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+                self._transport.close()
+            case "babbling":
+                self._transport.write(b"\x00\x01\x02 what?\r\n\r\n")
+            case how if answer := BEHAVIOURS.get(how):
+                self._answer(*answer)
+            case _:
+                asyncio.get_running_loop().call_at(self._in_loop(state.due_s()), self._answer, 200, PREDICTIONS)
+
+    def _in_loop(self, at_s: float) -> float:
+        return asyncio.get_running_loop().time() + at_s - time.monotonic()
+
+    def _answer(self, status: int, body: bytes) -> None:
+        location = "Location: http://127.0.0.1:1/\r\n" if status == 302 else ""
+        head = f"HTTP/1.1 {status} Said\r\n{location}Content-Length: {len(body)}\r\n\r\n"
+        self._transport.write(head.encode() + body)
+
+
+async def serve(fd: int, certificate: str | None) -> None:
+    """Serve on a socket that listens."""
+    state = State()
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(state), sock=socket.socket(fileno=fd), ssl=tls, backlog=4096)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(serve(int(sys.argv[1]), *(sys.argv[2:] or [None])))

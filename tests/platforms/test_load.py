@@ -2,30 +2,25 @@
 a Kubernetes cluster in miniature, whose pods are processes of this machine.
 """
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
-import psutil
 import pytest
 
 from tests.cloud.locust_cluster import LocustCluster
+from tests.platforms.attacks import attack, is_quiet, last_asked_s, load_processes, load_workers, wait_until
+from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
-from workers.contract.jobs import Slo
-from workers.errors import Cancelled, PermanentError
+from workers.contract.load import Slo, Stage
+from workers.errors import Cancelled, PermanentError, TargetDown
 from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols import Attack, LoadGenerator
-from workers.reports import verdict
+from workers.reports.verdict import judge
 
-PATIENCE_S = 15.0
 CONNECTION_FAILURES = {
     "HTTP 503",
     "connection refused",
@@ -34,66 +29,24 @@ CONNECTION_FAILURES = {
     "broken pipe",
 }
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)
+OWN_LOCUSTFILE = """
+from locust import FastHttpUser, HttpUser, constant_throughput, task
 
+class Shopper(FastHttpUser):
+    wait_time = constant_throughput(1)
 
-class Target:
-    """A target in a process of its own, on a port of its own."""
+    @task
+    def buy(self):
+        self.client.post("/v1/models/iris:predict", data=b"{}")
 
-    def __init__(self) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(1024)
-            self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            command = ["-m", "uvicorn", "--app-dir", str(Path(__file__).parent), "counting_target:app"]
-            command += ["--fd", str(listener.fileno()), "--no-access-log", "--log-level", "warning"]
-            self.process = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()])
-        self.url = f"{self.address}/v1/models/iris:predict"
+class Stray(HttpUser):
+    fixed_count = 1
+    wait_time = constant_throughput(1)
 
-    @property
-    def count(self) -> int:
-        """How many predictions were asked of it."""
-        with urlopen(f"{self.address}/count", timeout=PATIENCE_S) as answer:
-            return int(answer.read())
-
-    def behave(self, how: str) -> None:
-        """One of counting_target.BEHAVIOURS, from now on."""
-        urlopen(Request(f"{self.address}/behaviour", data=how.encode(), method="PUT"), timeout=PATIENCE_S).close()
-
-    def kill(self) -> None:
-        """End it, stopped or running."""
-        self.process.kill()
-        self.process.wait()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not become so in time"
-        time.sleep(0.05)
-
-
-def load_processes(home: Path) -> list[psutil.Process]:
-    """The processes that work in `home`, told by their command lines."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if "locust" in (line := process.cmdline()) and any(str(home) in word for word in line):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def is_quiet(target: Target) -> bool:
-    """Whether nothing was asked of the target for half a second: fifty requests' time in these tests."""
-    before = target.count
-    time.sleep(0.5)
-    return target.count == before
-
-
-def attack(target: Target, *, rate_rps: float = 100, duration_s: float = 30, ramp_s: float = 0) -> Attack:
-    body = b'{"instances": [{"sepal_length": 5.0}]}'
-    return Attack(url=target.url, body=body, rate_rps=rate_rps, duration_s=duration_s, ramp_s=ramp_s, job_id="job-1")
+    @task
+    def leave(self):
+        self.client.get("http://127.0.0.2:9/elsewhere", name="elsewhere")
+"""
 
 
 @pytest.fixture
@@ -128,27 +81,29 @@ def generator(request: pytest.FixtureRequest, home: Path) -> Iterator[LoadGenera
 
 
 def test_every_request_is_counted_once(generator: LoadGenerator, target: Target) -> None:
-    """The result's total is the target's own count, the rate is the asked one, and each second has its sample."""
+    """The result's total is the asked one and the target's own count, and each second has its sample."""
     with generator.start(attack=attack(target, rate_rps=200, duration_s=3), progress=RecordedProgress()) as load:
         samples = list(load.samples())
         result = load.result()
-    assert result.requests == target.count - 1  # the request that tried whether the target answers
-    assert result.achieved_rps == pytest.approx(200, rel=0.05)
-    assert [sample.at_s for sample in samples] == [1, 2, 3]
-    assert [sample.asked_rps for sample in samples] == [200, 200, 200]
-    assert all(sample.achieved_rps > 0 and sample.failures_per_s == 0 for sample in samples)
-    assert all(sample.p50_ms and sample.p95_ms and sample.p50_ms <= sample.p95_ms for sample in samples)
-    assert list(result.latency_ms) == [50, 90, 95, 99, 99.9, 100]
-    assert list(result.latency_ms.values()) == sorted(result.latency_ms.values())
-    assert (result.failures, result.failures_by_kind, result.duration_s) == (0, {}, 3)
-    assert b"<html" in result.report_html
+    assert result.requests == 600 == target.count - 1  # the request that tried whether the target answers
+    assert (result.asked_rps, result.achieved_rps) == (200, 200)
+    for seconds in (samples, result.seconds):
+        assert [second.at_s for second in seconds] == [1, 2, 3]
+        assert [second.asked_rps for second in seconds] == [200, 200, 200]
+        assert all(second.failures_per_s == second.dropped_per_s == 0 for second in seconds)
+        assert all(second.p50_ms and second.p99_ms and second.p50_ms <= second.p99_ms for second in seconds)
+    assert sum(second.ended_per_s for second in result.seconds) == 600
+    for distribution in (result.latency_ms, result.service_ms, result.send_lag_ms):
+        assert list(distribution) == [50, 90, 95, 99, 99.9, 100]
+        assert list(distribution.values()) == sorted(distribution.values())
+    assert (result.failures, result.failures_by_kind, result.dropped, result.duration_s) == (0, {}, 0, 3)
+    assert b"/v1/models/iris:predict" in result.report_html
 
 
 def test_a_target_that_refuses_in_mid_test_fails_it(generator: LoadGenerator, target: Target) -> None:
     """Refusals and lost connections are counted by kind, the rate is kept, and the verdict is FAIL, not INVALID."""
-    with generator.start(
-        attack=attack(target, rate_rps=150, duration_s=4, ramp_s=1), progress=RecordedProgress()
-    ) as load:
+    ordered = attack(target, rate_rps=150, duration_s=4, ramp_s=1)
+    with generator.start(attack=ordered, progress=RecordedProgress()) as load:
         samples = load.samples()
         asked = [next(samples).asked_rps]
         target.behave("refusing")
@@ -159,53 +114,12 @@ def test_a_target_that_refuses_in_mid_test_fails_it(generator: LoadGenerator, ta
     assert [*asked, *(sample.asked_rps for sample in rest)] == [75, 150, 150, 150, 150]
     assert {"HTTP 503", "connection refused"} <= set(result.failures_by_kind) <= CONNECTION_FAILURES
     assert sum(result.failures_by_kind.values()) == result.failures
-    assert rest[-1].failures_per_s > 0
-    judged = verdict(asked_rps=150, slo=SLO, result=result)
+    assert (result.requests, result.achieved_rps) == (600, 150)  # without the ramp
+    assert len(result.seconds) == 5
+    assert rest[-1].failures_per_s == pytest.approx(150, abs=5)
+    judged = judge(slo=SLO, result=result)
     assert judged.outcome == "FAIL"
     assert "HTTP 503" in judged.reasons[0]
-
-
-@pytest.mark.parametrize("generator", ["embedded"], indirect=True)  # the Locust file's own matter
-def test_a_stall_is_in_the_latencies(generator: LoadGenerator, target: Target) -> None:
-    """Requests that fell due while the target stood still count from when they were due, and none is lost."""
-    with generator.start(attack=attack(target, duration_s=3), progress=RecordedProgress()) as load:
-        samples = load.samples()
-        next(samples)
-        target.process.send_signal(signal.SIGSTOP)
-        next(samples)
-        target.process.send_signal(signal.SIGCONT)
-        list(samples)
-        result = load.result()
-    assert result.requests == target.count - 1
-    assert result.latency_ms[90] > 250  # one second of three stood still: a third waited, half a second on average
-    assert result.failures == 0
-
-
-def test_a_target_that_hangs_fails_it(home: Path, target: Target) -> None:
-    """Requests that are never answered end at the time-out, are counted, and are among the latencies."""
-    generator = EmbeddedLoad(home=home, timeout_s=1)
-    with generator.start(attack=attack(target, duration_s=2), progress=RecordedProgress()) as load:
-        samples = load.samples()
-        next(samples)
-        target.process.send_signal(signal.SIGSTOP)
-        list(samples)
-        result = load.result()
-    assert set(result.failures_by_kind) == {"no answer within 1 s"}
-    assert result.latency_ms[100] >= 1000
-    assert verdict(asked_rps=100, slo=SLO, result=result).outcome == "FAIL"
-
-
-@pytest.mark.parametrize("generator", ["embedded"], indirect=True)  # the Locust file's own matter
-def test_a_target_too_slow_for_the_rate_makes_it_invalid(generator: LoadGenerator, target: Target) -> None:
-    """Where the users cannot keep up, the achieved rate says so, latency includes the wait, and the test is INVALID."""
-    with generator.start(attack=attack(target, duration_s=5), progress=RecordedProgress()) as load:
-        target.behave("slow")
-        list(load.samples())
-        result = load.result()
-    assert result.achieved_rps < 90
-    assert result.latency_ms[95] > 1500  # the target takes 1,000
-    assert result.requests == target.count - 1
-    assert verdict(asked_rps=100, slo=SLO, result=result).outcome == "INVALID"
 
 
 def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: Target) -> None:
@@ -217,90 +131,107 @@ def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: Target) -> 
     assert is_quiet(target)
 
 
+def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator, target: Target) -> None:
+    """Within two seconds nothing more is asked; the result tells of what was due until then."""
+    with generator.start(attack=attack(target), progress=RecordedProgress()) as load:
+        samples = load.samples()
+        next(samples)
+        stopped_s = time.monotonic()
+        load.stop()
+        load.stop()
+        assert not list(samples)
+        result = load.result()
+        assert last_asked_s(target) < stopped_s + 2
+        assert is_quiet(target)
+    assert result.requests == target.count - 1
+    assert 1 <= result.duration_s < 5
+    assert result.requests == pytest.approx(100 * result.duration_s, abs=10)
+    assert result.asked_rps == pytest.approx(100)
+    assert not result.failures and not result.generator_trouble
+
+
 def test_a_target_that_is_down_gets_no_load(generator: LoadGenerator, target: Target) -> None:
     """Where nobody listens the job ends at once, in plain words."""
     target.kill()
-    with pytest.raises(PermanentError, match="does not answer: connection refused"):
+    with pytest.raises(TargetDown, match="does not answer: connection refused"):
         generator.start(attack=attack(target), progress=RecordedProgress()).__enter__()
 
 
 @pytest.mark.parametrize(
     ("behaviour", "words"),
-    [("refusing", r"HTTP 503.*no room"), ("mistaken", "with predictions"), ("garbled", "with JSON")],
+    [
+        ("refusing", r"HTTP 503.*no room"),
+        ("moved", r"HTTP 302"),
+        ("mistaken", "with predictions"),
+        ("garbled", "with JSON"),
+    ],
 )
 def test_a_target_that_answers_wrongly_gets_no_load(
     generator: LoadGenerator, target: Target, behaviour: str, words: str
 ) -> None:
-    """One wrong answer is enough to know: nothing else is asked."""
+    """One wrong answer is enough to know: nothing else is asked, and no redirect is followed."""
     target.behave(behaviour)
-    with pytest.raises(PermanentError, match=words):
+    with pytest.raises(TargetDown, match=words):
         generator.start(attack=attack(target), progress=RecordedProgress()).__enter__()
     assert target.count == 1
 
 
-def test_a_load_process_that_dies_ends_the_test(generator: LoadGenerator, target: Target, home: Path) -> None:
-    """A worker killed in mid-test is an error that says so, not a result with half the load."""
+def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: Target, home: Path) -> None:
+    """Others take over its rate where there are any; the result has numbers, and says what they lack."""
+    with generator.start(attack=attack(target, rate_rps=100, duration_s=9), progress=RecordedProgress()) as load:
+        samples = load.samples()
+        next(samples)
+        killed, *others = load_workers(home)
+        killed.kill()
+        list(samples)
+        result = load.result()
+    assert "A load worker was lost" in result.generator_trouble
+    assert judge(slo=SLO, result=result).outcome == "INVALID"
+    assert 100 <= result.requests < 900
+    if others:
+        assert [round(second.achieved_rps) for second in result.seconds[-2:]] == [100, 100]
+
+
+def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: Target, home: Path) -> None:
+    """Nobody can tell any more what was sent: an error that says so, never a smaller number."""
     with (
-        pytest.raises(PermanentError, match="A load process ended in mid-test"),
+        pytest.raises(PermanentError, match="master ended in mid-test"),
         generator.start(attack=attack(target), progress=RecordedProgress()) as load,
     ):
         for _ in load.samples():
-            next(each for each in load_processes(home) if "--worker" in each.cmdline()).kill()
+            next(each for each in load_processes(home) if "--master" in each.cmdline()).kill()
     assert is_quiet(target)
 
 
-DRIVER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from tests.platforms.recorded_progress import RecordedProgress
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import Attack
-attack = Attack(url=sys.argv[3], body=b"{}", rate_rps=100, duration_s=60, ramp_s=0, job_id="job-1")
-with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:
-    list(load.samples())
-"""
+def test_a_locust_file_of_ones_own_sends_the_requests(generator: LoadGenerator, target: Target, tmp_path: Path) -> None:
+    """There is a user for each request a second; what they do is counted; they reach no other address."""
+    own = tmp_path / "shop.py"
+    own.write_text(OWN_LOCUSTFILE)
+    stages = (Stage(from_rps=10, to_rps=10, length_s=2), Stage(from_rps=30, to_rps=30, length_s=3))
+    ordered = Attack(url=target.url, body=b"{}", stages=stages, predicts=False, locustfile=own, job_id="job-1")
+    with generator.start(attack=ordered, progress=RecordedProgress()) as load:
+        samples = list(load.samples())
+        result = load.result()
+    assert [sample.asked_rps for sample in samples] == [10, 10, 30, 30, 30]
+    assert target.count - 1 == pytest.approx(110, abs=45)
+    assert result.requests - result.failures == pytest.approx(target.count - 1, abs=5)
+    assert set(result.failures_by_kind) == {"127.0.0.2 is not the load test's target"}
+    assert result.latency_ms[50] > 0
+    assert b"elsewhere" in result.report_html
 
 
-def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> None:
-    """When the process that drives the test is killed outright, its load processes end by themselves."""
-    checkout = str(Path(__file__).parents[2])
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, checkout, str(tmp_path), target.url])
-    try:
-        wait_until(lambda: target.count > 50)
-        assert len(load_processes(tmp_path)) == 2
-        driver.kill()
-        driver.wait()
-        wait_until(lambda: not load_processes(tmp_path))
-        assert is_quiet(target)
-    finally:
-        driver.kill()
-        driver.wait()
-        for process in load_processes(tmp_path):
-            process.kill()
+def test_fewer_users_are_less_of_the_rate(home: Path, target: Target) -> None:
+    """In Locust's own page, too: half of the users are half of the rate."""
+    with EmbeddedLoad(home=home).start(attack=attack(target), progress=RecordedProgress()) as load:
+        samples = load.samples()
+        assert next(samples).achieved_rps == pytest.approx(100, abs=2)
+        wait_until(lambda: load_processes(home))
+        web = next(each for each in load_processes(home) if "--master" in each.cmdline()).cmdline()
+        swarm(f"http://127.0.0.1:{web[web.index('--web-port') + 1]}", users=100)
+        next(samples)
+        assert next(samples).achieved_rps == pytest.approx(50, abs=2)
 
 
-def test_a_missing_locust_file_says_where_it_belongs(target: Target, home: Path, tmp_path: Path) -> None:
-    """A worker that was installed without the folder locust/ tells what to do."""
-    with pytest.raises(PermanentError, match=r"locustfile\.py") as caught:
-        EmbeddedLoad(home=home, locust_dir=tmp_path).start(
-            attack=attack(target), progress=RecordedProgress()
-        ).__enter__()
-    assert "checkout" in caught.value.advice
-
-
-def test_locusts_last_words_are_in_the_error(target: Target, home: Path, tmp_path: Path) -> None:
-    """Where Locust does not come up, the error carries what it wrote last."""
-    (tmp_path / "locustfile.py").write_text("raise RuntimeError('the harbour is closed')\n")
-    with pytest.raises(PermanentError, match="the harbour is closed"):
-        EmbeddedLoad(home=home, locust_dir=tmp_path).start(
-            attack=attack(target), progress=RecordedProgress()
-        ).__enter__()
-
-
-def test_environment_proxies_are_not_for_load(target: Target, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy in the environment is not asked: the target is tried as it will be loaded, directly."""
-    monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
-    job = RecordedProgress()
-    with EmbeddedLoad(home=home).start(attack=attack(target, duration_s=1), progress=job):
-        assert any("1 worker process" in line for line in job.lines)
+def swarm(address: str, *, users: int) -> None:
+    """What the button in Locust's page sends."""
+    urlopen(f"{address}/swarm", data=f"user_count={users}&spawn_rate={users}".encode(), timeout=10).close()

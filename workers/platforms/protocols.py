@@ -224,7 +224,8 @@ class Attack:
 
     The first `ramp_s` seconds are not judged. `body` is JSON to POST; b"" means GET. `predicts`: the answer must be
     predictions, as the answer to the first request was; otherwise any 2xx will do. `private`: the address may be a
-    private one. `locustfile`: a user's own, whose user classes send the requests; it keeps the rate as it sees fit.
+    private one. `locustfile`: a user's own, whose user classes send the requests, one user for each request a second;
+    it keeps the rate as it sees fit, and its latencies are as Locust measures them.
     """
 
     url: str
@@ -252,8 +253,9 @@ class Attack:
 class LoadSample:
     """One second of a load test that ended `at_s` seconds after its start; latencies in milliseconds (None: none yet).
 
-    Rates are per second. `ended_per_s` counts answers and failures, `failures_per_s` among them what failed, with
-    `dropped_per_s`: what was due and could not be sent. `send_lag_ms` is the 99th percentile of how late requests left.
+    Rates are per second. `achieved_rps` counts what was sent; `ended_per_s` answers and failures, `failures_per_s`
+    among them what failed, `dropped_per_s` among those what was due and could not be sent. While the test runs, the
+    latencies are of the last three seconds. `send_lag_ms` is the 99th percentile of how late requests left.
     """
 
     at_s: float
@@ -313,7 +315,12 @@ class LoadGenerator(Protocol):
     """What sends the load: Locust on this machine, or on Kubernetes."""
 
     def start(self, *, attack: Attack, progress: Progress) -> AbstractContextManager[RunningLoad]:
-        """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened."""
+        """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened.
+
+        One request is sent first. Raises PermanentError where the target may not be loaded (see `private`; metadata
+        servers never may), and TargetDown where it does not answer as it should: no load is sent then. Nothing connects
+        to other addresses than those that were found here; redirects are failures.
+        """
 
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
         """Remove what tests of workers that died have left; how many. `ended(job_id)` tells which jobs are over."""

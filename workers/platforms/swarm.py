@@ -1,79 +1,52 @@
 """A running Locust master, driven through its web server: on this machine, or wherever it is reached.
 
-`locust/locustfile.py` is the other side. Nothing here starts or ends a process.
+`locust/master.py` is the other side. Nothing here starts or ends a process.
 """
 
 import json
-import math
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS
 from http.client import HTTPConnection, HTTPException
 from os import strerror
 from time import monotonic
-from typing import Any, Self
-from urllib.parse import urlencode
+from typing import Any
 
 from workers.errors import PermanentError
-from workers.platforms.protocols import Attack, LoadResult, LoadSample, Progress
+from workers.platforms.protocols import LoadResult, LoadSample, Progress
 
 POLL_S = 0.2
 """How often a master is asked, and the job whether it is to stop: within the second that a cancel may take."""
 SILENCE_S = 15.0
 """How long a test may stand still before it is given up: longer than any pause of a busy machine."""
-WINDOW_S = 3
-"""Over how many seconds a sample's percentiles are taken: enough for a p99 at ordinary rates, and still live."""
-PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
-"""What a LoadResult tells of the latencies; 100 is the slowest request."""
-FORM = "application/x-www-form-urlencoded"
 CPU_LIMIT_PERCENT = 90.0
-"""Percent of a core above which a load process measures its own queue; Locust warns at the same."""
+"""Percent of a core above which a load worker measures its own queue; Locust warns at the same."""
+LAG_SHARE = 0.1
+"""Share of the 99th percentile that may be the generator's own delay: more would hide what the target did."""
+LAG_FLOOR_MS = 20.0
+"""Up to which its delay is let pass, however quick the target: a tenth of the objective that tests have by default. It
+is part of every latency, so it never makes a target look better. On a machine of two cores that two other processes
+keep busy it was 6 ms, with four of them 26 ms."""
 FUTURE = 2**31
-"""A second that no test reaches: asks for how far it is, without its seconds."""
+"""A sample's number that no test reaches: asks for how far it is, without its samples."""
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
 """Failures that are the generator's machine's, not the target's: no local port or no file left."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tally:
-    """What became of some requests: how many latencies of each value, how many failures of each kind."""
-
-    sent: int
-    ended: int
-    latencies_ms: Mapping[float, int]
-    failures: Mapping[str, int]
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Read what the master tells; JSON's keys are strings."""
-        latencies_ms = {float(key): count for key, count in fields["latencies_ms"].items()}
-        return cls(**{**fields, "latencies_ms": latencies_ms})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Second(Tally):
-    """The tally of a complete second. Numbers below 0 are the ramp's; `asked` is a number of requests."""
-
-    second: int
-    end_s: float
-    length_s: float
-    asked: float
+TOO_LATE = "not sent: the load generator was late"
+"""A drop of the generator's own, as locust/engine.py words it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """What a master knows, `reported_s` seconds after the traffic began (below 0: it has not).
+    """What a master knows, `at_s` seconds after the traffic began (None: it has not; below 0: it is about to).
 
-    `over`: the schedule has ended and every request has had its end.
+    `workers` are connected; `samples` are those that were asked for; `over`: every request has had its end.
     """
 
     workers: int
-    reported_s: float
-    in_flight: int
+    at_s: float | None
     over: bool
-    seconds: tuple[Second, ...]
+    samples: tuple[LoadSample, ...]
 
 
 class Master:
@@ -85,109 +58,92 @@ class Master:
     def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
         self._host, self._port, self._timeout_s = host, port, timeout_s
 
-    def status(self, *, since: int | None = None) -> Status:
-        """How far the test is, with the complete seconds from number `since` on (None: all)."""
-        query = "" if since is None else f"?since={since}"
-        answer = json.loads(self.ask("GET", f"/seatrial/status{query}"))
-        answer["seconds"] = tuple(Second.from_json(second) for second in answer["seconds"])
+    def status(self, *, since: int = 0) -> Status:
+        """How far the test is, with the samples from number `since` on."""
+        answer = json.loads(self.ask("GET", f"/seatrial/status?since={since}"))
+        answer["samples"] = tuple(LoadSample(**sample) for sample in answer["samples"])
         return Status(**answer)
 
-    def steady(self) -> Tally:
-        """The sum over everything after the ramp."""
-        return Tally.from_json(json.loads(self.ask("GET", "/seatrial/steady")))
-
-    def swarm(self, *, users: int) -> None:
-        """Bring up all users at once; the traffic begins when they are there."""
-        answer = json.loads(self.ask("POST", "/swarm", urlencode({"user_count": users, "spawn_rate": users})))
-        if not answer["success"]:
-            raise ValueError(answer["message"])
+    def start(self) -> None:
+        """Begin the traffic, as soon as all users are there."""
+        self.ask("POST", "/seatrial/start")
 
     def stop(self) -> None:
-        """End all users, and with them the traffic; what was counted stays."""
-        self.ask("POST", "/stop")
+        """End the traffic; what was counted stays."""
+        self.ask("POST", "/seatrial/stop")
 
-    def busiest_percent(self) -> float:
-        """CPU of the busiest worker in percent of a core, over the 5 s in which Locust measures it."""
-        workers = json.loads(self.ask("GET", "/stats/requests"))["workers"]
-        return max((float(worker["cpu_usage"]) for worker in workers), default=0.0)
+    def result(self) -> dict[str, Any]:
+        """The totals; final when the test is over."""
+        return dict(json.loads(self.ask("GET", "/seatrial/result")))
 
     def report(self) -> bytes:
         """Locust's own report, one HTML page."""
         return self.ask("GET", "/stats/report?download=1")
 
-    def ask(self, method: str, path: str, form: str | None = None) -> bytes:
-        """The body of the answer to one request, its `form` URL-encoded."""
+    def ask(self, method: str, path: str) -> bytes:
+        """The body of the answer to one request."""
         with closing(HTTPConnection(self._host, self._port, timeout=self._timeout_s)) as connection:
-            headers = {"Content-Type": FORM} if form else {}
-            connection.request(method, path, body=form, headers=headers)
+            connection.request(method, path)
             response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                raise HTTPException(f"{method} {path}: {response.status} {body[:200]!r}")
-            return body
+            return check(method, path, status=response.status, body=response.read())
+
+
+def check(method: str, path: str, *, status: int, body: bytes) -> bytes:
+    """The body of a master's answer. Raises HTTPException with its words where it refuses."""
+    if not 200 <= status < 300:
+        raise HTTPException(f"{method} {path}: {status} {body[:200].decode(errors='replace').strip()}")
+    return body
 
 
 class Swarm:
-    """The RunningLoad of a master whose users have been started.
+    """The RunningLoad of a master whose traffic has been started.
 
-    `timeout_s` is how long a request may take. `watch` is called before every question and raises where a load process
-    has died; `trouble` tells, at the end, in whole sentences, what kept the load processes from their work.
+    It lasts `whole_s`; a request may take `timeout_s`. `watch` is called before every question and raises where the
+    master has died.
     """
 
     def __init__(
-        self,
-        *,
-        master: Master,
-        attack: Attack,
-        timeout_s: float,
-        progress: Progress,
-        watch: Callable[[], None],
-        trouble: Callable[[], list[str]],
+        self, *, master: Master, whole_s: float, timeout_s: float, progress: Progress, watch: Callable[[], None]
     ) -> None:
         self._master = master
-        self._attack = attack
+        self._whole_s = whole_s
         self._timeout_s = timeout_s
         self._progress = progress
         self._watch = watch
-        self._trouble = trouble
+        self._stopped = False
 
     def samples(self) -> Iterator[LoadSample]:
-        """One sample a second until the test's time is over."""
-        end_s = self._attack.ramp_s + self._attack.duration_s
-        recent: deque[Second] = deque(maxlen=WINDOW_S)
-        while not recent or recent[-1].end_s < end_s:
-            since = recent[-1].second + 1 if recent else None
-            for second in self._when(lambda status: bool(status.seconds), since=since).seconds:
-                recent.append(second)
-                yield _sample(second, recent)
+        """See RunningLoad."""
+        count, over = 0, False
+        while not over and not self._stopped:
+            status = self._when(lambda status: bool(status.samples) or status.over, since=count)
+            over = status.over or any(sample.at_s >= self._whole_s for sample in status.samples)
+            for sample in status.samples:
+                count += 1
+                yield sample
+
+    def stop(self) -> None:
+        """See RunningLoad. Raises PermanentError where the master does not answer."""
+        if not self._stopped:
+            try:
+                self._master.stop()
+            except (OSError, HTTPException, ValueError) as error:
+                raise PermanentError(f"The load could not be stopped: {error}.") from error
+            self._stopped = True
 
     def result(self) -> LoadResult:
-        """The totals over the steady part; waits until the last request has had its end."""
+        """See RunningLoad. Raises PermanentError where the master does not tell."""
         gives_up_at = monotonic() + self._timeout_s + SILENCE_S
-        in_flight = self._when(lambda status: status.over or monotonic() > gives_up_at, since=FUTURE).in_flight
+        self._when(lambda status: status.over or monotonic() > gives_up_at)
         try:
-            steady, report_html = self._master.steady(), self._master.report()
+            told, report_html = self._master.result(), self._master.report()
         except (OSError, HTTPException, ValueError) as error:
             raise PermanentError(f"The load generator's results could not be read: {error}.") from error
-        failures = Counter(steady.failures)
-        failures[f"no answer within {self._timeout_s:g} s"] += in_flight
-        kinds = dict((+failures).most_common())
-        return LoadResult(
-            requests=steady.ended + in_flight,
-            failures=failures.total(),
-            duration_s=self._attack.duration_s,
-            achieved_rps=steady.sent / self._attack.duration_s,
-            latency_ms={
-                each: found for each in PERCENTILES if (found := percentile_ms(steady.latencies_ms, each)) is not None
-            },
-            failures_by_kind=kinds,
-            generator_trouble=" ".join(self._trouble() + _own_failures(kinds)),
-            report_html=report_html,
-        )
+        return load_result(told, report_html=report_html, stopped_here=self._stopped)
 
-    def _when(self, ready: Callable[[Status], bool], *, since: int | None) -> Status:
+    def _when(self, ready: Callable[[Status], bool], *, since: int = FUTURE) -> Status:
         """The first status for which `ready` holds."""
-        reported_s, heard_at, words = -math.inf, monotonic(), "its workers are silent"
+        at_s, heard_at, words = -1.0, monotonic(), "it does not begin"
         while True:
             self._progress.check()
             self._watch()
@@ -198,47 +154,55 @@ class Swarm:
             else:
                 if ready(status):
                     return status
-                if status.reported_s > reported_s:
-                    reported_s, heard_at = status.reported_s, monotonic()
+                if status.at_s is not None and status.at_s > at_s:
+                    at_s, heard_at = status.at_s, monotonic()
             if monotonic() - heard_at > SILENCE_S:
                 raise PermanentError(f"The load test has stood still for {SILENCE_S:g} s: {words}.")
             self._progress.wait(POLL_S)
 
 
-def _sample(second: Second, recent: Iterable[Second]) -> LoadSample:
-    latencies_ms: Counter[float] = Counter()
-    for each in recent:
-        latencies_ms.update(each.latencies_ms)
-    return LoadSample(
-        at_s=second.end_s,
-        asked_rps=second.asked / second.length_s,
-        achieved_rps=second.sent / second.length_s,
-        failures_per_s=sum(second.failures.values()) / second.length_s,
-        p50_ms=percentile_ms(latencies_ms, 50),
-        p95_ms=percentile_ms(latencies_ms, 95),
-        p99_ms=percentile_ms(latencies_ms, 99),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Generator:
+    """What a master tells of the load's processes. `stopped_at_s`: when somebody else ended the test early."""
+
+    busiest_percent: float
+    lost_at_s: Sequence[float]
+    stopped_at_s: float | None
 
 
-def too_busy(percent: float) -> list[str]:
-    """One sentence where a load process's CPU, in percent of a core, was above what it may use."""
-    if percent <= CPU_LIMIT_PERCENT:
-        return []
-    return [f"A load process used {percent:.0f} % of a core, above {CPU_LIMIT_PERCENT:.0f} %: it measured itself."]
+def load_result(told: Mapping[str, Any], *, report_html: bytes, stopped_here: bool) -> LoadResult:
+    """The result that a master tells. `stopped_here`: it was to end before its time."""
+    fields = dict(told)
+    generator = _Generator(**{name: fields.pop(name) for name in ("busiest_percent", "lost_at_s", "stopped_at_s")})
+    if stopped_here:
+        generator = replace(generator, stopped_at_s=None)
+    for name in ("latency_ms", "service_ms", "send_lag_ms", "failures_by_kind"):
+        fields[name] = dict(fields[name])
+    fields["seconds"] = tuple(LoadSample(**second) for second in fields["seconds"])
+    result = LoadResult(**fields, report_html=report_html)
+    return replace(result, generator_trouble=" ".join(_trouble(result, generator)))
 
 
-def _own_failures(kinds: Mapping[str, int]) -> list[str]:
-    own = [words for words in kinds if words in OWN_FAILURES]
-    count = sum(kinds[words] for words in own)
-    return [f"The load generator's machine refused {count:,} connections: {', '.join(own)}."] if own else []
-
-
-def percentile_ms(latencies_ms: Mapping[float, int], percentile: float) -> float | None:
-    """The least latency that `percentile` per cent of the counted requests did not exceed (nearest rank), or None."""
-    # Rounded, so that 99.9 % of 1,000 is the 999th and not, by a float's last bit, the one after it.
-    rank = max(1, math.ceil(round(sum(latencies_ms.values()) * percentile / 100, 6)))
-    for latency_ms in sorted(latencies_ms):
-        rank -= latencies_ms[latency_ms]
-        if rank <= 0:
-            return latency_ms
-    return None
+def _trouble(result: LoadResult, generator: _Generator) -> Iterator[str]:
+    """Whole sentences on what kept the load's processes from their work, the weightiest first."""
+    for at_s in generator.lost_at_s:
+        yield (
+            f"A load worker was lost, last heard of {at_s:.0f} s after the start: its requests are missing until "
+            "others took over its share of the rate."
+        )
+    if generator.stopped_at_s is not None:
+        yield f"The load was stopped {generator.stopped_at_s:.0f} s after the start, and not by this test."
+    if generator.busiest_percent > CPU_LIMIT_PERCENT:
+        used = f"{generator.busiest_percent:.0f} % of a core, above {CPU_LIMIT_PERCENT:.0f} %"
+        yield f"A load worker used {used}: it measured itself."
+    lag_ms, latency_ms = result.send_lag_ms.get(99.0, 0.0), result.latency_ms.get(99.0, 0.0)
+    if lag_ms > max(LAG_FLOOR_MS, LAG_SHARE * latency_ms):
+        yield (
+            f"Requests left late: 1 % of them by {lag_ms:.3g} ms or more, of a p99 latency of {latency_ms:.3g} ms; "
+            "the load generator's machine was too busy."
+        )
+    if late := result.failures_by_kind.get(TOO_LATE):
+        yield f"The load generator stood still: {late:,} requests could not be sent in time."
+    if own := [words for words in result.failures_by_kind if words in OWN_FAILURES]:
+        count = sum(result.failures_by_kind[words] for words in own)
+        yield f"The load generator's machine refused {count:,} connections: {', '.join(own)}."

@@ -7,30 +7,20 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from workers.errors import JobError, PermanentError, TemporaryError
-from workers.platforms.attack import (
-    LOCUST_DIR,
-    REQUEST_TIMEOUT_S,
-    attack_json,
-    find_locustfile,
-    judge_answer,
-    no_target,
-    origin,
-    try_target,
-    users_for,
-    workers_for,
-)
+from workers.platforms.attack import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
 from workers.platforms.cloud.kubernetes_api import Api
-from workers.platforms.cloud.load_manifests import ALL, JOB, WEB_PORT, Attempt, LoadManifests, is_over
+from workers.platforms.cloud.load_manifests import ALL, JOB, OWN_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load_pods import LoadPods
 from workers.platforms.protocols import Attack, Progress, RunningLoad
-from workers.platforms.swarm import FORM, SILENCE_S, Master, Swarm
+from workers.platforms.swarm import SILENCE_S, Master, Swarm, check
+from workers.platforms.target import check_name, down, find_target, judge_answer, origin, request_path
 
 logger = logging.getLogger(__name__)
 
@@ -87,49 +77,60 @@ class KubernetesLoad:
     def start(self, *, attack: Attack, progress: Progress) -> Iterator[RunningLoad]:
         """Begin; leaving the context ends all traffic and removes every object and pod, whatever happened.
 
-        What an earlier attempt at the job left behind is removed first. Raises PermanentError where the target does not
-        answer one request with a prediction, and, with the cluster's own words, where Locust does not come up.
+        What an earlier attempt at the job left behind is removed first. Raises PermanentError where the target may not
+        be loaded, TargetDown where it does not answer one request as it should, and PermanentError, with the cluster's
+        own words, where Locust does not come up.
         """
         find_locustfile(self._locust_dir)
-        self._try_target(attack)
+        files = self._files(attack)
+        addresses, answer = self._find_target(attack)
         if earlier := progress.identified(_IDENTITY):
             _remove(self._api, Attempt(name=earlier))
         attempt = Attempt.at(attack.job_id, secrets.token_hex(3))
         progress.identify(_IDENTITY, attempt.name)
         workers = max(workers_for(attack), FEWEST_WORKERS)
-        users = users_for(attack, workers=workers)
+        files["attack.json"] = attack_json(
+            attack, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer
+        )
         master = self._master(attempt)
         try:
-            self._apply(attempt, attack, workers)
+            self._apply(attempt, attack, workers, files)
             with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
                 pods.await_all(progress=progress, patience_s=START_S)
-                _swarm(master, users=users)
-                progress.log(f"Locust: {workers} worker pods, {users} users.")
+                _start(master)
+                progress.log(f"Locust: {workers} worker pods.")
                 yield Swarm(
                     master=master,
-                    attack=attack,
+                    whole_s=attack.whole_s,
                     timeout_s=self._timeout_s,
                     progress=progress,
                     watch=pods.watch,
-                    trouble=pods.trouble,
                 )
         finally:
             _end(self._api, attempt, master)
 
-    def _apply(self, attempt: Attempt, attack: Attack, workers: int) -> None:
-        lasts_s = START_S + attack.ramp_s + attack.duration_s + self._timeout_s + SILENCE_S + GONE_S
+    def _files(self, attack: Attack) -> dict[str, str]:
+        """The Locust file with its modules, and the user's own. Raises PermanentError where that cannot be read."""
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted(self._locust_dir.glob("*.py"))}
-        values = {
-            "attack.json": attack_json(attack, workers=workers, timeout_s=self._timeout_s),
-            "host": origin(attack.url),
-            "master": attempt.master,
-        }
+        if attack.locustfile is not None:
+            try:
+                files[OWN_LOCUSTFILE] = attack.locustfile.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise PermanentError(
+                    f"The Locust file {attack.locustfile} cannot be read: {error}.",
+                    advice="Put the right path into the settings under [loadtest] locustfile.",
+                ) from error
+        return files
+
+    def _apply(self, attempt: Attempt, attack: Attack, workers: int, files: Mapping[str, str]) -> None:
+        lasts_s = START_S + attack.whole_s + self._timeout_s + SILENCE_S + GONE_S
+        data = {**files, "host": origin(attack.url), "master": attempt.master}
         root = self._api.apply(
-            self._manifests.config_map(
-                attempt, job_id=attack.job_id, until_s=time.time() + lasts_s, data={**files, **values}
-            )
+            self._manifests.config_map(attempt, job_id=attack.job_id, until_s=time.time() + lasts_s, data=data)
         )
-        for obj in self._manifests.owned(attempt, root, image=self._image, workers=workers):
+        for obj in self._manifests.owned(
+            attempt, root, image=self._image, workers=workers, own_locustfile=OWN_LOCUSTFILE in files
+        ):
             self._api.apply(obj)
 
     def _master(self, attempt: Attempt) -> Master:
@@ -137,20 +138,30 @@ class KubernetesLoad:
             return Master(host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT, timeout_s=DRIVE_S)
         return _MasterByApiServer(self._api, attempt.master)
 
-    def _try_target(self, attack: Attack) -> None:
-        """Send one request. A Service that only the cluster reaches is asked through the API server from outside."""
+    def _find_target(self, attack: Attack) -> tuple[tuple[str, ...], bytes]:
+        """The target's addresses and its answer to one request.
+
+        A Service that only the cluster reaches is asked through the API server from outside; the load's processes,
+        which know its name, find its addresses under the same rules.
+        """
         parts = urlsplit(attack.url)
         service = re.fullmatch(rf"(.+)\.{re.escape(self._api.namespace)}\.svc", parts.hostname or "")
         if service is None or self._api.target.inside:
-            try_target(attack, timeout_s=self._timeout_s)
-            return
+            return find_target(attack, timeout_s=self._timeout_s)
+        check_name(attack)
         try:
             reply = self._api.ask_service(
-                service[1], parts.port or 80, "POST", parts.path, body=attack.body, answer_s=self._timeout_s
+                service[1],
+                parts.port or 80,
+                "POST" if attack.body else "GET",
+                request_path(attack.url),
+                body=attack.body,
+                answer_s=self._timeout_s,
             )
         except TemporaryError as error:
-            raise no_target(attack, f"does not answer: {error}") from error
+            raise down(attack, f"does not answer: {error}") from error
         judge_answer(attack, status=reply.status, body=reply.body)
+        return (), reply.body
 
 
 class _MasterByApiServer(Master):
@@ -160,25 +171,20 @@ class _MasterByApiServer(Master):
         super().__init__(host=service, port=WEB_PORT)
         self._api = api
 
-    def ask(self, method: str, path: str, form: str | None = None) -> bytes:
+    def ask(self, method: str, path: str) -> bytes:
         """See Master."""
-        body = (form or "").encode()
         try:
-            reply = self._api.ask_service(
-                self._host, self._port, method, path, body=body, content=FORM, answer_s=DRIVE_S
-            )
+            reply = self._api.ask_service(self._host, self._port, method, path, answer_s=DRIVE_S)
         except TemporaryError as error:
             raise HTTPException(str(error)) from error
-        if reply.status != 200:
-            raise HTTPException(f"{method} {path}: {reply.status} {reply.body[:200]!r}")
-        return reply.body
+        return check(method, path, status=reply.status, body=reply.body)
 
 
-def _swarm(master: Master, *, users: int) -> None:
+def _start(master: Master) -> None:
     try:
-        master.swarm(users=users)
+        master.start()
     except (OSError, HTTPException, ValueError) as error:
-        raise PermanentError(f"Locust did not start its users: {error}.") from error
+        raise PermanentError(f"Locust did not begin: {error}.") from error
 
 
 def _end(api: Api, attempt: Attempt, master: Master) -> None:

@@ -24,11 +24,17 @@ WEB_PORT = 8089
 """Of the master's web server; https://docs.locust.io/en/stable/configuration.html"""
 
 CONTAINER = "locust"
+OWN_LOCUSTFILE = "own_locustfile.py"
+"""The user's own Locust file, in the ConfigMap beside ours."""
+_LOCUSTFILE = "--locustfile=locustfile.py"
 _CONFIG_MAP = "locust"
 """The ConfigMap's name in the YAML."""
 
 ALL = {"app.kubernetes.io/name": "locust", "app.kubernetes.io/managed-by": "seatrial"}
 """The labels that every object of every load test has."""
+
+COMPONENT = "app.kubernetes.io/component"
+"""The label that tells master from worker."""
 
 JOB, UNTIL = "seatrial/job", "seatrial/until"
 """Annotations of the ConfigMap: whose test it is, and when it will be over at the latest."""
@@ -99,11 +105,16 @@ class LoadManifests:
             "data": dict(data),
         }
 
-    def owned(self, attempt: Attempt, root: Object, *, image: str, workers: int) -> Iterator[Object]:
+    def owned(
+        self, attempt: Attempt, root: Object, *, image: str, workers: int, own_locustfile: bool = False
+    ) -> Iterator[Object]:
         """All others, in the order in which they are applied. `root` is the ConfigMap as the server has it."""
         yield self._made("service", attempt, root, attempt.master, "master")
-        yield self._controller("master", attempt, root, attempt.master, image=image, replicas=1)
-        yield self._controller("worker", attempt, root, attempt.worker, image=image, replicas=workers)
+        for part, name, replicas in (("master", attempt.master, 1), ("worker", attempt.worker, workers)):
+            controller = self._controller(part, attempt, root, name, image=image, replicas=replicas)
+            if own_locustfile:
+                _add_own_locustfile(controller)
+            yield controller
 
     def _controller(self, part: str, attempt: Attempt, root: Object, name: str, *, image: str, replicas: int) -> Object:
         made = self._made(part, attempt, root, name, part)
@@ -146,7 +157,16 @@ def _labels(attempt: Attempt, component: str) -> dict[str, str]:
 
 
 def _selector(attempt: Attempt, component: str) -> dict[str, str]:
-    return {**attempt.selector, "app.kubernetes.io/component": component}
+    return {**attempt.selector, COMPONENT: component}
+
+
+def _add_own_locustfile(controller: Object) -> None:
+    """Have Locust read the user's own file beside ours."""
+    for container in controller["spec"]["template"]["spec"]["containers"]:
+        if container["name"] == CONTAINER:
+            container["command"] = [
+                f"{word},{OWN_LOCUSTFILE}" if word == _LOCUSTFILE else word for word in container["command"]
+            ]
 
 
 def _rename(reference: Object, attempt: Attempt) -> None:

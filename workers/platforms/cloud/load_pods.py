@@ -1,7 +1,7 @@
 """The pods of one load test: awaited until all have joined the master, then watched until the test is over."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException
 from time import monotonic
 from typing import Self
@@ -9,13 +9,11 @@ from typing import Self
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes_api import Api, Object
 from workers.platforms.cloud.kubernetes_watch import Watched
-from workers.platforms.cloud.load_manifests import CONTAINER, Attempt
+from workers.platforms.cloud.load_manifests import COMPONENT, CONTAINER, Attempt
 from workers.platforms.cloud.rollout import Trouble, condition, pod_trouble
 from workers.platforms.protocols import Progress
-from workers.platforms.swarm import FUTURE, Master, too_busy
+from workers.platforms.swarm import FUTURE, Master
 
-CPU_EVERY_S = 5.0
-"""How often the workers' CPU is asked for: Locust measures it as often."""
 _POLL_S = 0.5
 _LOG_LINES = 5
 
@@ -29,11 +27,8 @@ class LoadPods:
         self._deployments = deployments
         self._workers = workers
         self._master = master
-        self._when = "before it was ready"
         self._silence = ""
         self._told: set[str] = set()
-        self._busiest_percent = 0.0
-        self._cpu_at_s = 0.0
 
     @classmethod
     @contextmanager
@@ -69,17 +64,18 @@ class LoadPods:
             progress.report(joined, self._workers, fact=f"{joined} of {self._workers} load workers ready")
             progress.wait(_POLL_S)
         self._check_pods()  # one that was started twice has another's share of the rate
-        self._when = "in mid-test"
 
     def watch(self) -> None:
-        """Take note of the CPU. Raises PermanentError, with its last words, where a pod has ended or is being ended."""
-        if self._check_pods() < self._workers + 1:
-            raise PermanentError(f"A load process ended {self._when}: its pod has gone.")
-        self._measure_cpu()
+        """Raise PermanentError, with its last words, where the master's pod has ended, is being ended or has gone.
 
-    def trouble(self) -> list[str]:
-        """One sentence where a worker was busier than it may be."""
-        return too_busy(self._busiest_percent)
+        Of a worker that ends, the others take over the share, and the result tells of it.
+        """
+        masters = [pod for pod in self._pods.now() if pod["metadata"]["labels"][COMPONENT] == "master"]
+        if not masters:
+            raise PermanentError("The load test's master ended in mid-test: its pod has gone.")
+        for pod in masters:
+            if _has_ended(pod):
+                raise self._ended(pod, "The load test's master ended in mid-test.")
 
     def _joined(self) -> int:
         try:
@@ -90,30 +86,24 @@ class LoadPods:
         self._silence = ""
         return joined
 
-    def _measure_cpu(self) -> None:
-        if monotonic() - self._cpu_at_s < CPU_EVERY_S:
-            return
-        self._cpu_at_s = monotonic()
-        with suppress(OSError, HTTPException, ValueError):
-            self._busiest_percent = max(self._busiest_percent, self._master.busiest_percent())
-
     def _troubles(self) -> list[Trouble]:
         found = [trouble for pod in self._pods.now() if (trouble := pod_trouble(pod))]
         return found + [trouble for each in self._deployments.now() if (trouble := _not_created(each))]
 
-    def _check_pods(self) -> int:
-        """How many there are. Raises PermanentError where one has ended."""
-        pods = self._pods.now()
-        for pod in pods:
+    def _check_pods(self) -> None:
+        """Raise PermanentError where one has ended."""
+        for pod in self._pods.now():
             if _has_ended(pod):
-                trouble, name = pod_trouble(pod), pod["metadata"]["name"]
-                logs = (
-                    self._api.logs(name, container=CONTAINER, lines=_LOG_LINES, previous=previous)
-                    for previous in (True, False)
-                )
-                words = [f"A load process ended {self._when}.", trouble.words if trouble else "", *filter(None, logs)]
-                raise PermanentError("\n".join(filter(None, words[:3])))
-        return len(pods)
+                raise self._ended(pod, "A load process ended before it was ready.")
+
+    def _ended(self, pod: Object, what: str) -> PermanentError:
+        """The error for a pod that has ended, with the cluster's words and its own last ones."""
+        trouble, name = pod_trouble(pod), pod["metadata"]["name"]
+        logs = (
+            self._api.logs(name, container=CONTAINER, lines=_LOG_LINES, previous=previous) for previous in (True, False)
+        )
+        words = [what, trouble.words if trouble else "", *filter(None, logs)]
+        return PermanentError("\n".join(filter(None, words[:3])))
 
 
 def _has_ended(pod: Object) -> bool:

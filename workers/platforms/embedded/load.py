@@ -7,29 +7,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workers.platforms.attack import (
-    LOCUST_DIR,
-    REQUEST_TIMEOUT_S,
-    attack_json,
-    find_locustfile,
-    origin,
-    try_target,
-    users_for,
-    workers_for,
-)
+from workers.errors import PermanentError
+from workers.platforms.attack import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
 from workers.platforms.embedded.background import in_background
 from workers.platforms.embedded.locust_processes import locust_processes
 from workers.platforms.protocols import Attack, Progress, RunningLoad
 from workers.platforms.swarm import Swarm
+from workers.platforms.target import find_target, origin
 
 
 class EmbeddedLoad:
     """Locust on this machine.
 
     `home` is where a test's files lie while it runs; `locust_dir` has the Locust file; a request may take `timeout_s`.
+    `workers` None: as many processes as the rate takes, and the machine has cores.
     """
 
-    def __init__(self, *, home: Path, locust_dir: Path | None = None, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        *,
+        home: Path,
+        locust_dir: Path | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        workers: int | None = None,
+    ) -> None:
+        self._workers = workers
         self._timeout_s = timeout_s
         self._home = home.absolute()
         self._locust_dir = (locust_dir or LOCUST_DIR).absolute()
@@ -42,28 +44,39 @@ class EmbeddedLoad:
     def start(self, *, attack: Attack, progress: Progress) -> Iterator[RunningLoad]:
         """Begin; leaving the context ends all traffic at once and removes every process, whatever happened.
 
-        Raises PermanentError where the target does not answer one request with a prediction, before any load is sent,
-        and where Locust does not start.
+        Raises PermanentError where the target may not be loaded, TargetDown where it does not answer one request as it
+        should, both before any load is sent, and PermanentError where Locust does not start.
         """
-        locustfile = find_locustfile(self._locust_dir)
-        in_background(lambda _: try_target(attack, timeout_s=self._timeout_s), progress=progress)
-        workers = min(workers_for(attack), _cores())
-        users = users_for(attack, workers=workers)
+        locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_own(attack)))
+        addresses, answer = in_background(lambda _: find_target(attack, timeout_s=self._timeout_s), progress=progress)
+        workers = self._workers or min(workers_for(attack), _cores())
         with _folder(self._home) as folder:
             file = folder / "attack.json"
-            file.write_text(attack_json(attack, workers=workers, timeout_s=self._timeout_s), encoding="utf-8")
-            options = ["-f", str(locustfile), "--attack", str(file), "--host", origin(attack.url)]
+            text = attack_json(attack, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer)
+            file.write_text(text, encoding="utf-8")
+            options = ["-f", locustfiles, "--attack", str(file), "--host", origin(attack.url)]
             with locust_processes(folder=folder, options=options, workers=workers, progress=progress) as processes:
-                processes.swarm(users=users)
-                progress.log(f"Locust: {workers} worker process{'es' * (workers > 1)}, {users} users.")
+                processes.start()
+                progress.log(f"Locust: {workers} worker process{'es' * (workers > 1)}.")
                 yield Swarm(
                     master=processes.master,
-                    attack=attack,
+                    whole_s=attack.whole_s,
                     timeout_s=self._timeout_s,
                     progress=progress,
                     watch=processes.watch,
-                    trouble=processes.trouble,
                 )
+
+
+def _own(attack: Attack) -> tuple[Path, ...]:
+    """The user's own Locust file. Raises PermanentError where Locust, which parts files by commas, cannot take it."""
+    if attack.locustfile is None:
+        return ()
+    if not attack.locustfile.is_file() or "," in str(attack.locustfile):
+        raise PermanentError(
+            f"The Locust file {attack.locustfile} cannot be read.",
+            advice="Put the right path, without a comma, into the settings under [loadtest] locustfile.",
+        )
+    return (attack.locustfile.absolute(),)
 
 
 def _cores() -> int:

@@ -2,7 +2,6 @@
 
 import socket
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
@@ -10,18 +9,14 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen
 from time import monotonic
 
-import psutil
-
 from workers.errors import PermanentError
 from workers.platforms.protocols import Progress
-from workers.platforms.swarm import POLL_S, Master, too_busy
+from workers.platforms.swarm import POLL_S, Master
 
 START_S = 30.0
 """How long Locust may take to start: it does in 1 to 2 s; ten times that and more on a machine that is busy."""
 START_TRIES = 3
 """How often new ports are tried where another process took one between choosing and binding."""
-CPU_WINDOW_S = 3.0
-"""Over what time a process's CPU is judged: longer than a collection of garbage, shorter than any test."""
 LOG_LINES = 5
 LOOPBACK = "127.0.0.1"
 
@@ -31,23 +26,20 @@ class LocustProcesses:
 
     def __init__(self, *, processes: Sequence[Popen[bytes]], master: Master, log: Path) -> None:
         self.master = master
+        self._processes = processes
         self._log = log
-        self._ready = False
-        self._processes = {process: _Cpu(process.pid) for process in processes}
+        self._when = "before it was ready"
 
     def watch(self) -> None:
-        """Take note of the CPU. Raises PermanentError, with the last lines of the log, where a process has ended."""
-        for process, cpu in self._processes.items():
-            if process.poll() is not None:
-                when = "in mid-test" if self._ready else "before it was ready"
-                raise PermanentError(
-                    f"A load process ended {when} (exit status {process.returncode}):\n{self._last_words()}"
-                )
-            cpu.look()
+        """Raise PermanentError, with the last lines of the log, where a process has ended.
 
-    def trouble(self) -> list[str]:
-        """One sentence where a process was busier than it may be."""
-        return too_busy(max(cpu.busiest_percent for cpu in self._processes.values()))
+        Once the test runs, where the master has: of a worker that ends, the others take over the share, and the result
+        tells of it.
+        """
+        for process in self._processes:
+            if process.poll() is not None:
+                how = f"{self._when} (exit status {process.returncode})"
+                raise PermanentError(f"{self._name(process)} ended {how}:\n{self._last_words()}")
 
     def await_workers(self, *, workers: int, progress: Progress) -> None:
         """Return when all workers have joined. Raises PermanentError where they do not within START_S."""
@@ -57,44 +49,27 @@ class LocustProcesses:
             self.watch()
             with suppress(OSError, HTTPException, ValueError):
                 if self.master.status().workers == workers:
-                    self._ready = True
                     return
         raise PermanentError(f"Locust was not ready after {START_S:g} s:\n{self._last_words()}")
 
-    def swarm(self, *, users: int) -> None:
-        """Bring up all users; the traffic begins when they are there. Raises PermanentError where Locust refuses."""
+    def start(self) -> None:
+        """Begin the traffic. Raises PermanentError where Locust refuses."""
         try:
-            self.master.swarm(users=users)
+            self.master.start()
         except (OSError, HTTPException, ValueError) as error:
-            raise PermanentError(f"Locust did not start its users: {error}.\n{self._last_words()}") from error
+            raise PermanentError(f"Locust did not begin: {error}.\n{self._last_words()}") from error
+        self._when = "in mid-test"
+        self._processes = self._processes[:1]
 
     def port_was_taken(self) -> bool:
         """Whether the log tells that a port was not free."""
         return "already in use" in self._log.read_text(errors="replace").lower()
 
+    def _name(self, process: Popen[bytes]) -> str:
+        return "The load test's master" if process is self._processes[0] else "A load worker"
+
     def _last_words(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-
-
-class _Cpu:
-    """One process's CPU: the busiest stretch of CPU_WINDOW_S so far, in percent of a core."""
-
-    def __init__(self, pid: int) -> None:
-        self.busiest_percent = 0.0
-        self._process = psutil.Process(pid)
-        self._seen: deque[tuple[float, float]] = deque()
-
-    def look(self) -> None:
-        """Read the process's clock."""
-        with suppress(psutil.Error):
-            times = self._process.cpu_times()
-            self._seen.append((monotonic(), times.user + times.system))
-        while len(self._seen) > 1 and self._seen[-1][0] - self._seen[1][0] >= CPU_WINDOW_S:
-            self._seen.popleft()
-        over_s = self._seen[-1][0] - self._seen[0][0]
-        if over_s >= CPU_WINDOW_S:
-            used_s = self._seen[-1][1] - self._seen[0][1]
-            self.busiest_percent = max(self.busiest_percent, 100 * used_s / over_s)
 
 
 @contextmanager

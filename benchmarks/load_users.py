@@ -1,0 +1,25 @@
+"""Plain Locust, as its documentation has it: users that take turns, each at a rate of its own. A Locust file."""
+
+import os
+
+from locust import FastHttpUser, HttpUser, constant_throughput, task
+
+BODY = b'{"instances": [{"sepal_length": 5.0}]}'
+HEADERS = {"Content-Type": "application/json"}
+PATH = "/v1/models/iris:predict"
+
+
+class Fast(FastHttpUser):
+    wait_time = constant_throughput(float(os.environ["PER_USER_RPS"]))
+
+    @task
+    def predict(self) -> None:
+        self.client.post(PATH, data=BODY, headers=HEADERS)
+
+
+class Plain(HttpUser):
+    wait_time = constant_throughput(float(os.environ["PER_USER_RPS"]))
+
+    @task
+    def predict(self) -> None:
+        self.client.post(PATH, data=BODY, headers=HEADERS)

@@ -1,0 +1,78 @@
+"""An alarm clock in gevent's event loop: on Linux a timerfd, exact to microseconds; elsewhere the loop's own timer.
+
+libev's timers wake with epoll's millisecond: a request would leave half a millisecond late on average.
+https://man7.org/linux/man-pages/man2/timerfd_create.2.html
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from ctypes import c_int, c_long
+from time import monotonic
+from typing import Any, Protocol
+
+_NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)  # TFD_NONBLOCK | TFD_CLOEXEC are the same bits
+_CLOCK_MONOTONIC = 1
+_ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+_READ = 1  # libev's EV_READ
+
+
+class Pacer(Protocol):
+    """Calls back in the event loop, once for each time it is set, at a time of `time.monotonic()`."""
+
+    def set(self, at_s: float) -> None:
+        """Wake at `at_s` instead of any earlier wish; at once where that is past."""
+
+    def close(self) -> None:
+        """Never wake again."""
+
+
+def pacer(loop: Any, wake: Callable[[], None]) -> Pacer:
+    """The best that this machine has."""
+    return _TimerFd(loop, wake) if sys.platform == "linux" else _LoopTimer(loop, wake)
+
+
+class _TimerFd:
+    """Python 3.13 has os.timerfd_create; until it is the oldest that is supported, the C library's own."""
+
+    def __init__(self, loop: Any, wake: Callable[[], None]) -> None:
+        library = ctypes.CDLL(None, use_errno=True)
+        self._fd = library.timerfd_create(c_int(_CLOCK_MONOTONIC), c_int(_NONBLOCK_CLOEXEC))
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._settime = library.timerfd_settime
+        self._when = (c_long * 4)()  # struct itimerspec: interval and value, each in seconds and nanoseconds
+        self._watcher = loop.io(self._fd, _READ)
+        self._watcher.start(wake)
+
+    def set(self, at_s: float) -> None:
+        """See Pacer. Setting it anew also takes back what it has told so far: nothing need be read."""
+        seconds = int(at_s)
+        self._when[2], self._when[3] = seconds, int((at_s - seconds) * 1e9) + 1  # 0 would mean never
+        self._settime(self._fd, _ABSOLUTE, self._when, None)
+
+    def close(self) -> None:
+        """See Pacer."""
+        self._watcher.stop()
+        self._watcher.close()
+        os.close(self._fd)
+
+
+class _LoopTimer:
+    def __init__(self, loop: Any, wake: Callable[[], None]) -> None:
+        self._loop = loop
+        self._wake = wake
+        self._timer = loop.timer(0.0)
+
+    def set(self, at_s: float) -> None:
+        """See Pacer."""
+        self._timer.stop()
+        self._timer.close()
+        self._timer = self._loop.timer(max(at_s - monotonic(), 0.0))
+        self._timer.start(self._wake)
+
+    def close(self) -> None:
+        """See Pacer."""
+        self._timer.stop()
+        self._timer.close()

@@ -1,0 +1,82 @@
+"""The free connections to a target: opened ahead of need, used in turn, replaced before they are old."""
+
+import random
+from collections import deque
+from itertools import cycle
+from time import monotonic
+from typing import Any
+
+from connection import Connection
+from target import Target
+
+OLD_S = (3.0, 5.0)
+"""How old a connection gets, at random within this. A Service balances connections, so only new ones reach new
+replicas; and servers drop what is idle for 5 s."""
+AFTER_FAILURE_S = 0.5
+"""How long nothing is opened ahead after that has failed."""
+
+
+class Pool:
+    """Hands out connections, first in, first out. `ready` are kept open ahead of need."""
+
+    def __init__(self, *, target: Target, loop: Any) -> None:
+        self.ready = 0
+        self._target = target
+        self._loop = loop
+        self._addresses = cycle(target.addresses)
+        self._free: deque[Connection] = deque()
+        self._opening: set[Connection] = set()
+        self._open_again_s = 0.0
+
+    def take(self) -> Connection:
+        """A free connection, or one that has just begun to open. Raises OSError where not even that is possible."""
+        return self._free.popleft() if self._free else self._new()
+
+    def give_back(self, connection: Connection, *, reusable: bool) -> None:
+        """Take back a connection whose answer has come."""
+        if reusable and not _is_old(connection):
+            self._free.append(connection)
+        else:
+            connection.close()
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Close what has become old, and open what is missing; never more at a time than are wanted."""
+        for connection in [each for each in self._free if _is_old(each)]:
+            self._free.remove(connection)
+            connection.close()
+        while len(self._free) + len(self._opening) < self.ready and monotonic() > self._open_again_s:
+            try:
+                self._opening.add(self._new())
+            except OSError:
+                self._open_again_s = monotonic() + AFTER_FAILURE_S
+
+    def close(self) -> None:
+        """Close all that are not out."""
+        self.ready = 0
+        for connection in (*self._free, *self._opening):
+            connection.close()
+        self._free.clear()
+        self._opening.clear()
+
+    def opened(self, connection: Connection) -> None:
+        """See Keeper."""
+        self._opening.discard(connection)
+        self._free.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """See Keeper."""
+        if connection in self._opening:
+            self._opening.discard(connection)
+            self._open_again_s = monotonic() + AFTER_FAILURE_S
+        else:
+            self._free.remove(connection)
+
+    def _new(self) -> Connection:
+        connection = Connection(target=self._target, address=next(self._addresses), keeper=self, loop=self._loop)
+        connection.old_at_s = monotonic() + random.uniform(*OLD_S)
+        return connection
+
+
+def _is_old(connection: Connection) -> bool:
+    return monotonic() > connection.old_at_s

@@ -1,0 +1,260 @@
+"""The open loop, from this machine: what leaves when, what counts as a failure, and what a latency is."""
+
+import datetime
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.platforms.attacks import attack, is_quiet, load_processes, load_workers, wait_until
+from tests.platforms.counting_target import Target
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.load import Shape, Slo, Stage
+from workers.errors import PermanentError, TargetDown
+from workers.platforms.embedded.load import EmbeddedLoad
+from workers.platforms.protocols import Attack, LoadResult
+from workers.reports.verdict import judge
+
+SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    target = Target()
+    try:
+        yield target
+    finally:
+        target.kill()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Where a generator keeps its files; nothing of it may be left, neither file nor process."""
+    yield tmp_path / "home"
+    left = load_processes(tmp_path)
+    for process in left:
+        process.kill()
+    assert not left
+    assert not list((tmp_path / "home").glob("*"))
+
+
+def run(home: Path, ordered: Attack, *, after_first: object = None, timeout_s: float = 10.0) -> LoadResult:
+    """The whole of a test; `after_first` is called when its first second has passed."""
+    with EmbeddedLoad(home=home, timeout_s=timeout_s).start(attack=ordered, progress=RecordedProgress()) as load:
+        samples = load.samples()
+        next(samples)
+        if callable(after_first):
+            after_first()
+        list(samples)
+        return load.result()
+
+
+def test_a_stall_is_in_the_latencies(home: Path, target: Target) -> None:
+    """Requests that fell due while the target stood still count from when they were due, as if it had been seen by
+    people who know nothing of each other."""
+    result = run(home, attack(target, duration_s=4), after_first=lambda: target.stall(1.0))
+    assert result.requests == 400 == target.count - 1
+    # A hundred of four hundred waited, evenly from 1 s down to nothing: the 40th longest 610 ms, the 4th 970 ms.
+    assert result.latency_ms[90] == pytest.approx(610, abs=100)
+    assert result.latency_ms[99] == pytest.approx(970, abs=100)
+    assert result.latency_ms[50] < 100
+    assert result.failures == 0
+
+
+def test_a_target_that_hangs_fails_it(home: Path, target: Target) -> None:
+    """Requests that are never answered end at the time-out, are counted, and are among the latencies."""
+    result = run(home, attack(target, duration_s=2), after_first=lambda: target.behave("hanging"), timeout_s=1)
+    assert set(result.failures_by_kind) == {"no answer within 1 s"}
+    assert result.latency_ms[100] >= 1000
+    assert judge(slo=SLO, result=result).outcome == "FAIL"
+
+
+def test_what_cannot_be_sent_is_dropped_and_fails_it(home: Path, target: Target) -> None:
+    """Over the bound of requests under way, arrivals are counted as failures: the target is too slow for the rate."""
+    hang = attack(target, rate_rps=400, duration_s=5)
+    result = run(home, hang, after_first=lambda: target.behave("hanging"), timeout_s=5)
+    assert result.requests == 2000
+    assert result.failures_by_kind["not sent: too many requests were under way"] == result.dropped > 100
+    assert result.failures_by_kind["no answer within 5 s"] == 1200  # as many as 3 s of arrivals
+    assert target.count - 1 == 2000 - result.dropped
+    assert result.achieved_rps == pytest.approx((2000 - result.dropped) / 5)
+    assert judge(slo=SLO, result=result).outcome == "FAIL"
+
+
+KINDS = {
+    "moved": "HTTP 302",
+    "refusing": "HTTP 503",
+    "mistaken": "an answer without predictions",
+    "generous": "predictions of another shape",
+    "resetting": "connection reset by peer",
+    "closing": "connection closed without an answer",
+    "halving": "connection closed in mid-answer",
+    "babbling": "an answer that is not HTTP",
+}
+
+
+def test_failures_are_told_by_kind(home: Path, target: Target) -> None:
+    """Each cause has its own words; none is in the latencies, for it came sooner than any answer."""
+    behaviours = iter(KINDS)
+    ordered = attack(target, rate_rps=40, duration_s=len(KINDS) + 1)
+    with EmbeddedLoad(home=home).start(attack=ordered, progress=RecordedProgress()) as load:
+        for _ in load.samples():
+            target.behave(next(behaviours, "right"))
+        result = load.result()
+    assert set(result.failures_by_kind) == set(KINDS.values())
+    assert all(10 < count < 70 for count in result.failures_by_kind.values())
+    assert sum(result.failures_by_kind.values()) == result.failures
+    assert result.requests == 360 == target.count - 1
+
+
+def test_another_prediction_is_right(home: Path, target: Target) -> None:
+    """Replicas may differ in what they predict, not in how."""
+    result = run(home, attack(target, rate_rps=40, duration_s=2), after_first=lambda: target.behave("right too"))
+    assert (result.requests, result.failures) == (80, 0)
+
+
+def test_a_shape_is_followed_to_the_second(home: Path, target: Target) -> None:
+    """What was asked of the target in each second is what the shape says: here a spike, and a ramp down."""
+    spike = Shape(kind="spike", lowest_rps=50, highest_rps=200).stages(5)
+    ordered = Attack(url=target.url, body=b"{}", stages=(*spike, Stage(from_rps=50, to_rps=10, length_s=2)), job_id="1")
+    result = run(home, ordered)
+    expected = [50, 50, 200, 50, 50, 40, 20]
+    assert [second.asked_rps for second in result.seconds] == pytest.approx(expected)
+    assert [second.achieved_rps for second in result.seconds] == pytest.approx(expected, abs=1)
+    assert result.requests == target.count - 1 == sum(expected)
+
+
+def test_poisson_arrivals_are_uneven_and_add_up(home: Path, target: Target) -> None:
+    """Tenths of a second differ as chance has it, and the total is the asked one."""
+    result = run(home, attack(target, rate_rps=200, duration_s=5, spacing="poisson"))
+    assert result.requests == 1000 == target.count - 1
+    counts = [count for _, count in sorted(target.counted()["by_interval"].items())]
+    assert len(set(counts)) > 8  # evenly spaced, they would be 19 to 21
+    assert any(abs(later - earlier) > 4 for earlier, later in pairwise(counts))
+
+
+def test_other_targets_need_no_predictions(home: Path, target: Target) -> None:
+    """A GET of any page that answers can be loaded."""
+    target.behave("mistaken")
+    stages = (Stage(from_rps=50, to_rps=50, length_s=2),)
+    result = run(home, Attack(url=target.address, body=b"", stages=stages, predicts=False, job_id="1"))
+    assert (result.requests, result.failures) == (100, 0)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and its self-signed certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "target")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "target.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return pem
+
+
+def test_tls_targets_are_loaded_and_verified(home: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that nobody vouches for is a failure; one that is trusted carries the load."""
+    target = Target(certificate=certificate)
+    try:
+        stages = (Stage(from_rps=100, to_rps=100, length_s=2),)
+        url = f"https://localhost:{target.port}/v1/models/iris:predict"
+        ordered = Attack(url=url, body=b"{}", stages=stages, job_id="1")
+        with pytest.raises(TargetDown, match="certificate"):
+            run(home, ordered)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        result = run(home, ordered)
+        assert (result.requests, result.failures) == (200, 0)
+    finally:
+        target.kill()
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.load import Stage
+from workers.platforms.embedded.load import EmbeddedLoad
+from workers.platforms.protocols import Attack
+stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
+attack = Attack(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
+with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:
+    list(load.samples())
+"""
+
+
+def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> None:
+    """When the process that drives the test is killed outright, its load processes end by themselves."""
+    checkout = str(Path(__file__).parents[2])
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, checkout, str(tmp_path), target.url])
+    try:
+        wait_until(lambda: target.count > 50)
+        assert len(load_processes(tmp_path)) == 2
+        driver.kill()
+        driver.wait()
+        wait_until(lambda: not load_processes(tmp_path), patience_s=2)
+        assert is_quiet(target)
+    finally:
+        driver.kill()
+        driver.wait()
+        for process in load_processes(tmp_path):
+            process.kill()
+
+
+def test_a_worker_that_stood_still_does_not_make_up_for_it(home: Path, target: Target) -> None:
+    """What is seconds late is not sent in a flood but counted, and the test is INVALID."""
+    with EmbeddedLoad(home=home).start(attack=attack(target, duration_s=6), progress=RecordedProgress()) as load:
+        samples = load.samples()
+        next(samples)
+        worker = load_workers(home)[0]
+        worker.suspend()
+        next(samples)
+        next(samples)
+        worker.resume()
+        list(samples)
+        result = load.result()
+    assert result.failures_by_kind["not sent: the load generator was late"] == result.dropped > 0
+    assert "stood still" in result.generator_trouble
+    assert judge(slo=SLO, result=result).outcome == "INVALID"
+
+
+def test_a_missing_locust_file_says_where_it_belongs(target: Target, home: Path, tmp_path: Path) -> None:
+    """A worker that was installed without the folder locust/ tells what to do."""
+    with pytest.raises(PermanentError, match=r"locustfile\.py") as caught:
+        EmbeddedLoad(home=home, locust_dir=tmp_path).start(
+            attack=attack(target), progress=RecordedProgress()
+        ).__enter__()
+    assert "checkout" in caught.value.advice
+
+
+def test_locusts_last_words_are_in_the_error(target: Target, home: Path, tmp_path: Path) -> None:
+    """Where Locust does not come up, the error carries what it wrote last: here of a user's own file."""
+    own = tmp_path / "own.py"
+    own.write_text("raise RuntimeError('the harbour is closed')\n")
+    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
+        EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
+
+
+def test_environment_proxies_are_not_for_load(target: Target, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the environment is not asked: the target is tried as it will be loaded, directly."""
+    monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
+    assert run(home, attack(target, duration_s=1)).requests == 100
