@@ -41,22 +41,36 @@ class _TimerFd:
         self._fd = library.timerfd_create(c_int(_CLOCK_MONOTONIC), c_int(_NONBLOCK_CLOEXEC))
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._wake = wake
+        self._settled = True  # set anew since it woke, or closed
         self._settime = library.timerfd_settime
         self._when = (c_long * 4)()  # struct itimerspec: interval and value, each in seconds and nanoseconds
         self._watcher = loop.io(self._fd, _READ)
-        self._watcher.start(wake)
+        self._watcher.start(self._on_time)
 
     def set(self, at_s: float) -> None:
-        """See Pacer. Setting it anew also takes back what it has told so far: nothing need be read."""
+        """See Pacer."""
         seconds = int(at_s)
-        self._when[2], self._when[3] = seconds, int((at_s - seconds) * 1e9) + 1  # 0 would mean never
-        self._settime(self._fd, _ABSOLUTE, self._when, None)
+        self._arm(seconds, int((at_s - seconds) * 1e9) + 1)
 
     def close(self) -> None:
         """See Pacer."""
+        self._settled = True
         self._watcher.stop()
         self._watcher.close()
         os.close(self._fd)
+
+    def _on_time(self) -> None:
+        self._settled = False
+        self._wake()
+        if not self._settled:
+            self._arm(0, 0)  # never; otherwise it would go on waking
+
+    def _arm(self, seconds: int, nanoseconds: int) -> None:
+        """Setting it anew also takes back what it has told so far: nothing need be read."""
+        self._when[2], self._when[3] = seconds, nanoseconds
+        self._settime(self._fd, _ABSOLUTE, self._when, None)
+        self._settled = True
 
 
 class _LoopTimer:

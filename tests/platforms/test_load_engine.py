@@ -18,6 +18,7 @@ from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Shape, Slo, Stage
 from workers.errors import PermanentError, TargetDown
+from workers.platforms.attack import LOCUST_DIR
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols import Attack, LoadResult
 from workers.reports.verdict import judge
@@ -185,6 +186,33 @@ def test_tls_targets_are_loaded_and_verified(home: Path, certificate: Path, monk
         assert (result.requests, result.failures) == (200, 0)
     finally:
         target.kill()
+
+
+CLOCKS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import gevent, pacer
+from time import monotonic
+for kind in (pacer._TimerFd, pacer._LoopTimer) if sys.platform == "linux" else (pacer._LoopTimer,):
+    woken_s = []
+    clock = kind(gevent.get_hub().loop, lambda: woken_s.append(monotonic()))
+    clock.set(monotonic() + 3600)
+    clock.set(due_s := monotonic() + 0.05)
+    gevent.sleep(0.3)
+    assert len(woken_s) == 1 and 0 <= woken_s[0] - due_s < 0.2, (kind, woken_s)
+    clock.set(monotonic() - 1)
+    gevent.sleep(0.1)
+    assert len(woken_s) == 2, (kind, woken_s)
+    clock.set(monotonic() + 0.01)
+    clock.close()
+    gevent.sleep(0.1)
+    assert len(woken_s) == 2, (kind, woken_s)
+"""
+
+
+def test_both_clocks_wake_once_and_not_before_time() -> None:
+    """A machine without a timerfd has the event loop's own timer; neither wakes early, twice, or after its end."""
+    subprocess.run([sys.executable, "-c", CLOCKS, str(LOCUST_DIR)], check=True, timeout=30)
 
 
 DRIVER = """
