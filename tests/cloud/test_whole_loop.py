@@ -69,8 +69,7 @@ def test_a_version_is_deployed_by_its_digest(cloud: CloudHouse, ada: Person) -> 
     card = ended(ada, ask(ada, "/deploy v1 iris to staging"))
     assert "v1 is live" in card.plain.replace("*", "")
     assert "iris-staging.bay.svc:8501" in card.plain
-    detail = "\n".join(reply.plain for reply in ada.thread(card))
-    assert "answers: versicolor" in detail
+    assert ada.wait_for(lambda: any("answers: versicolor" in reply.plain for reply in ada.thread(card)), 30)
     (image,) = images(cloud)
     assert image.endswith(f"/iris@{cloud.harbour.registry.digest('iris', 'v1')}")
 

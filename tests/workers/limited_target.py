@@ -45,10 +45,11 @@ def limited_target(*, limit_rps: float) -> Iterator[LimitedTarget]:
     """A target that listens; its thread and its port are gone afterwards."""
     target = LimitedTarget(limit_rps=limit_rps)
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(target.answer, "127.0.0.1", 0))
-    target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    # In its own thread: the test's may have a loop of its own that runs.
+    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(target.answer, "127.0.0.1", 0), loop).result()
+    target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     try:
         yield target
     finally:

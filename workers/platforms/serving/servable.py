@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import onnxruntime
+import orjson
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from workers.platforms.serving.booster import is_booster, load_booster
@@ -62,8 +63,9 @@ class Servable:
         self._features = [Feature(item) for item in self.signature.inputs]
         self._one = {feature.name: feature.one for feature in self._features}
         self._keys = ",".join(sorted(item.name for item in self.signature.inputs))
-        self._quoted = {value: json.dumps(value) for value in self.signature.classes}
-        self._values = json.dumps(list(self.signature.classes))
+        self._predicted = self.signature.predicted
+        self._probabilities = self.signature.probabilities
+        self._values = self.signature.values
 
     def predict(self, body: bytes) -> bytes:
         """Answer a predict request in the row format ("instances") or the column format ("inputs").
@@ -146,29 +148,22 @@ class Servable:
             raise ModelFailed(_first_line(error)) from error
 
     def _rows(self, outputs: list[Tensor]) -> bytes:
-        if self.signature.task == "regression":
-            return f'{{"predictions": {_numbers(outputs[0].reshape(-1, 1).tolist())}}}'.encode()
-        label, quoted, values = self.signature.label, self._quoted, self._values
+        signature = self.signature
+        if signature.task == "regression":
+            return _encoded({"predictions": outputs[0].reshape(-1, 1)})
         rows = [
-            f'{{"predicted_{label}": [{quoted.get(predicted) or json.dumps(predicted)}], '
-            f'"{label}_probs": {_numbers(probabilities)}, "{label}_values": {values}}}'
-            for predicted, probabilities in zip(outputs[0].reshape(-1).tolist(), outputs[1].tolist(), strict=True)
+            {self._predicted: [predicted], self._probabilities: probabilities, self._values: signature.classes}
+            for predicted, probabilities in zip(outputs[0].reshape(-1).tolist(), outputs[1], strict=True)
         ]
-        return f'{{"predictions": [{", ".join(rows)}]}}'.encode()
+        return _encoded({"predictions": rows})
 
     def _columns(self, outputs: list[Tensor]) -> bytes:
-        predicted = outputs[0].reshape(-1, 1).tolist()
-        if self.signature.task == "regression":
-            return json.dumps({"outputs": predicted}).encode()
-        return json.dumps(
-            {
-                "outputs": {
-                    self.signature.predicted: predicted,
-                    self.signature.probabilities: outputs[1].tolist(),
-                    self.signature.values: [list(self.signature.classes)] * len(predicted),
-                }
-            }
-        ).encode()
+        predicted, signature = outputs[0].reshape(-1, 1).tolist(), self.signature
+        if signature.task == "regression":
+            return _encoded({"outputs": outputs[0].reshape(-1, 1)})
+        values = [signature.classes] * len(predicted)
+        columns = {self._predicted: predicted, self._probabilities: outputs[1], self._values: values}
+        return _encoded({"outputs": columns})
 
 
 def _load(folder: Path) -> tuple[Signature, Session]:
@@ -205,17 +200,25 @@ def _check_agreement(session: Any, signature: Signature) -> None:
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        request = _parsed_exactly(body)
+    if type(request) is not dict:
+        raise InvalidRequest(f"JSON Value: {shown(request)} Is not object")
+    return request
+
+
+def _parsed_exactly(body: bytes) -> Any:
+    """What orjson does not take: NaN and the infinities, which TensorFlow Serving does; otherwise, what is wrong."""
     if not body:
         raise InvalidRequest("JSON Parse error: The document is empty at offset: 0")
     try:
-        request = json.loads(body.decode())
+        return json.loads(body.decode())
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, nested too deep
         raise InvalidRequest(f"JSON Parse error: {error}") from error
-    if type(request) is not dict:
-        raise InvalidRequest(f"JSON Value: {shown(request)} Is not object")
-    return request
 
 
 def _check_signature_name(request: Mapping[str, Any]) -> None:
@@ -232,7 +235,12 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _numbers(numbers: list[Any]) -> str:
-    # Three times as fast as json.dumps and the same text, unless there is a nan or an inf in it.
-    text = str(numbers)
-    return json.dumps(numbers) if "n" in text else text
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    """As JSON, each float32 in the fewest digits that tell it from others."""
+    answer = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)
+    # A number that is none becomes null there, and is written as Python writes it here, and TensorFlow Serving.
+    return json.dumps(document, default=_as_list).encode() if b"null" in answer else answer
+
+
+def _as_list(array: Tensor) -> Any:
+    return array.astype(str).astype(float).tolist()  # by way of its digits
