@@ -12,6 +12,23 @@ from bot.demo import processes
 from tests.house import House
 
 
+LONG = (
+    "cloud/test_whole_loop.py",
+    "workers/test_capacity.py",
+    "platforms/test_load.py",
+    "platforms/test_load_engine.py",
+    "flows/test_schedules.py",
+    "workers/test_worker.py",
+    "browser/test_whole_loop.py",
+)
+"""The files that take the longest go first, so that no process is left alone with one of them in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first, and leave the others in their order."""
+    items.sort(key=lambda item: next((place for place, file in enumerate(LONG) if str(item.path).endswith(file)), 99))
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Redis that runs for the whole session."""

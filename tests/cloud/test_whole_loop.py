@@ -45,6 +45,11 @@ def attached(person: Person, card: Message, name: str) -> SharedFile:
     return person.wait_for(look, WAIT_S)
 
 
+def in_thread(person: Person, card: Message, words: str) -> None:
+    """Wait until a card's thread, which comes after it, says `words`."""
+    person.wait_for(lambda: any(words in reply.plain for reply in person.thread(card)), WAIT_S)
+
+
 def images(cloud: CloudHouse) -> list[str]:
     """The images of the containers that run on the cluster's node."""
     return [item["Image"] for item in cloud.harbour.engine.containers(filters={"label": LABEL})]
@@ -58,9 +63,8 @@ def test_a_version_comes_of_sql(cloud: CloudHouse, ada: Person) -> None:
     assert "XGBOOST_BOOSTER" in card.plain
     assert "versicolor" in card.plain
     assert f"{cloud.harbour.settings.repository}/iris@{cloud.harbour.registry.digest('iris', 'v1')}" in card.plain
-    detail = "\n".join(reply.plain for reply in ada.thread(card))
     for words in ("Created dataset demo-project.ships", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
-        assert words in detail
+        in_thread(ada, card, words)
     assert "v1" in whisper(ada, "/model show iris")
 
 
@@ -69,7 +73,7 @@ def test_a_version_is_deployed_by_its_digest(cloud: CloudHouse, ada: Person) -> 
     card = ended(ada, ask(ada, "/deploy v1 iris to staging"))
     assert "v1 is live" in card.plain.replace("*", "")
     assert "iris-staging.bay.svc:8501" in card.plain
-    assert ada.wait_for(lambda: any("answers: versicolor" in reply.plain for reply in ada.thread(card)), 30)
+    in_thread(ada, card, "answers: versicolor")
     (image,) = images(cloud)
     assert image.endswith(f"/iris@{cloud.harbour.registry.digest('iris', 'v1')}")
 
