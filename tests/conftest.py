@@ -11,7 +11,6 @@ import redis as redis_client
 from bot.demo import processes
 from tests.house import House
 
-
 LONG = (
     "cloud/test_whole_loop.py",
     "workers/test_capacity.py",

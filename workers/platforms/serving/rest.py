@@ -40,7 +40,10 @@ class RestApi:
         """Answer one request."""
         content_type = b"application/json"
         if scope["path"] in self._predict_paths and scope["method"] == "POST":
-            body = await _body(receive)
+            message = await receive()
+            body: bytes | None = message.get("body", b"")
+            if message.get("more_body"):
+                body = await _rest(receive, body or b"")
             started_ns = perf_counter_ns()
             status, answer = self._predict(body)
             self._metrics.count(status, (perf_counter_ns() - started_ns) / 1000)
@@ -58,7 +61,7 @@ class RestApi:
         await send({"type": "http.response.body", "body": answer})
 
     def _predict(self, body: bytes | None) -> Answer:
-        if body is None:
+        if body is None or len(body) > LARGEST_BODY_BYTES:
             return _error(413, f"Request body is larger than {LARGEST_BODY_BYTES} bytes")
         try:
             return 200, self._servable.predict(body)
@@ -104,15 +107,12 @@ class RestApi:
         }
 
 
-async def _body(receive: Any) -> bytes | None:
-    """The request's whole body, or None where it is larger than allowed: the rest is then read away by the server."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body if len(body) <= LARGEST_BODY_BYTES else None
-    parts, size = [body], len(body)
-    while message.get("more_body") and size <= LARGEST_BODY_BYTES:
+async def _rest(receive: Any, begun: bytes) -> bytes | None:
+    """The whole of a body that has begun, or None where it is larger than allowed: the server then reads it away."""
+    parts, size, more = [begun], len(begun), True
+    while more and size <= LARGEST_BODY_BYTES:
         message = await receive()
+        more = message.get("more_body")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     return b"".join(parts) if size <= LARGEST_BODY_BYTES else None

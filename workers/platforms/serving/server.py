@@ -45,11 +45,13 @@ class _OneWrite:
     a small answer costs.
     """
 
-    __slots__ = ("_loop", "_pieces", "_transport")
+    __slots__ = ("_call_soon", "_pieces", "_transport", "_write", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
-        self._loop = loop
+        self._call_soon = loop.call_soon
+        self._write = transport.write
+        self.is_closing = transport.is_closing
         self._pieces: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -57,7 +59,7 @@ class _OneWrite:
 
     def write(self, data: bytes) -> None:
         if not self._pieces:
-            self._loop.call_soon(self._flush)
+            self._call_soon(self._flush)
         self._pieces.append(data)
 
     def close(self) -> None:
@@ -66,7 +68,7 @@ class _OneWrite:
 
     def _flush(self) -> None:
         if self._pieces:
-            self._transport.write(b"".join(self._pieces))
+            self._write(b"".join(self._pieces))
             self._pieces.clear()
 
 

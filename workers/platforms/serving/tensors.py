@@ -27,23 +27,19 @@ class InvalidRequest(Exception):
 class Feature:
     """One input's way from JSON to ONNX Runtime."""
 
-    __slots__ = ("_check", "_dtype", "name", "one")
+    __slots__ = ("_dtype", "check", "name", "one")
 
     def __init__(self, described: Input) -> None:
         self.name = described.name
-        self._check, self._dtype = _KINDS[described.type]
+        self.check, self._dtype = _KINDS[described.type]
         self.one: Tensor = numpy.zeros((1, 1), dtype=self._dtype)
-        """The tensor of a single instance, used again for each: to make a new one takes longer than the inference."""
-
-    def set_one(self, value: Any) -> None:
-        """Set `one`. Raises InvalidRequest."""
-        self._check(value)
-        self.one[0, 0] = value
+        """The tensor of a single instance, used again for each: to make a new one takes longer than the inference.
+        What is set there has passed `check`, which raises InvalidRequest."""
 
     def many(self, column: Sequence[Any]) -> Tensor:
         """A new tensor. Raises InvalidRequest."""
         for value in column:
-            self._check(value)
+            self.check(value)
         return numpy.array(column, dtype=self._dtype).reshape(-1, 1)
 
 
