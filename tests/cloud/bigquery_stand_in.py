@@ -18,12 +18,16 @@ Table = tuple[Sequence[tuple[str, str]], Sequence[Sequence[object]]]
 IRIS_SCHEMA = tuple((name, "FLOAT") for name in ("sepal_length", "sepal_width", "petal_length", "petal_width"))
 IRIS_COLUMNS = (*IRIS_SCHEMA, ("species", "STRING"))
 CLASSIFIER_METRICS = ("precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc")
+REGRESSOR_METRICS = (
+    *("mean_absolute_error", "mean_squared_error", "mean_squared_log_error"),
+    *("median_absolute_error", "r2_score", "explained_variance"),
+)
+TAKES = {"CONFUSION_MATRIX": "LOGISTIC|CLASSIFIER", "FEATURE_IMPORTANCE": "BOOSTED_TREE"}
+"""Functions that do not take every type of model, and the types that they take."""
 
 # Documented output columns: .../standard-sql/bigqueryml-syntax-evaluate#output, …-confusion#output, …-importance#output
-EVALUATE: Table = (
-    [(name, "FLOAT") for name in CLASSIFIER_METRICS],
-    [[0.96, 0.96, 0.96, 0.96, 0.11, 0.99]],
-)
+CLASSIFIED: Table = ([(name, "FLOAT") for name in CLASSIFIER_METRICS], [[0.96, 0.96, 0.96, 0.96, 0.11, 0.99]])
+REGRESSED: Table = ([(name, "FLOAT") for name in REGRESSOR_METRICS], [[0.14, 0.04, 0.007, 0.11, 0.94, 0.94]])
 CONFUSION: Table = (
     [("expected_label", "STRING"), ("setosa", "INTEGER"), ("versicolor", "INTEGER"), ("virginica", "INTEGER")],
     [["setosa", 50, 0, 0], ["versicolor", 0, 48, 2], ["virginica", 0, 4, 46]],
@@ -70,9 +74,10 @@ class BigQueryStandIn:
     endless: bool = False
     held_out: bool = False
     training_failure: tuple[str, str] | None = None
-    tables: dict[str, Table] = field(
-        default_factory=lambda: {"EVALUATE": EVALUATE, "CONFUSION_MATRIX": CONFUSION, "FEATURE_IMPORTANCE": IMPORTANCE}
-    )
+    tables: dict[str, Table] = field(default_factory=dict)
+    """What ML functions answer other than the tables above."""
+    run: Callable[[str], tuple[str, Table]] | None = None
+    """Runs a query that reads tables: statement type and answer, or Refused. None: `schema`, `labelled` and so on."""
     faults: list[Fault] = field(default_factory=list)
     on_extract: Callable[[str, str], None] = lambda model, uri: None
 
@@ -178,10 +183,13 @@ class BigQueryStandIn:
 
     def _dry_run(self, reference: Json, configuration: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatistics2, for configuration.dryRun"""
+        statement_type, schema = self.statement_type, self.schema
+        if self.run:
+            statement_type, (schema, _) = self.run(configuration["query"]["query"])
         statistics = {
-            "statementType": self.statement_type,
+            "statementType": statement_type,
             "totalBytesProcessed": str(self.read_bytes),
-            "schema": {"fields": [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in self.schema]},
+            "schema": {"fields": [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in schema]},
         }
         return {
             "kind": "bigquery#job",
@@ -210,13 +218,15 @@ class BigQueryStandIn:
             return self._end(job)
         if self.training_failure:
             return self._end(job, *self.training_failure)
-        names = re.search(r"MODEL `([^.]+)\.([^.]+)\.([^`]+)`", configuration["query"]["query"])
+        made = r"MODEL `([^.]+)\.([^.]+)\.([^`]+)`\nOPTIONS\(model_type = '(\w+)'"
+        names = re.search(made, configuration["query"]["query"])
         assert names
-        # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun
+        # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun, #modeltype
         split = {"evaluationTable": {"tableId": "eval"}, "trainingTable": {"tableId": "train"}}
         run: Json = {"trainingOptions": {"inputLabelColumns": ["species"], "dataSplitMethod": "AUTO_SPLIT"}}
         self.models[names[3]] = {
-            "modelReference": dict(zip(("projectId", "datasetId", "modelId"), names.groups(), strict=True)),
+            "modelReference": dict(zip(("projectId", "datasetId", "modelId"), names.groups()[:3], strict=True)),
+            "modelType": re.sub("_REG$", "_REGRESSION", names[4].upper()),
             "trainingRuns": [run | ({"dataSplitResult": split} if self.held_out else {})],
         }
         job["statistics"]["query"] = {"statementType": "CREATE_MODEL", "totalBytesBilled": "10485760"}
@@ -241,12 +251,23 @@ class BigQueryStandIn:
     def _table(self, project: str, sql: str) -> Table:
         """What a query about rows or a model answers."""
         if "COUNT(" in sql:
+            if self.run:
+                return self.run(sql)[1]
             return [("labelled", "INTEGER"), ("unlabelled", "INTEGER")], [[self.labelled, self.unlabelled]]
         match = re.search(r"ML\.([A-Z_]+)\(MODEL `([^`]+)`\)", sql)
         assert match, sql
         if match[1] == "TRAINING_INFO":
             return self._training_info(match[2])
-        return self.tables[match[1]]
+        return self._of_model(match[1], match[2])
+
+    def _of_model(self, function: str, name: str) -> Table:
+        project, dataset, model = name.split(".")
+        kind = self._get_model(project, dataset, model, {}, {})["modelType"]
+        if not re.search(TAKES.get(function, ""), kind):
+            raise Refused(400, "invalidQuery", f"ML.{function} does not support {kind} models.")
+        metrics = REGRESSED if re.search("LINEAR|REGRESSOR", kind) else CLASSIFIED
+        known = {"EVALUATE": metrics, "CONFUSION_MATRIX": CONFUSION, "FEATURE_IMPORTANCE": IMPORTANCE}
+        return {**known, **self.tables}[function]
 
     def _training_info(self, model: str) -> Table:
         """https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train"""

@@ -1,19 +1,28 @@
-"""The BigQuery stand-in on loopback, a warehouse that talks to it, and the irises' settings."""
+"""The BigQuery stand-in on loopback, a warehouse that talks to it, and the irises: their settings and their table."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.cloud.bigquery_stand_in import BigQueryStandIn, Refused
+import duckdb
+import pandas as pd
+import sqlglot
+from sklearn.datasets import load_iris
+from sqlglot import exp
+from sqlglot.errors import ParseError
+
+from tests.cloud.bigquery_stand_in import IRIS_COLUMNS, BigQueryStandIn, Refused, Table
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import HandedBack
 from workers.platforms.cloud.warehouse import BigQueryWarehouse
 
 IRIS = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+_API_TYPES = {"DOUBLE": "FLOAT", "VARCHAR": "STRING", "BIGINT": "INTEGER", "HUGEINT": "INTEGER"}
 
 
 def warehouse(bigquery: BigQueryStandIn, **changes: Any) -> BigQueryWarehouse:
@@ -28,6 +37,48 @@ def model(**changes: Any) -> Model:
 
 def trained(bigquery: BigQueryStandIn, wanted: Model) -> None:
     warehouse(bigquery).train(model=wanted, version=3, progress=RecordedProgress())
+
+
+def run_on_irises(sql: str) -> tuple[str, Table]:
+    """BigQueryStandIn.run over the irises' public table and no other: DuckDB counts, and refuses in BigQuery's words.
+
+    https://cloud.google.com/bigquery/docs/error-messages has the reasons.
+    """
+    try:
+        statements = sqlglot.parse(sql, read="bigquery")
+    except ParseError as error:
+        at = error.errors[0]
+        message = f'Syntax error: Unexpected "{at["highlight"]}" at [{at["line"]}:{at["col"]}]'
+        raise Refused(400, "invalidQuery", message) from error
+    if len(statements) > 1:
+        return "SCRIPT", ((), ())
+    (statement,) = statements
+    assert statement
+    for table in list(statement.find_all(exp.Table)):
+        project, _, name = ".".join(part.name for part in table.parts).partition(".")
+        if (project, name) != ("bigquery-public-data", "ml_datasets.iris"):
+            raise Refused(404, "notFound", f"Not found: Table {project}:{name} was not found in location EU")
+        table.replace(exp.to_table("irises"))
+    for counted in list(statement.find_all(exp.CountIf)):
+        # DuckDB's is NULL where there are no rows, BigQuery's 0.
+        counted.replace(exp.func("COALESCE", counted.copy(), exp.Literal.number(0)))
+    return "SELECT", _answered(statement.sql(dialect="duckdb"))
+
+
+def _answered(sql: str) -> Table:
+    """DuckDB's answer, with the API's names of types."""
+    found = load_iris()
+    irises = pd.DataFrame(found.data, columns=[name for name, _ in IRIS_COLUMNS[:4]])
+    irises["species"] = [str(found.target_names[number]) for number in found.target]
+    with duckdb.connect() as database:
+        database.register("irises", irises)
+        try:
+            answer = database.execute(sql)
+        except duckdb.BinderException as error:
+            name = re.search('column "([^"]+)" not found', str(error))
+            raise Refused(400, "invalidQuery", f"Unrecognized name: {name[1] if name else error}") from error
+        columns = [(str(column[0]), _API_TYPES[str(column[1])]) for column in answer.description]
+        return columns, answer.fetchall()
 
 
 class HandedBackInTraining(RecordedProgress):

@@ -1,9 +1,10 @@
-"""Clusters to try, each with releases for it and a look behind it: processes of this machine, and Kubernetes.
+"""Clusters and warehouses to try, each with a look behind it: this machine, Kubernetes and BigQuery.
 
-Behind the Kubernetes adapter stands the stand-in of an API server, whose pods are serving processes of this machine.
+Behind the Kubernetes adapter stands the stand-in of an API server, whose pods are serving processes of this machine;
+behind the BigQuery adapter that of its REST API, which trains nothing, and counts the irises with DuckDB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ from workers.platforms.cloud.rollout_following import Timing as Patience
 from workers.platforms.embedded.cluster import EmbeddedCluster
 from workers.platforms.embedded.endpoint_files import EndpointFiles
 from workers.platforms.embedded.supervisor import Timing
-from workers.platforms.protocols import Cluster, Endpoint, Manifest, Release
+from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+from workers.platforms.protocols import Cluster, Endpoint, Manifest, Release, Warehouse
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE,))
 STAGING = Environment(name="staging", cpu_request="20m", cpu_target=60)
@@ -161,6 +163,53 @@ def kubernetes_bay(home: Path) -> Iterator[KubernetesBay]:
         stack.enter_context(Controllers(stand_in, node))
         cluster = KubernetesCluster(api=stand_in.api(), timing=PATIENT)
         yield KubernetesBay(home=home, cluster=cluster, stand_in=stand_in, node=node, models=models)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WarehouseBay:
+    """A warehouse, the address it may export to, and the names of the files that lie there."""
+
+    warehouse: Warehouse
+    staging: str
+    files: Callable[[], set[str]]
+
+
+@contextmanager
+def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseBay]:
+    """The warehouse of this machine, which exports to a folder."""
+    staging = home / "staging"
+    yield WarehouseBay(
+        warehouse=EmbeddedWarehouse(home=home / "home", tables={}),
+        staging=str(staging),
+        files=lambda: {path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()},
+    )
+
+
+@contextmanager
+def bigquery_bay(home: Path) -> Iterator[WarehouseBay]:
+    """BigQuery's adapter on its stand-in, which writes to a bucket that is no more than a set of addresses."""
+    # Here, because the cloud's SDKs are an extra.
+    from tests.cloud.bigquery_stand_in import BigQueryStandIn
+    from tests.cloud.bigquery_workshop import run_on_irises, serving, warehouse
+
+    bucket = set[str]()
+
+    def extract(model: str, uri: str) -> None:
+        # https://cloud.google.com/bigquery/docs/exporting-models#export_formats
+        wanted = bigquery.submitted("extract")[-1]["configuration"]["extract"]["destinationFormat"]
+        files = {
+            "ML_TF_SAVED_MODEL": ("saved_model.pb", "variables/variables.index"),
+            "ML_XGBOOST_BOOSTER": ("model.bst",),
+        }
+        bucket.update(f"{uri}/{name}" for name in files[wanted])
+
+    bigquery, staging = BigQueryStandIn(run=run_on_irises, on_extract=extract), "gs://models/iris/1/files"
+    with serving(bigquery):
+        yield WarehouseBay(
+            warehouse=warehouse(bigquery),
+            staging=staging,
+            files=lambda: {uri.removeprefix(f"{staging}/") for uri in bucket},
+        )
 
 
 def _release(home: Path, version: int, *, replicas: tuple[int, int], folder: Path | None) -> Release:

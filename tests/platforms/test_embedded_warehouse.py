@@ -77,6 +77,48 @@ def test_data_that_cannot_be_learned_from_is_named(warehouse: EmbeddedWarehouse,
     assert caught.value.advice
 
 
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"label": "petal_width"}, "label", ["petal_width", "FLOAT64"]),
+        ({"query": "SELECT * FROM"}, "query", ["parse"]),
+        ({"query": "SELEC * FROM x"}, "query", ["SELEC"]),
+        ({"query": " -- nothing"}, "query", ["nothing"]),
+        ({"query": "SELECT 'open"}, "query", ["quote"]),
+        ({"query": "SELECT * FROM shop.nowhere"}, "query", ['"shop.nowhere"']),
+        ({"query": f"SELECT * FROM `{IRIS}` WHERE species = 'setosa'"}, "label", ['"setosa"']),
+        ({"query": f"SELECT *, DATE '2026-01-01' AS day FROM `{IRIS}`"}, "query", ['"day"', "DATE"]),
+        ({"query": f"SELECT *, [1, 2] AS parts FROM `{IRIS}`"}, "query", ['"parts"', "ARRAY<INT64>"]),
+        ({"query": f"SELECT *, STRUCT(1 AS one) AS both FROM `{IRIS}`"}, "query", ['"both"', "STRUCT<one INT64>"]),
+        ({"query": f"SELECT *, Sepal_Width FROM `{IRIS}`"}, "query", ['"sepal_width"', "more than one"]),
+        ({"query": f"SELECT * FROM `{IRIS}`; SELECT 1"}, "query", ["one query", "2"]),
+    ],
+)
+def test_what_bigquery_would_take_or_say_otherwise_is_named_with_its_field(
+    warehouse: EmbeddedWarehouse, changes: dict[str, str], field: str, words: list[str]
+) -> None:
+    """The words are this engine's own, and so are the types that it cannot learn from."""
+    settings = {"label": "species", "query": f"SELECT * FROM `{IRIS}`", **changes}
+    with pytest.raises(PermanentError) as caught:
+        warehouse.train(model=model(**settings), version=1, progress=RecordedProgress())
+    message = str(caught.value)
+    assert message.startswith(f"models.orders.{field}: ")
+    assert [word for word in words if word not in message] == []
+    assert message.endswith(".")
+    assert caught.value.advice
+
+
+def test_an_export_replaces_whatever_lay_at_the_address(warehouse: EmbeddedWarehouse, tmp_path: Path) -> None:
+    """What an attempt that died left in the folder is gone; a bucket's staging never gives one address twice."""
+    warehouse.train(model=model(), version=1, progress=RecordedProgress())
+    target = tmp_path / "staging"
+    target.mkdir()
+    (target / "left-over").write_text("of an attempt that died")
+    warehouse.export(model=model(), version=1, to=str(target), progress=RecordedProgress())
+    names = {path.name for path in target.iterdir()}
+    assert names and "left-over" not in names
+
+
 def test_the_same_rows_give_the_same_files(warehouse: EmbeddedWarehouse, tmp_path: Path) -> None:
     """Two trainings of one query export the same bytes, though the query's order is not its own."""
     query = f"SELECT * FROM `{IRIS}` ORDER BY RAND()"

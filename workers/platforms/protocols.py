@@ -83,7 +83,7 @@ class Warehouse(Protocol):
 
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
         """Write the trained version to the address `to` (from Artifacts.staging); return the format's name:
-        "onnx", "saved_model" or "xgboost_booster". Whatever lay at `to` is replaced."""
+        "onnx", "saved_model" or "xgboost_booster". What an earlier export wrote at `to` is replaced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
