@@ -8,7 +8,7 @@ from bot.people import People
 from workers.contract.jobs import FindCapacity, Job, LoadTest
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
-from workers.contract.shown import show_duration, show_rate
+from workers.contract.shown import show_duration, show_number
 
 
 class Refused(Exception):
@@ -39,7 +39,7 @@ def _under_the_cap(request: Request) -> str:
     cap_rps = place.max_load_rps
     if cap_rps is None or request.job.rate_rps <= cap_rps or place.approvals is not None:
         return ""
-    return f"Load on {place.name} is capped at {show_rate(cap_rps)} rps by {place.key}.max_load."
+    return f"Load on {place.name} is capped at {show_number(cap_rps)} rps by {place.key}.max_load."
 
 
 def _short_enough(request: Request) -> str:

@@ -19,7 +19,7 @@ from bot.commands.words import Line, Word
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import MOST_PROBES
 from workers.contract.settings import Environment, Target
-from workers.contract.shown import show_rate
+from workers.contract.shown import show_number
 from workers.contract.units import LOWEST_RPS, quoted
 
 FIND = Form(
@@ -80,7 +80,7 @@ def _rates(line: Line, place: Environment | Target, lowest: Word | None, highest
         must_be_under_the_cap(line, place, rate_rps, word)
     if lowest_rps < highest_rps:
         return lowest_rps, highest_rps
-    nothing = f"from {show_rate(lowest_rps)} to {show_rate(highest_rps)} rps there is nothing to search."
+    nothing = f"from {show_number(lowest_rps)} to {show_number(highest_rps)} rps there is nothing to search."
     if word := lowest or highest:
         instead = rate_typed(highest_rps / 10) if lowest else rate_typed(HIGHEST)
         raise line.mistake(f"{quoted(word.text)} is no use: {nothing}", at=word.at, instead=instead)

@@ -10,7 +10,7 @@ from bot.commands.typed import duration_typed, rate_typed
 from bot.commands.words import Line, Word
 from workers.contract.load import SHORTEST_S, Abort, Slo
 from workers.contract.settings import Environment, Target
-from workers.contract.shown import digits, show_duration, show_rate
+from workers.contract.shown import digits, show_duration, show_number
 from workers.contract.units import (
     LOWEST_RPS,
     quoted,
@@ -94,7 +94,7 @@ def must_be_under_the_cap(line: Line, place: Environment | Target, rate_rps: flo
     cap_rps = place.max_load_rps
     if word is None or cap_rps is None or rate_rps <= cap_rps or place.approvals is not None:
         return
-    problem = f"{quoted(word.text)} is above the cap of {show_rate(cap_rps)} rps that {place.key}.max_load sets."
+    problem = f"{quoted(word.text)} is above the cap of {show_number(cap_rps)} rps that {place.key}.max_load sets."
     within = rate_typed(cap_rps)
     raise line.mistake(problem, at=word.at, instead=a_range_below(cap_rps) if is_range(word.text) else within)
 

@@ -1,10 +1,10 @@
 """What a search for an endpoint's capacity found. Pure."""
 
 from bot.views.blocks import Block, escape, header, section
-from bot.views.figures import ms, percent, percentile, table
+from bot.views.figures import ms, table
 from workers.contract.load import Slo
 from workers.contract.outcomes import CapacityFound, Probe
-from workers.contract.shown import show_rate
+from workers.contract.shown import show_number, show_percentile, show_share
 
 _USUAL = 95.0
 _MOST_COLUMNS = 2
@@ -17,7 +17,7 @@ def sign(found: CapacityFound) -> str:
 
 def headline(found: CapacityFound) -> str:
     """The rate that people want, in a few words."""
-    return "no rate held" if found.rate_rps is None else f"{show_rate(found.rate_rps)} rps"
+    return "no rate held" if found.rate_rps is None else f"{show_number(found.rate_rps)} rps"
 
 
 def blocks(found: CapacityFound, slo: Slo) -> list[Block]:
@@ -34,7 +34,7 @@ def _on_replicas(found: CapacityFound) -> str:
         return ""
     if found.replicas == 1:
         return " on 1 replica"
-    return f" on {found.replicas} replicas, {show_rate(found.per_replica_rps)} rps a replica"
+    return f" on {found.replicas} replicas, {show_number(found.per_replica_rps)} rps a replica"
 
 
 def _probes(found: CapacityFound, slo: Slo) -> Block:
@@ -42,13 +42,13 @@ def _probes(found: CapacityFound, slo: Slo) -> Block:
     judged = [bounded for bounded, _ in slo.latency_ms][:_MOST_COLUMNS] or [_USUAL]
     counted = any(probe.replicas for probe in found.probes)
     tried = sorted(found.probes, key=lambda probe: probe.rate_rps)
-    rates = [show_rate(probe.rate_rps) for probe in tried]
+    rates = [show_number(probe.rate_rps) for probe in tried]
     width = max(map(len, rates))
-    rows = [["rps".rjust(width), "", *map(percentile, judged), "failed", *(["replicas"] if counted else [])]]
+    rows = [["rps".rjust(width), "", *map(show_percentile, judged), "failed", *(["replicas"] if counted else [])]]
     for rate, probe in zip(rates, tried, strict=True):
         latencies = [ms(_latency_ms(probe, wanted)) for wanted in judged]
         count = [str(probe.replicas)] if counted else []
-        rows.append([rate.rjust(width), probe.verdict, *latencies, percent(probe.errors_percent, 100), *count])
+        rows.append([rate.rjust(width), probe.verdict, *latencies, show_share(probe.errors_percent, 100), *count])
     return table(rows)
 
 

@@ -3,29 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from bot.views.blocks import Block, preformatted
-from workers.contract.shown import digits, show_number
+from workers.contract.shown import show_ms, show_percentile
 
 
 def ms(milliseconds: float | None) -> str:
-    """A latency: "0.126 ms", "2.4 ms", "312 ms", "12.3 s"; "–" where there is none."""
-    if milliseconds is None:
-        return "–"
-    return f"{show_number(milliseconds)} ms" if milliseconds < 10_000 else f"{show_number(milliseconds / 1000)} s"
-
-
-def percentile(key: float) -> str:
-    """A percentile's name: "p95", "p99.9", and "max" for 100."""
-    return "max" if key == 100 else f"p{digits(key)}"
+    """A latency, and "–" where there is none."""
+    return "–" if milliseconds is None else show_ms(milliseconds)
 
 
 def latency(by_percentile: Mapping[float, float]) -> str:
     """Latencies in a line: "p50 2.1 ms · p95 312 ms"."""
-    return " · ".join(f"{percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
-
-
-def percent(part: float, whole: float) -> str:
-    """A share to two significant digits: "0.04 %", "12 %"; of nothing, "0 %"."""
-    return f"{digits(float(f'{100 * part / whole:.2g}')) if whole else '0'} %"
+    return " · ".join(f"{show_percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
 
 
 def change(before: float | None, after: float | None) -> str:

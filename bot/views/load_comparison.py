@@ -1,10 +1,10 @@
 """`/loadtest compare`: two load tests that have ended, side by side. Pure."""
 
 from bot.views.blocks import Message, context, escape, message, moment, person, section
-from bot.views.figures import change, ms, percent, percentile, replicas, table
+from bot.views.figures import change, ms, replicas, table
 from workers.contract.outcomes import Tested
 from workers.contract.record import Record
-from workers.contract.shown import show_rate
+from workers.contract.shown import show_number, show_percentile, show_share
 
 _MINUS = str.maketrans("-", "−")
 
@@ -31,16 +31,16 @@ def _rows(before: Tested, after: Tested) -> list[list[str]]:
     both = (before, after)
     rows = [
         ["verdict", before.verdict, after.verdict, ""],
-        ["asked rps", *(show_rate(one.asked_rps) for one in both), change(before.asked_rps, after.asked_rps)],
-        ["achieved", *(show_rate(one.achieved_rps) for one in both), change(before.achieved_rps, after.achieved_rps)],
+        ["asked rps", *(show_number(one.asked_rps) for one in both), change(before.asked_rps, after.asked_rps)],
+        ["achieved", *(show_number(one.achieved_rps) for one in both), change(before.achieved_rps, after.achieved_rps)],
         ["requests", *(f"{one.requests:,}" for one in both), change(before.requests, after.requests)],
-        ["failed", *(percent(one.failures, one.requests) for one in both), _points(before, after)],
+        ["failed", *(show_share(one.failures, one.requests) for one in both), _points(before, after)],
     ]
     if before.dropped or after.dropped:
         rows.append(["dropped", *(f"{one.dropped:,}" for one in both), change(before.dropped, after.dropped)])
     for key in sorted(before.latency_ms.keys() | after.latency_ms.keys()):
         was, now = before.latency_ms.get(key), after.latency_ms.get(key)
-        rows.append([percentile(key), ms(was), ms(now), change(was, now)])
+        rows.append([show_percentile(key), ms(was), ms(now), change(was, now)])
     if before.replicas_most or after.replicas_most:
         rows.append(["replicas", *(replicas(one.replicas_before, one.replicas_most) for one in both), ""])
     return rows

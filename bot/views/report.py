@@ -1,12 +1,12 @@
 """A load test in words: what was asked, how it goes, how it went. Pure."""
 
 from bot.views.blocks import Block, context, escape, fields, person, section
-from bot.views.figures import change, latency, ms, percent, percentile, replicas
+from bot.views.figures import change, latency, ms, replicas
 from workers.contract.events import Measured
 from workers.contract.jobs import FindCapacity, LoadTest
 from workers.contract.load import MOST_PROBES
 from workers.contract.outcomes import Earlier, Tested
-from workers.contract.shown import show_duration, show_rate
+from workers.contract.shown import show_duration, show_number, show_percentile, show_share
 
 VERDICTS = {"PASS": ":large_green_circle:", "FAIL": ":red_circle:", "INVALID": ":large_orange_circle:"}
 _KINDS = 5
@@ -19,11 +19,11 @@ def amount(job: LoadTest | FindCapacity) -> str:
     if isinstance(job, FindCapacity):
         return (
             f"up to {MOST_PROBES} rates of {show_duration(job.probe_s)} each against {where}, the highest "
-            f"{show_rate(job.highest_rps)} rps, {show_duration(job.whole_s)} at the most"
+            f"{show_number(job.highest_rps)} rps, {show_duration(job.whole_s)} at the most"
         )
     requests = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in job.stages)
     ramp = f" and {show_duration(job.ramp_s)} of ramp" if job.ramp_s else ""
-    highest = f"{'' if job.shape.kind == 'constant' else 'up to '}{show_rate(job.rate_rps)} rps"
+    highest = f"{'' if job.shape.kind == 'constant' else 'up to '}{show_number(job.rate_rps)} rps"
     return f"{highest} for {show_duration(job.duration_s)}{ramp} against {where}, {requests:,.0f} requests in all"
 
 
@@ -38,9 +38,9 @@ def live(measured: Measured, *, grown: str) -> Block:
     dropped = f"\n{measured.dropped:,} of them dropped" if measured.dropped else ""
     shown = [
         f"*Time*\n{show_duration(round(measured.second_s))}, {show_duration(round(measured.left_s))} left",
-        f"*Rate*\n{show_rate(measured.achieved_rps)} of {show_rate(measured.asked_rps)} rps",
+        f"*Rate*\n{show_number(measured.achieved_rps)} of {show_number(measured.asked_rps)} rps",
         f"*Latency*\np95 {ms(measured.p95_ms)} · p50 {ms(measured.p50_ms)}",
-        f"*Failures*\n{show_rate(measured.failures_per_s)}/s · {counted}{dropped}",
+        f"*Failures*\n{show_number(measured.failures_per_s)}/s · {counted}{dropped}",
     ]
     if grown or measured.replicas:
         shown.append(f"*Replicas*\n{grown or measured.replicas}")
@@ -55,7 +55,7 @@ def blocks(tested: Tested) -> list[Block]:
     if not tested.requests:
         return shown
     achieved = f"{tested.achieved_rps:,.1f}".removesuffix(".0")
-    numbers = [f"*Rate*\n{achieved} of {show_rate(tested.asked_rps)} rps", _requests(tested)]
+    numbers = [f"*Rate*\n{achieved} of {show_number(tested.asked_rps)} rps", _requests(tested)]
     if tested.replicas_most:
         numbers.append(f"*Replicas*\n{replicas(tested.replicas_before, tested.replicas_most)}{_scaling(tested)}")
     if tested.aborted_after_s is not None:
@@ -70,7 +70,7 @@ def blocks(tested: Tested) -> list[Block]:
 
 
 def _requests(tested: Tested) -> str:
-    share = percent(tested.failures, tested.requests)
+    share = show_share(tested.failures, tested.requests)
     lines = [f"*Requests*\n{tested.requests:,}, {tested.failures:,} failed ({share})"]
     by_count = sorted(tested.failures_by_kind.items(), key=lambda kind: -kind[1])
     lines += [f"{count:,} × {escape(kind)}" for kind, count in by_count[:_KINDS]]
@@ -89,11 +89,11 @@ def _against(tested: Tested, earlier: Earlier) -> str:
     """The change against the median of earlier runs."""
     runs = "one earlier run" if earlier.runs == 1 else f"the median of {earlier.runs} earlier runs"
     parts = [
-        f"{percentile(key)} {change(earlier.latency_ms[key], tested.latency_ms[key])} ({ms(earlier.latency_ms[key])})"
+        f"{show_percentile(key)} {change(before_ms, tested.latency_ms[key])} ({ms(before_ms)})"
         for key in _COMPARED
-        if key in earlier.latency_ms and key in tested.latency_ms
+        if (before_ms := earlier.latency_ms.get(key)) is not None and key in tested.latency_ms
     ]
-    parts.append(f"failed {percent(tested.failures, tested.requests)} ({percent(earlier.errors_percent, 100)})")
+    parts.append(f"failed {show_share(tested.failures, tested.requests)} ({show_share(earlier.errors_percent, 100)})")
     turned = f" · the last one was {earlier.verdict}" if earlier.verdict != tested.verdict else ""
     return f"*Against {runs}*\n{' · '.join(parts)}{turned}"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workers.contract.jobs import Replicas
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Stage
-from workers.contract.shown import digits, show_duration, show_rate
+from workers.contract.shown import digits, show_duration, show_number
 from workers.contract.units import (
     HIGHEST_RPS,
     LONGEST_S,
@@ -183,7 +183,7 @@ def test_a_shape_is_a_row_of_stages(kind: ShapeKind, stages: list[tuple[float, f
 )
 def test_rates_are_shown_as_people_read_them(rps: float, text: str) -> None:
     """Three digits that count, whole from a hundred on."""
-    assert show_rate(rps) == text
+    assert show_number(rps) == text
 
 
 @given(st.floats(min_value=1e-9, max_value=1e12))

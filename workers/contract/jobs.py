@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from workers.contract.load import MOST_PROBES, Abort, Shape, Slo, Spacing, Stage
-from workers.contract.shown import show_duration, show_rate
+from workers.contract.shown import show_duration, show_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +189,7 @@ class FindCapacity:
     @property
     def summary(self) -> str:
         """See above."""
-        between = f"{show_rate(self.lowest_rps)} to {show_rate(self.highest_rps)} rps"
+        between = f"{show_number(self.lowest_rps)} to {show_number(self.highest_rps)} rps"
         held = ", replicas held" if self.hold_replicas else ""
         return f"find the capacity of {_where(self.environment, self.model)} for {self.slo}, {between}{held}"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.contract.shown import digits, show_rate
+from workers.contract.shown import digits, show_number
 
 ShapeKind = Literal["constant", "ramp", "steps", "spike"]
 Spacing = Literal["constant", "poisson"]
@@ -86,8 +86,8 @@ class Shape:
 
     def __str__(self) -> str:
         if self.kind == "constant":
-            return f"{show_rate(self.highest_rps)} rps"
-        between = f"{show_rate(self.lowest_rps)}..{show_rate(self.highest_rps)} rps"
+            return f"{show_number(self.highest_rps)} rps"
+        between = f"{show_number(self.lowest_rps)}..{show_number(self.highest_rps)} rps"
         match self.kind:
             case "steps":
                 return f"{between} in {self.step_count} steps"

@@ -16,14 +16,30 @@ def show_duration(seconds: float) -> str:
     return " ".join(parts) or "0 s"
 
 
-def show_rate(rps: float) -> str:
-    """Requests a second: "0.5", "33.3", "1,000"."""
-    return show_number(rps)
-
-
 def show_number(number: float) -> str:
     """Three significant digits, and whole from a hundred on: "0.126", "2.1", "33.3", "1,203"."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    return f"{number:,.0f}" if number >= 99.95 else f"{number:.3g}"
+
+
+def show_ms(milliseconds: float) -> str:
+    """A latency: "0.126 ms", "312 ms", and from ten seconds on "12.3 s"."""
+    in_seconds = milliseconds >= 10_000
+    return f"{show_number(milliseconds / 1000)} s" if in_seconds else f"{show_number(milliseconds)} ms"
+
+
+def show_percentile(percentile: float) -> str:
+    """A percentile's name: "p95", "p99.9"; the hundredth is the slowest request, "max"."""
+    return "max" if percentile == 100 else f"p{digits(percentile)}"
+
+
+def show_share(part: float, whole: float) -> str:
+    """A part of a whole to two significant digits: "0.04 %", "12 %"; of nothing, "0 %"."""
+    return f"{digits(float(f'{share_percent(part, whole):.2g}'))} %"
+
+
+def share_percent(part: float, whole: float) -> float:
+    """`part` of `whole` in per cent; 0 of nothing."""
+    return 100 * part / whole if whole else 0.0
 
 
 def digits(number: float) -> str:

@@ -9,7 +9,7 @@ from workers.context import Context
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import Stage
 from workers.contract.outcomes import CapacityFound, Probe
-from workers.contract.shown import show_rate
+from workers.contract.shown import share_percent, show_number
 from workers.errors import TargetDown
 from workers.jobs.holding import given_back, hold
 from workers.jobs.loading import Loaded, ReplicaWatch, Sent, find, send
@@ -17,7 +17,6 @@ from workers.platforms.protocols import LoadResult, LoadSample, Platforms
 from workers.reports.probe_chart import probe_chart
 from workers.reports.search import bounds, limit, next_rate
 from workers.reports.verdict import judge
-from workers.reports.wording import percent
 
 RAMP_S = 2.0
 """How long each probe's rate rises, unjudged: connections are opened, and replicas warm up."""
@@ -38,7 +37,7 @@ def find_capacity(job: FindCapacity, context: Context, platforms: Platforms) -> 
         with context.step("search") as step:
             probes = _Search(job, loaded, context, platforms).run()
             held_rps, _ = bounds(probes)
-            step.fact = "no rate held" if held_rps is None else f"{show_rate(held_rps)} rps held"
+            step.fact = "no rate held" if held_rps is None else f"{show_number(held_rps)} rps held"
     with context.step("report") as step:
         found = _found(loaded, probes)
         _attach(job, loaded, found, context)
@@ -94,19 +93,19 @@ class _Search:
         reason: str,
         result: LoadResult | None = None,
     ) -> Probe:
-        self._context.log(f"{show_rate(rate_rps)} rps: {verdict}. {reason}")
+        self._context.log(f"{show_number(rate_rps)} rps: {verdict}. {reason}")
         return Probe(
             rate_rps=rate_rps,
             verdict=verdict,
             reason=reason,
             latency_ms=dict(result.latency_ms) if result else {},
-            errors_percent=percent(result.failures, result.requests) if result else 0.0,
+            errors_percent=share_percent(result.failures, result.requests) if result else 0.0,
             replicas=self._replicas.ready,
         )
 
     def _send(self, rate_rps: float) -> Sent:
         held_rps, _ = bounds(self._probes)
-        best = "" if held_rps is None else f", {show_rate(held_rps)} rps held"
+        best = "" if held_rps is None else f", {show_number(held_rps)} rps held"
         attack = self._loaded.attack(
             self._platforms,
             stages=(
@@ -119,7 +118,7 @@ class _Search:
         )
 
         def tell(_: LoadSample) -> None:
-            self._context.report(len(self._probes), fact=f"trying {show_rate(rate_rps)} rps{best}")
+            self._context.report(len(self._probes), fact=f"trying {show_number(rate_rps)} rps{best}")
 
         return send(
             attack,
@@ -144,7 +143,7 @@ def _found(loaded: Loaded, probes: tuple[Probe, ...]) -> CapacityFound:
 
 
 def _attach(job: FindCapacity, loaded: Loaded, found: CapacityFound, context: Context) -> None:
-    rate = "no rate held" if found.rate_rps is None else f"{show_rate(found.rate_rps)} rps"
+    rate = "no rate held" if found.rate_rps is None else f"{show_number(found.rate_rps)} rps"
     title = f"Capacity of {loaded.words}: {rate}"
     picture = probe_chart(title=title, probes=found.probes, slo=job.slo, found_rps=found.rate_rps)
     context.attach(name="chart.png", title=title, data=picture)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workers.contract.load import Slo
+from workers.contract.shown import show_ms, show_percentile
 from workers.platforms.protocols import LoadSample
 from workers.reports.drawing import (
     BLUE,
@@ -24,7 +25,6 @@ from workers.reports.drawing import (
     scale_latency,
 )
 from workers.reports.timeline import Replicas, thinned
-from workers.reports.wording import ms, percentile_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,8 +88,8 @@ def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]
             axes.plot(at_s, values, color=colour, linewidth=4, label=name, marker="o", markersize=marks(at_s))
     colours = {name: colour for name, colour, _ in curves}
     for percentile, bound_ms in slo.latency_ms:
-        name = percentile_name(percentile)
-        label = f"{name} < {ms(bound_ms)}" if len(slo.latency_ms) <= MOST_BOUNDS else "_"
+        name = show_percentile(percentile)
+        label = f"{name} < {show_ms(bound_ms)}" if len(slo.latency_ms) <= MOST_BOUNDS else "_"
         axes.axhline(bound_ms, color=colours.get(name, RED), linewidth=3, linestyle=BOUND_DASHES, label=label)
     values = [value for _, _, values in curves for value in values]
     scale_latency(axes, [*values, *(bound_ms for _, bound_ms in slo.latency_ms)])

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from workers.contract.jobs import LoadTest
 from workers.contract.load import Slo
 from workers.contract.outcomes import Earlier, Tested
+from workers.contract.shown import share_percent, show_ms, show_number, show_percentile
 from workers.reports.timeline import Replicas
-from workers.reports.wording import ms, number, percent, percentile_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ def earlier(reports: Iterable[Mapping[str, Any]], *, job: LoadTest, job_id: str)
         runs=len(runs),
         verdict="PASS" if runs[0].verdict == "PASS" else "FAIL",
         achieved_rps=median(run.achieved_rps for run in runs),
-        errors_percent=median(percent(run.failures, run.requests) for run in runs),
+        errors_percent=median(share_percent(run.failures, run.requests) for run in runs),
         latency_ms={
             percentile: median(run.latency_ms[percentile] for run in runs if percentile in run.latency_ms)
             for percentile in percentiles
@@ -74,10 +74,10 @@ def comparison(tested: Tested, *, slo: Slo) -> str:
     now_ms = tested.latency_ms.get(percentile)
     if tested.earlier is None or now_ms is None or not (before_ms := tested.earlier.latency_ms.get(percentile)):
         return ""
-    change = percent(now_ms - before_ms, before_ms)
-    far = "as" if abs(change) < 0.5 else f"{number(abs(change))} % {'above' if change > 0 else 'below'}"
+    change = share_percent(now_ms - before_ms, before_ms)
+    far = "as" if abs(change) < 0.5 else f"{show_number(abs(change))} % {'above' if change > 0 else 'below'}"
     runs = "1 earlier run" if tested.earlier.runs == 1 else f"{tested.earlier.runs} earlier runs"
-    return f"{percentile_name(percentile)} {ms(now_ms)}, {far} the median of {runs} ({ms(before_ms)})"
+    return f"{show_percentile(percentile)} {show_ms(now_ms)}, {far} the median of {runs} ({show_ms(before_ms)})"
 
 
 def _load(job: LoadTest) -> tuple[object, ...]:

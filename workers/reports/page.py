@@ -8,11 +8,10 @@ from string import Template
 
 from workers.contract.jobs import LoadTest
 from workers.contract.outcomes import Tested
-from workers.contract.shown import show_duration
+from workers.contract.shown import show_duration, show_ms, show_number, show_percentile, show_share
 from workers.platforms.protocols import LoadSample
 from workers.reports.drawing import GREEN, ORANGE, RED
 from workers.reports.timeline import Replicas, replicas_at
-from workers.reports.wording import ms, number, percent, percentile_name
 
 COLOURS = {"PASS": GREEN, "FAIL": RED, "INVALID": ORANGE}
 
@@ -85,10 +84,10 @@ def page(
 
 
 def _numbers(job: LoadTest, tested: Tested) -> list[tuple[str, str]]:
-    failed = f"{tested.failures:,} ({number(percent(tested.failures, tested.requests))} %)"
+    failed = f"{tested.failures:,} ({show_share(tested.failures, tested.requests)})"
     rows = [
-        ("Asked", f"{number(tested.asked_rps)} rps, {job.spacing} arrivals"),
-        ("Achieved", f"{number(tested.achieved_rps)} rps"),
+        ("Asked", f"{show_number(tested.asked_rps)} rps, {job.spacing} arrivals"),
+        ("Achieved", f"{show_number(tested.achieved_rps)} rps"),
         ("Requests", f"{tested.requests:,}"),
         ("Failed", f"{failed}, {tested.dropped:,} of them dropped" if tested.dropped else failed),
         ("Objectives", str(job.slo) or "none"),
@@ -108,14 +107,14 @@ def _latency(tested: Tested) -> str:
     columns = [("Latency", tested.latency_ms), ("Service time", tested.service_ms), ("Send lag", tested.send_lag_ms)]
     columns = [(name, values) for name, values in [*columns, ("Earlier runs' median", before)] if values]
     rows = [
-        (percentile_name(percentile), *(_cell(values, percentile) for _, values in columns))
+        (show_percentile(percentile), *(_cell(values, percentile) for _, values in columns))
         for percentile in sorted(tested.latency_ms)
     ]
     return _table(("", *(name for name, _ in columns)), rows) if rows else "No request was answered."
 
 
 def _cell(values_ms: Mapping[float, float], percentile: float) -> str:
-    return ms(values_ms[percentile]) if percentile in values_ms else ""
+    return show_ms(values_ms[percentile]) if percentile in values_ms else ""
 
 
 def _seconds(seconds: Sequence[LoadSample], replicas: Replicas) -> str:
@@ -123,12 +122,12 @@ def _seconds(seconds: Sequence[LoadSample], replicas: Replicas) -> str:
     rows = [
         (
             f"{second.at_s:.6g} s",
-            number(second.asked_rps),
-            number(second.achieved_rps),
-            number(second.failures_per_s),
-            number(second.dropped_per_s),
-            *("" if value is None else number(value) for value in (second.p50_ms, second.p95_ms, second.p99_ms)),
-            number(second.send_lag_ms),
+            show_number(second.asked_rps),
+            show_number(second.achieved_rps),
+            show_number(second.failures_per_s),
+            show_number(second.dropped_per_s),
+            *("" if value is None else show_number(value) for value in (second.p50_ms, second.p95_ms, second.p99_ms)),
+            show_number(second.send_lag_ms),
             str(replicas_at(second.at_s, replicas) or ""),
         )
         for second in seconds

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workers.contract.load import Slo
 from workers.contract.outcomes import Probe
-from workers.contract.shown import show_rate
+from workers.contract.shown import show_ms, show_number, show_percentile
 from workers.reports.drawing import (
     BOUND_DASHES,
     GREEN,
@@ -22,7 +22,6 @@ from workers.reports.drawing import (
     png,
     scale_latency,
 )
-from workers.reports.wording import ms, percentile_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +42,9 @@ def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: flo
     values_ms = curve(_at(probe, percentile) for probe in ordered)
     _draw(latency, ordered, values_ms)
     if bound_ms is not None:
-        latency.axhline(bound_ms, color=RED, linewidth=3, linestyle=BOUND_DASHES, label=f"objective {ms(bound_ms)}")
+        latency.axhline(
+            bound_ms, color=RED, linewidth=3, linestyle=BOUND_DASHES, label=f"objective {show_ms(bound_ms)}"
+        )
     scale_latency(latency, [*values_ms, *([bound_ms] if bound_ms else [])])
     errors = [probe.errors_percent for probe in ordered]
     _draw(failures, ordered, errors)
@@ -53,7 +54,7 @@ def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: flo
     for panel in (latency, failures):
         if found_rps is not None:
             panel.axvline(found_rps, color=INK, linewidth=3)
-    finish(latency, f"{percentile_name(percentile)} (ms)")
+    finish(latency, f"{show_percentile(percentile)} (ms)")
     finish(failures, "Failures (%)")
     if legend := failures.get_legend():
         legend.remove()
@@ -98,5 +99,5 @@ def _draw_rates(axes: "Axes", rates: Sequence[float]) -> None:
     else:
         axes.set_xlim(0, 1.08 * greatest(rates, least=1.0))
     axes.minorticks_off()
-    axes.xaxis.set_major_formatter(lambda rate, _: show_rate(rate))
+    axes.xaxis.set_major_formatter(lambda rate, _: show_number(rate))
     axes.set_xlabel("requests per second", fontsize=TICK_PT, color=INK)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from workers.contract.load import MOST_PROBES
 from workers.contract.outcomes import Probe
-from workers.contract.shown import show_rate
+from workers.contract.shown import show_number
 
 NEAR = 1.05
 """How near the highest rate that held and the lowest that did not must be: nearer than two runs of one test are."""
@@ -50,13 +50,13 @@ def limit(probes: Sequence[Probe]) -> str:
     held_rps, failed_rps = bounds(probes)
     last = probes[-1]
     if last.verdict == "INVALID":
-        return f"At {show_rate(last.rate_rps)} rps nothing could be measured, so the search ended. {last.reason}"
+        return f"At {show_number(last.rate_rps)} rps nothing could be measured, so the search ended. {last.reason}"
     if failed_rps is None:
-        return f"{show_rate(held_rps or 0.0)} rps held, and no higher rate was to be tried."
+        return f"{show_number(held_rps or 0.0)} rps held, and no higher rate was to be tried."
     why = next(probe.reason for probe in reversed(probes) if probe.rate_rps == failed_rps)
     if held_rps is None:
-        return f"{show_rate(failed_rps)} rps, the lowest rate, did not hold. {why}"
+        return f"{show_number(failed_rps)} rps, the lowest rate, did not hold. {why}"
     if failed_rps > NEAR * held_rps:
-        between = f"between {show_rate(held_rps)} and {show_rate(failed_rps)} rps"
+        between = f"between {show_number(held_rps)} and {show_number(failed_rps)} rps"
         return f"The limit lies {between}; the search ended after {len(probes)} rates. {why}"
-    return f"{show_rate(failed_rps)} rps did not hold. {why}"
+    return f"{show_number(failed_rps)} rps did not hold. {why}"

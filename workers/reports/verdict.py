@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workers.contract.load import Abort, Slo
-from workers.contract.shown import show_duration
+from workers.contract.shown import share_percent, show_duration, show_ms, show_number, show_percentile
 from workers.platforms.protocols import LoadResult
-from workers.reports.wording import ms, number, percent, percentile_name
 
 LEAST_OF_ASKED = 0.95
 """Share of the asked rate below which a test says nothing about the asked rate."""
@@ -65,8 +64,9 @@ def _shortfall(result: LoadResult, *, refusing: bool) -> str:
     asked = result.asked_rps * result.duration_s
     if asked - result.achieved_rps * result.duration_s <= max(1.0, (1 - LEAST_OF_ASKED) * asked):
         return ""
-    share = f"{percent(result.achieved_rps, result.asked_rps):.0f} %"
-    sent = f"Only {number(result.achieved_rps)} of {number(result.asked_rps)} requests a second ({share}) were sent"
+    achieved, asked_rps = show_number(result.achieved_rps), show_number(result.asked_rps)
+    share = f"{share_percent(result.achieved_rps, result.asked_rps):.0f} %"
+    sent = f"Only {achieved} of {asked_rps} requests a second ({share}) were sent"
     return f"{sent}." if refusing else f"{sent}, and not because the target refused any: the generator did not keep up."
 
 
@@ -77,25 +77,27 @@ def _objectives(slo: Slo, result: LoadResult) -> tuple[list[str], list[str]]:
     if not result.requests:
         return missed, held
     if slo.errors_percent is not None:
-        failed = percent(result.failures, result.requests)
+        failed = share_percent(result.failures, result.requests)
         if result.failures and failed >= slo.errors_percent:
-            above = f"{number(failed - slo.errors_percent)} points above the objective of {slo.errors_percent:g} %"
+            above = f"{show_number(failed - slo.errors_percent)} points above the objective of {slo.errors_percent:g} %"
             missed.append(f"{_errors(result)} failed, {above}.")
         else:
-            held.append(f"{number(failed)} % of the requests failed (objective: below {slo.errors_percent:g} %).")
+            held.append(f"{show_number(failed)} % of the requests failed (objective: below {slo.errors_percent:g} %).")
     for percentile, bound_ms in slo.latency_ms:
         # A percentile that was not kept is judged by the next one above: never too kindly.
         at = min((kept for kept in result.latency_ms if kept >= percentile), default=None)
+        name = show_percentile(percentile)
         if at is None:
-            missed.append(f"No request was answered, so there is no p{percentile:g} (objective: below {ms(bound_ms)}).")
+            missed.append(f"No request was answered, so there is no {name} (objective: below {show_ms(bound_ms)}).")
             continue
         found_ms = result.latency_ms[at]
-        name = f"p{percentile:g}" if at == percentile else f"p{percentile:g} (judged by {percentile_name(at)})"
+        if at != percentile:
+            name += f" (judged by {show_percentile(at)})"
         if found_ms >= bound_ms:
-            above = f"{ms(found_ms - bound_ms)} above the objective of {ms(bound_ms)}"
-            missed.append(f"{name} was {ms(found_ms)}, {above}.")
+            above = f"{show_ms(found_ms - bound_ms)} above the objective of {show_ms(bound_ms)}"
+            missed.append(f"{name} was {show_ms(found_ms)}, {above}.")
         else:
-            held.append(f"{name} was {ms(found_ms)} (objective: below {ms(bound_ms)}).")
+            held.append(f"{name} was {show_ms(found_ms)} (objective: below {show_ms(bound_ms)}).")
     return missed, held
 
 
@@ -104,7 +106,7 @@ def _dropped(result: LoadResult) -> str:
     if not result.dropped:
         return ""
     slow = "the load generator was too slow" if result.generator_trouble else "the target was too slow"
-    share = number(percent(result.dropped, result.requests))
+    share = show_number(share_percent(result.dropped, result.requests))
     return (
         f"{result.dropped:,} requests ({share} %) were dropped, which counts as failed: when they were due,"
         f" too many were still under way, because {slow}."
@@ -114,7 +116,7 @@ def _dropped(result: LoadResult) -> str:
 def _errors(result: LoadResult) -> str:
     """ "2.3 % of the requests (HTTP 503 × 690, connection refused × 12)"."""
     kinds = _kinds(result)
-    share = number(percent(result.failures, result.requests))
+    share = show_number(share_percent(result.failures, result.requests))
     return f"{share} % of the requests" + (f" ({kinds})" if kinds else "")
 
 
