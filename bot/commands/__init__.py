@@ -80,6 +80,9 @@ def _read_once(verb: str, text: str, known: Known) -> Meaning:
             usage=command.forms[0].usage,
             nearest=f"{command.verb} help",
         )
+    words = clean(text).lower().split()
+    if words and not HELP.isdisjoint((words[0], words[-1])):  # of a subcommand, at its end
+        return ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
     return command.parse(text, known)
 
 
@@ -114,7 +117,10 @@ def _mended(command: str, known: Known) -> tuple[str, str]:
     for _ in range(_MOST_MISTAKES):
         verb, _, text = command.partition(" ")
         try:
-            short = typed(_read_once(verb, text, known), known.settings)
+            meaning = _read_once(verb, text, known)
+            if isinstance(meaning, ShowHelp):
+                break
+            short = typed(meaning, known.settings)
             # A subcommand such as `/deploy rollback` is not told in other words.
             return (command if _subcommand(command) not in ("", _subcommand(short)) else short), why
         except UsageError as error:

@@ -34,7 +34,7 @@ _FORMS = {
 
 def _parse(text: str, known: Known) -> Meaning:
     line = Line("/deploy", text, _DEPLOY)
-    if line.asks_for_help:
+    if line.is_empty:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "status":

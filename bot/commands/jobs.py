@@ -8,12 +8,11 @@ from bot.commands.command import (
     ListJobs,
     Meaning,
     RetryJob,
-    ShowHelp,
     ShowJob,
     UsageError,
 )
 from bot.commands.names import end, is_number, take_job_id
-from bot.commands.words import HELP, Line, closest
+from bot.commands.words import Line, closest
 from workers.contract.units import quoted
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; those that have not ended; those you asked for")
@@ -30,8 +29,6 @@ def _parse(text: str, known: Known) -> Meaning:
     word = line.next_left()
     if word is None:
         return ListJobs(which="all")
-    if word.text in HELP:
-        return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS | _FILTERS):
         case "running":
             end(line, known)

@@ -55,7 +55,7 @@ _STEPS = ("steps", "step")
 
 def _parse(text: str, known: Known) -> Meaning:
     line = Line("/loadtest", joined(text), _LOADTEST)
-    if line.asks_for_help:
+    if line.is_empty:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "find":

@@ -21,7 +21,7 @@ _FORMS = {
 
 def _parse(text: str, known: Known) -> Meaning:
     line = Line("/model", text, _FORMS["train"])
-    if line.asks_for_help:
+    if line.is_empty:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "train":

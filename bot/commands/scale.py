@@ -22,7 +22,7 @@ _GOOD = "1..4"
 
 def _parse(text: str, known: Known) -> Meaning:
     line = Line("/scale", text, _FORMS[1] if ".." in text else _FORMS[0])
-    if line.asks_for_help:
+    if line.is_empty:
         return ShowHelp(verb=line.verb)
     dry_run = line.dry_run()
     replicas = take_replicas(line, bare=True)

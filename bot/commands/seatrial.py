@@ -13,7 +13,7 @@ _FORMS = {
 
 def _parse(text: str, known: Known) -> Meaning:
     line = Line("/seatrial", text, _FORMS["help"])
-    if line.asks_for_help:
+    if line.is_empty:
         return ShowHelp()
     if line.subcommand(_FORMS) == "status":
         end(line, known)

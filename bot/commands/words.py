@@ -10,7 +10,7 @@ from bot.commands.command import Form, UsageError
 
 # Words that a sentence has and a command does not need.
 _FILLERS = ("with", "and", "the", "please")
-HELP = ("help", "--help", "-h", "?")
+HELP = frozenset(("help", "--help", "-h", "?"))
 
 # Keyboards and chats put typographic signs in place of plain ones; a backtick is how code is quoted in a chat.
 _PLAIN = str.maketrans(dict.fromkeys("“”„‟«»‘’‚‛'`", '"') | {"—": "--", "–": "-", "−": "-", "…": "..", "≤": "<="})
@@ -67,9 +67,9 @@ class Line:
         self._left = list(range(len(self._typed)))
 
     @property
-    def asks_for_help(self) -> bool:
-        """Whether nothing was typed, or a word for help first."""
-        return not self._typed or self._typed[0].lower() in HELP
+    def is_empty(self) -> bool:
+        """Whether nothing was typed."""
+        return not self._typed
 
     def subcommand(self, forms: Mapping[str, Form]) -> str | None:
         """The first word, taken, where it is one of `forms`, whose usage is the line's from then on."""

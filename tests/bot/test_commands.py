@@ -251,9 +251,9 @@ def test_every_job_can_be_run_dry(command: str, flag: str) -> None:
 
 
 @pytest.mark.parametrize("verb", list(COMMANDS))
-@pytest.mark.parametrize("word", ["help", "HELP", "?", "--help"])
+@pytest.mark.parametrize("word", ["help", "HELP", "?", "--help", "help find", "find help", "v2 to staging help"])
 def test_every_verb_takes_help(verb: str, word: str) -> None:
-    """`help` after a verb shows that verb's part of the manual, and after /seatrial all of it."""
+    """`help` after a verb or a subcommand shows the verb's part of the manual, and after /seatrial all of it."""
     assert read(verb, word, KnownValues()) == ShowHelp(verb="" if verb == "/seatrial" else verb)
 
 
