@@ -130,7 +130,7 @@ def _load(ada: Person) -> str:
     def watch(card: Message) -> None:
         if "· running" not in card.plain:
             return
-        pieces = (_line(card, "of 1,000 rps"), _line(card, "^p50"), _line(card, "^Replicas"))
+        pieces = (_line(card, "of 1,000 rps"), _line(card, "^p95"), _line(card, r"^\d+( → \d+)*$"))
         line = " · ".join(piece for piece in pieces if piece)
         if line and line not in seen:
             seen.append(line)

@@ -50,7 +50,8 @@ def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: flo
     _draw(failures, ordered, errors)
     if slo.errors_percent is not None:
         failures.axhline(slo.errors_percent, color=RED, linewidth=3, linestyle=BOUND_DASHES)
-    failures.set_ylim(0, 1.25 * greatest([*errors, 1.25 * (slo.errors_percent or 0.0)], least=1.0))
+    highest = 1.25 * greatest([*errors, 1.25 * (slo.errors_percent or 0.0)], least=1.0)
+    failures.set_ylim(-0.15 * highest, highest)  # marks at none are not to cover the rates
     for panel in (latency, failures):
         if found_rps is not None:
             panel.axvline(found_rps, color=INK, linewidth=3)
