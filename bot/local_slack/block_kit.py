@@ -138,67 +138,67 @@ _BLOCK_ID = {"block_id": string(255)}
 _RICH_TEXT_PART = typed({f"rich_text_{part}": anything for part in ("section", "list", "preformatted", "quote")})
 _RICH_TEXT = shape({"elements": items(_RICH_TEXT_PART, most=1000, least=0)}, _BLOCK_ID)
 
-BLOCK = typed(
-    {
-        "section": all_of(
-            _either("text", "fields"),
-            shape(
-                {},
-                {
-                    **_BLOCK_ID,
-                    "text": text(3000),
-                    "fields": items(text(2000), most=10),
-                    "accessory": typed({**INTERACTIVE, "image": IMAGE_ELEMENT}),
-                    "expand": boolean,
-                },
-            ),
-        ),
-        "header": shape({"text": plain(150)}, _BLOCK_ID),
-        "divider": shape({}, _BLOCK_ID),
-        "context": shape(
+_BLOCKS: dict[str, Check] = {
+    "section": all_of(
+        _either("text", "fields"),
+        shape(
+            {},
             {
-                "elements": items(
-                    typed(
-                        {
-                            "image": IMAGE_ELEMENT,
-                            "mrkdwn": shape({"text": string(3000)}, {"verbatim": boolean}),
-                            "plain_text": shape({"text": string(3000)}, {"emoji": boolean}),
-                        }
-                    ),
-                    most=10,
-                )
+                **_BLOCK_ID,
+                "text": text(3000),
+                "fields": items(text(2000), most=10),
+                "accessory": typed({**INTERACTIVE, "image": IMAGE_ELEMENT}),
+                "expand": boolean,
             },
-            _BLOCK_ID,
         ),
-        "actions": shape({"elements": items(typed(INTERACTIVE), most=25)}, _BLOCK_ID),
-        "image": all_of(
-            _either("image_url", "slack_file"),
-            shape({"alt_text": string(2000)}, {**_BLOCK_ID, **PICTURE, "title": plain(2000)}),
-        ),
-        "input": shape(
-            {"label": plain(2000), "element": typed(INPUTS)},
-            {**_BLOCK_ID, "hint": plain(2000), "optional": boolean, "dispatch_action": boolean},
-        ),
-        "rich_text": _RICH_TEXT,
-        "data_visualization": shape({"title": string(50), "chart": CHART}, _BLOCK_ID),
-        "table": shape(
-            {
-                "rows": items(
-                    items(typed({"raw_text": shape({"text": string(3000)}), "rich_text": _RICH_TEXT}), most=20),
-                    most=100,
-                )
-            },
-            {**_BLOCK_ID, "column_settings": items(anything, most=20)},
-        ),
-    }
-)
+    ),
+    "header": shape({"text": plain(150)}, _BLOCK_ID),
+    "divider": shape({}, _BLOCK_ID),
+    "context": shape(
+        {
+            "elements": items(
+                typed(
+                    {
+                        "image": IMAGE_ELEMENT,
+                        "mrkdwn": shape({"text": string(3000)}, {"verbatim": boolean}),
+                        "plain_text": shape({"text": string(3000)}, {"emoji": boolean}),
+                    }
+                ),
+                most=10,
+            )
+        },
+        _BLOCK_ID,
+    ),
+    "actions": shape({"elements": items(typed(INTERACTIVE), most=25)}, _BLOCK_ID),
+    "image": all_of(
+        _either("image_url", "slack_file"),
+        shape({"alt_text": string(2000)}, {**_BLOCK_ID, **PICTURE, "title": plain(2000)}),
+    ),
+    "input": shape(
+        {"label": plain(2000), "element": typed(INPUTS)},
+        {**_BLOCK_ID, "hint": plain(2000), "optional": boolean, "dispatch_action": boolean},
+    ),
+    "rich_text": _RICH_TEXT,
+    "data_visualization": shape({"title": string(50), "chart": CHART}, _BLOCK_ID),
+    "table": shape(
+        {
+            "rows": items(
+                items(typed({"raw_text": shape({"text": string(3000)}), "rich_text": _RICH_TEXT}), most=20),
+                most=100,
+            )
+        },
+        {**_BLOCK_ID, "column_settings": items(anything, most=20)},
+    ),
+}
+BLOCK = typed(_BLOCKS)
+_VIEW_BLOCK = typed({kind: check for kind, check in _BLOCKS.items() if kind != "data_visualization"})
 
 _HIDDEN = {
     "private_metadata": string(3000, least=0),
     "callback_id": string(255, least=0),
     "external_id": string(255, least=0),
 }
-_VIEW_BLOCKS = items(BLOCK, most=100)
+_VIEW_BLOCKS = items(_VIEW_BLOCK, most=100)
 
 MODAL = shape(
     {"title": plain(24), "blocks": _VIEW_BLOCKS},

@@ -17,7 +17,7 @@ MAX_TEXT = 40_000
 # https://docs.slack.dev/reference/methods/chat.update: "msg_too_long".
 MAX_UPDATED_TEXT = 4_000
 MAX_BLOCKS = 50
-# https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block
+# Slack refuses a third: https://github.com/vercel/chat/pull/696.
 MAX_CHARTS = 2
 # Not documented; measured by users as 13,200 to 13,300 (https://github.com/slackapi/bolt-js/issues/2509).
 MAX_CHARACTERS_IN_BLOCKS = 13_000

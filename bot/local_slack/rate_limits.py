@@ -20,8 +20,6 @@ class Rate:
     burst: float
 
 
-# Tier 1 is "1+ a minute" with a burst tolerated: ten lets Socket Mode open all the connections that it may have.
-TIER_1 = Rate(per_minute=1, burst=10)
 TIER_2 = Rate(per_minute=20, burst=20)
 TIER_3 = Rate(per_minute=50, burst=50)
 TIER_4 = Rate(per_minute=100, burst=100)

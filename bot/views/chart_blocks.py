@@ -1,6 +1,7 @@
 """A load test's report as charts that Slack draws itself. Pure.
 
-Limits: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block; two such blocks a message.
+Limits: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block; Slack takes two such blocks a
+message (https://github.com/vercel/chat/pull/696).
 """
 
 from collections.abc import Mapping, Sequence

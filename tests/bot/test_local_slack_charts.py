@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.local_slack.limits import check_message, texts_of
+from bot.local_slack.limits import check_message, check_view, texts_of
 from bot.local_slack.refusal import Refusal
 
 LABELS = [f"{minute} m" for minute in range(20)]
@@ -27,11 +27,11 @@ def block(chart: Any, title: str = "Latency", **more: Any) -> dict[str, Any]:
 
 
 AT_THE_LIMIT = {
-    "six series of twenty points": [block(on_axes(*[series(f"p{index}" + "x" * 18) for index in range(6)]))],
+    "twelve series of twenty points": [block(on_axes(*[series(f"p{index:02}" + "x" * 17) for index in range(12)]))],
     "long words": [block(on_axes(series(labels=["x" * 20]), labels=["x" * 20], y_label="x" * 50), title="x" * 50)],
     "points in another order": [block(on_axes(series(labels=LABELS[::-1]), kind="area"))],
     "less than nothing": [block(on_axes(series(value=-1), kind="bar"))],
-    "a pie": [block(pie(1, 2, 3, 0.5, 5, 6), block_id="pie")],
+    "a pie": [block(pie(0.5, *range(1, 12)), block_id="pie")],
     "two charts": [block(pie(1)), block(on_axes(series()))],
 }
 
@@ -48,7 +48,7 @@ REFUSED = {
     "no title": ([{"type": "data_visualization", "chart": pie(1)}], "/blocks/0"),
     "no chart": ([{"type": "data_visualization", "title": "x"}], "/blocks/0"),
     "unknown kind": ([block({"type": "radar"})], "/blocks/0/chart/type"),
-    "seven series": ([block(on_axes(*[series(str(index)) for index in range(7)]))], "/blocks/0/chart/series"),
+    "thirteen series": ([block(on_axes(*[series(str(index)) for index in range(13)]))], "/blocks/0/chart/series"),
     "no series": ([block(on_axes())], "/blocks/0/chart/series"),
     "a series twice": ([block(on_axes(series(), series()))], "/blocks/0/chart/series"),
     "21 points": (
@@ -77,7 +77,7 @@ REFUSED = {
     "no value": ([block(on_axes(series(value=None)))], "/blocks/0/chart/series/0/data/0/value"),
     "not a number": ([block(on_axes(series(value=float("nan"))))], "/blocks/0/chart/series/0/data/0/value"),
     "an empty slice": ([block(pie(1, 0))], "/blocks/0/chart/segments/1/value"),
-    "seven slices": ([block(pie(*range(1, 8)))], "/blocks/0/chart/segments"),
+    "thirteen slices": ([block(pie(*range(1, 14)))], "/blocks/0/chart/segments"),
     "three charts": ([block(pie(1))] * 3, "/blocks"),
 }
 
@@ -88,6 +88,14 @@ def test_a_chart_beyond_its_limits_is_refused(blocks: list[Any], pointer: str) -
     with pytest.raises(Refusal, match="invalid_blocks") as caught:
         check_message(text="fallback", blocks=blocks)
     assert caught.value.problems[0].endswith(f"[json-pointer:{pointer}]")
+
+
+@pytest.mark.parametrize("view", [{"type": "home"}, {"type": "modal", "title": {"type": "plain_text", "text": "x"}}])
+def test_a_view_takes_no_chart(view: dict[str, Any]) -> None:
+    """Charts are for messages; a modal or the Home tab with one is refused."""
+    with pytest.raises(Refusal, match="invalid_arguments") as caught:
+        check_view({**view, "blocks": [block(pie(1))]}, kind=view["type"])
+    assert caught.value.problems == ("unsupported type: data_visualization [json-pointer:/view/blocks/0/type]",)
 
 
 def test_a_workspace_without_charts_refuses_every_one() -> None:

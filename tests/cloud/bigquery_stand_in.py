@@ -66,6 +66,7 @@ class BigQueryStandIn:
 
     location: str = "EU"
     read_bytes: int = 4_864
+    billed_bytes: int = 10 * 2**20
     schema: Sequence[tuple[str, str]] = IRIS_COLUMNS
     statement_type: str = "SELECT"
     labelled: int = 150
@@ -189,7 +190,7 @@ class BigQueryStandIn:
         statistics = {
             "statementType": statement_type,
             "totalBytesProcessed": str(self.read_bytes),
-            "schema": {"fields": [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in schema]},
+            "schema": {"fields": [column(name, kind) for name, kind in schema]},
         }
         return {
             "kind": "bigquery#job",
@@ -229,7 +230,8 @@ class BigQueryStandIn:
             "modelType": re.sub("_REG$", "_REGRESSION", names[4].upper()),
             "trainingRuns": [run | ({"dataSplitResult": split} if self.held_out else {})],
         }
-        job["statistics"]["query"] = {"statementType": "CREATE_MODEL", "totalBytesBilled": "10485760"}
+        bytes_ = {"totalBytesProcessed": str(self.read_bytes), "totalBytesBilled": str(self.billed_bytes)}
+        job["statistics"]["query"] = {"statementType": "CREATE_MODEL"} | bytes_
         return self._end(job)
 
     def _cancel_job(self, project: str, identity: str, body: Json, query: Json) -> Json:
@@ -292,6 +294,12 @@ class BigQueryStandIn:
         if query.get("maxResults") != ["0"]:
             answer["rows"] = [{"f": [{"v": None if value is None else str(value)} for value in row]} for row in rows]
         return answer
+
+
+def column(name: str, kind: str) -> Json:
+    """A column as the API describes it; of the type T where `kind` is T, of an array of T where it is T[]."""
+    of, repeated, _ = kind.partition("[]")
+    return {"name": name, "type": of, "mode": "REPEATED" if repeated else "NULLABLE"}
 
 
 def job_sql(job: Json) -> str | None:

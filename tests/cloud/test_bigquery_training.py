@@ -25,9 +25,23 @@ def test_a_training_says_what_it_read_cost_and_came_to(bigquery: BigQueryStandIn
     progress = RecordedProgress()
     training = warehouse(bigquery).train(model=model(), version=3, progress=progress)
     assert training.rows == 150
-    assert training.note == "4 iterations, final loss 0.2 █▅▃▁, 10.5 MB read, under $0.01"
+    assert training.note == "4 iterations, final loss 0.2 █▅▃▁, 4.9 kB read, under $0.01"
     assert training.identity == progress.identities["training"]
     assert re.fullmatch("seatrial-iris-v3-[0-9a-f]{8}-[0-9a-f]{8}", training.identity)
+
+
+@pytest.mark.parametrize(
+    ("type_", "cost"),
+    [
+        ("logistic_reg", "4.9 kB read, about $0.31"),
+        ("boosted_tree_classifier", "4.9 kB read, under $0.01 plus Vertex AI's training"),
+    ],
+)
+def test_the_price_is_of_what_bigquery_itself_billed(bigquery: BigQueryStandIn, type_: str, cost: str) -> None:
+    """Bytes billed count; but not a tree's, which hold Vertex AI's share."""
+    bigquery.billed_bytes = 2**40 // 1000
+    training = warehouse(bigquery).train(model=model(type=type_), version=1, progress=RecordedProgress())
+    assert training.note.endswith(f" {cost}")
 
 
 def test_the_statement_is_limited_and_labelled(bigquery: BigQueryStandIn) -> None:
@@ -95,6 +109,8 @@ def test_a_query_over_the_limit_is_refused(bigquery: BigQueryStandIn) -> None:
         ({"label": "specie"}, {}, 'label: the query gives no column "specie"; it gives sepal_length'),
         ({"type": "linear_reg"}, {}, 'label: "species" is STRING'),
         ({}, {"schema": [("species", "STRING")]}, "query: it gives nothing to learn from"),
+        ({}, {"schema": [("species", "STRING"), ("seen", "TIMESTAMP")]}, 'query: "seen" is TIMESTAMP, and a model'),
+        ({}, {"schema": [("species", "STRING"), ("tags", "STRING[]")]}, 'query: "tags" is ARRAY, and a model'),
         ({}, {"labelled": 1}, "query: it gives 1 rows with a label"),
     ],
 )

@@ -195,7 +195,7 @@ def bigquery_bay(home: Path) -> Iterator[WarehouseBay]:
     bucket = set[str]()
 
     def extract(model: str, uri: str) -> None:
-        # https://cloud.google.com/bigquery/docs/exporting-models#export_formats
+        # https://cloud.google.com/bigquery/docs/exporting-models#export_model_formats_and_samples
         wanted = bigquery.submitted("extract")[-1]["configuration"]["extract"]["destinationFormat"]
         files = {
             "ML_TF_SAVED_MODEL": ("saved_model.pb", "variables/variables.index"),

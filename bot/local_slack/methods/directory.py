@@ -9,7 +9,7 @@ from __future__ import annotations
 from bot.local_slack.arguments import Arguments
 from bot.local_slack.members import TEAM_ID, TEAM_NAME
 from bot.local_slack.methods.method import Method, Server, bots_channel
-from bot.local_slack.rate_limits import GENEROUS, TIER_1, TIER_2, TIER_3, TIER_4
+from bot.local_slack.rate_limits import GENEROUS, TIER_2, TIER_3, TIER_4
 from bot.local_slack.refusal import JSON, Refusal
 
 _NO_MORE_PAGES: JSON = {"response_metadata": {"next_cursor": ""}}
@@ -120,11 +120,9 @@ METHODS = {
         answer=_conversations_members, scope="channels:read", rate=TIER_4, takes_json=False
     ),
     "conversations.join": Method(answer=_conversations_join, scope="channels:join", rate=TIER_3),
-    "conversations.history": Method(
-        answer=_conversations_history, scope="channels:history", rate=TIER_3, takes_json=False
-    ),
+    "conversations.history": Method(answer=_conversations_history, scope="channels:history", rate=TIER_3),
     "conversations.replies": Method(
         answer=_conversations_replies, scope="channels:history", rate=TIER_3, takes_json=False
     ),
-    "apps.connections.open": Method(answer=_connections_open, token="app", rate=TIER_1),
+    "apps.connections.open": Method(answer=_connections_open, token="app", rate=TIER_3),
 }

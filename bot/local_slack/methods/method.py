@@ -30,7 +30,7 @@ class Method:
     """One method; `answer` returns the fields of its answer beside `ok`, or raises a Refusal.
 
     `takes_json`: methods that only read take a form; a JSON body is as good as none to them
-    (https://docs.slack.dev/apis/web-api/#json-encoded-bodies).
+    (https://docs.slack.dev/apis/web-api, about JSON-encoded bodies; each method's page has its content types).
     """
 
     answer: Callable[[Server, Arguments], JSON]

@@ -11,9 +11,9 @@ USD_PER_TIB = {
 }
 """US dollars a TiB that CREATE MODEL reads: an estimate, so that people see the order of magnitude.
 
-What https://cloud.google.com/bigquery/pricing#bigquery-ml-pricing has for on-demand use in the US as of 2025; prices
-change, other locations and editions have others, and the bill is Google's. The month's free tier is left out: others
-may have used it up.
+What https://cloud.google.com/bigquery/pricing#bigquery-ml-pricing has for on-demand use in the US as of autumn 2026;
+prices change, other locations and editions have others, and the bill is Google's, of 10 MB for each table at least.
+The page's free tier has queries and storage, and no CREATE MODEL.
 """
 TRAINED_IN_VERTEX_AI = frozenset({"boosted_tree_classifier", "boosted_tree_regressor"})
 """What costs Vertex AI's training besides, which no dry run tells (same page)."""

@@ -34,7 +34,7 @@ ROLES = (
     ("bigquery.datasets.", "roles/bigquery.dataEditor on the dataset"),
     ("bigquery.models.", "roles/bigquery.dataEditor on the dataset"),
     ("bigquery.tables.", "roles/bigquery.dataViewer on the tables that the query reads"),
-    ("storage.", "roles/storage.objectAdmin on the bucket"),
+    ("storage.", "roles/storage.objectUser on the bucket"),
 )
 """Rights, as BigQuery names the one that is missing → the least role that has them.
 
@@ -48,7 +48,7 @@ _OF_THE_QUERY = frozenset({"invalidQuery", "invalid", "notFound", "resourcesExce
 class JobFailed(Exception):
     """A BigQuery job ended with an error: `reason` and `words` are its errorResult's.
 
-    https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#errorproto
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/ErrorProto
     """
 
     def __init__(self, *, reason: str, words: str) -> None:

@@ -11,6 +11,10 @@ from workers.platforms.cloud.bigquery_sql import CLASSIFIERS
 NUMERIC = frozenset({"INTEGER", "INT64", "FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC"})
 """A regressor's label, by the API's names and SQL's: https://cloud.google.com/bigquery/docs/reference/rest/v2/tables."""
 
+UNEXPORTED = frozenset({"ARRAY", "TIMESTAMP", "GEOGRAPHY"})
+"""A model that learned from a column of these can be trained and never exported:
+https://cloud.google.com/bigquery/docs/exporting-models#limitations"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
@@ -31,7 +35,8 @@ def check(model: Model, dry_run: Any) -> Estimate:
     if dry_run.statement_type != "SELECT":
         what = f"it is to be one query that reads, and is {_words(dry_run.statement_type)}."
         raise _mistake(model, "query", what, advice="Write one SELECT.")
-    _check_columns(model, {field.name: field.field_type for field in dry_run.schema or ()})
+    fields = dry_run.schema or ()
+    _check_columns(model, {one.name: "ARRAY" if one.mode == "REPEATED" else one.field_type for one in fields})
     read_bytes = int(dry_run.total_bytes_processed or 0)
     if read_bytes > model.max_bytes:
         what = f"its query would read {show_bytes(read_bytes)}, and the limit is {show_bytes(model.max_bytes)}."
@@ -59,6 +64,10 @@ def _check_columns(model: Model, types: dict[str, str]) -> None:
     if model.type not in CLASSIFIERS and types[label] not in NUMERIC:
         what = f'"{label}" is {types[label]}, and a {model.type} learns numbers.'
         raise _mistake(model, "label", what, advice="Name a column of numbers, or choose a classifier's type.")
+    for name, type_ in types.items():
+        if name != label and type_ in UNEXPORTED:
+            what = f'"{name}" is {type_}, and a model that learned from it could not be exported.'
+            raise _mistake(model, "query", what, advice="Leave it out, or let the query make numbers or words of it.")
 
 
 def _mistake(model: Model, field: str, what: str, *, advice: str) -> PermanentError:

@@ -17,7 +17,7 @@ from google.cloud.bigquery import Client, Dataset
 from workers.contract.settings import Model
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud import bigquery_sql as sql
-from workers.platforms.cloud.bigquery_costs import show_bytes, show_price
+from workers.platforms.cloud.bigquery_costs import TRAINED_IN_VERTEX_AI, show_bytes, show_price
 from workers.platforms.cloud.bigquery_errors import BIGQUERY_ERRORS, JobFailed, in_words, passes
 from workers.platforms.cloud.bigquery_jobs import CALL_S, RETRY, Job, Jobs, failure_of, open_client
 from workers.platforms.cloud.bigquery_query import Estimate, check
@@ -229,8 +229,11 @@ class BigQueryWarehouse:
             rows = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]["labelled"]
         done = self._iterations(jobs, model, version, progress)
         progress.report(max(len(done.losses), 1), max(len(done.losses), 1), fact=done.note)
-        read_bytes = job.total_bytes_billed or job.total_bytes_processed or 0
-        cost = f"{show_bytes(read_bytes)} read, {show_price(model, read_bytes)}"
+        read_bytes = job.total_bytes_processed or 0
+        # In the bytes billed for trees is what Vertex AI's training costs, as if it had been read:
+        # https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#externalservicecost
+        paid_bytes = read_bytes if model.type in TRAINED_IN_VERTEX_AI else job.total_bytes_billed or read_bytes
+        cost = f"{show_bytes(read_bytes)} read, {show_price(model, paid_bytes)}"
         return Training(identity=job.job_id, rows=int(rows), note=f"{done.note}, {cost}")
 
     def _iterations(self, jobs: Jobs, model: Model, version: int, progress: Progress) -> Iterations:

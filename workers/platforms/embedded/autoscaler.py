@@ -1,9 +1,9 @@
 """How many replicas an endpoint wants: the HorizontalPodAutoscaler's decision. Pure.
 
 Formula, tolerance and the treatment of replicas without a metric:
-https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details
+https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#algorithm-details
 Stabilisation window and policies, with Kubernetes' defaults:
-https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#configurable-scaling-behavior
+https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#configurable-scaling-behavior
 """
 
 import math
