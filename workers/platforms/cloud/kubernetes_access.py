@@ -2,6 +2,7 @@
 
 import base64
 import tempfile
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +94,7 @@ def _configure_gke(configuration: Any, target: Target) -> None:
         file.write(base64.b64decode(certificate))
         file.flush()
         configuration.ssl_ca_cert = file.name
-        configuration.seatrial_ca_file = file
+        weakref.finalize(configuration, file.close)
 
     def keep_fresh(configuration: Any) -> None:
         if not credentials.valid:
@@ -140,7 +141,7 @@ def _endpoint(found: dict[str, Any]) -> tuple[str, str]:
     """URL of the control plane and its CA in base64, or "" where a public one signed its certificate.
 
     The DNS endpoint is taken where the IP endpoints are off.
-    https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#ControlPlaneEndpointsConfig
+    https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#controlplaneendpointsconfig
     """
     endpoints = found.get("controlPlaneEndpointsConfig", {})
     by_dns = endpoints.get("dnsEndpointConfig", {})
