@@ -21,8 +21,10 @@ from workers.platforms.protocols import Attack, Endpoint, LoadResult, Manifest, 
 
 RATE_RPS, DURATION_S, REPLICAS = 1_000, 25, 4
 LOOK_S = 0.5
-WINDOW = 4
-"""CPU time is counted in hundredths of a second: shares are taken over so many looks."""
+WINDOW, END = 4, 20
+"""CPU time is counted in hundredths of a second: shares are taken over so many looks, at the end over more."""
+EVEN = 1 / 3
+"""How far off the even share each is to be at most at the end, as a part of it."""
 CARRIES = 0.5
 """Of an even share: from there on a replica carries its part."""
 GOAL_S = 6.0
@@ -34,6 +36,7 @@ def run() -> None:
     with home() as folder, _deployed(settings, folder) as endpoint:
         watch = Watch(folder)
         result = _load(settings.models["iris"], endpoint, folder, watch)
+    even, shares = 1 / len(watch.started_s), watch.shares(looks=END)
     lines = [
         Line(
             what=f"requests that failed, of {result.requests:,}",
@@ -44,9 +47,11 @@ def run() -> None:
         Line(what="p95, p99", measured=f"{result.latency_ms[95.0]:.3g} ms, {result.latency_ms[99.0]:.3g} ms"),
         Line(what="replicas", measured=f"1 → {len(watch.started_s)}", goal=f"{REPLICAS}"),
         Line(
-            what="share of the load on each, at the end",
-            measured=", ".join(f"{share:.0%}" for share in watch.shares()),
-            compared=f"even: {1 / len(watch.started_s):.0%}",
+            what=f"share of the load on each, in the last {END * LOOK_S:g} s",
+            measured=", ".join(f"{share:.0%}" for share in shares),
+            compared=f"even: {even:.0%}",
+            goal=f"{even * (1 - EVEN):.0%} to {even * (1 + EVEN):.0%}",
+            reached=all(abs(share - even) <= EVEN * even for share in shares),
         ),
         Line(
             what="until a new replica carries its part, the slowest",
@@ -76,10 +81,10 @@ class Watch:
         self._over.set()
         self._thread.join()
 
-    def shares(self, at: int = -1) -> list[float]:
-        """The replicas' shares over the WINDOW looks up to number `at`, the oldest first."""
+    def shares(self, at: int = -1, *, looks: int = WINDOW) -> list[float]:
+        """The replicas' shares over the `looks` up to number `at`, the oldest first."""
         last = len(self._looks) + at if at < 0 else at
-        now, before = self._looks[last][1], self._looks[max(last - WINDOW, 0)][1]
+        now, before = self._looks[last][1], self._looks[max(last - looks, 0)][1]
         used = [now.get(pid, 0.0) - before.get(pid, now.get(pid, 0.0)) for pid in self.started_s]
         return [each / max(sum(used), 1e-9) for each in used]
 

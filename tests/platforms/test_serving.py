@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.platforms.onnx_models import SAMPLE, classifier, regressor
+from workers.platforms.serving.listener import listen
 from workers.platforms.serving.rest import LARGEST_BODY_BYTES
 from workers.platforms.serving.servable import Servable
 from workers.platforms.serving.server import DRAIN_GRACE_S
@@ -283,33 +285,57 @@ def test_requests_are_counted_by_status_and_latency(tmp_path: Path) -> None:
     assert float(lines[f"{latency}_sum{{{labels}}}"]) > 0
 
 
-def test_a_leaving_replica_answers_what_it_has_and_what_comes_on_kept_connections(tmp_path: Path) -> None:
+@contextmanager
+def sharing(folder: Path, listener: socket.socket, *more: str, **popen: Any) -> Iterator[Replica]:
+    """Serve on a socket that others have too."""
+    with serving(folder, "--fd", str(listener.fileno()), *more, pass_fds=[listener.fileno()], **popen) as replica:
+        yield replica
+
+
+WITHOUT_TURNS = (
+    "from workers.platforms.serving import server; server.TAKES_TURNS = False\n"
+    "from workers.platforms.serving.__main__ import main; main()"
+)
+
+
+@pytest.mark.parametrize("command", [("-m", "workers.platforms.serving"), ("-c", WITHOUT_TURNS)])
+def test_a_leaving_replica_answers_what_it_has_and_what_comes_on_kept_connections(
+    tmp_path: Path, command: Sequence[str]
+) -> None:
     """After SIGTERM a kept connection gets its answer with an end to it; the shared socket stays open for others."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        with serving(classifier(tmp_path), "--fd", str(listener.fileno()), pass_fds=[listener.fileno()]) as replica:
-            used, idle = (http.client.HTTPConnection(replica.netloc, timeout=10) for _ in range(2))
-            for connection in (used, idle):
-                connection.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
-                assert "connection" not in _read(connection).headers
+    with listen(0) as listener, sharing(classifier(tmp_path), listener, command=command) as replica:
+        used, idle = (http.client.HTTPConnection(replica.netloc, timeout=10) for _ in range(2))
+        for connection in (used, idle):
+            connection.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
+            assert "connection" not in _read(connection).headers
 
-            replica.process.send_signal(signal.SIGTERM)
-            assert replica.process.stdout is not None
-            assert replica.process.stdout.readline().startswith("draining ")
-            used.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
-            answer = _read(used)
-            assert (answer.status, answer.headers["connection"]) == (200, "close")
+        replica.process.send_signal(signal.SIGTERM)
+        assert replica.process.stdout is not None
+        assert replica.process.stdout.readline().startswith("draining ")
+        used.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
+        answer = _read(used)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
 
-            late = http.client.HTTPConnection(replica.netloc, timeout=10)
-            late.connect()  # the kernel takes it for whoever accepts next
-            replica.process.wait(DRAIN_GRACE_S + 10)
-            assert idle.sock is not None
-            assert idle.sock.recv(1) == b""
-            accepted, _ = listener.accept()
-            accepted.close()
-            for connection in (used, idle, late):
-                connection.close()
+        late = http.client.HTTPConnection(replica.netloc, timeout=10)
+        late.connect()  # the kernel takes it for whoever accepts next
+        replica.process.wait(DRAIN_GRACE_S + 10)
+        assert idle.sock is not None
+        assert idle.sock.recv(1) == b""
+        accepted, _ = listener.accept()
+        accepted.close()
+        for connection in (used, idle, late):
+            connection.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system chooses")
+def test_replicas_that_share_a_socket_accept_in_turn(tmp_path: Path) -> None:
+    """Clients that come one after the other are spread over all, however idle these are."""
+    folder = classifier(tmp_path)
+    with listen(0) as listener, ExitStack() as stack:
+        replicas = [stack.enter_context(sharing(folder, listener, "--version", str(each))) for each in range(1, 5)]
+        states = [replicas[0].ask("GET", "/v1/models/fruit").document["model_version_status"] for _ in range(80)]
+    answered = Counter(state["version"] for (state,) in states)
+    assert min(answered[str(each)] for each in range(1, 5)) > 12, answered  # 20 each would be even
 
 
 def test_a_kept_connection_is_asked_to_come_again(tmp_path: Path) -> None:

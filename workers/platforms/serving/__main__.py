@@ -45,6 +45,7 @@ def main() -> None:
     address = address_of(listener)
     server = Server(
         RestApi(model=model, version=version, servable=servable),
+        shared=arguments.fd is not None,
         say=lambda word: print(word, address, flush=True),
     )
     if arguments.supervised:
@@ -61,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="default: loopback only")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--port", type=int, default=0, help="0, the default: any free one")
-    where.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port of its own")
+    where.add_argument("--fd", type=int, help="an inherited listening socket, which others may have too")
     parser.add_argument("--supervised", action="store_true", help="standard input is the lifeline")
     return parser.parse_args()
 

@@ -1,11 +1,12 @@
 """The HTTP server of one replica: uvicorn, made to come and go without a failed request.
 
-The listening socket may be shared by several replicas, each accepting from the one queue of connections.
+The listening socket may be shared by several replicas, each accepting in its turn from the one queue of connections.
 """
 
 import asyncio
 import random
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from workers.platforms.serving.acceptor import Acceptor
 from workers.platforms.serving.listener import BACKLOG
 from workers.platforms.serving.rest import RestApi
 
@@ -32,6 +34,9 @@ DRAIN_GRACE_S = 2.0
 
 LONGEST_REQUEST_S = 10.0
 """How long a leaving replica waits for requests that it is working on."""
+
+TAKES_TURNS = sys.platform == "linux"
+"""Whether a shared socket has an Acceptor. Without one the event loop accepts, and the replicas' shares are uneven."""
 
 
 class _State(ServerState):
@@ -88,11 +93,14 @@ class _Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with a drain in place of its shutdown. Tells `say` "ready" and "draining" as it goes."""
+    """uvicorn's server with a drain in place of its shutdown. Tells `say` "ready" and "draining" as it goes.
+
+    `shared`: the listening sockets are other processes' too.
+    """
 
     server_state: _State
 
-    def __init__(self, app: RestApi, *, say: Callable[[str], None]) -> None:
+    def __init__(self, app: RestApi, *, shared: bool, say: Callable[[str], None]) -> None:
         config = uvicorn.Config(
             app,
             http=_Connection,
@@ -110,15 +118,24 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self.server_state = _State()
+        self._takes_turns = shared and TAKES_TURNS
+        self._acceptors: list[Acceptor] = []
+        self._arriving: set[asyncio.Task[object]] = set()
         self._say = say
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
-        await super().startup(sockets)
+        if self._takes_turns:
+            await super().startup([])
+            self._acceptors = [Acceptor(listener, take=self._take) for listener in sockets or []]
+        else:
+            await super().startup(sockets)
         self._say("ready")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, answer what comes on kept connections with an end to them, then close the idle ones."""
+        for acceptor in self._acceptors:
+            await acceptor.stop()
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -127,6 +144,15 @@ class Server(uvicorn.Server):
         self._say("draining")
         loop = asyncio.get_running_loop()
         ends_at_s = loop.time() + DRAIN_GRACE_S
-        while self.server_state.connections and loop.time() < ends_at_s:
+        while (self._arriving or self.server_state.connections) and loop.time() < ends_at_s:
             await asyncio.sleep(0.02)
         await super().shutdown(None)
+
+    def _take(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        arrival = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        self._arriving.add(arrival)
+        arrival.add_done_callback(self._arriving.discard)
+
+    def _protocol(self) -> _Connection:
+        return _Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
