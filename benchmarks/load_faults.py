@@ -1,10 +1,9 @@
 """What becomes of the traffic when a part of the generator dies, or when it is told to stop."""
 
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -12,25 +11,33 @@ import psutil
 from benchmarks.load_generators import Patient, home, load_processes, target
 from benchmarks.table import Line, show
 from bot.demo.processes import python
+from tests.cloud import kubernetes_driver
+from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.attacks import attack
 from tests.platforms.counting_target import INTERVALS, Target
 from workers.contract.load import Slo
+from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
+from workers.platforms.protocols import LoadGenerator
 from workers.reports.verdict import judge
 
 RATE_RPS = 1_000
 SETTLED_S = 3.0
 NEARLY = 0.98
-GOAL_REBALANCED_S, GOAL_STOPPED_S, GOAL_MASTERLESS_S = 6.0, 2.0, 8.0
+IMAGE = "seatrial-load:0.1.0"
+GOAL_REBALANCED_S, GOAL_STOPPED_S, GOAL_DRIVERLESS_S, GOAL_MASTERLESS_S = 6.0, 1.0, 2.0, 8.0
+Driver = AbstractContextManager[subprocess.Popen[bytes]]
 
 
 def run() -> None:
-    """Measure and print."""
+    """Measure and print. The Kubernetes stand-in has an API server of our own, and pods that are processes here."""
     rebalanced_s, outcome = _worker_lost()
     lines = [
         _line("full rate after a worker's death", rebalanced_s, GOAL_REBALANCED_S, f"verdict {outcome}"),
         _line("traffic after a stop", _stopped_s(), GOAL_STOPPED_S),
-        _line("traffic after the driver's death", _without(_kill_driver), GOAL_STOPPED_S),
+        _line("traffic after a stop, Kubernetes stand-in", _stopped_there_s(), GOAL_STOPPED_S),
+        _line("traffic after the driver's death", _without(_kill_driver), GOAL_DRIVERLESS_S),
+        _line("traffic after the driver's death, Kubernetes stand-in", _driverless_there_s(), GOAL_DRIVERLESS_S),
         _line("traffic after the master's death, nobody driving", _without(_kill_master), GOAL_MASTERLESS_S),
     ]
     show(f"faults: {RATE_RPS:,}/s, times by the target's count", lines)
@@ -61,26 +68,43 @@ def _worker_lost() -> tuple[float, str]:
 
 
 def _stopped_s() -> float:
-    """How long requests still come after `stop`."""
     with target() as asked, home() as folder:
-        ordered = attack(asked, rate_rps=RATE_RPS, duration_s=60)
-        with EmbeddedLoad(home=folder).start(attack=ordered, progress=Patient()) as load:
-            for sample in load.samples():
-                if sample.at_s >= SETTLED_S:
-                    stopped_s = time.monotonic()
-                    load.stop()
-            time.sleep(GOAL_STOPPED_S)
-            return _last_s(asked) - stopped_s
+        return _after_stop_s(asked, EmbeddedLoad(home=folder))
+
+
+def _stopped_there_s() -> float:
+    with target() as asked, home() as folder, LocustCluster(folder) as cluster:
+        return _after_stop_s(asked, KubernetesLoad(api=cluster.api(), image=IMAGE))
+
+
+def _after_stop_s(asked: Target, generator: LoadGenerator) -> float:
+    """How long requests still come after `stop`."""
+    ordered = attack(asked, rate_rps=RATE_RPS, duration_s=60)
+    with generator.start(attack=ordered, progress=Patient()) as load:
+        for sample in load.samples():
+            if sample.at_s >= SETTLED_S:
+                stopped_s = time.monotonic()
+                load.stop()
+        return _last_s(asked) - stopped_s
 
 
 def _without(kill: Callable[[psutil.Process], None]) -> float:
+    with target() as asked, home() as folder:
+        return _after_death_s(asked, _driver(asked, folder), kill)
+
+
+def _driverless_there_s() -> float:
+    with target() as asked, home() as folder, LocustCluster(folder) as cluster:
+        driver = kubernetes_driver.driver(cluster.stand_in, url=asked.url, rate_rps=RATE_RPS, folder=folder)
+        return _after_death_s(asked, driver, _kill_driver)
+
+
+def _after_death_s(asked: Target, driver: Driver, kill: Callable[[psutil.Process], None]) -> float:
     """How long requests still come after `kill`, which is given the driver."""
-    with target() as asked, home() as folder, _driver(asked, folder) as driver:
-        kill(driver)
-        killed_s, count = time.monotonic(), -1
-        while asked.count != count and time.monotonic() - killed_s < 30:
-            count = asked.count
-            time.sleep(1.0)
+    with driver as process:
+        _await_traffic(asked)
+        kill(psutil.Process(process.pid))
+        killed_s = time.monotonic()
         return _last_s(asked) - killed_s
 
 
@@ -95,20 +119,27 @@ def _kill_master(driver: psutil.Process) -> None:
 
 
 @contextmanager
-def _driver(asked: Target, folder: Path) -> Iterator[psutil.Process]:
+def _driver(asked: Target, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     driver = subprocess.Popen(python("-m", "benchmarks.load_driver", asked.url, str(RATE_RPS), str(folder)))
     try:
-        deadline_s = time.monotonic() + 30
-        while asked.count < SETTLED_S * RATE_RPS:
-            if time.monotonic() > deadline_s:
-                raise TimeoutError("The driver sent nothing.")
-            time.sleep(0.05)
-        yield psutil.Process(driver.pid)
+        yield driver
     finally:
-        driver.send_signal(signal.SIGKILL)
+        driver.kill()
         driver.wait()
 
 
+def _await_traffic(asked: Target) -> None:
+    deadline_s = time.monotonic() + 30
+    while asked.count < SETTLED_S * RATE_RPS:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError("The driver sent nothing.")
+        time.sleep(0.05)
+
+
 def _last_s(asked: Target) -> float:
-    """When the last request came, to a tenth of a second."""
+    """When the last request came, to a tenth of a second; waits for it."""
+    deadline_s, count = time.monotonic() + 30, -1
+    while asked.count != count and time.monotonic() < deadline_s:
+        count = asked.count
+        time.sleep(1.0)
     return (max(map(int, asked.counted()["by_interval"])) + 1) / INTERVALS

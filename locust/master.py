@@ -4,19 +4,21 @@
     GET  /seatrial/status?since=N  how far it is, and the samples from number N on
     POST /seatrial/stop            202
     GET  /seatrial/result          the totals; final when the status says `over`
+    GET  /seatrial/driver          a line every BEAT_S, without end: whoever reads it holds the test
 
 beside Locust's own routes, whose statistics are cached for 2 s. Start and stop in Locust's web page do the same.
 """
 
 import itertools
 import math
+from collections.abc import Iterator
 from time import monotonic, time
 from typing import Any
 
 import gevent
 from attack import Attack
 from course import Course
-from flask import request
+from flask import Response, request
 from locust.runners import STATE_MISSING, MasterRunner
 from locust_statistics import file_under
 from worker import BEGIN, SECOND
@@ -26,9 +28,59 @@ LEAD_S = 0.5
 LOOK_S = 0.1
 GONE_S = 1.0
 """How long a worker may be away: one that has been stopped leaves Locust's master and joins it again."""
+BEAT_S = 0.2
+"""How often a hold is written to. The second line after its end fails: the first one only learns that nobody reads."""
+GRACE_S = 1.0
+"""How long a test goes on that was held and is no more: an API server or a network in between may cut a connection, and
+a driver that lives takes up another at once. With two beats and a look it keeps within 2 s of the driver's death."""
 SILENCE_S = 10.0
-"""A test whose driver does not ask for so long is stopped: it died, where no pipe could tell. Far longer than any pause
-of a network, far shorter than a test that nobody wants any more."""
+"""A test whose driver does not ask for so long is stopped, held or not: the driver stands still, or died where nobody
+closes what it held (a node that is gone, a network that is split). Far longer than any pause of a network, far shorter
+than a test that nobody wants any more."""
+
+
+class Driver:
+    """Who began the test by the routes here, as far as can be told from what it asks and holds.
+
+    One that never held anything is known by its questions alone. A test that a person began at the web page has none:
+    they may be silent.
+    """
+
+    def __init__(self) -> None:
+        self._holds = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """A test begins, and it is not known yet who began it."""
+        self._asked_at_s = self._let_go_at_s = math.inf
+
+    def begin(self) -> None:
+        """It was the driver."""
+        self._asked_at_s = monotonic()
+
+    def ask(self) -> None:
+        """Somebody asks; who follows a person's test does not take it over."""
+        if self._asked_at_s != math.inf:
+            self._asked_at_s = monotonic()
+
+    def hold(self) -> Iterator[bytes]:
+        """A line now and then, until the reader is gone: the kernel of one that dies closes its connection."""
+        self._holds += 1
+        try:
+            while True:
+                yield b"\n"
+                gevent.sleep(BEAT_S)
+        finally:
+            self._holds -= 1
+            self._let_go_at_s = monotonic()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the test's driver has died. Questions alone do not make up for a hold: they may be anybody's."""
+        if self._asked_at_s == math.inf:
+            return False
+        now_s = monotonic()
+        return now_s - self._asked_at_s > SILENCE_S or (not self._holds and now_s - self._let_go_at_s > GRACE_S)
 
 
 class Master:
@@ -43,7 +95,7 @@ class Master:
         self._course: Course | None = None
         self._begun_s = 0.0
         self._stopping = False
-        self._asked_at_s = math.inf  # by a driver; a person at the web page may be silent
+        self._driver = Driver()
         self._here_at_s: dict[str, float] = {}
         self._runner.register_message(SECOND, self._hear)
         environment.events.test_start.add_listener(self._forget)
@@ -58,7 +110,8 @@ class Master:
     # ------------------------------------------------------------------------------------------ Locust's calls
 
     def _forget(self, **_: Any) -> None:
-        self._course, self._stopping, self._asked_at_s = None, False, math.inf
+        self._course, self._stopping = None, False
+        self._driver.forget()
 
     def _begin(self, **_: Any) -> None:
         """Tell the workers that the traffic begins; one that came late, how far it is."""
@@ -97,7 +150,7 @@ class Master:
             self._lose_the_missing(self._course)
             if self._stopping:
                 continue
-            if self._course.over or monotonic() - self._asked_at_s > SILENCE_S:
+            if self._course.over or self._driver.gone:
                 gevent.spawn(self._runner.stop)
             elif self._attack.own_users:
                 self._follow_the_rate()
@@ -136,6 +189,7 @@ class Master:
         app.add_url_rule("/seatrial/status", view_func=self._on_status)
         app.add_url_rule("/seatrial/stop", view_func=self._on_stop, methods=["POST"])
         app.add_url_rule("/seatrial/result", view_func=self._on_result)
+        app.add_url_rule("/seatrial/driver", view_func=self._on_driver)
 
     def _on_start(self) -> tuple[dict[str, Any], int]:
         if self._course and not self._course.over:
@@ -148,11 +202,10 @@ class Master:
 
     def _start(self, users: int) -> None:
         self._runner.start(users, spawn_rate=users)
-        self._asked_at_s = monotonic()
+        self._driver.begin()
 
     def _on_status(self) -> dict[str, Any]:
-        if self._asked_at_s != math.inf:
-            self._asked_at_s = monotonic()
+        self._driver.ask()
         told: dict[str, Any] = {"workers": self._runner.worker_count, "at_s": None, "over": False, "samples": []}
         if course := self._course:
             course.settle(at_s=self._now_s)
@@ -166,3 +219,6 @@ class Master:
 
     def _on_result(self) -> dict[str, Any] | tuple[dict[str, Any], int]:
         return self._course.result() if self._course else ({"error": "No test has begun."}, 409)
+
+    def _on_driver(self) -> Response:
+        return Response(self._driver.hold(), mimetype="text/plain")

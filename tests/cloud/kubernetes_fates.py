@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from tests.cloud.kubernetes_controllers import is_ready, is_to_stay
-from tests.cloud.kubernetes_stand_in import StandIn, ToService
+from tests.cloud.kubernetes_services import ToService
+from tests.cloud.kubernetes_stand_in import StandIn
 
 Object = dict[str, Any]
 

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from tests.cloud.kubernetes_controllers import is_ready, is_to_stay
 from tests.cloud.kubernetes_proxy import Address, ServiceProxy
-from tests.cloud.kubernetes_stand_in import StandIn, ToService
+from tests.cloud.kubernetes_services import Answered, Streamed, ToService
+from tests.cloud.kubernetes_stand_in import StandIn
 from tests.cloud.kubernetes_store import NAMESPACE, Refusal
 
 Object = dict[str, Any]
@@ -127,8 +128,8 @@ class Node:
             if is_to_stay(pod) and is_ready(pod) and (address := self.pods[pod["metadata"]["name"]].address(target))
         ]
 
-    def _ask(self, asked: ToService) -> tuple[int, bytes]:
-        """As the API server's proxy."""
+    def _ask(self, asked: ToService) -> Answered:
+        """As the API server's proxy, which waits for no end where none is told."""
         try:
             where = self.targets.get(asked.service) or next(
                 iter(self._endpoints(self.store.get("Service", asked.service), asked.port))
@@ -136,6 +137,8 @@ class Node:
             connection = HTTPConnection(*where, timeout=10)
             connection.request(asked.method, asked.path, asked.body, {"Content-Type": asked.content_type})
             answer = connection.getresponse()
+            if answer.chunked:
+                return answer.status, Streamed(connection=connection, answer=answer)
             status, body = answer.status, answer.read()
             connection.close()
         except (OSError, HTTPException, StopIteration) as error:

@@ -51,7 +51,7 @@ class ServiceProxy:
                     return
                 pod, to_pod = await asyncio.open_connection(*found[next(self._turns) % len(found)])
                 await asyncio.gather(_pump(client, to_pod), _pump(pod, to_client))
-            except OSError:
+            except (OSError, asyncio.CancelledError):  # Python 3.11 prints the latter, of a task that just ends by it
                 return
             finally:
                 to_client.close()

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from kubernetes.client import ApiClient, Configuration
 
+from tests.cloud.kubernetes_services import Answered, Streamed, ToService, nobody
 from tests.cloud.kubernetes_store import NAMESPACE, Refusal, Store, merged
 from tests.cloud.strict_models import mistakes
 from workers.platforms.cloud.kubernetes_access import Target
@@ -28,18 +29,6 @@ Object = dict[str, Any]
 CONTEXT = "harbour"
 _KIND_OF = {resource: kind for kind, (_, resource) in KINDS.items()}
 _PROXY = re.compile(r"services/(?:http:)?([a-z0-9-]+):(\d+)/proxy(/.*)")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToService:
-    """A request to a Service, by the API server's proxy."""
-
-    service: str
-    port: int
-    method: str
-    path: str
-    body: bytes
-    content_type: str
 
 
 class StandIn:
@@ -59,7 +48,7 @@ class StandIn:
         self.mistakes: list[str] = []
         self.cuts = 0
         self.log: Callable[[str, bool], bytes] = lambda pod, previous: b""
-        self.services: Callable[[ToService], tuple[int, bytes]] = _nobody
+        self.services: Callable[[ToService], Answered] = nobody
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -98,7 +87,7 @@ class StandIn:
         return path
 
     def cut(self) -> None:
-        """Break every open watch in the middle."""
+        """Break every open watch, and every answer that the proxy is passing on, in the middle."""
         with self.store.changed:
             self.cuts += 1
             self.store.changed.notify_all()
@@ -204,12 +193,24 @@ class _Handler(BaseHTTPRequestHandler):
             body=self.body,
             content_type=self.headers["Content-Type"],
         )
-        self._send(*self.stand_in.services(asked))
+        status, body = self.stand_in.services(asked)
+        if isinstance(body, Streamed):
+            self._pass_on(status, body)
+        else:
+            self._send(status, body)
+
+    def _pass_on(self, status: int, streamed: Streamed) -> None:
+        self._begin_chunks(status)
+        cuts = self.stand_in.cuts
+        with closing(streamed.parts(client=self.connection)) as parts:
+            for data in parts:
+                self._chunk(data)
+                if self.stand_in.cuts != cuts:
+                    break
+        self._end_chunks(whole=self.stand_in.cuts == cuts)
 
     def _watch(self) -> None:
-        self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        self._begin_chunks(200)
         store, seen, cuts = self.stand_in.store, int(self.query["resourceVersion"]), self.stand_in.cuts
         ends_at_s = time.monotonic() + float(self.query["timeoutSeconds"])
         self.close_connection = False
@@ -217,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             with store.changed:
                 if seen < store.oldest:
                     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
-                    self._chunk({"type": "ERROR", "object": status})
+                    self._change("ERROR", status)
                     break
                 new = [item for item in store.changes if item[0] > seen]
                 if not new:
@@ -226,10 +227,8 @@ class _Handler(BaseHTTPRequestHandler):
                 seen = new[-1][0]
             for _, change, obj in new:
                 if obj["kind"] == self.kind and self._selected(obj):
-                    self._chunk({"type": change, "object": obj})
-        if self.stand_in.cuts == cuts:
-            self._write(b"0\r\n\r\n")
-        self.close_connection = True
+                    self._change(change, obj)
+        self._end_chunks(whole=self.stand_in.cuts == cuts)
 
     def _selected(self, obj: Object) -> bool:
         labels = obj["metadata"].get("labels", {})
@@ -239,9 +238,22 @@ class _Handler(BaseHTTPRequestHandler):
         fields = dict(part.split("=", 1) for part in self.query.get("fieldSelector", "").split(",") if part)
         return all(_field(obj, path) == value for path, value in fields.items())
 
-    def _chunk(self, change: Object) -> None:
-        line = json.dumps(change).encode() + b"\n"
-        self._write(b"%x\r\n%s\r\n" % (len(line), line))
+    def _change(self, kind: str, obj: Object) -> None:
+        self._chunk(json.dumps({"type": kind, "object": obj}).encode() + b"\n")
+
+    def _begin_chunks(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def _chunk(self, data: bytes) -> None:
+        self._write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def _end_chunks(self, *, whole: bool) -> None:
+        """`whole`: tell the client that this was all."""
+        if whole:
+            self._write(b"0\r\n\r\n")
+        self.close_connection = True
 
     def _write(self, data: bytes) -> None:
         try:
@@ -256,10 +268,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-def _nobody(asked: ToService) -> tuple[int, bytes]:
-    raise Refusal(503, "ServiceUnavailable", f'no endpoints available for service "{asked.service}"')
 
 
 def _field(obj: Object, path: str) -> str:

@@ -24,15 +24,6 @@ IMAGE = "seatrial-load:0.1.0"
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    try:
-        yield target
-    finally:
-        target.kill()
-
-
-@pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[LocustCluster]:
     with LocustCluster(tmp_path) as cluster:
         yield cluster
@@ -116,8 +107,8 @@ def test_without_its_master_the_traffic_ends(cluster: LocustCluster, target: Tar
         assert is_quiet(target)
 
 
-def test_without_its_driver_the_traffic_ends(cluster: LocustCluster, target: Target) -> None:
-    """A driver that has died asks no more, and no pipe can tell: the master stops the test, and says so."""
+def test_a_driver_that_stands_still_ends_the_traffic(cluster: LocustCluster, target: Target) -> None:
+    """One that holds the test and asks no more is taken for dead: the master stops the test, and says so."""
     with generator(cluster).start(attack=attack(target, duration_s=120), progress=RecordedProgress()) as load:
         wait_until(lambda: target.count > 20)
         wait_until(lambda: is_quiet(target))

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS
@@ -28,6 +28,8 @@ LAG_FLOOR_MS = 20.0
 """Up to which its delay is let pass, however quick the target: a tenth of the objective that tests have by default. It
 is part of every latency, so it never makes a target look better. On a machine of two cores that two other processes
 keep busy it was 6 ms, with four of them 26 ms."""
+HOLD = "/seatrial/driver"
+"""What a master's driver reads from, without end, where it holds the test."""
 FUTURE = 2**31
 """A sample's number that no test reaches: asks for how far it is, without its samples."""
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
@@ -52,7 +54,7 @@ class Status:
 class Master:
     """A Locust master's web server. Every call raises OSError, HTTPException or ValueError where it does not answer.
 
-    Reached at `host`:`port`; a subclass whose `ask` goes another way reaches it elsewhere.
+    Reached at `host`:`port`; a subclass whose `ask` and `hold` go another way reaches it elsewhere.
     """
 
     def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
@@ -79,6 +81,19 @@ class Master:
     def report(self) -> bytes:
         """Locust's own report, one HTML page."""
         return self.ask("GET", "/stats/report?download=1")
+
+    def hold(self) -> Generator[None, None, None]:
+        """Hold the test, from the first turn on: a turn several times a second, until the connection is ended.
+
+        The master stops a test that was held and is no more; so it ends with the process that holds it.
+        """
+        with closing(HTTPConnection(self._host, self._port, timeout=self._timeout_s)) as connection:
+            connection.request("GET", HOLD)
+            response = connection.getresponse()
+            if response.status != 200:
+                check("GET", HOLD, status=response.status, body=response.read())
+            while response.readline():
+                yield
 
     def ask(self, method: str, path: str) -> bytes:
         """The body of the answer to one request."""

@@ -7,7 +7,7 @@ PermanentError or TemporaryError here (kubernetes_errors), and no call lasts lon
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -165,24 +165,35 @@ class Api:
         https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
         """
         call = self._call("create" if method == "POST" else "get", "v1", "services/proxy")
-        where = f"{self._path('Service', f'{name}:{port}', 'proxy')}/{path.lstrip('/')}"
+        where = self._behind(name, port, path)
         response = self._send(call, method, where, body=body or None, content=content, read_s=answer_s, by_service=True)
         return Reply(status=response.status, body=response.data)
+
+    def follow_service(self, name: str, port: int, path: str, *, silence_s: float) -> Generator[bytes, None, None]:
+        """The lines of an answer without end, as they come: a GET as that of `ask_service`.
+
+        The Service loses the connection when the generator is closed, and when this process dies. TemporaryError also
+        where nothing comes for `silence_s`, or the Service refuses.
+        """
+        import urllib3
+
+        call = self._call("get", "v1", "services/proxy")
+        response = self._send(call, "GET", self._behind(name, port, path), read_s=silence_s, stream=True)
+        try:
+            yield from response
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(call, error) from error
+        finally:
+            response.close()
 
     def may(self, verb: str, kind: str, *, subresource: str = "") -> bool:
         """Whether these credentials have the right, as `kubectl auth can-i` asks."""
         api_version, resource = KINDS[kind]
-        asked = {
-            "namespace": self.namespace,
-            "verb": verb,
-            "group": _group(api_version),
-            "resource": resource,
-            "subresource": subresource,
-        }
+        asked = {"group": _group(api_version), "resource": resource, "subresource": subresource}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": asked},
+            "spec": {"resourceAttributes": {"namespace": self.namespace, "verb": verb, **asked}},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         call = self._call("create", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
@@ -215,6 +226,10 @@ class Api:
         root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         parts = ["namespaces", self.namespace, resource, name, subresource]
         return "/".join([root, *(quote(part, safe=":") for part in parts if part)])
+
+    def _behind(self, service: str, port: int, path: str) -> str:
+        """The path by which the API server's proxy carries a request to a Service."""
+        return f"{self._path('Service', f'{service}:{port}', 'proxy')}/{path.lstrip('/')}"
 
     def _call(self, verb: str, api_version: str, resource: str) -> Call:
         return Call(

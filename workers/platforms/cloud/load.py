@@ -7,8 +7,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.attack import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
 from workers.platforms.cloud.kubernetes_api import Api
+from workers.platforms.cloud.load_hold import held
 from workers.platforms.cloud.load_manifests import ALL, JOB, OWN_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load_pods import LoadPods
 from workers.platforms.protocols import Attack, Progress, RunningLoad
-from workers.platforms.swarm import SILENCE_S, Master, Swarm, check
+from workers.platforms.swarm import HOLD, SILENCE_S, Master, Swarm, check
 from workers.platforms.target import check_name, down, find_target, judge_answer, origin, request_path
 
 logger = logging.getLogger(__name__)
@@ -97,15 +98,15 @@ class KubernetesLoad:
             self._apply(attempt, attack, workers, files)
             with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
                 pods.await_all(progress=progress, patience_s=START_S)
-                _start(master)
-                progress.log(f"Locust: {workers} worker pods.")
-                yield Swarm(
-                    master=master,
-                    whole_s=attack.whole_s,
-                    timeout_s=self._timeout_s,
-                    progress=progress,
-                    watch=pods.watch,
-                )
+                with _begun(master):
+                    progress.log(f"Locust: {workers} worker pods.")
+                    yield Swarm(
+                        master=master,
+                        whole_s=attack.whole_s,
+                        timeout_s=self._timeout_s,
+                        progress=progress,
+                        watch=pods.watch,
+                    )
         finally:
             _end(self._api, attempt, master)
 
@@ -179,12 +180,26 @@ class _MasterByApiServer(Master):
             raise HTTPException(str(error)) from error
         return check(method, path, status=reply.status, body=reply.body)
 
+    def hold(self) -> Generator[None, None, None]:
+        """See Master."""
+        with closing(self._api.follow_service(self._host, self._port, HOLD, silence_s=DRIVE_S)) as lines:
+            try:
+                for _ in lines:
+                    yield
+            except TemporaryError as error:
+                raise HTTPException(str(error)) from error
 
-def _start(master: Master) -> None:
-    try:
-        master.start()
-    except (OSError, HTTPException, ValueError) as error:
-        raise PermanentError(f"Locust did not begin: {error}.") from error
+
+@contextmanager
+def _begun(master: Master) -> Iterator[None]:
+    """Begin the traffic; it ends with the context, and with this process. Raises PermanentError where it does not."""
+    with ExitStack() as until_left:
+        try:
+            until_left.enter_context(held(master))
+            master.start()
+        except (OSError, HTTPException, ValueError) as error:
+            raise PermanentError(f"Locust did not begin: {error}.") from error
+        yield
 
 
 def _end(api: Api, attempt: Attempt, master: Master) -> None:

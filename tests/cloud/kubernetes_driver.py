@@ -1,0 +1,49 @@
+"""A driver of load on a cluster in miniature, in a process of its own, so that it can be killed.
+
+python -m tests.cloud.kubernetes_driver TARGET RPS      with KUBECONFIG in the environment
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn
+from tests.cloud.kubernetes_store import NAMESPACE
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.load import Stage
+from workers.platforms.cloud.kubernetes_api import connect
+from workers.platforms.cloud.load import KubernetesLoad
+from workers.platforms.protocols import Attack
+
+LASTS_S = 60.0
+_ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def driver(stand_in: StandIn, *, url: str, rate_rps: float, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, which comes to the API server by a kubeconfig in `folder`; killed when the context is left."""
+    environ = {**os.environ, "KUBECONFIG": str(stand_in.kubeconfig(folder / "kubeconfig"))}
+    command = [sys.executable, "-m", __name__, url, str(rate_rps)]
+    process = subprocess.Popen(command, cwd=_ROOT, env=environ)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main(url: str, rate_rps: float) -> None:
+    """Load for a minute, as long as nobody interferes."""
+    stages = (Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=LASTS_S),)
+    attack = Attack(url=url, body=b"{}", stages=stages, job_id="driven")
+    load = KubernetesLoad(api=connect(f"kubernetes://{CONTEXT}/{NAMESPACE}"), image="seatrial-load:0.1.0")
+    with load.start(attack=attack, progress=RecordedProgress()) as running:
+        for _ in running.samples():
+            pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]))
