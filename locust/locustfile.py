@@ -76,6 +76,9 @@ def set_up(environment: Any, runner: Any, **_: Any) -> None:
         environment.user_classes = [each for each in environment.user_classes if each is not Token]
     else:
         options.num_users = options.spawn_rate = attack.tokens
+        # The traffic begins when all tokens are where they belong: after 1 s Locust would go on without those of a
+        # machine that is busy, and their first requests would never be due.
+        os.environ["LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP"] = "10"
     if not isinstance(runner, runners.MasterRunner):
         Token.worker = Worker(environment, attack)
     if not isinstance(runner, runners.WorkerRunner):

@@ -56,6 +56,10 @@ class Worker:
         if self._part is None or self._part.test != test:
             self._part = Part(self._environment, self._attack, test=test, begun_s=monotonic() - at_s)
             self.add(0)
+            # What Locust has loaded need not be looked through in mid-test. By now the share is taken: however long
+            # this lasts, all that is due meanwhile leaves, or is told of as too late.
+            gc.collect()
+            gc.freeze()
 
     def _stop(self, **_: Any) -> None:
         if self._part:
@@ -76,8 +80,6 @@ class Part:
             self.traffic = OwnUsers(environment, attack=attack, ledger=self._ledger, begun_s=begun_s)
         else:
             self.traffic = self._engine(index=max(self._runner.worker_index, 0))
-        gc.collect()
-        gc.freeze()  # all that Locust has loaded need not be looked through in mid-test
         gevent.spawn(self._report)
 
     def _engine(self, *, index: int) -> Engine:

@@ -10,12 +10,14 @@ import redis as redis_client
 
 from bot.demo import processes
 from tests.house import House
+from tests.platforms.counting_target import Target
 
 LONG = (
     "cloud/test_whole_loop.py",
     "workers/test_capacity.py",
     "platforms/test_load.py",
     "platforms/test_load_engine.py",
+    "cloud/test_load_driver.py",
     "flows/test_schedules.py",
     "workers/test_worker.py",
     "browser/test_whole_loop.py",
@@ -62,3 +64,13 @@ def house(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.T
         built.start_worker()
         built.start_bot()
         yield built
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    """A server to be loaded, which counts for itself."""
+    target = Target()
+    try:
+        yield target
+    finally:
+        target.kill()

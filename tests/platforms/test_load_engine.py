@@ -4,46 +4,26 @@ import datetime
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.platforms.attacks import attack, is_quiet, load_processes, load_workers, wait_until
+from tests.platforms.attacks import attack, load_workers, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Shape, Slo, Stage
-from workers.errors import PermanentError, TargetDown
+from workers.errors import TargetDown
 from workers.platforms.attack import LOCUST_DIR
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols import Attack, LoadResult
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    try:
-        yield target
-    finally:
-        target.kill()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """Where a generator keeps its files; nothing of it may be left, neither file nor process."""
-    yield tmp_path / "home"
-    left = load_processes(tmp_path)
-    for process in left:
-        process.kill()
-    assert not left
-    assert not list((tmp_path / "home").glob("*"))
 
 
 def run(home: Path, ordered: Attack, *, after_first: object = None, timeout_s: float = 10.0) -> LoadResult:
@@ -63,9 +43,10 @@ def test_a_stall_is_in_the_latencies(home: Path, target: Target) -> None:
     result = run(home, attack(target, duration_s=4), after_first=lambda: target.stall(1.0))
     assert result.requests == 400 == target.count - 1
     # A hundred of four hundred waited, evenly from 1 s down to nothing: the 40th longest 610 ms, the 4th 970 ms.
-    assert result.latency_ms[90] == pytest.approx(610, abs=100)
-    assert result.latency_ms[99] == pytest.approx(970, abs=100)
-    assert result.latency_ms[50] < 100
+    # Seen only by who waited for an answer, it would be one request's.
+    assert result.latency_ms[90] == pytest.approx(610, abs=250)
+    assert result.latency_ms[99] == pytest.approx(970, abs=250)
+    assert result.latency_ms[50] < 250
     assert result.failures == 0
 
 
@@ -103,16 +84,17 @@ KINDS = {
 
 def test_failures_are_told_by_kind(home: Path, target: Target) -> None:
     """Each cause has its own words; none is in the latencies, for it came sooner than any answer."""
-    behaviours = iter(KINDS)
-    ordered = attack(target, rate_rps=40, duration_s=len(KINDS) + 1)
-    with EmbeddedLoad(home=home).start(attack=ordered, progress=RecordedProgress()) as load:
-        for _ in load.samples():
-            target.behave(next(behaviours, "right"))
+    with EmbeddedLoad(home=home).start(attack=attack(target), progress=RecordedProgress()) as load:
+        for behaviour in (*KINDS, "right"):
+            target.behave(behaviour)
+            enough = target.count + 30
+            wait_until(lambda enough=enough: target.count > enough)
+        load.stop()
         result = load.result()
     assert set(result.failures_by_kind) == set(KINDS.values())
-    assert all(10 < count < 70 for count in result.failures_by_kind.values())
-    assert sum(result.failures_by_kind.values()) == result.failures
-    assert result.requests == 360 == target.count - 1
+    assert all(count >= 20 for count in result.failures_by_kind.values())
+    assert sum(result.failures_by_kind.values()) == result.failures < result.requests - 20
+    assert result.requests == target.count - 1
 
 
 def test_another_prediction_is_right(home: Path, target: Target) -> None:
@@ -130,6 +112,20 @@ def test_a_shape_is_followed_to_the_second(home: Path, target: Target) -> None:
     assert [second.asked_rps for second in result.seconds] == pytest.approx(expected)
     assert [second.achieved_rps for second in result.seconds] == pytest.approx(expected, abs=1)
     assert result.requests == target.count - 1 == sum(expected)
+
+
+def test_the_rate_is_spread_over_connections(home: Path, target: Target) -> None:
+    """So many that a Service, which deals them out at random, gives each of its replicas about the same."""
+    with EmbeddedLoad(home=home).start(attack=attack(target, rate_rps=800), progress=RecordedProgress()) as load:
+        (worker,) = load_workers(home)
+
+        def connections() -> int:
+            remote = [each.raddr.port for each in worker.net_connections() if each.status == psutil.CONN_ESTABLISHED]
+            return remote.count(target.port)
+
+        wait_until(lambda: target.count > 800)
+        assert connections() > 60
+        load.stop()
 
 
 def test_poisson_arrivals_are_uneven_and_add_up(home: Path, target: Target) -> None:
@@ -215,39 +211,6 @@ def test_both_clocks_wake_once_and_not_before_time() -> None:
     subprocess.run([sys.executable, "-c", CLOCKS, str(LOCUST_DIR)], check=True, timeout=30)
 
 
-DRIVER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from tests.platforms.recorded_progress import RecordedProgress
-from workers.contract.load import Stage
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import Attack
-stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
-attack = Attack(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
-with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:
-    list(load.samples())
-"""
-
-
-def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> None:
-    """When the process that drives the test is killed outright, its load processes end by themselves."""
-    checkout = str(Path(__file__).parents[2])
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, checkout, str(tmp_path), target.url])
-    try:
-        wait_until(lambda: target.count > 50)
-        assert len(load_processes(tmp_path)) == 2
-        driver.kill()
-        driver.wait()
-        wait_until(lambda: not load_processes(tmp_path), patience_s=2)
-        assert is_quiet(target)
-    finally:
-        driver.kill()
-        driver.wait()
-        for process in load_processes(tmp_path):
-            process.kill()
-
-
 def test_a_worker_that_stood_still_does_not_make_up_for_it(home: Path, target: Target) -> None:
     """What is seconds late is not sent in a flood but counted, and the test is INVALID."""
     with EmbeddedLoad(home=home).start(attack=attack(target, duration_s=6), progress=RecordedProgress()) as load:
@@ -263,23 +226,6 @@ def test_a_worker_that_stood_still_does_not_make_up_for_it(home: Path, target: T
     assert result.failures_by_kind["not sent: the load generator was late"] == result.dropped > 0
     assert "stood still" in result.generator_trouble
     assert judge(slo=SLO, result=result).outcome == "INVALID"
-
-
-def test_a_missing_locust_file_says_where_it_belongs(target: Target, home: Path, tmp_path: Path) -> None:
-    """A worker that was installed without the folder locust/ tells what to do."""
-    with pytest.raises(PermanentError, match=r"locustfile\.py") as caught:
-        EmbeddedLoad(home=home, locust_dir=tmp_path).start(
-            attack=attack(target), progress=RecordedProgress()
-        ).__enter__()
-    assert "checkout" in caught.value.advice
-
-
-def test_locusts_last_words_are_in_the_error(target: Target, home: Path, tmp_path: Path) -> None:
-    """Where Locust does not come up, the error carries what it wrote last: here of a user's own file."""
-    own = tmp_path / "own.py"
-    own.write_text("raise RuntimeError('the harbour is closed')\n")
-    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
-        EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
 
 
 def test_environment_proxies_are_not_for_load(target: Target, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

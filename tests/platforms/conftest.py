@@ -1,0 +1,19 @@
+"""What the load generators' tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.attacks import load_processes
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Where a generator keeps its files; nothing of it may be left, neither file nor process."""
+    yield tmp_path / "home"
+    left = load_processes(tmp_path)
+    for process in left:
+        process.kill()
+    assert not left
+    assert not list((tmp_path / "home").glob("*"))

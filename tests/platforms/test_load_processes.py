@@ -1,0 +1,86 @@
+"""The load's processes on this machine: when their traffic begins, when it ends, and what is said where it cannot."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.attacks import attack, is_quiet, load_processes, load_workers, wait_until
+from tests.platforms.counting_target import Target
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.errors import PermanentError
+from workers.platforms.attack import LOCUST_DIR, attack_json
+from workers.platforms.embedded.load import EmbeddedLoad
+from workers.platforms.embedded.locust_processes import locust_processes
+from workers.platforms.swarm import Swarm
+
+
+def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path: Path) -> None:
+    """A worker that is slow to take its share keeps the others waiting: nothing that is asked for is left out."""
+    ordered = attack(target, duration_s=1)
+    file = tmp_path / "attack.json"
+    file.write_text(attack_json(ordered, workers=2, timeout_s=10))
+    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    progress = RecordedProgress()
+    with locust_processes(folder=tmp_path, options=options, workers=2, progress=progress) as processes:
+        slow = load_workers(tmp_path)[0]
+        slow.suspend()
+        processes.start()
+        time.sleep(2.4)  # longer than Locust waits by itself, shorter than it takes to give a worker up
+        assert target.count == 0
+        slow.resume()
+        load = Swarm(master=processes.master, whole_s=1, timeout_s=10, progress=progress, watch=processes.watch)
+        result = load.result()
+    assert (result.requests, result.dropped, target.count) == (100, 0, 100)
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.load import Stage
+from workers.platforms.embedded.load import EmbeddedLoad
+from workers.platforms.protocols import Attack
+stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
+attack = Attack(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
+with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:
+    list(load.samples())
+"""
+
+
+def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> None:
+    """When the process that drives the test is killed outright, its load processes end by themselves."""
+    checkout = str(Path(__file__).parents[2])
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, checkout, str(tmp_path), target.url])
+    try:
+        wait_until(lambda: target.count > 50)
+        assert len(load_processes(tmp_path)) == 2
+        driver.kill()
+        driver.wait()
+        wait_until(lambda: not load_processes(tmp_path))
+        assert is_quiet(target)
+    finally:
+        driver.kill()
+        driver.wait()
+        for process in load_processes(tmp_path):
+            process.kill()
+
+
+def test_a_missing_locust_file_says_where_it_belongs(target: Target, home: Path, tmp_path: Path) -> None:
+    """A worker that was installed without the folder locust/ tells what to do."""
+    with pytest.raises(PermanentError, match=r"locustfile\.py") as caught:
+        EmbeddedLoad(home=home, locust_dir=tmp_path).start(
+            attack=attack(target), progress=RecordedProgress()
+        ).__enter__()
+    assert "checkout" in caught.value.advice
+
+
+def test_locusts_last_words_are_in_the_error(target: Target, home: Path, tmp_path: Path) -> None:
+    """Where Locust does not come up, the error carries what it wrote last: here of a user's own file."""
+    own = tmp_path / "own.py"
+    own.write_text("raise RuntimeError('the harbour is closed')\n")
+    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
+        EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
