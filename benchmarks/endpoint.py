@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.table import Line, show
 from bot.demo.processes import await_port, free_port, process, python
-from workers.contract.settings import Model, read_settings_file
+from workers.contract.settings import Model
+from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.warehouse import EmbeddedWarehouse
 
 ROUNDS = 3

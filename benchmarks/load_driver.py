@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.load_generators import Patient
 from workers.contract.load import Stage
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 
 LASTS_S = 60.0
 

@@ -18,7 +18,7 @@ from tests.platforms.counting_target import INTERVALS, Target
 from workers.contract.load import Slo
 from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import LoadGenerator
+from workers.platforms.load_protocol import LoadGenerator
 from workers.reports.verdict import judge
 
 RATE_RPS = 1_000

@@ -24,7 +24,7 @@ from bot.demo.processes import free_port
 from tests.platforms.attacks import attack
 from tests.platforms.counting_target import INTERVALS, Target
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import LoadResult, RunningLoad
+from workers.platforms.load_protocol import LoadResult, RunningLoad
 
 CONNECTIONS = 20
 _ANSWERED = re.compile(r"Requests/sec:\s+([0-9.]+)")

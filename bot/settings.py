@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workers.contract.settings import SettingsError, SettingsFile, read_settings_file
+from workers.contract.settings import SettingsError, SettingsFile
+from workers.contract.settings_reader import read_settings_file
 
 SLACK_API_URL = "https://slack.com/api/"
 

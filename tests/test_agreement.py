@@ -13,16 +13,8 @@ import pytest
 from bot.commands import COMMANDS
 from bot.manifest import manifest
 from workers.contract.jobs import JOB_KINDS, Job
-from workers.contract.settings import (
-    Approvals,
-    Environment,
-    Images,
-    LoadTestDefaults,
-    Model,
-    SettingsFile,
-    Target,
-    read_settings_file,
-)
+from workers.contract.settings import Approvals, Environment, Images, LoadTestDefaults, Model, SettingsFile, Target
+from workers.contract.settings_reader import read_settings_file
 from workers.jobs import HANDLERS
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.cloud.kubernetes_api import connect
 from workers.platforms.cloud.load import KubernetesLoad
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 
 LASTS_S = 60.0
 _ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from tests.cloud.manifest_references import broken, containers, pod_spec, worklo
 from tests.cloud.strict_models import mistakes
 from workers.contract.jobs import Asked, TrainModel
 from workers.contract.queue import Queue
-from workers.contract.settings import read_settings_file
+from workers.contract.settings_reader import read_settings_file
 
 TOP = Path(__file__).parents[2]
 K8S = TOP / "k8s"

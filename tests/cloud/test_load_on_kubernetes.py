@@ -18,7 +18,7 @@ from workers.contract.load import Stage
 from workers.errors import Cancelled, PermanentError
 from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.cloud.load_manifests import UNTIL, Attempt, LoadManifests, is_over
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 
 IMAGE = "seatrial-load:0.1.0"
 

@@ -6,7 +6,8 @@ import pytest
 
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Replicas, Scale, TrainModel
 from workers.contract.load import Abort, Shape, Slo
-from workers.contract.settings import SettingsError, SettingsFile, read_settings_file
+from workers.contract.settings import SettingsError, SettingsFile
+from workers.contract.settings_reader import read_settings_file
 
 GOOD = """\
 [models.iris]

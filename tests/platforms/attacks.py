@@ -9,7 +9,7 @@ import psutil
 
 from tests.platforms.counting_target import INTERVALS, Target
 from workers.contract.load import Stage
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 
 BODY = b'{"instances": [{"sepal_length": 5.0}]}'
 PATIENCE_S = 20.0

@@ -19,7 +19,7 @@ from workers.errors import Cancelled, PermanentError, TargetDown
 from workers.platforms import swarm
 from workers.platforms.cloud.load import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import Attack, LoadGenerator
+from workers.platforms.load_protocol import Attack, LoadGenerator
 from workers.reports.verdict import judge
 
 CONNECTION_FAILURES = {

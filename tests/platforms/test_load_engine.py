@@ -20,7 +20,7 @@ from workers.contract.load import Shape, Slo, Stage
 from workers.errors import TargetDown
 from workers.platforms.attack import LOCUST_DIR
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import Attack, LoadResult
+from workers.platforms.load_protocol import Attack, LoadResult
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)

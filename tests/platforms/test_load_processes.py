@@ -43,7 +43,7 @@ from pathlib import Path
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
 attack = Attack(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
 with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:

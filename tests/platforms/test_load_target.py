@@ -15,7 +15,7 @@ from tests.platforms.counting_target import Target
 from workers.contract.load import Stage
 from workers.errors import PermanentError, TargetDown
 from workers.platforms.attack import LOCUST_DIR, attack_json
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 from workers.platforms.target import find_target
 
 STAGES = (Stage(from_rps=1, to_rps=1, length_s=1),)

@@ -12,7 +12,7 @@ from workers.contract.jobs import FindCapacity, Replicas
 from workers.contract.load import Slo
 from workers.contract.outcomes import CapacityFound
 from workers.contract.record import Record
-from workers.contract.settings import read_settings_file
+from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.cluster import EmbeddedCluster
 
 BOUNDS = Replicas(minimum=1, maximum=2)

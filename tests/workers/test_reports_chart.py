@@ -11,7 +11,7 @@ import pytest
 from tests.workers.pictures import size_of_png
 from workers.contract.load import Slo
 from workers.contract.outcomes import Probe
-from workers.platforms.protocols import LoadSample
+from workers.platforms.load_protocol import LoadSample
 from workers.reports.chart import chart
 from workers.reports.probe_chart import probe_chart
 

@@ -11,7 +11,7 @@ import pytest
 from workers.contract.jobs import LoadTest
 from workers.contract.load import Shape, Slo
 from workers.contract.outcomes import Tested
-from workers.platforms.protocols import LoadSample
+from workers.platforms.load_protocol import LoadSample
 from workers.reports.history import comparison, earlier, kept
 from workers.reports.page import page
 from workers.reports.timeline import POINTS, thinned, timeline

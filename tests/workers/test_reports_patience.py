@@ -3,7 +3,7 @@
 import pytest
 
 from workers.contract.load import Abort
-from workers.platforms.protocols import LoadSample
+from workers.platforms.load_protocol import LoadSample
 from workers.reports.patience import Patience
 
 ABORT = Abort(errors_percent=20.0, for_s=3.0)

@@ -14,7 +14,7 @@ from workers.contract.jobs import Asked, Deploy, Job, Replicas
 from workers.contract.outcomes import CapacityFound, Probe, Tested
 from workers.contract.queue import Queue, connect
 from workers.contract.record import Record
-from workers.contract.settings import read_settings_file
+from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
 from workers.platforms.embedded.warehouse import EmbeddedWarehouse
 from workers.platforms.protocols import Manifest

@@ -1,13 +1,11 @@
-"""The settings file `seatrial.toml`: what the bot and the workers both read. Values, and the one reader.
+"""The settings file `seatrial.toml`: what the bot and the workers both read, as values; settings_reader reads it.
 
 Secrets and addresses of services come from the environment instead (bot.settings, workers.settings).
 """
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -17,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -278,80 +275,3 @@ class SettingsError(Exception):
     def __init__(self, mistakes: tuple[str, ...]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
-
-
-def read_settings_file(path: Path) -> SettingsFile:
-    """Read and check `path`. Raises SettingsError with every mistake: its line, field and what was expected."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SettingsError(
-            (f"{path}: cannot be read: {error.strerror}; set SEATRIAL_CONFIG to your seatrial.toml.",)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError((f"{path}: not valid TOML: byte {error.start} is not UTF-8.",)) from error
-    try:
-        document = _tuples(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError((f"{path}: not valid TOML: {error}.",)) from error
-    try:
-        return SettingsFile.model_validate(document, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise SettingsError(tuple(_mistake(path, text, detail) for detail in error.errors())) from error
-
-
-def _tuples(value: Any) -> Any:
-    """Arrays as tuples, which is what strict validation of an immutable value wants."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-_WANTED = {
-    "extra_forbidden": "there is no such setting",
-    "missing": "it is missing and has no default",
-    "model_type": "it must be a table",
-    "dict_type": "it must be a table",
-    "tuple_type": "it must be an array, in [ ]",
-    "dataclass_exact_type": 'it must be a text, like "1..4"',
-}
-"""Sentences for those of pydantic's errors that speak of Python; https://docs.pydantic.dev/latest/errors/validation_errors."""
-
-
-def _mistake(path: Path, text: str, detail: Any) -> str:
-    field = [str(part) for part in detail["loc"]]
-    kind = detail["type"]
-    wanted = _WANTED.get(kind, detail["msg"].removeprefix("Value error, ")).rstrip(".")
-    # A sentence that quotes what was found needs no second look at it, and a whole table says nothing.
-    shown = kind in ("missing", "extra_forbidden") or "“" in wanted or isinstance(detail["input"], dict)
-    found = "" if shown else f", found {detail['input']!r:.80}"
-    where = f"{'.'.join(field)}: " if field else ""
-    return f"{path}:{_line(text, field)}: {where}{wanted}{found}."
-
-
-_HEADER = re.compile(r"\s*\[+([^\[\]]+)\]")
-_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_.-]|"[^"]*"|'[^']*')+)\s*=""")
-_KEY_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-
-
-def _line(text: str, field: list[str]) -> int:
-    """The line of the deepest part of `field` that the file shows: its key, or else the header of its table."""
-    best, deepest, in_text = 1, 0, False
-    table: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        was_in_text, in_text = in_text, in_text ^ bool((line.count('"""') + line.count("'''")) % 2)
-        if was_in_text:
-            continue
-        if match := _HEADER.match(line):
-            here = table = _key(match[1])
-        elif match := _KEY.match(line):
-            here = table + _key(match[1])
-        else:
-            continue
-        if len(here) > deepest and here == field[: len(here)]:
-            best, deepest = number, len(here)
-    return best
-
-
-def _key(text: str) -> list[str]:
-    return [part.strip("\"'") for part in _KEY_PART.findall(text)]

@@ -13,7 +13,8 @@ from workers.contract.shown import share_percent, show_number
 from workers.errors import TargetDown
 from workers.jobs.holding import given_back, hold
 from workers.jobs.loading import Loaded, ReplicaWatch, Sent, find, send
-from workers.platforms.protocols import LoadResult, LoadSample, Platforms
+from workers.platforms.load_protocol import LoadResult, LoadSample
+from workers.platforms.protocols import Platforms
 from workers.reports.probe_chart import probe_chart
 from workers.reports.search import bounds, limit, next_rate
 from workers.reports.verdict import judge

@@ -13,7 +13,8 @@ from workers.contract.load import Abort, Spacing, Stage
 from workers.contract.settings import Environment, Target
 from workers.contract.shown import show_duration
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.protocols import Attack, Cluster, Endpoint, LoadResult, LoadSample, Platforms
+from workers.platforms.load_protocol import Attack, LoadResult, LoadSample
+from workers.platforms.protocols import Cluster, Endpoint, Platforms
 from workers.reports.patience import Patience
 
 

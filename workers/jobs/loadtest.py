@@ -11,7 +11,8 @@ from workers.contract.jobs import LoadTest
 from workers.contract.outcomes import Earlier, Tested
 from workers.errors import PermanentError, TargetDown, TemporaryError
 from workers.jobs.loading import Loaded, ReplicaWatch, Sent, find, send
-from workers.platforms.protocols import Attack, LoadResult, LoadSample, Platforms
+from workers.platforms.load_protocol import Attack, LoadResult, LoadSample
+from workers.platforms.protocols import Platforms
 from workers.reports.chart import chart
 from workers.reports.history import comparison, earlier, kept
 from workers.reports.page import page

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers.errors import PermanentError
-from workers.platforms.protocols import Attack
+from workers.platforms.load_protocol import Attack
 from workers.platforms.target import NEVER, origin, request_path
 
 LOCUST_DIR = Path(__file__).parents[2] / "locust"

@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeVar
 
 from workers.contract.settings import Environment, SettingsError, SettingsFile
 from workers.errors import PermanentError
-from workers.platforms.protocols import Artifacts, Cluster, Images, LoadGenerator, Platforms, Warehouse
+from workers.platforms.load_protocol import LoadGenerator
+from workers.platforms.protocols import Artifacts, Cluster, Images, Platforms, Warehouse
 from workers.settings import Settings
 
 LOCAL = "local"

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Any
 
 from workers.errors import PermanentError
-from workers.platforms.protocols import LoadResult, LoadSample, Progress
+from workers.platforms.load_protocol import LoadResult, LoadSample
+from workers.platforms.progress import Progress
 
 POLL_S = 0.2
 """How often a master is asked, and the job whether it is to stop: within the second that a cancel may take."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workers.contract.load import Slo
 from workers.contract.shown import show_ms, show_percentile
-from workers.platforms.protocols import LoadSample
+from workers.platforms.load_protocol import LoadSample
 from workers.reports.drawing import (
     BLUE,
     BOUND_DASHES,

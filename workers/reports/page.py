@@ -9,7 +9,7 @@ from string import Template
 from workers.contract.jobs import LoadTest
 from workers.contract.outcomes import Tested
 from workers.contract.shown import show_duration, show_ms, show_number, show_percentile, show_share
-from workers.platforms.protocols import LoadSample
+from workers.platforms.load_protocol import LoadSample
 from workers.reports.drawing import GREEN, ORANGE, RED
 from workers.reports.timeline import Replicas, replicas_at
 

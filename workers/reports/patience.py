@@ -1,7 +1,7 @@
 """When a load test is to be ended early. Pure."""
 
 from workers.contract.load import Abort
-from workers.platforms.protocols import LoadSample
+from workers.platforms.load_protocol import LoadSample
 
 
 class Patience:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from workers.contract.load import Abort, Slo
 from workers.contract.shown import share_percent, show_duration, show_ms, show_number, show_percentile
-from workers.platforms.protocols import LoadResult
+from workers.platforms.load_protocol import LoadResult
 
 LEAST_OF_ASKED = 0.95
 """Share of the asked rate below which a test says nothing about the asked rate."""

@@ -17,7 +17,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from workers.errors import Cancelled
 from workers.platforms.cloud.bigquery_errors import BIGQUERY_ERRORS, JobFailed
 from workers.platforms.cloud.bigquery_results import Row
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 
 CALL_S = 15.0
 """The deadline of one HTTP request: the API answers in well under a second, and jobs are looked at, not awaited."""

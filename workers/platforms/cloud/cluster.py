@@ -23,7 +23,8 @@ from workers.platforms.cloud.rollout import PROVEN, fingerprint, is_proven, judg
 from workers.platforms.cloud.rollout_following import Following, Timing
 from workers.platforms.cloud.serving_address import prove
 from workers.platforms.findings import Finding
-from workers.platforms.protocols import Endpoint, Progress, Release
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Endpoint, Release
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import urllib3
 
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.cloud.docker_stream import Failure, Message
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 
 CALL_WITHIN_S = 60.0
 """A call that is answered at once takes milliseconds; removing a container on a busy disk, seconds."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from workers.errors import JobError, PermanentError, TemporaryError
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 
 Message = Mapping[str, Any]
 Failure = Callable[[str], JobError]

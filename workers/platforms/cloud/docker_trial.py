@@ -15,7 +15,7 @@ from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.cloud.docker_engine import DockerEngine
 from workers.platforms.cloud.docker_stream import plain
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 from workers.platforms.trial import TrialFailed, signature_of, try_out
 
 REST_PORT = 8501

@@ -26,7 +26,8 @@ from workers.platforms.cloud.docker_stream import (
 )
 from workers.platforms.cloud.docker_trial import try_image
 from workers.platforms.findings import Finding
-from workers.platforms.protocols import Manifest, Progress
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Manifest
 
 KEPT_VERSIONS = 3
 """Images of one model that stay on the engine after a push, the newest first: the registry has them all."""

@@ -19,7 +19,8 @@ from workers.platforms.cloud.kubernetes_api import Api
 from workers.platforms.cloud.load_hold import held
 from workers.platforms.cloud.load_manifests import ALL, JOB, OWN_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load_pods import LoadPods
-from workers.platforms.protocols import Attack, Progress, RunningLoad
+from workers.platforms.load_protocol import Attack, RunningLoad
+from workers.platforms.progress import Progress
 from workers.platforms.swarm import HOLD, SILENCE_S, Master, Swarm, check
 from workers.platforms.target import check_name, down, find_target, judge_answer, origin, request_path
 

@@ -11,7 +11,7 @@ from workers.platforms.cloud.kubernetes_api import Api, Object
 from workers.platforms.cloud.kubernetes_watch import Watched
 from workers.platforms.cloud.load_manifests import COMPONENT, CONTAINER, Attempt
 from workers.platforms.cloud.rollout import Trouble, condition, pod_trouble
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 from workers.platforms.swarm import FUTURE, Master
 
 _POLL_S = 0.5

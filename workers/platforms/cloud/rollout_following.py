@@ -11,7 +11,7 @@ from workers.platforms.cloud.kubernetes_api import Api, Object
 from workers.platforms.cloud.kubernetes_watch import Watched
 from workers.platforms.cloud.manifests import CONTAINER, Placed
 from workers.platforms.cloud.rollout import Judgement, Trouble, judge, newest, scaling_reason, troubles
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 
 _LINES_OF_TROUBLE = 20
 _SLACK_S = 30.0

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.kubernetes_api import Api, Object, Reply
-from workers.platforms.protocols import Progress, Release
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Release
 from workers.platforms.trial import TrialFailed, signature_of, try_out
 
 _AGAIN_S = 1.0

@@ -30,7 +30,8 @@ from workers.platforms.cloud.bigquery_results import (
     iterations,
 )
 from workers.platforms.findings import Finding
-from workers.platforms.protocols import Evaluation, Progress, Training
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Evaluation, Training
 
 UNEXPORTED_FOR = timedelta(days=7)
 """How long a model stays in the dataset that was not exported, because its gate stayed shut or its job ended before:

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TypeVar
 
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 
 POLL_S = 0.2
 """How often the job is asked whether it is to stop: five times within the second that a person is promised."""

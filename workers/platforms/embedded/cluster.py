@@ -16,7 +16,8 @@ from workers.errors import JobError, PermanentError, Superseded, TemporaryError
 from workers.platforms.embedded.endpoint_files import Desired, EndpointFiles, Spec, Status
 from workers.platforms.embedded.revival import revive
 from workers.platforms.embedded.supervisor import Timing
-from workers.platforms.protocols import Endpoint, Progress, Release
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Endpoint, Release
 from workers.platforms.serving.signature import UnusableModel, read_signature
 from workers.platforms.trial import TrialFailed, try_out
 

@@ -13,7 +13,8 @@ from typing import IO
 from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.embedded.replica import IMPORT_ROOT
-from workers.platforms.protocols import Manifest, Progress
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Manifest
 from workers.platforms.serving.signature import UnusableModel, read_signature
 from workers.platforms.trial import TrialFailed, try_out
 

@@ -11,7 +11,8 @@ from workers.errors import PermanentError
 from workers.platforms.attack import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
 from workers.platforms.embedded.background import in_background
 from workers.platforms.embedded.locust_processes import locust_processes
-from workers.platforms.protocols import Attack, Progress, RunningLoad
+from workers.platforms.load_protocol import Attack, RunningLoad
+from workers.platforms.progress import Progress
 from workers.platforms.swarm import Swarm
 from workers.platforms.target import find_target, origin
 

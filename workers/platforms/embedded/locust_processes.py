@@ -10,7 +10,7 @@ from subprocess import PIPE, STDOUT, Popen
 from time import monotonic
 
 from workers.errors import PermanentError
-from workers.platforms.protocols import Progress
+from workers.platforms.progress import Progress
 from workers.platforms.swarm import POLL_S, Master
 
 START_S = 30.0

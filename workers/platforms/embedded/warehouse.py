@@ -30,7 +30,8 @@ from workers.platforms.embedded.mistakes import on_disk
 from workers.platforms.embedded.onnx_export import run_onnx, signature, to_onnx
 from workers.platforms.embedded.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.embedded.training import fit, split
-from workers.platforms.protocols import Evaluation, Progress, Training
+from workers.platforms.progress import Progress
+from workers.platforms.protocols import Evaluation, Training
 
 KEPT_TRAININGS = 5
 """Folders kept a model: they serve one job each, between its training and its export; the store keeps versions."""
