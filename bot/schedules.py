@@ -5,8 +5,9 @@ make it and wherever one of them dies: the queue gives one request one job. What
 was last seen to, kept with the schedule: a restart forgets nothing.
 
 APScheduler reads the cron expressions. Its scheduler and its Redis job store are not used: a store must not be shared
-between schedulers (APScheduler 3's user guide, "Basic concepts"), so that one bot alone could fire; and it keeps
-pickles, so that whoever writes to Redis would run code in the bot.
+between schedulers (APScheduler 3's user guide, "Basic concepts"), so that one bot alone could fire; a firing counts as
+done when a thread has been given it, so that a bot that is killed then loses it; and the store keeps pickles, so that
+whoever writes to Redis would run code in the bot.
 """
 
 import heapq

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from bot.demo.processes import DidNotStart, await_port, free_port, last_words, process, python, redis
@@ -19,6 +20,8 @@ from bot.local_slack.running import LocalSlack
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEP_S = 120.0
 """The longest that a step of the tour may take, on a slow and busy machine."""
+TRIES = 3
+"""How often the load test is tried. INVALID tells of a machine too busy to measure, not of the endpoint."""
 
 
 class StepFailed(Exception):
@@ -130,21 +133,30 @@ def _load(ada: Person) -> str:
     def watch(card: Message) -> None:
         if "· running" not in card.plain:
             return
-        pieces = (_line(card, "of 1,000 rps"), _line(card, "^p95"), _line(card, r"^\d+( → \d+)*$"))
+        replicas = _line(card, r"^\d+( → \d+)*( \(|$)").partition(" (")[0]
+        pieces = (_line(card, "of 1,000 rps"), _line(card, "^p95"), replicas and f"replicas {replicas}")
         line = " · ".join(piece for piece in pieces if piece)
         if line and line not in seen:
             seen.append(line)
             print(f"    {line}", flush=True)
 
-    card = _ask(ada, "/loadtest 1000rps for 30s on staging", until=("· PASS",), watch=watch)
+    until = ("· PASS", "· INVALID")
+    cards = [_ask(ada, "/loadtest 1000rps for 30s on staging", until=until, watch=watch)]
+    while "· INVALID" in cards[-1].plain and len(cards) < TRIES:
+        print(f"    INVALID: {_line(cards[-1], '^•')}\n    Ada clicks Run again", flush=True)
+        again = partial(ada.click_button, cards[-1], "Run again")
+        cards.append(_card_of(ada, again, until=until, watch=watch))
+    card = cards[-1]
+    if "· INVALID" in card.plain:
+        raise StepFailed(card.plain)
     chart = ada.wait_for(
         lambda: next((file for one in ada.thread(card) for file in one.files if file.name == "chart.png"), None), STEP_S
     )
-    grown = re.search(r"(\d+) → (\d+)", card.plain)
+    grown = next((found for one in cards if (found := re.search(r"(\d+) → (\d+)", one.plain))), None)
     if grown is None or int(grown[2]) < 2:
         raise StepFailed(f"The replicas did not grow:\n{card.plain}")
-    numbers = "; ".join(_line(card, pattern) for pattern in ("of 1,000 rps", r"\d failed", "^p50", r"\d → \d"))
-    return f"PASS; {numbers}; {chart.name} ({chart.size_bytes:,} bytes) is in the thread"
+    numbers = "; ".join(_line(card, pattern) for pattern in ("of 1,000 rps", r"\d failed", "^p50"))
+    return f"PASS; {numbers}; {grown[0]}; {chart.name} ({chart.size_bytes:,} bytes) is in the thread"
 
 
 def _jobs(ada: Person) -> str:
@@ -152,17 +164,27 @@ def _jobs(ada: Person) -> str:
     ada.type("/jobs")
     answer = ada.wait_for(lambda: next(iter(ada.ephemerals()[before:]), None), STEP_S)
     lines = answer.plain.splitlines()
-    if len(lines) != 4:
-        raise StepFailed(f"/jobs should show four jobs:\n{answer.plain}")
+    if len(lines) < 4:
+        raise StepFailed(f"/jobs should show at least four jobs:\n{answer.plain}")
     return f"{len(lines)} jobs"
 
 
 def _ask(ada: Person, typed: str, *, until: tuple[str, ...], watch: Callable[[Message], None] | None = None) -> Message:
-    """Type, find the card that appears, and follow it."""
+    """Type, and follow the card that appears."""
+    return _card_of(ada, lambda: ada.type(typed), until=until, watch=watch)
+
+
+def _card_of(
+    ada: Person,
+    deed: Callable[[], str],
+    *,
+    until: tuple[str, ...],
+    watch: Callable[[Message], None] | None = None,
+) -> Message:
+    """Do it, and follow the card that appears."""
     before = {one.ts for one in ada.messages()}
     whispered = len(ada.ephemerals())
-    failure = ada.type(typed)
-    if failure:
+    if failure := deed():
         raise StepFailed(f"Slack shows: {failure}")
 
     def appeared() -> Message | None:

@@ -12,7 +12,7 @@ from workers.contract.load import Stage
 from workers.platforms.load_protocol import Attack
 
 BODY = b'{"instances": [{"sepal_length": 5.0}]}'
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def attack(target: Target, *, rate_rps: float = 100, duration_s: float = 30, ramp_s: float = 0, **more: Any) -> Attack:

@@ -46,7 +46,7 @@ $against
 <h2>Failures</h2>
 <div class="words">$failures</div>
 <h2>Second by second</h2>
-<details><summary>$rows rows; each ends at its time</summary><div>$seconds</div></details>
+<details><summary>$rows rows, each of the second that ended then</summary><div>$seconds</div></details>
 </html>
 """)
 
