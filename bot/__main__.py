@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _bot() -> int:
     from bot.chat import ChatError
-    from bot.serve import serve
+    from bot.serve import CannotServe, serve
     from bot.settings import read_settings
 
     stop = threading.Event()
@@ -71,6 +71,9 @@ def _bot() -> int:
         serve(settings, stop)
     except ChatError as error:
         print(f"{error}. Check SLACK_BOT_TOKEN, and SLACK_API_URL if it is set.", file=sys.stderr)
+        return 1
+    except CannotServe as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -203,7 +203,7 @@ class Answers:
                 return replies.plain(f"Schedule {schedule.id} fires again, from its next time on.")
             case "remove":
                 self._store.forget_schedule(schedule.id)
-                return replies.plain(f"Schedule {schedule.id} is removed. It was: `{schedule.command}`")
+                return schedule_views.removed(schedule)
             case "run":
                 return self._run_now(schedule, origin)
 

@@ -21,6 +21,11 @@ TIMEOUT_S = 10.0
 """A card that takes longer is posted later: Slack answers within a second, or has a fault."""
 
 
+_PASSING = ("", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
+# Once the token is mended, all that waited is shown.
+_TOKEN = ("invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked")
+
+
 class ChatError(Exception):
     """The root: Slack did not do what was asked."""
 
@@ -47,12 +52,14 @@ class ChatRefused(ChatError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """A person as Slack knows them. `guest`: of few channels only; `foreign`: of another workspace."""
+    """A person as Slack knows them. `guest`: of few channels only; `foreign`: of another workspace; `gone`: not a
+    member any more, their account deactivated."""
 
     id: str
     name: str
     guest: bool
     foreign: bool
+    gone: bool = False
 
 
 class Chat:
@@ -111,7 +118,7 @@ class Chat:
         guest = bool(found.get("is_restricted") or found.get("is_ultra_restricted"))
         name = found.get("profile", {}).get("display_name") or found.get("real_name") or found.get("name") or user
         foreign = bool(found.get("is_stranger")) or found.get("team_id", team) != team
-        return Member(id=user, name=name, guest=guest, foreign=foreign)
+        return Member(id=user, name=name, guest=guest, foreign=foreign, gone=bool(found.get("deleted")))
 
     def group(self, handle: str) -> Sequence[str]:
         """The members of the user group `handle` (without @); none where there is no such group."""
@@ -143,8 +150,10 @@ def _proxy(url: str) -> str | None:
 
 
 def _refusal(status: int, retry_after: str | None, error: str) -> ChatError:
-    if status == 429:
-        return RateLimited(float(retry_after or 1))
-    if status >= 500 or error in ("", "internal_error", "fatal_error", "service_unavailable"):
-        return ChatUnavailable(f"Slack answers {status}")
+    if status == 429 or error in ("ratelimited", "rate_limited"):
+        return RateLimited(float(retry_after) if retry_after and retry_after.isdecimal() else 1.0)
+    if status >= 500 or error in _PASSING:
+        return ChatUnavailable(f"Slack answers {status} {error}".rstrip())
+    if error in _TOKEN:
+        return ChatUnavailable(f"Slack does not take the token: {error}")
     return ChatRefused(error)

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bot import policy
-from bot.chat import Chat, ChatError, ChatRefused, Member
+from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
 from bot.people import People
 from bot.policy import Refused
 from bot.store import Store
@@ -59,6 +59,7 @@ class Intake:
         self._settings = settings
         self._without_card: set[str] = set()
         """Jobs that this bot reserved, and whose card Slack did not take."""
+        self._not_before_s = 0.0
 
     def ask(self, job: Job, origin: Origin, *, dry_run: bool = False) -> Message | None:
         """Take a job in. The answer for the person alone, or None where the card says it all."""
@@ -84,6 +85,8 @@ class Intake:
         left = self._queue.reserved()
         self._without_card.intersection_update(record.id for record in left)
         for record in left:
+            if time.time() < self._not_before_s:
+                return
             if record.id not in self._without_card and time.time() - record.asked.at_s < LEFT_BEHIND_S:
                 continue
             if policy.unknown_place(record.job, self._settings):
@@ -95,6 +98,8 @@ class Intake:
 
     def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
         """Count an approval, or deny."""
+        if record.state == "reserved":
+            raise Refused(f"Job #{record.id} is not ready to be decided about; try again in half a minute.")
         policy.check_approver(record, by, self._people)
         if record.approval is None or record.state != "awaiting_approval":
             return replies.decided_before(record)
@@ -153,6 +158,8 @@ class Intake:
             return replies.no_card(error.error)
         except ChatError as error:
             logger.warning("the card of job %s waits: %s", record.id, error)
+            if isinstance(error, RateLimited):
+                self._not_before_s = time.time() + error.retry_after_s
             self._without_card.add(record.id)
             return replies.card_follows(record)
         self._store.keep_card(record.id, channel=channel, ts=ts, shown=fingerprint(message))

@@ -112,22 +112,23 @@ class Listeners:
 
         def understand() -> Message | None:
             record = self._settled(action["value"])
-            key = f"{action['action_id']}:{record.id}:{int(time.time() // CLICK_S)}"
+            button = f"click:{action['action_id']}:{record.id}"
+            key = self._store.first(button, f"{button}:{time.time()}", for_s=CLICK_S)
             return self._clicked(action["action_id"], record, self._origin(body["user"]["id"], record.asked.where, key))
 
         self._hand_over(understand, lambda reply: _respond(respond, reply))
 
     def _on_mention(self, event: dict[str, Any]) -> None:
-        channel, thread_ts = event["channel"], event.get("thread_ts")
+        channel, thread_ts, user = event["channel"], event.get("thread_ts"), event.get("user")
+        if not user:
+            return  # an incoming webhook's: there is nobody to answer
 
         def understand() -> Message | None:
             job_id = self._store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
-            origin = self._origin(event["user"], channel, f"mention:{channel}:{event['ts']}")
+            origin = self._origin(user, channel, f"mention:{channel}:{event['ts']}")
             return self._answers.answer(read_mention(event["text"], self._facts, job_id), origin)
 
-        self._hand_over(
-            understand, lambda reply: self._chat.whisper(channel, event["user"], reply, thread_ts=thread_ts)
-        )
+        self._hand_over(understand, lambda reply: self._chat.whisper(channel, user, reply, thread_ts=thread_ts))
 
     def _settled(self, job_id: str) -> Record:
         """The job's record, once it is what its card says: a card is there a moment before its job is queued."""
@@ -180,6 +181,9 @@ class Listeners:
         except QueueUnavailable as error:
             logger.warning("Redis is away: %s", error)
             reply = replies.redis_away()
+        except ChatRefused as error:
+            logger.warning("%s", error)
+            reply = replies.slack_refuses(error.error)
         except ChatError as error:
             logger.warning("%s", error)
             reply = replies.slack_away()

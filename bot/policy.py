@@ -57,7 +57,12 @@ RULES: tuple[Callable[[Request], str], ...] = (_known_member, _known_place, _und
 
 
 def outsider(by: Member) -> str:
-    """Why someone may do nothing at all, or "": guests and people of other workspaces are not members of the team."""
+    """Why someone may do nothing at all, or "": guests and people of other workspaces are not members of the team.
+
+    Who is gone asks for something only through a schedule.
+    """
+    if by.gone:
+        return "The account of whoever added this was deactivated; a member has to add it anew."
     if by.foreign:
         return "Seatrial takes no commands from other workspaces."
     if by.guest:
@@ -93,6 +98,6 @@ def check_approver(record: Record, by: Member, people: People) -> None:
     if why := outsider(by):
         raise Refused(why)
     if by.id == record.asked.by and not approval.own:
-        raise Refused("You asked for this, so somebody else must approve it.")
+        raise Refused("You asked for this, so somebody else must approve it; Cancel takes it back.")
     if not people.is_among(by.id, approval.approvers):
-        raise Refused(f"Only {' or '.join(approval.approvers)} may decide about this.")
+        raise Refused("Only those whom its card names may decide about this.")

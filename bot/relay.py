@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.2
 UNAVAILABLE_S = 2.0
 """Slack is tried again after this long when it has a fault of its own."""
+UNSHOWABLE = ("invalid_blocks", "msg_blocks_too_long")
+"""Slack's names for blocks that it does not take; the text, which says the same, it does."""
 POST_EVERY_S = 10.0
 """A running job's thread gets its lines at most this often; all that is left comes with the end."""
 
@@ -127,7 +129,13 @@ class Relay:
         if not self._store.take_edit():
             self._due_s[record.id] = time.time() + 1.0
             return False
-        self._chat.edit(card.channel, card.ts, message)
+        try:
+            self._chat.edit(card.channel, card.ts, message)
+        except ChatRefused as error:
+            if error.error not in UNSHOWABLE:
+                raise
+            logger.warning("the card of job %s is shown without its blocks: %s", record.id, error.error)
+            self._chat.edit(card.channel, card.ts, Message(text=message.text))
         self._store.note_shown(record.id, shown)
         return True
 

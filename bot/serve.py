@@ -9,6 +9,7 @@ from typing import Any
 
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.wsgi import SlackRequestHandler
+from slack_sdk.errors import SlackApiError
 from waitress.server import create_server
 
 from bot.app import Bot
@@ -24,12 +25,17 @@ LARGEST_REQUEST_BYTES = 1024 * 1024
 """Slack's own requests are of some kilobytes; a modal's state may be of some dozens."""
 SERVER_THREADS = 16
 
+
+class CannotServe(Exception):
+    """Slack cannot reach the bot as the settings say; the message says why, and what to check."""
+
+
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 """WSGI's, PEP 3333."""
 
 
 def serve(settings: Settings, stop: threading.Event) -> None:
-    """Run the bot until `stop`."""
+    """Run the bot until `stop`. Raises CannotServe, and ChatError where Slack refuses the token."""
     stay_on_one_core()
     bot = Bot(settings)
     # Under Socket Mode nothing is signed, so that no request but the health check's is listened to.
@@ -61,25 +67,34 @@ def stay_on_one_core() -> None:
 
 def _serve_sockets(bot: Bot, settings: Settings, stop: threading.Event) -> None:
     handler = SocketModeHandler(bot.app, settings.app_token)
-    handler.connect()  # type: ignore[no-untyped-call]  # Bolt 1.30 leaves it out
+    try:
+        handler.connect()  # type: ignore[no-untyped-call]  # Bolt 1.30 leaves it out
+    except SlackApiError as error:
+        why = f"Slack refuses Socket Mode: {error.response.get('error')}. Check SLACK_APP_TOKEN."
+        raise CannotServe(why) from error
+    except OSError as error:
+        raise CannotServe("Slack cannot be reached for Socket Mode. Check the way to it, and SLACK_API_URL.") from error
     logger.info("connected by Socket Mode")
     stop.wait()
     handler.close()  # type: ignore[no-untyped-call]
 
 
 def http_server(application: Application, *, host: str, port: int) -> Any:
-    """Waitress around `application`, listening; `run()` serves."""
+    """Waitress around `application`, listening; `run()` serves. Raises CannotServe."""
     # It warns of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    return create_server(
-        application,
-        host=host,
-        port=port,
-        threads=SERVER_THREADS,
-        max_request_body_size=LARGEST_REQUEST_BYTES,
-        ident=None,
-        clear_untrusted_proxy_headers=True,
-    )
+    try:
+        return create_server(
+            application,
+            host=host,
+            port=port,
+            threads=SERVER_THREADS,
+            max_request_body_size=LARGEST_REQUEST_BYTES,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+    except (OSError, ValueError) as error:
+        raise CannotServe(f"Nothing can listen on {host}:{port} ({error}). Check HOST and PORT.") from error
 
 
 def health(bot: Bot) -> Application:

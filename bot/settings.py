@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from redis import ConnectionPool
+
 from workers.contract.settings import SettingsError, SettingsFile
 from workers.contract.settings_reader import read_settings_file
 
@@ -52,6 +54,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     port_text = environ.get("PORT") or "3000"
     if not (port_text.isdecimal() and int(port_text) < 65536):
         mistakes.append(f"PORT: wanted a number from 0 to 65535, found {port_text!r}.")
+    redis_url = environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
+    try:
+        ConnectionPool.from_url(redis_url)
+    except ValueError:  # its words may have the password in them
+        mistakes.append("REDIS_URL: wanted an address like redis://127.0.0.1:6379/0, or rediss:// for TLS.")
     file = SettingsFile()
     try:
         file = read_settings_file(Path(environ.get("SEATRIAL_CONFIG") or "seatrial.toml"))
@@ -64,7 +71,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         signing_secret=signing_secret,
         app_token=app_token,
         api_url=(environ.get("SLACK_API_URL") or SLACK_API_URL).rstrip("/") + "/",
-        redis_url=environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
+        redis_url=redis_url,
         host=environ.get("HOST") or "0.0.0.0",
         port=int(port_text),
         file=file,

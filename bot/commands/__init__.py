@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
 from bot.commands.command import Command, Known, Meaning, ShowHelp, UsageError
 from bot.commands.typed import typed
-from bot.commands.words import HELP, clean, closest
+from bot.commands.words import FILLERS, HELP, clean, closest
 from workers.contract.units import quoted
 
 LONGEST = 1_000
@@ -53,11 +53,13 @@ def read_command(command: str, known: Known) -> Meaning:
 def read_mention(text: str, known: Known, job_id: str | None) -> Meaning:
     """What a mention means: any command with or without its slash, or a word about a job.
 
-    `text` may begin with the mention itself. In the thread of a job's card `job_id` is that job, which `cancel`,
-    `retry` and `show` then need not name. Raises UsageError as `read` does.
+    `text` may have the mention itself at any place: what follows it is read, or what is before where nothing follows.
+    In the thread of a job's card `job_id` is that job, which `cancel`, `retry` and `show` then need not name. Raises
+    UsageError as `read` does.
     """
-    words = clean(re.sub(r"^(?:\s*<@[^<>]*>)+[:,]?", "", text)).split()
-    first = words[0].lower().strip('"').removeprefix("/") if words else ""
+    before, *after = re.split(r"(?:\s*<@[^<>]*>)+[:,]?", text, maxsplit=1)
+    words = [word for word in clean("".join(after).strip() or before).split() if word.lower() not in FILLERS]
+    first = words[0].lower().strip('"*_.,!').removeprefix("/") if words else ""
     if not first or first in HELP:
         return ShowHelp()
     if first == "status":

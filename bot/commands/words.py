@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bot.commands.command import Form, UsageError
 
 # Words that a sentence has and a command does not need.
-_FILLERS = ("with", "and", "the", "please")
+FILLERS = ("with", "and", "the", "please")
 HELP = frozenset(("help", "--help", "-h", "?"))
 
 # Keyboards and chats put typographic signs in place of plain ones; a backtick is how code is quoted in a chat.
@@ -42,6 +42,8 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     begun = [name for name in names if name.startswith(word)]
     if len(word) > 1 and len(begun) == 1:
         return begun[0]
+    if len(word) < 3:  # "to" is not "stop" misspelled
+        return None
     found = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return found[0] if found else None
 
@@ -63,7 +65,7 @@ class Line:
         self.verb = verb
         self.usage = form.usage
         words = (word.rstrip(",") or word for word in clean(text).replace('"', " ").split())
-        self._typed = [word for word in words if word.lower() not in _FILLERS]
+        self._typed = [word for word in words if word.lower() not in FILLERS]
         self._left = list(range(len(self._typed)))
 
     @property

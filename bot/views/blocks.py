@@ -5,7 +5,7 @@ Limits: https://docs.slack.dev/reference/block-kit/blocks and …/block-elements
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -26,7 +26,9 @@ WHOLE_MESSAGE = 12_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """What is posted. `text` is the notification's and the screen reader's; `blocks` what is seen."""
+    """What is posted. `blocks` are what is seen, and `text` the same for notifications and screen readers: these read
+    nothing else (https://docs.slack.dev/reference/methods/chat.postMessage, "Accessibility considerations").
+    """
 
     text: str
     blocks: tuple[Block, ...] = ()
@@ -43,7 +45,7 @@ class Button:
     confirm: str = ""
 
 
-def message(text: str, blocks: Iterable[Block]) -> Message:
+def message(blocks: Iterable[Block]) -> Message:
     """A Message within Slack's limits: what does not fit is left out, and the last block says so."""
     kept: list[Block] = []
     room = WHOLE_MESSAGE
@@ -53,7 +55,14 @@ def message(text: str, blocks: Iterable[Block]) -> Message:
             kept.append(context("… the rest is too long for one message."))
             break
         kept.append(block)
-    return Message(text=cut(text, FALLBACK_TEXT), blocks=tuple(kept))
+    return Message(text="".join(packed(_texts(kept), FALLBACK_TEXT)[:1]), blocks=tuple(kept))
+
+
+def _texts(blocks: Iterable[Block]) -> Iterator[str]:
+    """All that can be read in them, but for buttons, which a screen reader finds by itself."""
+    for block in blocks:
+        parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
+        yield from (part["text"] for part in parts if part and part["type"] != "button")
 
 
 def fingerprint(shown: Message) -> str:
@@ -64,6 +73,22 @@ def fingerprint(shown: Message) -> str:
 def section(text: str) -> Block:
     """A paragraph of mrkdwn."""
     return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION_TEXT)}}
+
+
+def paragraphs(lines: Iterable[str]) -> list[Block]:
+    """Lines in as few paragraphs as hold them whole."""
+    return [section(text) for text in packed(lines, SECTION_TEXT)]
+
+
+def packed(lines: Iterable[str], longest: int) -> list[str]:
+    """Lines, joined to as few texts of up to `longest` characters as hold them."""
+    joined: list[str] = []
+    for line in lines:
+        if joined and len(joined[-1]) + 1 + len(line) <= longest:
+            joined[-1] += "\n" + line
+        else:
+            joined.append(cut(line, longest))
+    return joined
 
 
 def header(text: str) -> Block:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bot.views.blocks import cut, escape, moment, person
+from bot.views.blocks import escape, moment, packed, person
 from workers.contract import events as e
 
 LONGEST = 3500
@@ -15,13 +15,7 @@ def lines(happened: Iterable[e.Event]) -> list[str]:
 
 def posts(texts: Iterable[str]) -> list[str]:
     """The lines, joined to as few messages as hold them."""
-    joined: list[str] = []
-    for text in texts:
-        if joined and len(joined[-1]) + len(text) < LONGEST:
-            joined[-1] += "\n" + text
-        else:
-            joined.append(cut(text, LONGEST))
-    return joined
+    return packed(texts, LONGEST)
 
 
 def _line(event: e.Event) -> str:

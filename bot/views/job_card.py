@@ -46,17 +46,15 @@ def card(record: Record, *, ahead: Record | None = None) -> Message:
     blocks.append(context(_small_print(record)))
     if buttons := _buttons(record):
         blocks.append(actions(buttons))
-    return message(f"{title}: {word}", blocks)
+    return message(blocks)
 
 
 def _standing(record: Record, ahead: Record | None) -> list[Block]:
     """Why it does not run, while it does not."""
     if record.state == "awaiting_approval" and record.approval:
         asked = record.approval
-        who = " or ".join(escape(name) if name.startswith("@") else person(name) for name in asked.approvers)
         missing = asked.count - len(record.approved_by)
-        people = "one approval" if missing == 1 else f"{missing} approvals"
-        lines = [f"Needs {people} from {who or 'any member'}" + ("" if asked.own else ", not the asker's own") + "."]
+        lines = [f"Needs {approvals_wanted(missing, asked.approvers, own=asked.own)}."]
         if isinstance(record.job, Deploy):
             lines.append(f"Exactly this will run: v{record.job.version}, content {code(record.job.digest[:19])}.")
         if isinstance(record.job, LoadTest | FindCapacity):
@@ -69,6 +67,13 @@ def _standing(record: Record, ahead: Record | None) -> list[Block]:
     if record.state == "queued" and record.reason:
         return [section(f"Will be tried again: {escape(record.reason)}")]
     return []
+
+
+def approvals_wanted(count: int, approvers: Sequence[str], *, own: bool) -> str:
+    """How many have to agree, and who they are: members' ids and groups' handles; none: any member."""
+    many = "one approval" if count == 1 else f"{count} approvals"
+    whose = " or ".join(map(person, approvers)) or "any member"
+    return f"{many} from {whose}" + ("" if own else ", not the asker's own")
 
 
 def _body(record: Record) -> list[Block]:
@@ -194,7 +199,7 @@ def _next_steps(record: Record, outcome: Outcome | None) -> list[Button]:
         case Trained() if isinstance(record.job, TrainModel):
             return [Button(text=f"Deploy v{outcome.version}", action="deploy", value=record.id, style="primary")]
         case Deployed() if outcome.previous not in (None, outcome.version):
-            sure = f"v{outcome.previous} will take the place of v{outcome.version}."
+            sure = f"v{outcome.previous} will take the place of what runs there."
             text = f"Roll back to v{outcome.previous}"
             return [Button(text=text, action="roll_back", value=record.id, confirm=sure)]
         case Tested() | CapacityFound():

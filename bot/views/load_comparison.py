@@ -19,7 +19,7 @@ def load_comparison(first: Record, second: Record, before: Tested, after: Tested
     for record, tested in ((first, before), (second, after)):
         if tested.verdict != "PASS" and tested.reasons:
             blocks.append(context(f"#{record.id} {tested.verdict}: {escape(tested.reasons[0])}"))
-    return message(title, blocks)
+    return message(blocks)
 
 
 def _what(record: Record) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from bot.commands.command import Command, UsageError
 from bot.views import capacity, report
-from bot.views.blocks import Message, code, context, escape, message, moment, person, section
+from bot.views.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
+from bot.views.job_card import approvals_wanted
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
 from workers.contract.outcomes import CapacityFound, Tested
@@ -15,17 +16,16 @@ from workers.contract.shown import show_duration
 
 def plain(text: str) -> Message:
     """One paragraph."""
-    return message(text, [section(text)])
+    return message([section(text)])
 
 
 def usage(error: UsageError) -> Message:
     """What was not understood, the nearest valid spelling, one line of usage."""
-    text = escape(error.problem)
-    blocks = [section(text)]
+    blocks = [section(escape(error.problem))]
     if error.nearest:
         blocks.append(section(f"Did you mean {code(error.nearest)}?"))
     blocks.append(context(f"Usage: {code(error.usage)}"))
-    return message(error.problem, blocks)
+    return message(blocks)
 
 
 def refused(reason: str) -> Message:
@@ -34,16 +34,23 @@ def refused(reason: str) -> Message:
 
 
 def redis_away() -> Message:
-    """Nothing can be taken in now."""
+    """What was asked may just have been noted, so that only a card tells whether it was."""
     return plain(
-        ":warning: Seatrial cannot reach its queue (Redis) right now, so nothing was started. Try again in a minute."
+        ":warning: Seatrial cannot reach its queue (Redis) right now. Unless a card says otherwise, nothing was done: "
+        "try again in a minute."
     )
 
 
 def slack_away() -> Message:
     """Something had to be asked of Slack, and Slack did not answer."""
+    return plain(":warning: Slack did not answer a question of Seatrial's, so nothing was done. Try again in a minute.")
+
+
+def slack_refuses(error: str) -> Message:
+    """Something had to be asked of Slack, and Slack will not answer: a matter of tokens and scopes."""
     return plain(
-        ":warning: Slack did not answer a question of Seatrial's, so nothing was started. Try again in a minute."
+        f":warning: Slack does not let Seatrial look something up ({code(error)}), so nothing was done. "
+        "`seatrial doctor`, run where the bot runs, tells what is missing."
     )
 
 
@@ -92,12 +99,9 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
     if approvals is None:
         lines.append("It would start at once: no approval is needed.")
     else:
-        who = ", ".join(approvals.from_) or "any member"
-        lines.append(
-            f"It would wait up to {show_duration(approvals.expires_s)} for {approvals.count} approval(s) "
-            f"from {escape(who)}."
-        )
-    return message(job.summary, [section("\n".join(lines))])
+        asked = approvals_wanted(approvals.count, approvals.from_, own=approvals.own)
+        lines.append(f"It would wait up to {show_duration(approvals.expires_s)} for {asked}.")
+    return plain("\n".join(lines))
 
 
 def manual(commands: Sequence[Command]) -> Message:
@@ -106,7 +110,7 @@ def manual(commands: Sequence[Command]) -> Message:
     for command in commands:
         forms = "\n".join(f"{code(form.usage)} {escape(form.does)}" for form in command.forms)
         blocks.append(section(f"*{command.verb}* {escape(command.does)}\n{forms}"))
-    return message("What can be typed", blocks)
+    return message(blocks)
 
 
 def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Message:
@@ -120,7 +124,7 @@ def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Messag
             else f"no version yet: {code(f'/model train {name}')}"
         )
         lines.append(f"*{name}* ({model.type}): {newest}")
-    return plain("\n".join(lines) or "The settings name no model. Add one under [models.NAME] in seatrial.toml.")
+    return message(paragraphs(lines or ["The settings name no model. Add one under [models.NAME] in seatrial.toml."]))
 
 
 def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Message:
@@ -136,7 +140,7 @@ def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Mess
             f"*v{version.version}* {_metrics(version)} · {version.size_bytes / 1024:.1f} kB · by {by} "
             f"{moment(version.created_at_s, '{date_short_pretty} {time}')}, job #{version.job_id}{where}"
         )
-    return message(f"Versions of {name}", [section("\n".join(lines[:25]))])
+    return message(paragraphs(lines))
 
 
 def comparison(first: Version, second: Version) -> Message:
@@ -159,13 +163,12 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
             f" · {item.address} · since {moment(item.since_s, '{date_short_pretty} {time}')}"
             for item in here
         ] or [f"*{environment}*: nothing"]
-    return plain("\n".join(lines) or "The settings name no environment.")
+    return message(paragraphs(lines or ["The settings name no environment."]))
 
 
 def jobs(records: Sequence[Record], nothing: str) -> Message:
     """A line a job, newest first."""
-    lines = [_job_line(record) for record in records]
-    return message("Jobs", [section("\n".join(lines))]) if lines else plain(nothing)
+    return message(paragraphs([_job_line(record) for record in records] or [nothing]))
 
 
 def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:

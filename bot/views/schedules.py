@@ -22,14 +22,17 @@ def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
         return plain(
             "There is no schedule. Add one: " + code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
         )
-    return message("Schedules", [section(_schedule(schedule, times)) for schedule, times in found])
+    return message([section(_schedule(schedule, times)) for schedule, times in found])
 
 
 def added(schedule: Schedule, times: Sequence[float]) -> Message:
     """`/schedule add`, posted for all to see."""
-    return message(
-        "Schedule added", [section(f"{person(schedule.by)} added a schedule.\n{_schedule(schedule, times)}")]
-    )
+    return plain(f"{person(schedule.by)} added a schedule.\n{_schedule(schedule, times)}")
+
+
+def removed(schedule: Schedule) -> Message:
+    """`/schedule remove`."""
+    return plain(f"Schedule {schedule.id} is removed. It was: {code(schedule.command)}")
 
 
 def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
@@ -46,7 +49,7 @@ def not_fired(schedule: Schedule, why: Message) -> Message:
     """A firing that became no job, and `why`, as whoever typed the command would be told."""
     said = f":warning: {_what(schedule)} was due and started nothing."
     advice = f"It is tried again whenever it is due. To end that: {code(f'/schedule remove {schedule.id}')}"
-    return message(said, [section(said), *why.blocks, context(advice)])
+    return message([section(said), *why.blocks, context(advice)])
 
 
 def changed(record: Record, before: Result, now: Result, *, link: str) -> Message:
@@ -63,7 +66,7 @@ def changed(record: Record, before: Result, now: Result, *, link: str) -> Messag
     ]
     why = record.outcome.reasons[:1] if isinstance(record.outcome, Tested) else (record.reason,)
     lines += [escape(reason) for reason in why if reason]
-    return message(f"{now.word} after {before.word}: {title}", [section("\n".join(lines))])
+    return plain("\n".join(lines))
 
 
 def _what(schedule: Schedule) -> str:
@@ -73,7 +76,9 @@ def _what(schedule: Schedule) -> str:
 def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
     zone = ZoneInfo(schedule.time_zone)
     state = " · *paused*" if schedule.paused else ""
-    there = " · ".join(f"{datetime.fromtimestamp(at_s, zone):%a %-d %b %H:%M}" for at_s in times)
+    # One that names its months may be due in another year.
+    day = "%a %-d %b %H:%M" if schedule.cron.split()[3] == "*" else "%a %-d %b %Y %H:%M"
+    there = " · ".join(format(datetime.fromtimestamp(at_s, zone), day) for at_s in times)
     for_reader = ", ".join(moment(at_s, _DAY) for at_s in times)
     lines = [
         f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}",

@@ -279,6 +279,10 @@ def test_the_only_environment_without_approvals_need_not_be_named() -> None:
     [
         ("<@U1> cancel", "7", CancelJob(job_id="7")),
         ("<@U1> stop", "7", CancelJob(job_id="7")),
+        ("<@U1> STOP!", "7", CancelJob(job_id="7")),
+        ("<@U1> *cancel*, please", "7", CancelJob(job_id="7")),
+        ("cancel <@U1>", "7", CancelJob(job_id="7")),
+        ("hey <@U1>, please cancel", "7", CancelJob(job_id="7")),
         ("retry", "7", RetryJob(job_id="7")),
         ("show", "7", ShowJob(job_id="7")),
         ("jobs cancel", "7", CancelJob(job_id="7")),

@@ -57,6 +57,7 @@ def mistake(command: str, known: KnownValues | None = None) -> UsageError:
         ("/loadtest 1000rps for 5ms", "5ms", "/loadtest 1000rps for 1s on staging"),
         ("/loadtest 1000rps 2000rps", "2000rps", "/loadtest 1000rps for 1m on staging"),
         ("/loadtest 5m", "rate", "/loadtest 1000rps for 5m on staging"),
+        ("/loadtest 10 to 100rps 5m", "10", "/loadtest 100rps for 5m on staging"),
         ("/loadtest 10rps slo p95<200", "p95<200", "/loadtest 10rps for 1m on staging slo p95<200ms"),
         ("/loadtest 10rps slo fast", "slo", "/loadtest 10rps for 1m on staging"),
         ("/loadtest 10rps p95<1s p95<2s", "p95<2s", "/loadtest 10rps for 1m on staging slo p95<1000ms"),

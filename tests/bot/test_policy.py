@@ -124,7 +124,7 @@ def waiting(*, own: bool = False, approvers: tuple[str, ...] = ()) -> Record:
         (ADA, waiting(), "somebody else"),
         (GUEST, waiting(), "Guests may not"),
         (STRANGER, waiting(own=True), "other workspaces"),
-        (ADA, waiting(own=True, approvers=("@ml-leads",)), "Only @ml-leads"),
+        (ADA, waiting(own=True, approvers=("@ml-leads",)), "Only those whom its card names"),
     ],
 )
 def test_who_may_not_approve_hears_why(by: Member, record: Record, why: str) -> None:

@@ -1,5 +1,6 @@
 """What the relay puts under a card: lines, files and charts, each once, and after the cards that wait."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
 from tests.bot.relay_workshop import RelayWorkshop, report
+from workers.contract import events as e
 from workers.contract.outcomes import Tested
 
 PNG = b"\x89PNG"
@@ -92,3 +94,18 @@ def test_a_card_that_waits_goes_before_what_a_thread_is_told(workshop: RelayWork
     workshop.queue.discard(waits)
     workshop.show()
     assert pictures_in(workshop) == ["chart.png"]
+
+
+def test_the_end_is_shown_in_words_where_slack_does_not_take_the_card(workshop: RelayWorkshop) -> None:
+    """Otherwise a job that has ended would be shown as running for ever."""
+    workshop.worker.alive()
+    claim = workshop.worker.claim(workshop.ask())
+    assert claim is not None
+    workshop.show()
+    assert workshop.worker.finish(claim, e.Succeeded(at_s=time.time(), outcome=report("PASS")))
+    workshop.slack.fail_next("chat.update", status=200, error="invalid_blocks")
+    workshop.show()
+    card = workshop.ada.messages()[-1]
+    assert "· PASS" in card.text
+    assert card.blocks == ()
+    assert workshop.queue.changed() == []

@@ -1,5 +1,6 @@
 """What happens when Slack, Redis or the bot is away, and when somebody who is not Slack calls."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -112,6 +113,17 @@ def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts
     assert len(ada.messages()) == 1
 
 
+def test_a_card_that_slack_puts_off_is_not_posted_before(quiet: House) -> None:
+    """Slack is left alone for as long as it asks; then the card comes."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    quiet.slack.fail_next("chat.postMessage", status=429, retry_after_s=4)
+    assert "the card follows" in whisper(ada, "/model train iris")
+    ada.wait_for(lambda: ada.messages(), WAIT_S)
+    refused, posted = quiet.slack.calls("chat.postMessage")
+    assert posted.at_s - refused.at_s >= 3.5
+
+
 def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: House) -> None:
     """It is there, once, and nobody is asked to add it again; where no card could come it is not kept at all."""
     quiet.start_bot()
@@ -173,7 +185,7 @@ def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> Non
 
 
 def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path, environ: dict[str, str]) -> None:
-    """The person hears that nothing was started; when Redis is back, commands work again; health tells both."""
+    """The person hears that nothing was done; when Redis is back, commands work again; health tells both."""
     with ExitStack() as stack:
         outer = stack.enter_context(ExitStack())
         url = outer.enter_context(processes.redis(tmp_path))
@@ -209,11 +221,12 @@ def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: di
 
     (tmp_path / "seatrial.toml").write_text("[environments.a]\nreplicas = 0\n")
     wrong = environ | {"PORT": "http", "SLACK_BOT_TOKEN": "sesame", "SEATRIAL_CONFIG": str(tmp_path / "seatrial.toml")}
+    wrong["REDIS_URL"] = "redis://:sesame/street@127.0.0.1:6379/0"
     done = subprocess.run(
         processes.python("-m", "bot"), env=wrong, capture_output=True, text=True, check=False, timeout=WAIT_S
     )
     assert done.returncode == 2
-    for piece in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "PORT", "environments.a.replicas", ":2:"):
+    for piece in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "PORT", "REDIS_URL", "environments.a.replicas", ":2:"):
         assert piece in done.stderr
     assert "sesame" not in done.stderr
     assert "Traceback" not in done.stderr
@@ -225,6 +238,20 @@ def test_a_bot_whose_token_slack_refuses_says_so(quiet: House) -> None:
     with processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot) as bot:
         assert bot.wait(WAIT_S) == 1
     assert "invalid_auth" in quiet.logs()
+    assert "Traceback" not in quiet.logs()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [("SLACK_APP_TOKEN", "xapp-wrong", "Check SLACK_APP_TOKEN"), ("PORT", "", "Check HOST")],
+)
+def test_a_bot_that_slack_cannot_reach_says_why(quiet: House, name: str, value: str, advice: str) -> None:
+    """A port that is taken and an app token that Slack refuses: one sentence each, exit 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        quiet.for_bot[name] = value or str(taken.getsockname()[1])
+        with processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot) as bot:
+            assert bot.wait(WAIT_S) == 1
+    assert advice in quiet.logs()
     assert "Traceback" not in quiet.logs()
 
 

@@ -138,7 +138,7 @@ def test_the_capacity_of_a_target_is_found(harbour: House) -> None:
         ("/loadtest 10rps abort errors>200% on docs", "is out of range"),
         ("/loadtest find to 51rps on docs", "above the cap of 50 rps"),
         ("/loadtest 10..30rps for 5m on docs dry-run", "up to 30 rps for 5 m against docs, 6,000 requests in all"),
-        ("/loadtest 10rps on shop dry-run", "1 approval(s) from @ml-leads"),
+        ("/loadtest 10rps on shop dry-run", "one approval from @ml-leads"),
         ("/loadtest last docs", "Find the capacity of docs"),
     ],
 )

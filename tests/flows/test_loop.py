@@ -30,7 +30,7 @@ def test_a_deployment_waits_for_somebody_else_who_may_approve(house: House) -> N
     ada, grace = house.person("Ada"), house.person("Grace")
     card = ask(ada, "/deploy v1 iris to production")
     assert "waits for approval" in card.plain
-    for who, why in (("Ada", "somebody else"), ("Linus", "Only @ml-leads"), ("Mallory", "Guests")):
+    for who, why in (("Ada", "somebody else"), ("Linus", "Only those whom its card names"), ("Mallory", "Guests")):
         person = house.person(who)
         before = len(person.ephemerals())
         person.click_button(card, "Approve")

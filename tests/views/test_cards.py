@@ -252,6 +252,15 @@ def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
     assert text == golden.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_screen_reader_hears_all_that_the_card_shows(name: str) -> None:
+    """It reads the text and none of the blocks."""
+    shown = job_card.card(CASES[name])
+    for block in shown.blocks:
+        parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
+        assert all(part["text"] in shown.text for part in parts if part and part["type"] != "button")
+
+
 def test_no_golden_file_is_of_a_card_that_is_no_more() -> None:
     """The folder holds just the cards above."""
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(CASES)
