@@ -27,7 +27,10 @@ logger = logging.getLogger("workers")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; 0 when stopped by a signal, 2 when the settings cannot be used; `doctor` has 0 and 1 of its own."""
+    """Run; 0 when stopped by a signal, 2 when the settings cannot be used; `doctor` has 0 and 1 of its own.
+
+    `down` has 1 where an endpoint is left.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("dramatiq").setLevel(logging.WARNING)
@@ -45,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         print("The settings cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
         return 2
+    except JobError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _work(settings: Settings) -> int:
@@ -63,7 +69,7 @@ def _work(settings: Settings) -> int:
     if not _greet(claims, inventory, stop):
         return 0
     _sweep(platforms, claims)
-    watching = threading.Thread(target=runner.watch, name="watch")
+    watching = threading.Thread(target=runner.watch, name="watch", daemon=True)
     watching.start()
     serving = transport.serve(runner.run, threads=settings.threads)
     logger.info("worker %s is ready for %d jobs at once", name, settings.threads)
@@ -73,7 +79,8 @@ def _work(settings: Settings) -> int:
     stopping.start()
     serving.stop(timeout=int((settings.grace_s + 30) * 1000))
     stopping.join()
-    watching.join()
+    # While Redis is away a job's end cannot be written down: nobody waits for that, another worker takes the job over.
+    watching.join(timeout=5.0)
     return 0
 
 

@@ -1,5 +1,6 @@
 """`python -m workers doctor`: what a worker needs, checked one by one before anybody needs it."""
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from workers.contract.findings import Finding, tell
@@ -14,8 +15,12 @@ from workers.settings import Settings, read_settings
 
 
 def doctor(environ: Mapping[str, str]) -> int:
-    """Print what is found, a line each; 0 when all is well, else 1."""
-    return tell(findings(environ))
+    """Print what is found, a line each; 0 when all is well, else 1. What SDKs log meanwhile is left out."""
+    logging.disable(logging.WARNING)
+    try:
+        return tell(findings(environ))
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -40,10 +45,6 @@ def _platforms(settings: Settings) -> Iterator[Finding]:
         platforms = connect(settings)
     except SettingsError as error:
         yield from _mistakes(error)
-        return
-    except ImportError as error:
-        advice = "Install Seatrial with the extras that the addresses in seatrial.toml need."
-        yield Finding(what=f"{error.name} is not installed", ok=False, advice=advice)
         return
     yield from of_adapters(platforms)
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from workers.context import Context, Interruption
@@ -51,7 +52,7 @@ class Runner:
             self._insist(lambda: self._claims.put_off(job_id, for_s=1.0))
             return
         try:
-            claim = self._claims.claim(job_id)
+            claim = self._insist(lambda: self._claims.claim(job_id))
         except Busy:
             logger.info("job %s runs elsewhere", job_id)
             return
@@ -75,8 +76,10 @@ class Runner:
             except QueueUnavailable as error:
                 logger.warning("Redis is away: %s", error)
             if self._stopping.is_set():
+                self._interrupt_all()
                 time.sleep(WATCH_EVERY_S)
-        self._insist(self._claims.leave)
+        with suppress(*QueueUnavailable):  # its lease runs out in any case
+            self._claims.leave()
 
     def stop(self, grace_s: float) -> None:
         """Begin no more jobs; let running ones end for `grace_s`, then have them handed back."""
@@ -86,14 +89,16 @@ class Runner:
             time.sleep(0.1)
         self._stopping.set()
 
+    def _interrupt_all(self) -> None:
+        for _, interruption in list(self._running.values()):
+            interruption.interrupt(HandedBack("The worker is shutting down."))
+
     def _pass_on(self) -> None:
         running = list(self._running.items())
         standing = self._claims.standing(claim for _, (claim, _) in running) if running else {}
         for job_id, (_, interruption) in running:
             holds, cancel_by = standing[job_id]
-            if self._stopping.is_set():
-                interruption.interrupt(HandedBack("The worker is shutting down."))
-            elif not holds:
+            if not holds:
                 interruption.interrupt(Superseded("Another worker has this job now."))
             elif cancel_by is not None:
                 interruption.interrupt(Cancelled(cancel_by))
@@ -132,7 +137,7 @@ class Runner:
         self._insist(lambda: self._claims.finish(claim, ends))
         ended = self._insist(lambda: self._claims.record(record.id))
         if ended is not None:
-            self._ended(ended)
+            self._insist(lambda: self._ended(ended))
 
     def _check_approved(self, record: Record) -> None:
         """The bot decides; the worker, which has the credentials, does not take its word for it."""

@@ -1,16 +1,22 @@
 """The queue on a real Redis: reserve, line up, claim, fence, hand over, cancel, approve."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
 
 import dramatiq
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from tests.workers.yard import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Deploy, Job, TrainModel
 from workers.contract.outcomes import Trained
-from workers.contract.queue import Busy, Claim, Claims, Queue, connect
+from workers.contract.queue import Busy, Claim, Claims, Queue, QueueUnavailable, connect, scripts
 
 DEPLOY = Deploy(model="iris", version=1, environment="staging", digest="sha256:0")
 
@@ -189,7 +195,10 @@ def test_a_finished_job_is_not_begun_again_and_never_changes(queue: Queue, claim
     claim = claimed(claims, job_id)
     claims.finish(claim, succeeded())
     before = queue.record(job_id)
+    claims.put_off(job_id, for_s=0.0)
+    assert job_id in due(queue)
     assert claims.claim(job_id) is None
+    assert queue._redis.zcard("seatrial:outbox") == 0
     assert queue.cancel(job_id, by="U2") == "closed"
     assert not claims.tell(claim, e.Logged(at_s=time.time(), line="late"))
     assert queue.record(job_id) == before
@@ -328,6 +337,74 @@ def test_a_starting_worker_sends_what_was_lost_on_its_way(queue: Queue, claims: 
     assert due(queue) == []
     claims.recover()
     assert due(queue) == [job_id]
+
+
+def test_a_delivery_that_nobody_took_up_is_made_again(queue: Queue, claims: Claims) -> None:
+    """A message that was lost between Redis and a worker costs the job half a minute; a job that runs has none left."""
+    lost, running = submitted(queue, "a", DEPLOY), submitted(queue, "b", TrainModel(model="iris"))
+    assert sorted(due(queue)) == sorted([lost, running])
+    claimed(claims, running)
+    assert due(queue) == []
+    queue._run(scripts.DELIVER_DUE, time.time() + 31)
+    assert due(queue) == [lost]
+
+
+def test_a_delivery_that_still_lies_there_is_not_made_again(queue: Queue) -> None:
+    """However long all workers are busy, or there is none, a job has one delivery."""
+    job_id = submitted(queue, "a", DEPLOY)
+    for later_s in (31, 62, 93):
+        queue._run(scripts.DELIVER_DUE, time.time() + later_s)
+    assert due(queue) == [job_id]
+
+
+def test_a_claim_whose_answer_was_lost_is_granted_when_it_is_asked_again(
+    queue: Queue, claims: Claims, redis_url: str
+) -> None:
+    """Otherwise the job would count as running on a worker that lives and knows nothing of it, for ever."""
+    job_id = submitted(queue, "b", TrainModel(model="iris"))
+    impatient = redis.Redis.from_url(redis_url, socket_timeout=0.3, retry=Retry(NoBackoff(), 1))
+    working = Claims(impatient, worker="w2", lease_s=60.0)
+    working.alive()
+    assert working.claim("unknown") is None  # the connection stands, the script is known
+    pid = int(queue._redis.info()["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(QueueUnavailable):
+            working.claim(job_id)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: state(queue, job_id) == "running")
+    claim = claimed(working, job_id)
+    assert claim.attempt == 1
+    assert working.finish(claim, succeeded())
+    impatient.close()
+
+
+def test_a_job_of_another_release_ends_and_says_so(queue: Queue, claims: Claims) -> None:
+    """Its target is free for what this worker can read."""
+    job_id = submitted(queue, "a", DEPLOY)
+    key = f"seatrial:job:{job_id}"
+    written = queue._redis.hget(key, "job")
+    queue._redis.hset(key, "job", written.replace(b'"kind":"deploy"', b'"kind":"dispatch"'))
+    assert claims.claim(job_id) is None
+    queue._redis.hset(key, "job", written)  # as a bot of that release would read it
+    record = queue.record(job_id)
+    assert record is not None
+    assert (record.state, "another release" in record.reason) == ("failed", True)
+    assert claimed(claims, submitted(queue, "b", DEPLOY)).attempt == 1
+
+
+def test_what_redis_refuses_is_like_a_redis_that_is_away(queue: Queue, claims: Claims) -> None:
+    """One that is full, or short of replicas, is waited for: it is no fault of the one who asks."""
+    queue._redis.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(QueueUnavailable):
+            claims.alive()
+        with pytest.raises(QueueUnavailable):
+            queue.reserve(key="k", job=DEPLOY, asked=asked())
+    finally:
+        queue._redis.config_set("min-replicas-to-write", 0)
+    claims.alive()
 
 
 def test_everything_of_an_ended_job_has_a_retention(queue: Queue, claims: Claims, redis_url: str) -> None:

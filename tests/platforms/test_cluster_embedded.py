@@ -1,11 +1,14 @@
 """What only processes of this machine can show of a cluster: their deaths, their autoscaler, two who change at once."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,9 @@ import pytest
 from tests.platforms.bays import QUICK, STAGING, EmbeddedBay, embedded_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import SteadyTraffic, wait_until
-from workers.errors import TemporaryError
+from workers.errors import PermanentError, TemporaryError
 from workers.platforms.embedded.cluster import EmbeddedCluster
+from workers.platforms.embedded.endpoint_files import EndpointFiles
 
 
 @pytest.fixture
@@ -127,6 +131,96 @@ def test_however_many_find_a_dead_supervisor_one_is_started(bay: EmbeddedBay) ->
             workers.submit(EmbeddedCluster(home=bay.home, timing=QUICK).endpoint, model="fruit", environment=STAGING)
     wait_until(lambda: bay.cluster.endpoint(model="fruit", environment=STAGING) == before)
     assert bay.files.supervisor_log.read_text().count("begins at http://127.0.0.1:") == 2
+
+
+@pytest.mark.parametrize("damage", ['{"gener', "{}"])
+def test_an_endpoint_whose_wish_is_damaged_is_named_and_can_be_removed(bay: EmbeddedBay, damage: str) -> None:
+    """It stops no worker: the error says which file, and what to do; after that there is room for another."""
+    bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    (bay.files.folder / "spec.json").write_text(damage)
+    with pytest.raises(PermanentError, match=r"spec\.json is damaged") as caught:
+        bay.cluster.endpoint(model="fruit", environment=STAGING)
+    assert "seatrial down" in caught.value.advice
+    with pytest.raises(PermanentError, match="damaged"):
+        bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    bay.cluster.remove_all()
+    wait_until(lambda: not bay.left())
+    assert bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress()).ready == 1
+
+
+def test_a_damaged_status_is_written_anew(bay: EmbeddedBay) -> None:
+    """It is what a supervisor saw: one that has ended is followed by another, which sees for itself."""
+    bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    status = bay.files.read_status()
+    assert status is not None
+    os.kill(status.pid, signal.SIGKILL)
+    wait_until(lambda: not bay.processes())
+    (bay.files.folder / "status.json").write_text('{"pid')
+
+    def ready() -> bool:
+        now = bay.cluster.endpoint(model="fruit", environment=STAGING)
+        return now is not None and now.ready == 1
+
+    wait_until(ready)
+
+
+def test_an_endpoint_that_is_being_changed_is_left_and_named_when_a_machine_is_emptied(bay: EmbeddedBay) -> None:
+    """The others go all the same."""
+    bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    other = EndpointFiles(bay.files.folder.parent / "aubergine")
+    shutil.copytree(bay.files.folder, other.folder)
+    lock = other.changing()
+    assert lock is not None
+    with lock, pytest.raises(TemporaryError, match=r"aubergine on staging is left: .*being changed"):
+        bay.cluster.remove_all()
+    assert not bay.files.folder.exists()
+    bay.cluster.remove_all()
+    assert not bay.left()
+
+
+def test_a_status_that_could_not_be_written_is_written_once_it_can_be(bay: EmbeddedBay) -> None:
+    """A disk that was full for a while costs nobody the news."""
+    bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    spec = bay.files.read_spec()
+    assert spec is not None
+    in_its_way = bay.files.folder / "status.new"
+    in_its_way.mkdir()
+    generation = spec.generation + 1
+    bay.files.write_spec(replace(spec, generation=generation, desired=replace(spec.desired, minimum=2, maximum=2)))
+    wait_until(lambda: "cannot be written" in bay.files.supervisor_log.read_text())
+    wait_until(lambda: len(bay.processes()) == 3)
+    worked_s, since_s = 0.0, time.monotonic()
+
+    def started() -> bool:
+        """Whether they have had nothing to do for a second."""
+        nonlocal worked_s, since_s
+        now_s = sum(process.cpu_times().user for process in bay.processes()[1:])
+        if now_s > worked_s + 0.02:
+            worked_s, since_s = now_s, time.monotonic()
+        return time.monotonic() - since_s > 1.0
+
+    wait_until(started)
+    in_its_way.rmdir()
+
+    def told() -> bool:
+        status = bay.files.read_status()
+        return status is not None and (status.observed_generation, status.ready) == (generation, 2)
+
+    wait_until(told)
+    assert bay.files.supervisor_log.read_text().count("cannot be written") == 1
+
+
+def test_a_machine_is_emptied_though_its_disk_is_full(bay: EmbeddedBay) -> None:
+    """That something is to end is said without a byte more than there was."""
+    bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from workers.platforms.embedded.cluster import EmbeddedCluster\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "EmbeddedCluster(home=Path(sys.argv[1])).remove_all()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(bay.home)], cwd=Path(__file__).parents[2], timeout=60, check=True)
+    assert not bay.left()
 
 
 def test_a_machine_is_emptied_of_all_its_endpoints(bay: EmbeddedBay) -> None:

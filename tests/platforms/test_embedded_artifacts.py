@@ -198,6 +198,26 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert caught.value.advice
 
 
+def test_a_disk_that_is_full_is_named_and_nothing_half_written_is_left(
+    artifacts: EmbeddedArtifacts, root: Path
+) -> None:
+    """The message has the file that there was no room for."""
+    artifacts.claim(model="iris", job_id="J1")
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from workers.errors import PermanentError\n"
+        "from workers.platforms.embedded.artifacts import EmbeddedArtifacts\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try: EmbeddedArtifacts(root=Path(sys.argv[1])).claim(model='iris', job_id='J2')\n"
+        "except PermanentError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert f"{root}/iris/2/claim.json: " in done.stdout
+    assert not list((root / "iris/2").iterdir())
+
+
 def test_old_reports_make_room_for_new_ones(
     artifacts: EmbeddedArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,15 @@ def test_a_damaged_record_counts_as_no_training(warehouse: EmbeddedWarehouse, tm
     assert warehouse.train(model=model(), version=1, progress=progress).identity != first.identity
 
 
+@pytest.mark.parametrize("type_", ["linear_reg", "boosted_tree_regressor"])
+def test_a_label_that_no_answer_could_hold_is_named(warehouse: EmbeddedWarehouse, type_: str) -> None:
+    """Answers are 32-bit floats: a label beyond them would be predicted as infinite."""
+    query = "SELECT n, n * 1e39 AS status FROM UNNEST(GENERATE_ARRAY(1, 30)) AS n"
+    with pytest.raises(PermanentError, match="32-bit") as caught:
+        warehouse.train(model=model(type=type_, query=query), version=1, progress=RecordedProgress())
+    assert caught.value.advice
+
+
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The message has the path, and is no traceback."""
     (tmp_path / "home").write_text("a file, not a folder")

@@ -3,7 +3,10 @@
 import os
 import signal
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
+
+import redis
 
 from bot.demo import processes
 from tests.workers.yard import WAIT_S, Yard, deployed, wait_until
@@ -95,8 +98,72 @@ def test_a_gate_that_stays_shut_publishes_nothing(yard: Yard) -> None:
     record = yard.ended(yard.ask("train", TrainModel(model="strict")))
     assert record.state == "failed"
     assert "accuracy is 0.97" in record.reason
+    # Rounded to fewer digits than the bound has, it may look as if it were held.
+    assert len(record.reason.partition("accuracy is ")[2].partition(",")[0]) == len("0.973333")
     assert "> 0.999" in record.reason
     assert not list((yard.folder / "home").rglob("manifest.json"))
+
+
+def test_a_gate_on_a_metric_that_these_rows_do_not_define_says_so(yard: Yard) -> None:
+    """A linear_reg has this metric, and this one, by its rows, has not."""
+    yard.add_settings("""
+[models.negative]
+type = "linear_reg"
+label = "y"
+query = "SELECT sepal_width, -petal_length AS y FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_width = 2.0 }]
+gate = { mean_squared_log_error = "< 1" }
+""")
+    yard.worker()
+    record = yard.ended(yard.ask("train", TrainModel(model="negative")))
+    assert record.state == "failed"
+    assert "mean_squared_log_error undefined on them" in record.reason
+
+
+def test_a_worker_ends_when_it_is_told_to_though_redis_is_away(tmp_path: Path, environ: dict[str, str]) -> None:
+    """That it leaves need not be written down: its lease runs out."""
+    (tmp_path / "redis").mkdir()
+    with ExitStack() as stack:
+        with processes.redis(tmp_path / "redis") as url:
+            worker = Yard(url=url, folder=tmp_path, environ=environ, stack=stack).worker()
+        worker.terminate()
+        assert worker.wait(WAIT_S) == 0
+
+
+def test_a_worker_outlasts_a_redis_that_refuses(yard: Yard) -> None:
+    """One that is full, or short of replicas, is waited for as one that is away is."""
+    yard.worker()
+    client = redis.Redis.from_url(yard.environ["REDIS_URL"])
+    client.config_set("min-replicas-to-write", 1)
+    try:
+        wait_until(lambda: "Redis is away" in (yard.folder / "worker.log").read_text())
+    finally:
+        client.config_set("min-replicas-to-write", 0)
+        client.close()
+    assert yard.ended(yard.ask("train", TrainModel(model="iris"))).state == "succeeded"
+
+
+def test_a_worker_starts_beside_an_endpoint_that_is_damaged(yard: Yard) -> None:
+    """It says which, and does everything else."""
+    folder = yard.folder / "home/cluster/staging/iris"
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text('{"gener')
+    yard.worker()
+    assert yard.ended(yard.ask("train", TrainModel(model="iris"))).state == "succeeded"
+    assert "spec.json is damaged" in (yard.folder / "worker.log").read_text()
+
+
+def test_what_is_no_redis_url_is_said_without_its_password(tmp_path: Path, environ: dict[str, str]) -> None:
+    """As any other mistake of the settings, and no traceback, which would quote it."""
+    (tmp_path / "seatrial.toml").touch()
+    wrong = environ | {"SEATRIAL_CONFIG": str(tmp_path / "seatrial.toml"), "REDIS_URL": "redis://:geh/eim@here:x"}
+    done = subprocess.run(
+        processes.python("-m", "workers"), env=wrong, capture_output=True, text=True, check=False, timeout=WAIT_S
+    )
+    assert done.returncode == 2
+    assert "REDIS_URL is no Redis URL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "geh" not in done.stderr
 
 
 def test_what_has_changed_since_it_was_approved_does_not_run(yard: Yard, registry: Path) -> None:

@@ -143,6 +143,17 @@ def test_an_address_that_is_not_known(told: dict[str, str]) -> None:
     assert "s3://models" in line
 
 
+def test_an_address_whose_packages_are_not_installed(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each field that needs them is told, with the extra that has them, as the worker's start would tell it."""
+    for adapter in ("warehouse", "artifacts"):
+        monkeypatch.setitem(sys.modules, f"workers.platforms.cloud.{adapter}", None)
+    addresses = 'warehouse = "bigquery://p/d/US"\nartifacts = "gs://b/p"\n'
+    Path(told["SEATRIAL_CONFIG"]).write_text(SETTINGS.replace("[models", addresses + "[models", 1))
+    lines = failed(told)
+    assert [line.split(": ")[1] for line in lines] == ["warehouse", "artifacts"]
+    assert all("is not installed; install the extra cloud" in line for line in lines)
+
+
 def test_work_that_is_not_done_here_needs_nothing_here(told: dict[str, str]) -> None:
     """Without an environment on this machine no Locust file is looked for."""
     Path(told["SEATRIAL_CONFIG"]).write_text(SETTINGS.replace("[environments.staging]", ""))

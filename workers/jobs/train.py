@@ -53,14 +53,15 @@ def _gate(model: Model, evaluation: Evaluation, context: Context) -> None:
         for metric, bound in model.gate.items():
             if metric not in evaluation.metrics:
                 raise PermanentError(
-                    f"models.{model.name}.gate names {metric}, which a {model.type} does not have.",
+                    f"models.{model.name}.gate names {metric}, which this {model.type} does not have"
+                    f" ({evaluation.note}).",
                     advice=f"It has {', '.join(evaluation.metrics)}.",
                 )
             found = evaluation.metrics[metric]
             sign = bound.strip()[:2].rstrip("0123456789.- ")
             wanted = float(bound.strip()[len(sign) :])
             if not _COMPARISONS[sign](found, wanted):
-                missed.append(f"{metric} is {found:.3f}, wanted {sign} {wanted:g}")
+                missed.append(f"{metric} is {found:.6g}, wanted {sign} {wanted:g}")
         if missed:
             raise PermanentError(
                 f"The gate stays shut: {'; '.join(missed)}.",

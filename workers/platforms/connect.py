@@ -44,6 +44,8 @@ def connect(settings: Settings) -> Platforms:
             mistakes.extend(f"{settings.config}: {field}: {mistake}" for mistake in error.mistakes)
         except PermanentError as error:
             mistakes.append(f"{settings.config}: {field}: {error} {error.advice}".rstrip())
+        except ImportError as error:
+            mistakes.append(f"{settings.config}: {field}: {error.name} is not installed; install the extra cloud.")
         return None
 
     file = settings.file

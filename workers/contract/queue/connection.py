@@ -11,6 +11,7 @@ from workers.contract import wire
 from workers.contract.events import Event
 from workers.contract.queue import scripts
 from workers.contract.record import Record, fold
+from workers.contract.settings import SettingsError
 
 PREFIX = "seatrial:"
 RETENTION_S = 30 * 24 * 3600
@@ -19,21 +20,28 @@ FILE_RETENTION_S = 7 * 24 * 3600
 """A file waits this long for a bot to fetch it."""
 LARGEST_FILE_BYTES = 10 * 1024 * 1024
 
-QueueUnavailable = (redis.ConnectionError, redis.TimeoutError)
-"""What every call raises while Redis is away."""
+QueueUnavailable = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError)
+"""What every call raises while Redis is away, or refuses: it is full, read-only, or short of replicas."""
 
 
 def connect(url: str) -> "redis.Redis":
-    """A client whose calls fail within about 2 s while Redis is away, so that a person can be told within Slack's 3."""
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=1.0,
-        socket_timeout=2.0,
-        health_check_interval=15,
-        # One more try at once mends a connection that went stale; waiting longer is for the caller to decide.
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
-    )
+    """A client whose calls fail within about 2 s while Redis is away, so that a person can be told within Slack's 3.
+
+    Raises SettingsError for what is no Redis URL.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_connect_timeout=1.0,
+            socket_timeout=2.0,
+            health_check_interval=15,
+            # One more try at once mends a connection that went stale; waiting longer is for the caller to decide.
+            retry=Retry(NoBackoff(), 1),
+            retry_on_error=[redis.ConnectionError],
+        )
+    except ValueError:
+        # Its words may hold a part of the password.
+        raise SettingsError(("REDIS_URL is no Redis URL. Write it like redis://HOST:6379/0.",)) from None
 
 
 class Jobs:

@@ -7,6 +7,7 @@ import redis
 
 from workers.contract.findings import Finding
 from workers.contract.queue.connection import QueueUnavailable, connect
+from workers.contract.settings import SettingsError
 
 OLDEST = (6, 2)
 """The oldest Redis that the queue's commands and scripts are written for."""
@@ -16,9 +17,8 @@ def diagnose(url: str) -> Iterator[Finding]:
     """Ping, version, append-only file, eviction. The URL's password is not shown."""
     try:
         client: Any = connect(url)  # redis-py's annotations leave open what a reply is
-    except ValueError:
-        # Its words may hold a part of the password.
-        yield Finding(what="REDIS_URL is no Redis URL", ok=False, advice="Write it like redis://HOST:6379/0.")
+    except SettingsError as error:
+        yield from (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)
         return
     place = _place(client)
     try:
@@ -27,11 +27,11 @@ def diagnose(url: str) -> Iterator[Finding]:
     except redis.AuthenticationError as error:
         advice = "Put the right user and password into REDIS_URL."
         yield Finding(what=f"Redis at {place} refuses: {error}".rstrip("."), ok=False, advice=advice)
-    except QueueUnavailable:
-        yield Finding(what=f"Redis at {place} cannot be reached", ok=False, advice="Start Redis, or set REDIS_URL.")
     except redis.ResponseError as error:
         advice = "Let the user in REDIS_URL do what jobs need: redis-cli ACL SETUSER USER ~seatrial:* +@all -@admin"
         yield Finding(what=f"Redis at {place} refuses: {error}".rstrip("."), ok=False, advice=advice)
+    except QueueUnavailable:
+        yield Finding(what=f"Redis at {place} cannot be reached", ok=False, advice="Start Redis, or set REDIS_URL.")
     else:
         yield from judge(place, info)
     finally:

@@ -1,6 +1,7 @@
 """What must happen in one step in Redis, as Lua. The only module, beside `keys`, that knows how a job lies there.
 
-    job:{id}          hash    job, asked (JSON) · state · seq · attempt · worker · takeovers · cancel_by · target
+    job:{id}          hash    job, asked (JSON) · state · seq · attempt · worker · takeovers · cancel_by · target ·
+                              token (of the claim that was granted) · delivery (the newest)
     job:{id}:events   list    its events (JSON), oldest first
     job:{id}:newest   hash    its transient events (JSON) by kind
     job:{id}:approvers set    who approved
@@ -8,7 +9,8 @@
     jobs              zset    every job, by the time it was asked
     open              set     the jobs that have not ended
     changed           zset    the jobs whose change nobody has shown yet, by the time of the first such change
-    outbox            zset    the jobs that are to be delivered to a worker later, by the time they are due
+    outbox            zset    the jobs that are to be delivered to a worker later, by the time they are due; one that
+                              was delivered is due again should nobody claim it
     dramatiq:jobs     list    the deliveries that workers take, Dramatiq's; beside it, in jobs.msgs, what each is
     expiring          zset    the requests for approval, by the time they expire
     target:{target}   list    the jobs of a target in their order: the first may run, the others wait
@@ -28,9 +30,15 @@ local function tell(id, now, event)
 end
 
 -- Has the job delivered to a worker, in the same step in which it became due: nothing can come between the two. This
--- is what Dramatiq's own enqueue does (its dispatch.lua), with the message as its JSONEncoder writes it.
+-- is what Dramatiq's own enqueue does (its dispatch.lua), with the message as its JSONEncoder writes it. Dramatiq loses
+-- a message whose way to a worker was cut: a job that nobody has claimed after 30 s is delivered again, unless its
+-- delivery still lies there, as all workers are busy.
 local function deliver(id, now)
-  local delivery = id .. '.' .. redis.call('INCR', P .. 'last_delivery')
+  redis.call('ZADD', P .. 'outbox', now + 30, id)
+  local delivery = redis.call('HGET', job(id), 'delivery')
+  if delivery and redis.call('LPOS', P .. 'dramatiq:jobs', delivery) then return end
+  delivery = id .. '.' .. redis.call('INCR', P .. 'last_delivery')
+  redis.call('HSET', job(id), 'delivery', delivery)
   redis.call('HSET', P .. 'dramatiq:jobs.msgs', delivery, '{"queue_name":"jobs","actor_name":"run","args":["' .. id ..
     '"],"kwargs":{},"options":{"redis_message_id":"' .. delivery .. '"},"message_id":"' .. delivery ..
     '","message_timestamp":' .. string.format('%d', now * 1000) .. '}')
@@ -170,15 +178,19 @@ return 1
 """
 )
 
-# id, now, worker, most takeovers, recheck_s, retention → {'started', attempt} | {'busy'} | {'refused'} | {'lost'}
+# id, now, worker, most takeovers, recheck_s, retention, token
+#   → {'started', attempt} | {'busy'} | {'refused'} | {'lost'}
 CLAIM = (
     PRELUDE
     + """
 local id, now = ARGV[1], ARGV[2]
-local held = redis.call('HMGET', job(id), 'state', 'worker', 'target')
+local held = redis.call('HMGET', job(id), 'state', 'worker', 'target', 'token', 'attempt')
 local state, worker = held[1], held[2]
+redis.call('ZREM', P .. 'outbox', id)
 if state ~= 'queued' and state ~= 'running' then return {'refused'} end
 if redis.call('LINDEX', P .. 'target:' .. held[3], 0) ~= id then return {'refused'} end
+-- Asked again by whom the answer did not reach: it has the job already.
+if state == 'running' and held[4] == ARGV[7] then return {'started', tonumber(held[5])} end
 local taken_over = 'false'
 if state == 'running' then
   local alive_until = redis.call('ZSCORE', P .. 'workers', worker)
@@ -203,7 +215,7 @@ if state == 'running' then
   end
 end
 local attempt = redis.call('HINCRBY', job(id), 'attempt', 1)
-redis.call('HSET', job(id), 'state', 'running', 'worker', ARGV[3])
+redis.call('HSET', job(id), 'state', 'running', 'worker', ARGV[3], 'token', ARGV[7])
 redis.call('DEL', job(id) .. ':newest')
 tell(id, now, '{"kind":"started","at_s":' .. now .. ',"attempt":' .. attempt .. ',"worker":"' .. ARGV[3] ..
   '","taken_over":' .. taken_over .. '}')
@@ -287,7 +299,7 @@ return 1
 """
 )
 
-# now → how many jobs of the outbox were due and are delivered
+# now → how many jobs of the outbox were due and are delivered, or found to be
 DELIVER_DUE = (
     PRELUDE
     + """

@@ -3,14 +3,23 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from secrets import token_hex
 
 import redis
 
 from workers.contract import events as e
 from workers.contract import wire
 from workers.contract.queue import scripts
-from workers.contract.queue.connection import FILE_RETENTION_S, LARGEST_FILE_BYTES, PREFIX, RETENTION_S, Jobs
+from workers.contract.queue.connection import (
+    FILE_RETENTION_S,
+    LARGEST_FILE_BYTES,
+    PREFIX,
+    RETENTION_S,
+    Jobs,
+    QueueUnavailable,
+)
 from workers.contract.record import Record
+from workers.contract.wire import WireError
 
 MOST_TAKEOVERS = 3
 """A job that took this many workers down with it is given up on the next: it would go on."""
@@ -39,6 +48,8 @@ class Claims(Jobs):
         super().__init__(client)
         self.worker = worker
         self._lease_s = lease_s
+        self._unanswered: dict[str, str] = {}
+        """The tokens of claims that may have been granted, by job: Redis went away before it answered."""
 
     def alive(self) -> None:
         """Give a sign of life."""
@@ -53,19 +64,38 @@ class Claims(Jobs):
     def claim(self, job_id: str) -> Claim | None:
         """Claim a job that was delivered; None where there is nothing to do: it has ended, or is not its turn.
 
-        Raises Busy where another worker that is alive has it.
+        Raises Busy where another worker that is alive has it. After QueueUnavailable it is to be called again: whether
+        the job is claimed is not known before.
         """
-        answer = self._run(
-            scripts.CLAIM, job_id, time.time(), self.worker, MOST_TAKEOVERS, self._lease_s + 0.5, RETENTION_S
-        )
+        token = self._unanswered.pop(job_id, None) or token_hex(8)
+        recheck_s = self._lease_s + 0.5
+        try:
+            answer = self._run(
+                scripts.CLAIM, job_id, time.time(), self.worker, MOST_TAKEOVERS, recheck_s, RETENTION_S, token
+            )
+            record = self.record(job_id) if answer[0] == b"started" else None
+        except QueueUnavailable:
+            self._unanswered[job_id] = token
+            raise
+        except WireError:
+            self._fail_unread(job_id, attempt=answer[1])
+            return None
         match answer[0]:
             case b"busy":
                 raise Busy(job_id)
-            case b"started":
-                record = self.record(job_id)
-                return Claim(record=record, attempt=answer[1]) if record else None
+            case b"started" if record is not None:
+                return Claim(record=record, attempt=answer[1])
             case _:
                 return None
+
+    def _fail_unread(self, job_id: str, *, attempt: int) -> None:
+        """End a job that cannot be read, which would be its target's first for ever."""
+        failed = e.Failed(
+            at_s=time.time(),
+            reason="The worker cannot read this job: it is of another release.",
+            advice="Run bots and workers of one release, and ask again.",
+        )
+        self._run(scripts.FINISH, job_id, failed.at_s, attempt, failed.kind, wire.EVENT.encode(failed), RETENTION_S)
 
     def put_off(self, job_id: str, *, for_s: float) -> None:
         """Have a job that was delivered here delivered again, to whoever is free then."""
@@ -121,4 +151,4 @@ class Claims(Jobs):
         for job_id in self._redis.smembers(PREFIX + "open"):
             state = self._redis.hget(f"{PREFIX}job:{job_id.decode()}", "state")
             if state in (b"queued", b"running"):
-                self._redis.zadd(PREFIX + "outbox", {job_id: time.time()}, nx=True)
+                self._redis.zadd(PREFIX + "outbox", {job_id: time.time()}, lt=True)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -258,11 +258,16 @@ def _read(path: Path) -> Mapping[str, Any] | None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write `path` whole or not at all, and lastingly."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(descriptor)
+    new = Path(name)
+    try:
+        new.write_bytes(content)
+        _sync(new)
+        new.replace(path)
+    except OSError as error:
+        new.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error  # of a full disk it does not say by itself
     _sync(path.parent)
 
 

@@ -90,13 +90,17 @@ class EmbeddedCluster:
         return _endpoint(environment.name, spec, status)
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
-        """What runs now; see Cluster. Two small files are read; a supervisor that was killed is started again."""
+        """What runs now; see Cluster. Two small files are read; a supervisor that was killed is started again.
+
+        TemporaryError where the disk fails, PermanentError where what is wanted there is damaged.
+        """
         files = self._files(model, environment.name)
-        spec = files.read_spec()
-        if spec is None or spec.removed:
-            return None
-        revive(files, self._timing)
-        return _endpoint(environment.name, spec, files.read_status())
+        with _on_disk():
+            spec = files.read_spec()
+            if spec is None or spec.removed:
+                return None
+            revive(files, self._timing)
+            return _endpoint(environment.name, spec, files.read_status())
 
     def remove(self, *, model: str, environment: Environment) -> None:
         """Stop serving and wait until every process has ended; see Cluster.
@@ -106,9 +110,18 @@ class EmbeddedCluster:
         self._remove(self._files(model, environment.name))
 
     def remove_all(self) -> None:
-        """Remove every endpoint under `home`, also those whose environment the settings no longer name."""
+        """Remove every endpoint under `home`, also those whose environment the settings no longer name.
+
+        TemporaryError, once the others are removed, that names those that are being changed or do not end.
+        """
+        left = []
         for spec in sorted(self._folder.glob("*/*/spec.json")):
-            self._remove(EndpointFiles(spec.parent))
+            try:
+                self._remove(EndpointFiles(spec.parent))
+            except TemporaryError as error:
+                left.append(f"{spec.parent.name} on {spec.parent.parent.name} is left: {error}")
+        if left:
+            raise TemporaryError(" ".join(left))
 
     def _files(self, model: str, environment: str) -> EndpointFiles:
         return EndpointFiles(self._folder / environment / model)
@@ -117,9 +130,10 @@ class EmbeddedCluster:
         if not files.folder.exists():
             return
         with _changing(files):
-            spec = files.read_spec()
-            if spec is not None and not spec.removed:
-                files.write_spec(replace(spec, generation=spec.generation + 1, removed=True))
+            with contextlib.suppress(PermanentError):  # a supervisor ends at a damaged one, too
+                spec = files.read_spec()
+                if spec is not None and not spec.removed:
+                    _write_removed(files, spec)
             self._delete_when_unsupervised(files)
 
     def _delete_when_unsupervised(self, files: EndpointFiles) -> None:
@@ -137,7 +151,7 @@ class EmbeddedCluster:
         if spec.proven:
             return  # nothing was changed
         if spec.fallback is None:
-            files.write_spec(replace(spec, generation=spec.generation + 1, removed=True))
+            _write_removed(files, spec)
             self._delete_when_unsupervised(files)
         else:
             undone = Spec(generation=spec.generation + 1, desired=spec.fallback, proven=True)
@@ -190,14 +204,27 @@ class EmbeddedCluster:
 @contextlib.contextmanager
 def _changing(files: EndpointFiles) -> Iterator[None]:
     """The right to change the endpoint. Raises TemporaryError where another has it, and where the disk fails."""
-    try:
+    with _on_disk():
         lock = files.changing()
         if lock is None:
             raise TemporaryError("The endpoint is being changed by another job.", retry_after_s=2.0)
         with lock:
             yield
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise TemporaryError(f"The endpoint's state cannot be kept: {error}.") from error
+
+
+def _write_removed(files: EndpointFiles, spec: Spec) -> None:
+    try:
+        files.write_spec(replace(spec, generation=spec.generation + 1, removed=True))
+    except OSError:  # on a full disk there is still room for less
+        files.delete_spec()
 
 
 def _desired(release: Release) -> Desired:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from workers.contract.jobs import Replicas
+from workers.errors import PermanentError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,32 +132,46 @@ class EndpointFiles:
         return self.folder / "supervisor.err"
 
     def read_spec(self) -> Spec | None:
-        """The wanted state, or None where nothing was ever wanted or all of it is gone."""
-        document = _read(self.folder / "spec.json")
-        if document is None:
+        """The wanted state, or None where nothing was ever wanted or all of it is gone. Raises PermanentError where it
+        is damaged."""
+        path = self.folder / "spec.json"
+        try:
+            document = json.loads(path.read_bytes())
+            fallback = document["fallback"]
+            return Spec(
+                **{
+                    **document,
+                    "desired": Desired(**document["desired"]),
+                    "fallback": Desired(**fallback) if fallback else None,
+                }
+            )
+        except FileNotFoundError:
             return None
-        fallback = document["fallback"]
-        return Spec(
-            **{
-                **document,
-                "desired": Desired(**document["desired"]),
-                "fallback": Desired(**fallback) if fallback else None,
-            }
-        )
+        except (ValueError, KeyError, TypeError) as error:
+            raise PermanentError(
+                f"{path} is damaged: nobody knows what is to run.",
+                advice="Stop what this machine serves with seatrial down, and deploy again.",
+            ) from error
 
     def write_spec(self, spec: Spec) -> None:
         """Replace the wanted state. The folder is made if need be."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _replace(self.folder / "spec.json", asdict(spec))
 
+    def delete_spec(self) -> None:
+        """Have everything end, as a removed spec does, without a word about it."""
+        (self.folder / "spec.json").unlink()
+
     def read_status(self) -> Status | None:
-        """What the supervisor last wrote, which may be a dead one's words; None where it wrote nothing yet."""
-        document = _read(self.folder / "status.json")
-        if document is None:
+        """What the supervisor last wrote, which may be a dead one's words; None where it wrote nothing that can be
+        read."""
+        try:
+            document = json.loads((self.folder / "status.json").read_bytes())
+            replicas = tuple(ReplicaStatus(**item) for item in document["replicas"])
+            events = tuple(ScalingEvent(**item) for item in document["events"])
+            return Status(**{**document, "replicas": replicas, "events": events})
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        replicas = tuple(ReplicaStatus(**item) for item in document["replicas"])
-        events = tuple(ScalingEvent(**item) for item in document["events"])
-        return Status(**{**document, "replicas": replicas, "events": events})
 
     def write_status(self, status: Status) -> None:
         """Replace the status."""
@@ -205,14 +220,6 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    return document
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:

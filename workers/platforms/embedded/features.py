@@ -189,9 +189,11 @@ def _check_values(model: Model, labels: "np.ndarray[tuple[int], np.dtype[np.str_
     import numpy as np
 
     if not is_classifier(model):
-        if not np.isfinite(labels.astype(np.float64)).all():
-            what = f"{model.label} holds an infinite value."
-            raise mistake(model, "label", what, advice="Leave these rows out of the query.")
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(labels.astype(np.float32))
+        if not finite.all():
+            what = f"{model.label} holds infinite numbers, or some beyond the ±3.4e38 of a 32-bit float."
+            raise mistake(model, "label", what, advice="Scale the column, or leave these rows out.")
         return
     classes = np.unique(labels)
     if len(classes) < 2:

@@ -19,7 +19,7 @@ def on_disk() -> Iterator[None]:
         yield
     except OSError as error:
         raise PermanentError(
-            f"{error.filename or 'A file'}: {error.strerror or error}.",
+            f"{error.filename or 'A file of the worker'}: {error.strerror or error}.",
             advice="Check the free space and the rights of the worker's folder (SEATRIAL_HOME).",
         ) from error
 

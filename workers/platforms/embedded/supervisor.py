@@ -137,9 +137,11 @@ class Supervisor:
         if status != self._written:
             try:
                 self._files.write_status(status)
-            except OSError:  # a full disk is no reason to stop serving
-                log.exception("the status cannot be written")
-            self._written = status
+                self._written = status
+            except OSError:  # a full disk is no reason to stop serving: tried again at the next step, and said once
+                if self._written is not None:
+                    log.exception("the status cannot be written")
+                self._written = None
 
 
 def main() -> None:

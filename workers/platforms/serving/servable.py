@@ -241,10 +241,12 @@ def _parsed_exactly(body: bytes) -> Any:
     if not body:
         raise InvalidRequest("JSON Parse error: The document is empty at offset: 0")
     try:
-        return json.loads(body.decode())
+        found = json.loads(body.decode())
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        return found
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, nested too deep
+    except (ValueError, RecursionError) as error:  # no UTF-8, a number of 5,000 digits, nested too deep
         raise InvalidRequest(f"JSON Parse error: {error}") from error
 
 
