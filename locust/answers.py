@@ -1,6 +1,7 @@
 """Answers: taken out of a connection's bytes, and judged."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +26,17 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)
+        # What every client takes: bare line feeds, a length beside chunks, odd bytes in values.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+        )
         self._complete: list[Answer] = []
         self._forget()
 
     def feed(self, data: bytes) -> list[Answer]:
         """The answers that `data` completes. Raises httptools.HttpParserError where it is not HTTP."""
-        self._parser.feed_data(data)
+        with suppress(httptools.HttpParserUpgrade):  # after a 101, which is an answer: to a question nobody asked
+            self._parser.feed_data(data)
         complete, self._complete = self._complete, []
         return complete
 
@@ -73,9 +79,10 @@ class AnswerReader:
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status >= 200:  # before the answer there may be others, such as 103 Early Hints
+        if status >= 200 or status == 101:  # before the answer there may be others, such as 103 Early Hints
             # Whether the connection can be reused is known to the parser only now.
-            self._complete.append(Answer(status, b"".join(self._body), self._parser.should_keep_alive()))
+            reusable = self._parser.should_keep_alive() and status != 101
+            self._complete.append(Answer(status, b"".join(self._body), reusable))
         self._forget()
 
 

@@ -74,6 +74,8 @@ def set_up(environment: Any, runner: Any, **_: Any) -> None:
     environment.shape_class = None
     if attack.own_users:
         environment.user_classes = [each for each in environment.user_classes if each is not Token]
+        if not environment.user_classes:
+            sys.exit("The Locust file has no user class.")
     else:
         options.num_users = options.spawn_rate = attack.tokens
         # The traffic begins when all tokens are where they belong: after 1 s Locust would go on without those of a

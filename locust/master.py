@@ -26,6 +26,8 @@ from worker import BEGIN, SECOND
 LEAD_S = 0.5
 """From the word to begin to the first request: every worker has it by then, and its connections open."""
 LOOK_S = 0.1
+LONGEST = 200
+"""So many characters of an exception are told."""
 GONE_S = 1.0
 """How long a worker may be away: one that has been stopped leaves Locust's master and joins it again."""
 BEAT_S = 0.2
@@ -218,7 +220,17 @@ class Master:
         return {}, 202
 
     def _on_result(self) -> dict[str, Any] | tuple[dict[str, Any], int]:
-        return self._course.result() if self._course else ({"error": "No test has begun."}, 409)
+        if self._course is None:
+            return {"error": "No test has begun."}, 409
+        return self._course.result() | {"exceptions": self._exceptions()}
+
+    def _exceptions(self) -> list[tuple[str, int]]:
+        """What Locust has heard of its users' exceptions. The tokens raise none."""
+        rows = sorted(self._runner.exceptions.values(), key=lambda row: -row["count"])
+        return [
+            ((row["msg"] or row["traceback"].strip().rpartition("\n")[2].strip())[:LONGEST], row["count"])
+            for row in rows
+        ]
 
     def _on_driver(self) -> Response:
         return Response(self._driver.hold(), mimetype="text/plain")

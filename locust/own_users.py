@@ -10,7 +10,13 @@ import gevent
 from attack import Attack
 from connection import failure_words
 from ledger import Ledger
+from locust.exception import CatchResponseError
 
+OTHERS = "another failure"
+MOST_KINDS = 50
+"""So many kinds of failures are told apart: one's own words may have a number in them that is never the same."""
+LONGEST = 100
+"""So many characters of them are told."""
 _DEEPEST = 10  # exceptions that wrap one another
 
 
@@ -23,6 +29,7 @@ class OwnUsers:
         self._ledger = ledger
         self._begun_s = begun_s
         self._over = False
+        self._kinds: set[str] = set()
         environment.events.request.add_listener(self._record)
         left_s = begun_s + attack.schedule.end_s - monotonic()
         gevent.spawn_later(max(left_s, 0.0), self._end)
@@ -52,9 +59,14 @@ class OwnUsers:
             return
         second = self._ledger.second(self._attack.seconds.number(began_s))
         second.leave(lag_ms=0.0)
-        second.end(None if exception is None else _words(exception))
+        second.end(None if exception is None else self._kind(_words(exception)[:LONGEST]))
         if exception is None:
             second.measure(latency_ms=took_ms, service_ms=took_ms)
+
+    def _kind(self, words: str) -> str:
+        if len(self._kinds) < MOST_KINDS:
+            self._kinds.add(words)
+        return words if words in self._kinds else OTHERS
 
 
 def _words(error: BaseException) -> str:
@@ -71,4 +83,4 @@ def _words(error: BaseException) -> str:
         error = inner
     if isinstance(error, OSError):
         return failure_words(error)
-    return str(error) if type(error) is Exception else type(error).__name__
+    return str(error) if type(error) in (Exception, CatchResponseError) else type(error).__name__

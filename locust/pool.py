@@ -17,7 +17,11 @@ AFTER_FAILURE_S = 0.5
 
 
 class Pool:
-    """Hands out connections, first in, first out. `ready` are kept open ahead of need."""
+    """Hands out connections, first in, first out. `ready` are kept open ahead of need.
+
+    None are ahead of a target that closes each after its answer: it may well serve one connection at a time, and wait
+    on an idle one while another has its request.
+    """
 
     def __init__(self, *, target: Target, loop: Any) -> None:
         self.ready = 0
@@ -27,6 +31,7 @@ class Pool:
         self._free: deque[Connection] = deque()
         self._opening: set[Connection] = set()
         self._open_again_s = 0.0
+        self._kept = True  # the last connection, by the target
 
     def take(self) -> Connection:
         """A free connection, or one that has just begun to open. Raises OSError where not even that is possible."""
@@ -34,6 +39,7 @@ class Pool:
 
     def give_back(self, connection: Connection, *, reusable: bool) -> None:
         """Take back a connection whose answer has come."""
+        self._kept = reusable
         if reusable and not _is_old(connection):
             self._free.append(connection)
         else:
@@ -45,7 +51,7 @@ class Pool:
         for connection in [each for each in self._free if _is_old(each)]:
             self._free.remove(connection)
             connection.close()
-        while len(self._free) + len(self._opening) < self.ready and monotonic() > self._open_again_s:
+        while self._kept and len(self._free) + len(self._opening) < self.ready and monotonic() > self._open_again_s:
             try:
                 self._opening.add(self._new())
             except OSError:

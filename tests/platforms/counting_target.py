@@ -29,6 +29,7 @@ BEHAVIOURS = {
     "garbled": (200, b"<html>"),
     "generous": (200, b'{"predictions": [{"predicted_species": "setosa"}, {"predicted_species": "setosa"}]}'),
     "moved": (302, b""),
+    "parting": (200, PREDICTIONS),
     "hanging": None,
     "resetting": None,
     "closing": None,
@@ -167,8 +168,11 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, status: int, body: bytes) -> None:
         location = "Location: http://127.0.0.1:1/\r\n" if status == 302 else ""
-        head = f"HTTP/1.1 {status} Said\r\n{location}Content-Length: {len(body)}\r\n\r\n"
+        parting = "Connection: close\r\n" if self._state.behaviour == "parting" else ""
+        head = f"HTTP/1.1 {status} Said\r\n{location}{parting}Content-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
+        if parting:
+            self._transport.close()
 
 
 async def serve(fd: int, certificate: str | None) -> None:

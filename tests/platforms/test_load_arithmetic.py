@@ -283,3 +283,25 @@ def test_answers_are_read_whatever_pieces_they_come_in() -> None:
     cut = answers.AnswerReader()
     cut.feed(plain[:-1])
     assert cut.end() is None and cut.begun
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Odd: \xfc\x01\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+    ids=["bare line feeds", "a length beside chunks", "odd bytes in a value"],
+)
+def test_answers_that_every_client_takes_are_taken(said: bytes) -> None:
+    """The one request before the test was answered alike: the load must not be stricter."""
+    assert answers.AnswerReader().feed(said) == [answers.Answer(200, b"hello", True)]
+
+
+def test_a_switch_to_another_protocol_is_an_answer() -> None:
+    """Nobody asked for it: it fails the request at once, and the connection is of no more use."""
+    upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00"
+    (answer,) = answers.AnswerReader().feed(upgrade)
+    assert answer == answers.Answer(101, b"", False)
+    assert answers.Judge(predicts=False).failure(answer) == "HTTP 101"

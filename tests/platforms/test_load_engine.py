@@ -117,15 +117,28 @@ def test_a_shape_is_followed_to_the_second(home: Path, target: Target) -> None:
 def test_the_rate_is_spread_over_connections(home: Path, target: Target) -> None:
     """So many that a Service, which deals them out at random, gives each of its replicas about the same."""
     with EmbeddedLoad(home=home).start(attack=attack(target, rate_rps=800), progress=RecordedProgress()) as load:
-        (worker,) = load_workers(home)
-
-        def connections() -> int:
-            remote = [each.raddr.port for each in worker.net_connections() if each.status == psutil.CONN_ESTABLISHED]
-            return remote.count(target.port)
-
         wait_until(lambda: target.count > 800)
-        assert connections() > 60
+        assert connections(home, target) > 60
         load.stop()
+
+
+def test_a_target_that_closes_its_connections_has_none_open_ahead(home: Path, target: Target) -> None:
+    """One that serves one connection at a time would wait on an idle one while another has its request."""
+    with EmbeddedLoad(home=home).start(attack=attack(target, rate_rps=100), progress=RecordedProgress()) as load:
+        wait_until(lambda: connections(home, target) >= 10)
+        target.behave("parting")
+        wait_until(lambda: connections(home, target) <= 1)
+        target.behave("right")
+        wait_until(lambda: connections(home, target) >= 10)
+        load.stop()
+        assert load.result().failures == 0
+
+
+def connections(home: Path, target: Target) -> int:
+    """How many the load's one worker has open to the target."""
+    (worker,) = load_workers(home)
+    remote = [each.raddr.port for each in worker.net_connections() if each.status == psutil.CONN_ESTABLISHED]
+    return remote.count(target.port)
 
 
 def test_poisson_arrivals_are_uneven_and_add_up(home: Path, target: Target) -> None:

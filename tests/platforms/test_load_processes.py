@@ -10,11 +10,14 @@ import pytest
 from tests.platforms.attacks import attack, is_quiet, load_processes, load_workers, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.load import Slo
 from workers.errors import PermanentError
 from workers.platforms.attack import LOCUST_DIR, attack_json
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.embedded.locust_processes import locust_processes
+from workers.platforms.load_protocol import Attack, LoadResult
 from workers.platforms.swarm import Swarm
+from workers.reports.verdict import judge
 
 
 def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path: Path) -> None:
@@ -84,3 +87,69 @@ def test_locusts_last_words_are_in_the_error(target: Target, home: Path, tmp_pat
     own.write_text("raise RuntimeError('the harbour is closed')\n")
     with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
         EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
+
+
+def test_a_locust_file_without_users_is_told_of(target: Target, home: Path, tmp_path: Path) -> None:
+    """At once, and in plain words."""
+    own = tmp_path / "own.py"
+    own.write_text("import locust\n")
+    with pytest.raises(PermanentError, match="has no user class"):
+        EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
+
+
+UNABLE = """
+from locust import FastHttpUser, task
+
+class Shopper(FastHttpUser):
+    def on_start(self):
+        raise RuntimeError("the harbour is closed")
+
+    @task
+    def buy(self):
+        self.client.get("/")
+"""
+
+
+def test_users_that_fail_before_they_send_anything_are_told_of(target: Target, home: Path, tmp_path: Path) -> None:
+    """That nothing was sent is not all that is known."""
+    own = tmp_path / "own.py"
+    own.write_text(UNABLE)
+    result = run(home, attack(target, rate_rps=5, duration_s=1, locustfile=own))
+    assert result.requests == 0
+    assert "before they sent anything: the harbour is closed × 5." in result.generator_trouble
+
+
+CRITICAL = """
+from itertools import count
+from locust import FastHttpUser, constant, task
+
+numbers = count()
+
+class Shopper(FastHttpUser):
+    wait_time = constant(0.02)
+
+    @task
+    def buy(self):
+        with self.client.get("/", catch_response=True) as response:
+            response.failure(f"basket {next(numbers)} is empty")
+"""
+
+
+def test_failures_in_a_users_own_words_are_told_and_bounded(target: Target, home: Path, tmp_path: Path) -> None:
+    """What `catch_response` found wrong is the kind of the failure; no test has thousands of kinds. These users send
+    more than they were asked to: no verdict is built on that."""
+    own = tmp_path / "own.py"
+    own.write_text(CRITICAL)
+    result = run(home, attack(target, rate_rps=5, duration_s=2, locustfile=own))
+    assert result.failures == result.requests > 50
+    assert "basket 7 is empty" in result.failures_by_kind
+    assert len(result.failures_by_kind) == 51
+    assert result.failures_by_kind["another failure"] == result.failures - 50
+    assert judge(slo=Slo(), result=result).outcome == "INVALID"
+
+
+def run(home: Path, ordered: Attack) -> LoadResult:
+    """The whole of a test."""
+    with EmbeddedLoad(home=home).start(attack=ordered, progress=RecordedProgress()) as load:
+        list(load.samples())
+        return load.result()

@@ -36,6 +36,8 @@ COURSES: dict[str, tuple[list[tuple[float, float]], float | None]] = {
     "exactly at the bound is good": ([AT_THE_BOUND] * 9, None),
     "empty seconds count neither way": ([GOOD, BAD, EMPTY, BAD], 4.0),
     "empty seconds alone end nothing": ([EMPTY] * 9, None),
+    "one failure after a long silence ends nothing": ([GOOD, *[EMPTY] * 9, BAD, GOOD], None),
+    "two so far apart do": ([GOOD, *[EMPTY] * 4, BAD, EMPTY, BAD], 8.0),
     "the end is at a second that failed": ([GOOD, BAD, EMPTY, EMPTY, EMPTY, GOOD, BAD], None),
 }
 

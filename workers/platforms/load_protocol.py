@@ -9,6 +9,9 @@ from typing import Protocol
 from workers.contract.load import Spacing, Stage
 from workers.platforms.progress import Progress
 
+TOO_LATE = "not sent: the load generator was late"
+"""In `failures_by_kind`, the drops that are the generator's own doing, as locust/engine.py words them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attack:

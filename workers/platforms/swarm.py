@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS
 from http.client import HTTPConnection, HTTPException
 from os import strerror
@@ -14,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from workers.errors import PermanentError
-from workers.platforms.load_protocol import LoadResult, LoadSample
+from workers.platforms.load_protocol import TOO_LATE, LoadResult, LoadSample
 from workers.platforms.progress import Progress
 
 POLL_S = 0.2
@@ -29,14 +30,14 @@ LAG_FLOOR_MS = 20.0
 """Up to which its delay is let pass, however quick the target: a tenth of the objective that tests have by default. It
 is part of every latency, so it never makes a target look better. On a machine of two cores that two other processes
 keep busy it was 6 ms, with four of them 26 ms."""
+MOST_EXCEPTIONS = 3
+"""How many kinds of them are told."""
 HOLD = "/seatrial/driver"
 """What a master's driver reads from, without end, where it holds the test."""
 FUTURE = 2**31
 """A sample's number that no test reaches: asks for how far it is, without its samples."""
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
 """Failures that are the generator's machine's, not the target's: no local port or no file left."""
-TOO_LATE = "not sent: the load generator was late"
-"""A drop of the generator's own, as locust/engine.py words it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,17 +180,22 @@ class Swarm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Generator:
-    """What a master tells of the load's processes. `stopped_at_s`: when somebody else ended the test early."""
+    """What a master tells of the load's processes.
+
+    `stopped_at_s`: when somebody else ended the test early; `exceptions`: the words of those that users of one's own
+    have raised, and how often.
+    """
 
     busiest_percent: float
     lost_at_s: Sequence[float]
     stopped_at_s: float | None
+    exceptions: Sequence[tuple[str, int]]
 
 
 def load_result(told: Mapping[str, Any], *, report_html: bytes, stopped_here: bool) -> LoadResult:
     """The result that a master tells. `stopped_here`: it was to end before its time."""
     fields = dict(told)
-    generator = _Generator(**{name: fields.pop(name) for name in ("busiest_percent", "lost_at_s", "stopped_at_s")})
+    generator = _Generator(**{each.name: fields.pop(each.name) for each in dataclass_fields(_Generator)})
     if stopped_here:
         generator = replace(generator, stopped_at_s=None)
     for name in ("latency_ms", "service_ms", "send_lag_ms", "failures_by_kind"):
@@ -201,6 +207,9 @@ def load_result(told: Mapping[str, Any], *, report_html: bytes, stopped_here: bo
 
 def _trouble(result: LoadResult, generator: _Generator) -> Iterator[str]:
     """Whole sentences on what kept the load's processes from their work, the weightiest first."""
+    if generator.exceptions and not result.requests:
+        told = ", ".join(f"{words} × {count:,}" for words, count in generator.exceptions[:MOST_EXCEPTIONS])
+        yield f"The Locust file's users raised exceptions before they sent anything: {told}."
     for at_s in generator.lost_at_s:
         yield (
             f"A load worker was lost, last heard of {at_s:.0f} s after the start: its requests are missing until "

@@ -9,16 +9,20 @@ class Patience:
 
     def __init__(self, abort: Abort | None) -> None:
         self._abort = abort
-        self._good_until_s = 0.0
+        self._at_s = 0.0  # when the last second ended
+        self._bad_since_s: float | None = None
 
     def ends_with(self, second: LoadSample) -> bool:
         """Whether too much has failed in every second for long enough, this one the last of them.
 
         A second in which no request ended says nothing, neither for nor against.
         """
+        began_s, self._at_s = self._at_s, second.at_s
         if self._abort is None or not second.ended_per_s:
             return False
         if 100 * second.failures_per_s <= self._abort.errors_percent * second.ended_per_s:
-            self._good_until_s = second.at_s
+            self._bad_since_s = None
             return False
-        return second.at_s - self._good_until_s >= self._abort.for_s
+        if self._bad_since_s is None:
+            self._bad_since_s = began_s
+        return second.at_s - self._bad_since_s >= self._abort.for_s

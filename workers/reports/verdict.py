@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workers.contract.load import Abort, Slo
-from workers.contract.shown import share_percent, show_duration, show_ms, show_number, show_percentile
-from workers.platforms.load_protocol import LoadResult
+from workers.contract.shown import digits, share_percent, show_duration, show_ms, show_number, show_percentile
+from workers.platforms.load_protocol import TOO_LATE, LoadResult
 
 LEAST_OF_ASKED = 0.95
-"""Share of the asked rate below which a test says nothing about the asked rate."""
+"""Share of the asked rate below which a test says nothing about the asked rate; nor does it as much above."""
 REFUSING = 0.05
 """Share of failed requests from which a missing rate is the target's doing: as much as may be missing."""
 
@@ -28,16 +28,17 @@ def judge(*, slo: Slo, result: LoadResult, abort: Abort | None = None, aborted_a
     """Judge a load test. `aborted_after_s`: when `abort` ended it early, which is the target's FAIL.
 
     A rate that was not reached makes a test INVALID, unless the target was failing requests: that is the target's
-    FAIL. A generator in trouble makes any test INVALID: what it measured may be itself.
+    FAIL. A generator in trouble makes any test INVALID, for what it measured may be itself, and so does a rate that was
+    exceeded: a Locust file of one's own may send what it likes.
     """
     ended = _ended(result, abort, aborted_after_s)
     refusing = result.failures > 0 and result.failures >= REFUSING * result.requests
-    short = _shortfall(result, refusing=refusing)
+    short, surplus = _shortfall(result, refusing=refusing), _surplus(result)
     missed, held = _objectives(slo, result)
     if refusing and not missed and (short or slo.errors_percent is None):
-        missed.append(f"The target failed {_errors(result)}.")
-    if result.generator_trouble or (short and not refusing and not ended):
-        return _verdict("INVALID", result.generator_trouble, short, ended, *missed, _dropped(result))
+        missed.append(f"{_errors(result)} failed.")
+    if result.generator_trouble or surplus or (short and not refusing and not ended):
+        return _verdict("INVALID", result.generator_trouble, surplus, short, ended, *missed, _dropped(result))
     if missed or ended:
         return _verdict("FAIL", ended, *missed, _dropped(result), short if result.requests else "")
     return _verdict("PASS", *(held or ["The asked rate was reached; no objective was set."]), _dropped(result))
@@ -70,6 +71,15 @@ def _shortfall(result: LoadResult, *, refusing: bool) -> str:
     return f"{sent}." if refusing else f"{sent}, and not because the target refused any: the generator did not keep up."
 
 
+def _surplus(result: LoadResult) -> str:
+    """A sentence where too much was sent, else ""."""
+    asked = result.asked_rps * result.duration_s
+    if result.achieved_rps * result.duration_s - asked <= max(1.0, (1 - LEAST_OF_ASKED) * asked):
+        return ""
+    achieved, asked_rps = show_number(result.achieved_rps), show_number(result.asked_rps)
+    return f"{achieved} requests a second were sent where {asked_rps} were asked for: the generator sent too many."
+
+
 def _objectives(slo: Slo, result: LoadResult) -> tuple[list[str], list[str]]:
     """Sentences for the objectives that were missed, and for those that held."""
     missed: list[str] = []
@@ -79,10 +89,13 @@ def _objectives(slo: Slo, result: LoadResult) -> tuple[list[str], list[str]]:
     if slo.errors_percent is not None:
         failed = share_percent(result.failures, result.requests)
         if result.failures and failed >= slo.errors_percent:
-            above = f"{show_number(failed - slo.errors_percent)} points above the objective of {slo.errors_percent:g} %"
+            points = _three_digits(failed - slo.errors_percent)
+            above = f"{points} point{'s' * (points != '1')} above the objective of {slo.errors_percent:g} %"
             missed.append(f"{_errors(result)} failed, {above}.")
         else:
-            held.append(f"{show_number(failed)} % of the requests failed (objective: below {slo.errors_percent:g} %).")
+            held.append(
+                f"{_three_digits(failed)} % of the requests failed (objective: below {slo.errors_percent:g} %)."
+            )
     for percentile, bound_ms in slo.latency_ms:
         # A percentile that was not kept is judged by the next one above: never too kindly.
         at = min((kept for kept in result.latency_ms if kept >= percentile), default=None)
@@ -102,24 +115,31 @@ def _objectives(slo: Slo, result: LoadResult) -> tuple[list[str], list[str]]:
 
 
 def _dropped(result: LoadResult) -> str:
-    """What it means that requests could not be sent, or ""."""
-    if not result.dropped:
+    """What it means that there was no room for requests, or "". Of those too late the generator's trouble tells."""
+    crowded = result.dropped - result.failures_by_kind.get(TOO_LATE, 0)
+    if crowded <= 0:
         return ""
-    slow = "the load generator was too slow" if result.generator_trouble else "the target was too slow"
-    share = show_number(share_percent(result.dropped, result.requests))
+    share = _three_digits(share_percent(crowded, result.requests))
+    dropped = f"{crowded:,} requests ({share} %) were" if crowded > 1 else f"1 request ({share} %) was"
+    because = "" if result.generator_trouble else ", because the target was too slow"
     return (
-        f"{result.dropped:,} requests ({share} %) were dropped, which counts as failed: when they were due,"
-        f" too many were still under way, because {slow}."
+        f"{dropped} dropped, which counts as failed: when {'they were' if crowded > 1 else 'it was'} due, too many were"
+        f" still under way{because}."
     )
 
 
 def _errors(result: LoadResult) -> str:
     """ "2.3 % of the requests (HTTP 503 × 690, connection refused × 12)"."""
     kinds = _kinds(result)
-    share = show_number(share_percent(result.failures, result.requests))
+    share = _three_digits(share_percent(result.failures, result.requests))
     return f"{share} % of the requests" + (f" ({kinds})" if kinds else "")
 
 
 def _kinds(result: LoadResult) -> str:
     kinds = sorted(result.failures_by_kind.items(), key=lambda kind: -kind[1])
     return ", ".join(f"{words} × {count:,}" for words, count in kinds[:3])
+
+
+def _three_digits(number: float) -> str:
+    """A share without an exponent, however slight: one failure of an hour's is "0.0000278"."""
+    return digits(float(f"{number:.3g}"))
