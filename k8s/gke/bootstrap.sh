@@ -43,6 +43,8 @@ done
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
 [[ $project =~ ^[a-z][a-z0-9-]{4,28}[a-z0-9]$ ]] || fail '--project wants a project id, like my-project.'
 [[ $zone =~ ^[a-z]+-[a-z]+[0-9]+-[a-z]$ ]] || fail '--zone wants a zone, like us-central1-b.'
+[[ $location =~ ^(US|EU|[a-z]+-[a-z]+[0-9]+)$ ]] || fail '--location wants US, EU or a region, like europe-west4.'
+[[ $machine_type =~ ^[a-z0-9-]+$ ]] || fail '--machine-type wants a type, like e2-standard-4.'
 
 readonly project location zone machine_type dry_run
 readonly region=${zone%-*} dataset=seatrial bucket=$project-seatrial cluster=seatrial

@@ -33,7 +33,7 @@ _PROXY = re.compile(r"services/(?:http:)?([a-z0-9-]+):(\d+)/proxy(/.*)")
 
 class StandIn:
     """The server. `refused` maps (method, resource) to the Status that such requests get, `failing` a method to how
-    many of its next requests get 503.
+    many of its next requests get 503; `accepted` is the one Authorization that is known, where there is one.
 
     `asked` is what was asked, `rights` the same as RBAC names it: verb and resource. `mistakes` is what was wrong in
     manifests. `log` has a pod's (its name, whether of the container before), `services` what answers behind Services.
@@ -43,6 +43,7 @@ class StandIn:
         self.store = Store()
         self.refused: dict[tuple[str, str], tuple[int, str]] = {}
         self.failing: Counter[str] = Counter()
+        self.accepted = ""
         self.asked: list[tuple[str, str]] = []
         self.rights: set[tuple[str, str]] = set()
         self.mistakes: list[str] = []
@@ -128,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             if self.stand_in.failing[self.command] > 0:
                 self.stand_in.failing[self.command] -= 1
                 raise Refusal(503, "ServiceUnavailable", "the server is away")
+            if self.stand_in.accepted not in ("", self.headers["Authorization"]):
+                raise Refusal(403, "Forbidden", f'User "system:anonymous" cannot {self._verb()} resource "{resource}"')
             if (self.command, where) in self.stand_in.refused:
                 status, message = self.stand_in.refused[self.command, where]
                 raise Refusal(status, "", message)

@@ -1,5 +1,8 @@
 """What `doctor` says of BigQuery."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from workers.platforms.cloud import bigquery_jobs
 from workers.platforms.cloud.warehouse import BigQueryWarehouse
 from workers.platforms.connect import connect
 from workers.settings import read_settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def said(bigquery: BigQueryStandIn, **changes: object) -> list[str]:
@@ -54,3 +59,17 @@ def test_bigquery_out_of_reach_is_one_finding(monkeypatch: pytest.MonkeyPatch) -
     lines = said(bigquery)
     assert len(lines) == 1
     assert lines[0].startswith("✗")
+
+
+def test_the_doctor_alone_speaks(tmp_path: Path) -> None:
+    """What Google's SDKs log of missing credentials is said by the findings, and nowhere else."""
+    config = tmp_path / "seatrial.toml"
+    config.write_text('warehouse = "bigquery://demo-project/ships/EU"\nartifacts = "gs://models"\n')
+    environ = {"SEATRIAL_CONFIG": str(config), "SEATRIAL_HOME": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}
+    environ |= {"NO_GCE_CHECK": "true", "CLOUDSDK_CONFIG": str(tmp_path), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "workers", "doctor"]
+    run = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert "✗ BigQuery could not run queries in demo-project: Your default credentials were not found" in run.stdout
+    assert "✗ There are no Google credentials: Your default credentials were not found" in run.stdout
+    assert run.stderr == ""

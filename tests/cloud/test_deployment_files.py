@@ -21,6 +21,8 @@ from tests.cloud.strict_models import mistakes
 from workers.contract.jobs import Asked, TrainModel
 from workers.contract.queue import Queue
 from workers.contract.settings_reader import read_settings_file
+from workers.platforms.cloud.cluster_diagnosis import OUTSIDE, RIGHTS
+from workers.platforms.cloud.kubernetes_api import KINDS
 
 TOP = Path(__file__).parents[2]
 K8S = TOP / "k8s"
@@ -211,6 +213,22 @@ def test_the_bot_has_no_right_in_the_cluster() -> None:
         assert "*" not in rule["verbs"] + rule["apiGroups"]
 
 
+def test_the_role_has_all_that_the_doctor_asks_for() -> None:
+    """Also for workers outside the cluster, as its advice says of this file."""
+    role, _ = documents(K8S / "environment" / "rbac.yaml")
+    granted = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+    for (kind, subresource), verbs in {**RIGHTS, **OUTSIDE}.items():
+        resource = "/".join(part for part in (KINDS[kind][1], subresource) if part)
+        assert {(resource, verb) for verb in verbs} <= granted
+
+
+def test_all_of_locust_may_look_names_up() -> None:
+    """A Service's name, which a worker outside the cluster cannot look up for them."""
+    specs = {name: spec for name, spec, _ in policies()}
+    assert specs["environment/locust-dns"]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "locust"}}
+    assert specs["environment/locust-dns"]["egress"] == specs["base/dns"]["egress"]
+
+
 def test_workers_have_time_to_hand_back() -> None:
     """On Kubernetes and in compose a worker is killed only after its own grace and what handing back takes."""
     worker = base("worker.yaml", "Deployment")
@@ -299,7 +317,16 @@ def test_the_bootstrap_makes_only_what_is_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["--project"], ["--project", "No Such"], ["--project", "my-project", "--zone", "us"], ["--prject", "x"]],
+    [
+        [],
+        ["--project"],
+        ["--project", "No Such"],
+        ["--project", "my-project", "--zone", "us"],
+        ["--project", "my-project", "--location", ""],
+        ["--project", "my-project", "--location", "Europe"],
+        ["--project", "my-project", "--machine-type", "large one"],
+        ["--prject", "x"],
+    ],
 )
 def test_the_bootstrap_refuses_what_it_does_not_understand(words: list[str]) -> None:
     """A slip of the pen ends in the usage and exit status 2, before any command."""

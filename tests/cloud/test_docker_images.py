@@ -1,6 +1,8 @@
 """A model's image on a real engine: built, tried, pushed to a real registry, pulled back."""
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import Images
 from workers.errors import Cancelled, PermanentError, TemporaryError
-from workers.platforms.cloud import docker_trial
+from workers.platforms.cloud import docker_diagnosis, docker_trial
 from workers.platforms.cloud.images import KEPT_VERSIONS, DockerImages
 
 pytestmark = pytest.mark.docker
@@ -289,6 +291,22 @@ def test_the_doctor_is_told_what_is_there_and_what_is_missing(harbour: Harbour, 
     assert registry.ok and registry.what == f"registry {harbour.registry.address} knows {USERNAME}"
     assert not serving.ok
     assert serving.advice == "Build it: docker build --target serving --tag absent:1 ."
+
+
+def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one behind a firewall does: one finding, in its time."""
+    monkeypatch.setattr(docker_diagnosis, "WITHIN_S", 1.0)
+    silent = str(tmp_path / "silent.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(silent)
+        listener.listen()
+        away = DockerImages(settings=Images(repository="127.0.0.1:1/x"), environ={"DOCKER_HOST": f"unix://{silent}"})
+        began_s = time.monotonic()
+        (finding,) = away.diagnose()
+    assert not finding.ok and "No Docker engine answers" in finding.what
+    assert time.monotonic() - began_s < 20
 
 
 def test_the_doctor_finds_a_bad_password_and_a_missing_engine(harbour: Harbour, tmp_path: Path) -> None:

@@ -16,10 +16,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract.settings import Images, Model, SettingsError
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.docker_context import dockerfile, write_context
 from workers.platforms.cloud.docker_credentials import Credentials, registry_of
+from workers.platforms.cloud.docker_engine import DockerEngine
 from workers.platforms.cloud.docker_stream import MOST_LOG_LINES, Message, follow_build, follow_pull, follow_push
+from workers.platforms.cloud.images import DockerImages
+from workers.platforms.connect import connect
+from workers.settings import read_settings
 
 REPOSITORY = "europe-docker.pkg.dev/ships/models/fruit"
 
@@ -138,6 +143,15 @@ def test_a_push_is_progress_in_bytes_and_ends_with_the_digest() -> None:
         ("write /var/lib/registry/x: no space left on device", PermanentError, "prune"),
         ("http: server gave HTTP response to HTTPS client", PermanentError, "insecure-registries"),
         ("received unexpected HTTP status code: 503", TemporaryError, "just now"),
+        (
+            "unexpected status from PUT request to https://x/v2/a/blobs/uploads/1: 503 Service Unavailable",
+            TemporaryError,
+            "just now",
+        ),
+        ("blob upload unknown to registry", TemporaryError, "just now"),
+        ("blob upload invalid", TemporaryError, "just now"),
+        ("write tcp 10.0.0.1:4->10.0.0.2:443: write: broken pipe", TemporaryError, "just now"),
+        ("unexpected status from HEAD request to https://x/v2/a/blobs/1: 403 Forbidden", PermanentError, "writer"),
         ("Get https://x/v2/: dial tcp: i/o timeout", TemporaryError, "just now"),
         ("toomanyrequests: Quota exceeded", TemporaryError, "just now"),
     ],
@@ -170,6 +184,62 @@ def test_a_base_that_nobody_has_is_not_waited_for() -> None:
 def test_the_registry_is_read_from_the_reference(reference: str, registry: str) -> None:
     """As the engine itself reads it."""
     assert registry_of(reference) == registry
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("", True),
+        ("unix:///run/user/1000/docker.sock", True),
+        ("tcp://127.0.0.1:2375", True),
+        ("tcp://localhost:2375", True),
+        ("localhost:2375", True),
+        ("tcp://[::1]:2375", True),
+        ("tcp://10.0.0.7:2376", False),
+        ("engine:2375", False),
+        ("ssh://ada@localhost", False),
+    ],
+)
+def test_an_engine_on_another_machine_is_known_by_its_address(address: str, here: bool) -> None:
+    """The container of a trial would be published on that machine's loopback, and never answer here."""
+    assert DockerEngine({"DOCKER_HOST": address}).here is here
+
+
+def test_nothing_is_tried_on_another_machine(tmp_path: Path) -> None:
+    """It is told at once, with what to set, and not after a minute's silence."""
+    images = DockerImages(settings=Images(repository=REPOSITORY), environ={"DOCKER_HOST": "tcp://10.0.0.7:2376"})
+    model = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
+    with pytest.raises(PermanentError, match=r"tcp://10\.0\.0\.7:2376 is on another machine") as caught:
+        images.smoke_test(model=model, folder=tmp_path, image="fruit:v1", progress=RecordedProgress())
+    assert "DOCKER_HOST" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("repository", "taken"),
+    [
+        (REPOSITORY, True),
+        ("127.0.0.1:5000/ships", True),
+        ("localhost:5000", True),
+        ("[::1]:5000/a.b/c__d/e--f", True),
+        ("https://europe-docker.pkg.dev/ships/models", False),
+        ("europe-docker.pkg.dev/ships/models/", False),
+        ("europe-docker.pkg.dev/ships/models:v1", False),
+        ("europe-docker.pkg.dev/Ships/models", False),
+        ("", False),
+    ],
+)
+def test_a_repository_that_no_engine_takes_stops_the_start(tmp_path: Path, repository: str, taken: bool) -> None:
+    """With a sentence about the setting, and not a job after it has paid for a training."""
+    config = tmp_path / "seatrial.toml"
+    config.write_text(f'[images]\nrepository = "{repository}"\n')
+    settings = read_settings({"SEATRIAL_CONFIG": str(config)})
+    if taken:
+        assert isinstance(connect(settings).images, DockerImages)
+        return
+    with pytest.raises(SettingsError) as caught:
+        connect(settings)
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith(f"{config}: images: repository {repository!r} is not known here; write REGISTRY/PATH")
 
 
 def test_a_password_goes_to_its_own_registry_only() -> None:
@@ -223,6 +293,14 @@ def test_artifact_registry_is_sent_a_token(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, address)))
         sent = Credentials(registry="europe-docker.pkg.dev").for_registry("europe-docker.pkg.dev")
     assert sent == {"username": "oauth2accesstoken", "password": "ya29.token"}
+
+
+def test_a_key_file_that_cannot_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that was mounted as a folder, or for root alone, is no fault of Seatrial's own."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path))
+    with pytest.raises(PermanentError, match="no Google credentials") as caught:
+        Credentials(registry="europe-docker.pkg.dev").for_registry("europe-docker.pkg.dev")
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.advice
 
 
 def test_credentials_that_google_does_not_take_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

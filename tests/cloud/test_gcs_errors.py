@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from google.cloud import storage
 
 from tests.cloud import gcs_server
 from tests.cloud.gcs_server import LOCATION, Front
@@ -182,6 +183,22 @@ def test_credentials_that_google_does_not_know(artifacts: GcsArtifacts, front: F
     assert "gcloud auth application-default login" in caught.value.advice
 
 
+def test_whoever_has_logged_in_again_need_not_restart_the_worker(
+    front: Front, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that was refused is not kept: the call after it makes another."""
+    logins = [gcs_server.client(front.url) for _ in range(2)]
+    monkeypatch.setattr(storage, "Client", logins.pop)
+    artifacts = GcsArtifacts(bucket=bucket, prefix="ml", location=None, cache=tmp_path)
+    front.refuse(".*", 401, "Invalid Credentials")
+    with pytest.raises(PermanentError, match="does not accept"):
+        artifacts.claim(model="iris", job_id="J1")
+    front.answers.clear()
+    assert artifacts.claim(model="iris", job_id="J1") == 1
+    assert artifacts.claim(model="iris", job_id="J2") == 2
+    assert logins == [], "one for each, and none for the calls after that"
+
+
 def test_no_credentials_at_all(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that was given none says so at the first call, not at its start."""
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"):
@@ -189,7 +206,7 @@ def test_no_credentials_at_all(bucket: str, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     artifacts = GcsArtifacts(bucket=bucket, prefix="", location=None, cache=tmp_path)
-    with pytest.raises(PermanentError, match="credentials") as caught:
+    with pytest.raises(PermanentError, match="There are no Google credentials") as caught:
         artifacts.versions(model="iris")
     assert "gcloud auth application-default login" in caught.value.advice
     assert [finding.ok for finding in found(artifacts)] == [False]

@@ -100,6 +100,32 @@ def test_a_kubeconfig_that_is_no_yaml_is_told(kubeconfig: StandIn, tmp_path: Pat
     assert "KUBECONFIG" in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "contexts: [{}]",
+        "words",
+        "contexts: [{name: harbour, context: {cluster: c}}]\nclusters: [{name: c, cluster: "
+        "{server: 'https://127.0.0.1:1', certificate-authority-data: '!a'}}]",
+    ],
+)
+def test_a_kubeconfig_of_another_shape_is_told(kubeconfig: StandIn, tmp_path: Path, text: str) -> None:
+    """It is the settings' fault, and not Seatrial's own."""
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(PermanentError, match="cannot be used") as caught:
+        connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")
+    assert "KUBECONFIG" in caught.value.advice
+
+
+def test_a_token_may_end_with_a_line_break(kubeconfig: StandIn, tmp_path: Path) -> None:
+    """As YAML's blocks do; it would be no header's value, and the error would show it."""
+    text = (tmp_path / "config").read_text()
+    (tmp_path / "config").write_text(text.replace('"secret"', '"secret\\n"'))
+    kubeconfig.accepted = "Bearer secret"
+    assert len(connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")) == 1
+
+
 def test_in_cluster_works_in_a_pod_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere the error says what to write."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -118,6 +144,8 @@ class Google:
     def __init__(self, folder: Path) -> None:
         self.tokens = 0
         self.authorized: list[str] = []
+        self.taken_back: set[str] = set()
+        self.token_status = 200
         self.cluster_answer: tuple[int, dict[str, Any]] = (200, {})
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         certificate = _self_signed(self.key)
@@ -161,12 +189,17 @@ class _GoogleHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.google.tokens += 1
+        if self.google.token_status != 200:
+            self._send(self.google.token_status, {"error": "invalid_grant"})
+            return
         self._send(200, {"access_token": f"token-{self.google.tokens}", "expires_in": 3600, "token_type": "Bearer"})
 
     def do_GET(self) -> None:
         self.google.authorized.append(f"{self.path} {self.headers['Authorization']}")
         if self.path.startswith("/v1/projects/"):
             self._send(*self.google.cluster_answer)
+        elif str(self.headers["Authorization"]).removeprefix("Bearer ") in self.google.taken_back:
+            self._send(401, {"kind": "Status", "message": "Unauthorized"})
         else:
             self._send(200, {"metadata": {"resourceVersion": "1"}, "items": []})
 
@@ -219,6 +252,56 @@ def test_a_token_that_has_run_out_is_replaced(google: Google, monkeypatch: pytes
     credentials.expiry = datetime.datetime(2020, 1, 1)  # naive, as google-auth keeps it
     api.list("Pod")
     assert [line.rpartition(" ")[2] for line in google.authorized] == ["token-1", "token-1", "token-2"]
+
+
+def test_a_login_that_is_no_longer_known_is_made_anew(google: Google) -> None:
+    """In the call that finds out, so that no job ends by it; where that is refused too, in the next call."""
+    api = connect(ADDRESS)
+    api.list("Pod")
+    google.taken_back = {"token-1"}
+    assert api.list("Pod") == ()
+    google.taken_back = {f"token-{number}" for number in range(10)}
+    with pytest.raises(PermanentError, match="does not accept the credentials: Unauthorized") as caught:
+        api.list("Pod")
+    assert "Log in again" in caught.value.advice
+    google.taken_back = set()
+    assert api.list("Pod") == (), "whoever has logged in again need not restart the worker"
+
+
+def test_a_refused_refresh_is_forgotten(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has followed the advice and logged in again need not restart the worker."""
+    credentials = kubernetes_access.log_in(*kubernetes_access._SCOPES)
+    with monkeypatch.context() as patch:
+        patch.setattr(kubernetes_access, "log_in", lambda *scopes: credentials)
+        api = connect(ADDRESS)
+        api.list("Pod")
+    credentials.expiry = datetime.datetime(2020, 1, 1)
+    google.token_status = 400
+    with pytest.raises(PermanentError, match="Google gave no token"):
+        api.list("Pod")
+    google.token_status = 200
+    credentials._token_uri = "http://127.0.0.1:1/revoked"  # the old login stays useless
+    assert api.list("Pod") == ()
+
+
+def test_a_plugin_that_failed_is_asked_again(kubeconfig: StandIn, tmp_path: Path) -> None:
+    """The SDK sends no credentials where a credential plugin fails; that is told as such, and no plugin's last word."""
+    token = tmp_path / "token"
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "interactiveMode": "Never",
+        "args": ["-c", f"cat {token}"],
+    }  # fmt: skip
+    config = json.loads((tmp_path / "config").read_text())
+    config["users"] = [{"name": "u", "user": {"exec": plugin}}]
+    (tmp_path / "config").write_text(json.dumps(config))
+    kubeconfig.accepted = "Bearer t"
+    api = connect(f"kubernetes://{CONTEXT}/{NAMESPACE}")
+    with pytest.raises(PermanentError, match="was sent no credentials") as caught:
+        api.list("Service")
+    assert "Log in again" in caught.value.advice
+    given = {"apiVersion": plugin["apiVersion"], "kind": "ExecCredential", "status": {"token": "t"}}
+    token.write_text(json.dumps(given))
+    assert len(api.list("Service")) == 1
 
 
 @pytest.mark.parametrize(

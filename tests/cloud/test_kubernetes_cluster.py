@@ -303,7 +303,7 @@ def test_an_undo_that_fails_too_is_told(bay: Bay) -> None:
     bay.up(1)
     progress = RecordedProgress()
     progress.on_report = lambda fact: bay.stand_in.refused.update({("PATCH", "deployments"): (403, "not any more")})
-    with pytest.raises(PermanentError, match=r"cannot be pulled.* It could not be undone: not any more"):
+    with pytest.raises(PermanentError, match=r"cannot be pulled.* It could not be undone: .* not any more"):
         bay.cluster.roll_out(release=bay.release(2, fate="no image"), progress=progress)
 
 
@@ -336,6 +336,36 @@ def test_somebody_elses_deployment_is_not_touched(bay: Bay) -> None:
     assert bay.store.get("Deployment", "fruit-staging")["spec"]["template"]["spec"]["containers"][0]["image"] == "x"
 
 
+def test_somebody_elses_service_is_not_turned_to_another_endpoint(bay: Bay) -> None:
+    """Nothing is applied: whoever it serves is served on."""
+    bay.store.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "fruit-staging"}, "spec": {"ports": []}})
+    with pytest.raises(PermanentError, match="The Service fruit-staging in namespace bay is not one of Seatrial's"):
+        bay.up(1)
+    assert bay.kinds() == {"Service"}
+    assert bay.store.get("Service", "fruit-staging")["spec"] == {"ports": []}
+
+
+def test_an_autoscaler_that_cannot_work_is_told_of_a_release_that_is_up(bay: Bay) -> None:
+    """A cluster without a metrics server runs the release, and would never scale it."""
+    bay.up(1, replicas=(1, 3))
+    failing = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}
+    autoscaler = bay.store.get("HorizontalPodAutoscaler", "fruit-staging")
+    bay.store.put(autoscaler | {"status": {"conditions": [failing]}})
+    progress = RecordedProgress()
+    bay.cluster.roll_out(release=bay.release(2, replicas=(1, 3)), progress=progress)
+    assert progress.lines[-1] == "The autoscaler does not scale: no metrics."
+
+
+def test_an_autoscaler_that_somebody_deleted_is_missed(bay: Bay) -> None:
+    """Bounds that nobody keeps are no bounds; setting them again brings it back."""
+    bounds = Replicas(minimum=1, maximum=3)
+    assert bay.up(1, replicas=(1, 3)).trouble == ""
+    bay.api.delete("HorizontalPodAutoscaler", "fruit-staging")
+    assert bay.now().trouble.startswith("The autoscaler is gone")
+    bay.cluster.scale(model="fruit", environment=STAGING, replicas=bounds, progress=RecordedProgress())
+    assert bay.now().trouble == ""
+
+
 def test_what_is_not_deployed_cannot_be_scaled(bay: Bay) -> None:
     """The error names the model and the environment."""
     two = Replicas(minimum=2, maximum=2)
@@ -363,13 +393,16 @@ def test_the_address_is_where_the_service_leads(bay: Bay, tmp_path: Path, kind: 
     cluster = KubernetesCluster(api=bay.api, manifests=Manifests(folder=folder), timing=QUICK)
     release = bay.release(1)
     endpoints: list[Endpoint] = []
+    progress = RecordedProgress()
     thread = threading.Thread(
-        target=lambda: endpoints.append(cluster.roll_out(release=release, progress=RecordedProgress())), daemon=True
+        target=lambda: endpoints.append(cluster.roll_out(release=release, progress=progress)), daemon=True
     )
     thread.start()
     if kind == "LoadBalancer":
         wait_until(lambda: "PodDisruptionBudget" in bay.kinds() and len(bay.controllers.pods()) == 1)
         service = bay.store.get("Service", "fruit-staging")
+        waiting = (0, None, "waiting for the address of the Service fruit-staging")
+        wait_until(lambda: progress.reports[-1:] == [waiting])
         bay.store.put(service | {"status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}})
     thread.join(10)
     assert [endpoint.address for endpoint in endpoints] == [f"http://127.0.0.1:{bay.stand_in.port}"]

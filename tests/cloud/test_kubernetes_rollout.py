@@ -231,9 +231,19 @@ def test_a_template_is_taken_back_without_what_the_controller_added() -> None:
 def test_no_revision_is_the_newest_before_the_controller_has_seen_the_change() -> None:
     """The pods that run then are those of the release before."""
     assert newest(deployment(generation=3), REVISIONS) is None
-    assert newest(deployment(), REVISIONS) is REVISIONS[0]
+    assert newest(deployment(notes={"seatrial/template": "A"}), REVISIONS) is REVISIONS[0]
 
 
+def test_a_release_is_not_blamed_for_the_one_that_it_is_to_mend() -> None:
+    """The Deployment and its ReplicaSets are watched apart: the newest that is known may be that of the release before,
+    which is why there is another."""
+    crashing = waiting("CrashLoopBackOff", restartCount=9, lastState=ENDED)
+    known: Object = {"replica_sets": [replica_set("d-1", "1", release="A")], "pods": [crashing], "events": []}
+    assert [trouble.hopeless for trouble in troubles(deployment=deployment(notes=TEMPLATE_A), **known)] == [True]
+    assert troubles(deployment=deployment(notes={"seatrial/template": "B"}), **known) == ()
+
+
+TEMPLATE_A = {"seatrial/template": "A"}
 AUTOSCALER = {
     "spec": {"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 60}}}]},
     "status": {

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -158,6 +159,32 @@ def test_leaving_a_watch_ends_its_thread_at_once(peer: Peer) -> None:
     wait_until(lambda: not any(thread.name == "watch pods" for thread in threading.enumerate()))
 
 
+def test_a_watch_that_says_what_is_no_event_is_begun_again() -> None:
+    """What stands before a server may put in words of its own: the copy is kept up to date all the same."""
+    lists: list[str] = []
+
+    class Muddled(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            if "watch=true" in self.path:
+                self.wfile.write(b'{"message": "please wait"}\n')
+                return
+            lists.append(self.path)
+            pod = {"metadata": {"name": f"pod-{len(lists)}"}}
+            answer = {"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": [pod]}
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Muddled) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with api_at(f"http://127.0.0.1:{server.server_address[1]}").watch("Pod") as pods:
+            wait_until(lambda: [pod["metadata"]["name"] for pod in pods.now()] == ["pod-2"])
+        server.shutdown()
+
+
 def test_a_watch_that_loses_its_rights_says_so() -> None:
     """At the next look, not never."""
     with StandIn() as stand_in:
@@ -207,7 +234,14 @@ CALL = Call(verb="patch", group="apps", resource="deployments", namespace="prod"
             "gke://p/l/c does not accept the credentials: Unauthorized",
             "Log in again",
         ),
-        (403, "not allowed", PermanentError, "not allowed", 'resources: ["deployments"], verbs: ["patch"] (or, by IAM'),
+        (
+            403,
+            'User "worker" cannot patch resource "deployments"',
+            PermanentError,
+            'User "worker" cannot patch',
+            'resources: ["deployments"], verbs: ["patch"] (or, by IAM',
+        ),
+        (403, 'User "system:anonymous" cannot patch', PermanentError, "was sent no credentials", "Log in again"),
         (403, "pods is forbidden: exceeded quota: q", PermanentError, "exceeded quota: q", "ResourceQuota"),
         (404, 'namespaces "prod" not found', PermanentError, "not found", "kubectl create namespace prod"),
         (404, "the server could not find the requested resource", PermanentError, "refused to patch deployments", ""),
@@ -228,6 +262,41 @@ def test_a_refusal_becomes_an_error_that_can_be_acted_on(
     assert words in str(error)
     assert advice in getattr(error, "advice", "")
     assert getattr(error, "retry_after_s", 7.0) == 7.0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'admission webhook "policy.example.com" denied the request: images must be signed',
+        "unable to create new content in namespace prod because it is being terminated",
+    ],
+)
+def test_what_admission_refuses_is_no_missing_right(said: str) -> None:
+    """It comes with 403 too, and a Role would not help."""
+    error = refusal(CALL, status=403, body=json.dumps({"kind": "Status", "message": said}).encode(), headers={})
+    assert isinstance(error, PermanentError)
+    assert said in str(error)
+    assert "Role" not in error.advice
+
+
+def test_a_server_that_is_no_api_server_is_told() -> None:
+    """A login page comes with 200, and is no fault of Seatrial's own."""
+
+    class LoginPage(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>\n  log in")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), LoginPage) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with pytest.raises(PermanentError, match=r"it says: <html> log in$") as caught:
+            api_at(f"http://127.0.0.1:{server.server_address[1]}").get("Service", "a")
+        server.shutdown()
+    assert "kubeconfig" in caught.value.advice
 
 
 def test_what_is_no_status_object_is_quoted() -> None:

@@ -91,7 +91,17 @@ def test_sweeping_spares_tests_that_run(cluster: LocustCluster) -> None:
     cluster.api().apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "somebody-elses"}})
     assert generator(cluster).sweep(ended=lambda job_id: job_id == "1") == 2
     assert {name for kind, name in cluster.objects if kind == "ConfigMap"} == {running.name, "somebody-elses"}
-    assert {pod.split("-")[1] for pod in cluster.pods} == {"2"}
+    wait_until(lambda: {pod.split("-")[1] for pod in cluster.pods} == {"2"})
+
+
+def test_a_pod_that_does_not_end_keeps_no_other_test_from_being_swept(cluster: LocustCluster) -> None:
+    """That of a lost node goes when its node does: a worker that starts does not wait for it."""
+    for job_id in ("1", "2"):
+        labels = left_over(cluster, job_id=job_id).selector
+        stuck = {"name": f"stuck-{job_id}", "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"}
+        cluster.stand_in.store.put({"apiVersion": "v1", "kind": "Pod", "metadata": stuck, "status": {}})
+    assert generator(cluster).sweep(ended=lambda job_id: True) == 2
+    assert not [name for kind, name in cluster.objects if kind != "Pod"]
 
 
 def test_without_its_master_the_traffic_ends(cluster: LocustCluster, target: Target) -> None:

@@ -6,7 +6,8 @@ is also the smaller right: storage.objects.delete is needed for nothing
 """
 
 from base64 import b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.bucket_errors import ROLES, create, told
+from workers.platforms.cloud.google_login import LOG_IN
 from workers.platforms.cloud.locations import colocated
 
 SILENCE_S = 10.0
@@ -59,7 +61,8 @@ class Bucket:
         self.project = project
         self.wanted_location = location
         self._name = name
-        self._client = client
+        self._given = client
+        self._client: Any = None
         self._retry: Retry = DEFAULT_RETRY.with_timeout(patience_s)
         self._known = False
 
@@ -81,7 +84,7 @@ class Bucket:
 
     def location(self) -> str | None:
         """Where the bucket lies ("US", "EUROPE-WEST4"), or None where there is no such bucket."""
-        with told(self.url, "read the bucket"):
+        with self._told("read the bucket"):
             try:
                 found = self._connected().get_bucket(self._name, timeout=SILENCE_S, retry=self._retry)
             except exceptions.NotFound:
@@ -90,7 +93,7 @@ class Bucket:
 
     def _make(self) -> str:
         advice = create(self.url, project=self.project, location=self.wanted_location)
-        with told(self.url, "create the bucket", advice=advice):
+        with self._told("create the bucket", advice=advice):
             bucket = self._connected().bucket(self._name)
             bucket.iam_configuration.uniform_bucket_level_access_enabled = True
             bucket.versioning_enabled = True
@@ -109,7 +112,7 @@ class Bucket:
         https://cloud.google.com/storage/docs/request-preconditions: generation 0 is met by no object. A request that
         is repeated after its answer was lost finds its own object: False does not say whose it is.
         """
-        with told(self.url, "create an object"):
+        with self._told("create an object"):
             blob = self._connected().bucket(self._name).blob(name)
             blob.metadata = dict(labels or {})
             try:
@@ -127,7 +130,7 @@ class Bucket:
     def objects(self, prefix: str) -> list[Stored]:
         """All live objects whose names begin with `prefix`; none where there is no bucket. Listing is consistent."""
         fields = "items(name,generation,crc32c,metadata),nextPageToken"
-        with told(self.url, "list objects"):
+        with self._told("list objects"):
             listed = self._connected().list_blobs(
                 self._name, prefix=prefix, fields=fields, timeout=SILENCE_S, retry=self._retry
             )
@@ -141,7 +144,7 @@ class Bucket:
 
     def read(self, name: str) -> bytes | None:
         """The content of a small object, or None where there is none."""
-        with told(self.url, "read an object"):
+        with self._told("read an object"):
             blob = self._connected().bucket(self._name).blob(name)
             try:
                 content: bytes = blob.download_as_bytes(timeout=SILENCE_S, retry=self._retry)
@@ -155,7 +158,7 @@ class Bucket:
         `arriving` is a folder for what is not whole yet. What arrived damaged is told by its CRC32C and raises
         TemporaryError (https://cloud.google.com/storage/docs/data-validation).
         """
-        with told(self.url, "read an object"):
+        with self._told("read an object"):
             if path.is_file() and not path.is_symlink() and (measured := _measure(path))[1] == stored.crc32c:
                 return measured[0]
             for folder in (arriving, path.parent):
@@ -177,7 +180,7 @@ class Bucket:
 
     def keep_only(self, names: Collection[str], folder: Path) -> None:
         """Remove from `folder` what is not one of the files `names`, relative to it."""
-        with told(self.url, "keep files"):
+        with self._told("keep files"):
             for path in folder.rglob("*"):
                 if path.relative_to(folder).as_posix() not in names and (path.is_symlink() or not path.is_dir()):
                     path.unlink(missing_ok=True)
@@ -187,7 +190,7 @@ class Bucket:
 
         Asking needs no right itself: https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
         """
-        with told(self.url, "ask for rights"):
+        with self._told("ask for rights"):
             bucket = self._connected().bucket(self._name)
             try:
                 have = bucket.test_iam_permissions(list(ROLES), timeout=SILENCE_S, retry=self._retry)
@@ -197,13 +200,26 @@ class Bucket:
 
     def account(self) -> str:
         """The e-mail address of the service account that this worker is, or "" for a person or where unknown."""
-        with told(self.url, "log in"):
+        with self._told("log in"):
             # The public way to it, google.auth.default(), is another look for credentials, and not the client's.
             email = str(getattr(self._connected()._credentials, "service_account_email", None) or "")
             return email if "@" in email else ""
 
+    @contextmanager
+    def _told(self, doing: str, *, advice: str = "") -> Iterator[None]:
+        """See `told`. A login that Google does not take is forgotten: the next call finds what is there then."""
+        try:
+            with told(self.url, doing, advice=advice):
+                yield
+        except PermanentError as error:
+            if error.advice == LOG_IN:
+                self._client = None
+            raise
+
     def _connected(self) -> Any:
         """The client, made when it is first needed: credentials from Application Default Credentials."""
+        if self._given is not None:
+            return self._given
         if self._client is None:
             # Told None, the client would not look for a project in the credentials.
             self._client = storage.Client(project=self.project) if self.project else storage.Client()

@@ -69,8 +69,9 @@ def told(url: str, doing: str, *, advice: str = "") -> Iterator[None]:
         missing = f"There is no bucket {url}, or what was in it is gone."
         raise PermanentError(missing, advice="Restore it, or name another in artifacts of seatrial.toml.") from error
     except _NOT_KNOWN as error:
-        what = f"Google does not accept this worker's credentials: {_words(error)}."
-        raise PermanentError(what, advice=LOG_IN) from error
+        none = type(error) is auth_exceptions.DefaultCredentialsError  # those below it are of some that were found
+        what = "There are no Google credentials" if none else "Google does not accept this worker's credentials"
+        raise PermanentError(f"{what}: {_words(error)}.", advice=LOG_IN) from error
     except DataCorruption as error:
         raise TemporaryError(f"What came from {url} arrived damaged.") from error
     except _AWAY as error:

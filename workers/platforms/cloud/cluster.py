@@ -16,8 +16,9 @@ from workers.contract.jobs import Replicas
 from workers.contract.settings import Environment
 from workers.errors import HandedBack, Interrupted, JobError, PermanentError, Superseded, TemporaryError
 from workers.platforms.cloud.cluster_diagnosis import diagnose
-from workers.platforms.cloud.endpoints import address_of, count_of, describe, find, is_mine, ready_of
-from workers.platforms.cloud.kubernetes_api import Api, Object
+from workers.platforms.cloud.endpoints import address_of, check_mine, count_of, describe, find, is_mine, ready_of
+from workers.platforms.cloud.kubernetes_api import Api
+from workers.platforms.cloud.kubernetes_http import Object
 from workers.platforms.cloud.manifests import Manifests, Origin, Placed, back_to, origin_of
 from workers.platforms.cloud.rollout import PROVEN, fingerprint, is_proven, judge, proven_of, undo_to
 from workers.platforms.cloud.rollout_following import Following, Timing
@@ -50,6 +51,7 @@ class KubernetesCluster:
         """
         placed = _placed(release.model.name, release.environment)
         before = find(self._api, placed)
+        check_mine(self._api, placed, "Service", self._api.get("Service", placed.name))
         wanted = self._wanted(placed, release, before)
         progress.check()
         try:
@@ -63,7 +65,7 @@ class KubernetesCluster:
         if not is_proven(deployment):
             wanted["metadata"]["annotations"][PROVEN] = fingerprint(wanted)
             deployment = self._api.apply(wanted)
-        return describe(self._api, placed, deployment)
+        return self._described(placed, deployment, progress)
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
         """Set the bounds and wait; see Cluster. Where it is stopped meanwhile the new bounds stay.
@@ -89,7 +91,7 @@ class KubernetesCluster:
                 set_to=set_to,
                 why=f"replicas set to {replicas}",
             )
-        return describe(self._api, placed, deployment)
+        return self._described(placed, deployment, progress)
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
         """What runs now; see Cluster. Three or four reads of single objects; more only while something is amiss."""
@@ -106,6 +108,13 @@ class KubernetesCluster:
             if time.monotonic() > gives_up_at_s:
                 raise TemporaryError(f"The pods of {placed.name} do not end.")
             time.sleep(self._timing.poll_s)
+
+    def _described(self, placed: Placed, deployment: Object, progress: Progress) -> Endpoint:
+        """The endpoint; what is amiss with it although it is up is told: an autoscaler without metrics, for one."""
+        endpoint = describe(self._api, placed, deployment)
+        if endpoint.trouble:
+            progress.log(endpoint.trouble)
+        return endpoint
 
     def diagnose(self) -> Iterator[Finding]:
         """What `doctor` tells of the cluster and the rights in its namespace; see Diagnosable."""
@@ -199,6 +208,7 @@ class KubernetesCluster:
                     f"The Service {placed.name} has no address.",
                     advice="Look at `kubectl describe service`: a cluster without a cloud gives no LoadBalancer.",
                 )
+            progress.report(0, None, fact=f"waiting for the address of the Service {placed.name}")
             progress.wait(self._timing.poll_s)
             service = self._api.get("Service", placed.name) or service
 

@@ -23,10 +23,13 @@ RIGHTS: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 """(kind, subresource) → verbs that serving and load tests need; k8s/environment/rbac.yaml grants them."""
 
+OUTSIDE: Mapping[tuple[str, str], tuple[str, ...]] = {("Service", "proxy"): ("get", "create")}
+"""The same, of workers outside the cluster: to them the API server is the way to Services."""
+
 
 def diagnose(api: Api) -> Iterator[Finding]:
     """Reachable, and one finding for each resource. Asks for rights without using them; changes nothing."""
-    rights = RIGHTS if api.target.inside else {**RIGHTS, ("Service", "proxy"): ("get", "create")}
+    rights = RIGHTS if api.target.inside else {**RIGHTS, **OUTSIDE}
     where = f"{api.target.cluster}/{api.namespace}"
     try:
         for position, ((kind, subresource), verbs) in enumerate(rights.items()):

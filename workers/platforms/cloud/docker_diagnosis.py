@@ -6,19 +6,24 @@ import docker.errors
 
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.docker_credentials import Credentials, registry_of
-from workers.platforms.cloud.docker_engine import DockerEngine
+from workers.platforms.cloud.docker_engine import ELSEWHERE, DockerEngine
 from workers.platforms.findings import Finding
+
+WITHIN_S = 20.0
+"""How long the engine may take to answer, whatever it is asked."""
 
 
 def diagnose(*, engine: DockerEngine, credentials: Credentials, serving: str) -> Iterator[Finding]:
     """Whether the engine answers, the registry takes the credentials, and there is an image `serving` of our own."""
     try:
-        with engine.client() as client:
+        with engine.client(silent_for_s=WITHIN_S) as client:
             version = client.version()["Version"]
     except JobError as error:
         yield _trouble("Docker engine", error, f"See that dockerd runs: docker --host {engine.address} info")
         return
-    yield Finding(what=f"Docker engine {version} at {engine.address}", ok=True)
+    elsewhere = "" if engine.here else ", which is on another machine"
+    what = f"Docker engine {version} at {engine.address}{elsewhere}"
+    yield Finding(what=what, ok=engine.here, advice=ELSEWHERE)
     yield _login(engine, credentials)
     # With a registry in its name it is pulled when it is first needed.
     if registry_of(serving) == "docker.io":
@@ -31,7 +36,7 @@ def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
         access = credentials.for_registry(registry)
         if access is None:
             return Finding(what=f"registry {registry}: what docker login left on this machine is sent", ok=True)
-        with engine.client() as client:
+        with engine.client(silent_for_s=WITHIN_S) as client:
             client.login(access["username"], access["password"], registry=registry, reauth=True)
     except JobError as error:
         return _trouble(f"registry {registry}", error, "Check REGISTRY_USERNAME and REGISTRY_PASSWORD.")
@@ -40,7 +45,7 @@ def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
 
 def _serving(engine: DockerEngine, serving: str) -> Finding:
     try:
-        with engine.client() as client:
+        with engine.client(silent_for_s=WITHIN_S) as client:
             try:
                 client.inspect_image(serving)
             except docker.errors.ImageNotFound:

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
@@ -31,6 +32,9 @@ _ENDS_WITHIN_S = 10.0
 _SDK_ERRORS = (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
+ELSEWHERE = "Name an engine of this machine (DOCKER_HOST): images are tried on loopback, which another does not share."
+
+
 class DockerEngine:
     """Where images are built and tried. Safe to use from several threads: every call has a client of its own."""
 
@@ -42,6 +46,15 @@ class DockerEngine:
         # An empty mapping would make the SDK read the process's own environment.
         self._environ = {"DOCKER_HOST": "", **environ}
         self.address = environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+    @property
+    def here(self) -> bool:
+        """Whether what the engine publishes on its loopback is on ours: a socket, or an address of loopback."""
+        scheme, _, rest = self.address.rpartition("://")
+        if scheme in ("unix", "npipe"):
+            return True
+        host = urlsplit(f"//{rest}").hostname or ""
+        return scheme != "ssh" and (host in ("", "localhost", "::1") or host.startswith("127."))
 
     @contextlib.contextmanager
     def client(self, *, silent_for_s: float = CALL_WITHIN_S) -> Iterator[Any]:

@@ -30,7 +30,8 @@ _CAUSES: tuple[tuple[Cause, str], ...] = (
     (
         "passing",
         r"toomanyrequests|too many requests|connection re(fused|set)|no such host|timed? ?out|\bEOF\b|unreachable"
-        r"|temporary failure|server misbehaving|(status|code):? 5\d\d",
+        r"|temporary failure|server misbehaving|broken pipe|deadline exceeded|blob upload (unknown|invalid)"
+        r"|(status|code|status from [A-Z]+ request to \S+):? 5\d\d",
     ),
     ("missing", r"name unknown|not found|manifest unknown|does not exist|no such image"),
     ("refused", r"unauthorized|denied|authentication required|no basic auth|forbidden"),

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes_api import Api, Object
+from workers.platforms.cloud.kubernetes_api import Api
+from workers.platforms.cloud.kubernetes_http import Object
 from workers.platforms.cloud.manifests import Placed, origin_of
 from workers.platforms.cloud.rollout import cpu_percent, is_proven, proven_of, scaling_trouble, troubles, undo_to
 from workers.platforms.cloud.serving_address import find_address
 from workers.platforms.protocols import Endpoint
+
+_NO_AUTOSCALER = "The autoscaler is gone, so that the number of replicas stays as it is; set the replicas again."
 
 
 def find(api: Api, placed: Placed) -> Object | None:
@@ -16,12 +19,17 @@ def find(api: Api, placed: Placed) -> Object | None:
     found = api.get("Deployment", placed.name)
     if found is None or found["metadata"].get("deletionTimestamp"):
         return None
-    if not is_mine(found, placed):
+    check_mine(api, placed, "Deployment", found)
+    return found
+
+
+def check_mine(api: Api, placed: Placed, kind: str, found: Object | None) -> None:
+    """Raise PermanentError where there is an object of the endpoint's name that was not made for it."""
+    if found is not None and not is_mine(found, placed):
         raise PermanentError(
-            f"The Deployment {placed.name} in namespace {api.namespace} is not one of Seatrial's.",
+            f"The {kind} {placed.name} in namespace {api.namespace} is not one of Seatrial's.",
             advice="Delete or rename it, or give the environment a namespace of its own.",
         )
-    return found
 
 
 def is_mine(obj: Mapping[str, Any], placed: Placed) -> bool:
@@ -57,6 +65,7 @@ def describe(api: Api, placed: Placed, deployment: Object) -> Endpoint:
         served = undo_to(deployment, api.list("ReplicaSet", labels=placed.selector)) or deployment
     origin = origin_of(served)
     autoscaler = None if origin.replicas.fixed else api.get("HorizontalPodAutoscaler", placed.name)
+    lost = autoscaler is None and not origin.replicas.fixed and is_proven(deployment)
     service = api.get("Service", placed.name)
     ready, desired = ready_of(deployment), count_of(deployment)
     return Endpoint(
@@ -68,7 +77,8 @@ def describe(api: Api, placed: Placed, deployment: Object) -> Endpoint:
         desired=desired,
         replicas=origin.replicas,
         cpu_percent=cpu_percent(autoscaler),
-        trouble=(_trouble(api, placed, deployment) if ready < desired else "") or scaling_trouble(autoscaler),
+        trouble=(_trouble(api, placed, deployment) if ready < desired else "")
+        or (_NO_AUTOSCALER if lost else scaling_trouble(autoscaler)),
         since_s=origin.since_s,
         job_id=origin.job_id,
     )

@@ -16,13 +16,13 @@ _ANSWER_S = 15.0
 
 
 def log_in(*scopes: str) -> Any:
-    """The credentials, for these OAuth scopes. Raises PermanentError where there are none."""
+    """The credentials, for these OAuth scopes. Raises PermanentError where there are none, or none that can be read."""
     import google.auth
     from google.auth import exceptions
 
     try:
         credentials, _ = google.auth.default(scopes=scopes)
-    except exceptions.GoogleAuthError as error:
+    except (exceptions.GoogleAuthError, OSError) as error:
         raise PermanentError(f"There are no Google credentials: {error}", advice=LOG_IN) from error
     return credentials
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.docker_context import dockerfile, write_context
 from workers.platforms.cloud.docker_credentials import Credentials, registry_of
 from workers.platforms.cloud.docker_diagnosis import diagnose
-from workers.platforms.cloud.docker_engine import DockerEngine
+from workers.platforms.cloud.docker_engine import ELSEWHERE, DockerEngine
 from workers.platforms.cloud.docker_stream import (
     build_failure,
     follow_build,
@@ -33,6 +34,10 @@ KEPT_VERSIONS = 3
 """Images of one model that stay on the engine after a push, the newest first: the registry has them all."""
 
 _PIECE_BYTES = 1024**2
+# https://pkg.go.dev/github.com/distribution/reference has the grammar.
+_REPOSITORY = re.compile(
+    r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*",
+)
 
 
 class DockerImages:
@@ -45,7 +50,15 @@ class DockerImages:
     """
 
     def __init__(self, *, settings: Images, environ: Mapping[str, str], username: str = "", password: str = "") -> None:
-        """`environ` names the engine (see DockerEngine); `username` and `password` are the repository's registry's."""
+        """`environ` names the engine (see DockerEngine); `username` and `password` are the repository's registry's.
+
+        Raises ValueError, with one sentence, for a repository that no engine would take.
+        """
+        if not _REPOSITORY.fullmatch(settings.repository):
+            raise ValueError(
+                f"repository {settings.repository!r} is not known here; write REGISTRY/PATH in lower case, without a"
+                " scheme, a tag and a / at its end."
+            )
         self._settings = settings
         self._engine = DockerEngine(environ)
         self._credentials = Credentials(registry=registry_of(settings.repository), username=username, password=password)
@@ -72,6 +85,8 @@ class DockerImages:
         """Serve the image's version alone on a loopback port and try it; see Images."""
         if image is None:
             raise PermanentError("There is no image to try.", advice="Train a new version.")
+        if not self._engine.here:
+            raise PermanentError(f"The engine at {self._engine.address} is on another machine.", advice=ELSEWHERE)
         labels = self._inspect(image).get("Config", {}).get("Labels") or {}
         if "seatrial.version" not in labels:
             raise PermanentError(f"{image} is not on the engine any more.", advice="Train a new version.")

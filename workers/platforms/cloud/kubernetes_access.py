@@ -2,6 +2,7 @@
 
 import base64
 import tempfile
+import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from workers.platforms.cloud.google_login import LOG_IN, log_in, refresh
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/userinfo.email")
 _GKE = "https://container.googleapis.com/v1"
 _DEADLINE_S = 15.0
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
+"""What the SDK raises for a kubeconfig that is YAML of another shape, or whose data are not in base64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +76,33 @@ def open_client(target: Target) -> Any:
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(context=target.context, client_configuration=configuration, persist_config=False)
-    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+    except (config.ConfigException, OSError, yaml.YAMLError, *_MISSHAPEN) as error:
         raise PermanentError(f"{target.cluster} cannot be used: {error}", advice=_advice(target)) from error
     return client.ApiClient(configuration)
+
+
+class Login:
+    """One target's client, for any number of threads: made when it is first needed, and anew after `forget`."""
+
+    def __init__(self, target: Target, client: Any = None) -> None:
+        """`client` is used always, where it is given."""
+        self._target = target
+        self._given = client
+        self._client: Any = None
+        self._opening = threading.Lock()
+
+    def client(self) -> Any:
+        """The client; raises what `open_client` does."""
+        with self._opening:
+            if self._client is None:
+                self._client = self._given or open_client(self._target)
+            return self._client
+
+    def forget(self, client: Any) -> None:
+        """Have the next call log in, with the credentials that are there then."""
+        with self._opening:
+            if self._client is client:
+                self._client = None
 
 
 def _advice(target: Target) -> str:

@@ -1,36 +1,21 @@
 """A Kubernetes API server as few methods on plain objects, in one namespace; the only place that speaks to one.
 
 Objects go in and out as the API's own JSON, as dicts. https://kubernetes.io/docs/reference/using-api/api-concepts/
-The kubernetes client finds the server and signs the requests (kubernetes_access); what it was answered becomes
-PermanentError or TemporaryError here (kubernetes_errors), and no call lasts longer than its deadline.
+How a request is sent, and what becomes of it: kubernetes_http.
 """
 
 import json
-import threading
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes_access import Target, open_client, read_address
-from workers.platforms.cloud.kubernetes_errors import Call, refusal, unreachable
+from workers.platforms.cloud.kubernetes_access import Target, read_address
+from workers.platforms.cloud.kubernetes_errors import Call, unreachable
+from workers.platforms.cloud.kubernetes_http import ANSWER_S, FIELD_MANAGER, Http, Object, object_of
 from workers.platforms.cloud.kubernetes_watch import Watched, watching
-
-Object = dict[str, Any]
-"""An object of the API, as its JSON."""
-
-FIELD_MANAGER = "seatrial"
-"""Who owns the fields that are applied; https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers"""
-
-CONNECT_S = 5.0
-ANSWER_S = 20.0
-"""How long one call may take: admission webhooks have 10 s by default, and a few may stand in a row."""
-
-_REPEATABLE = {"GET", "PATCH", "DELETE"}
-"""What is sent once more where the connection broke: every patch here says how things shall be, not by how much they
-change. Never after a pause that the caller does not know of."""
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "ConfigMap": ("v1", "configmaps"),
@@ -75,9 +60,7 @@ class Api:
         long an answer is waited for, once more where the connection breaks meanwhile."""
         self.target = target
         self.namespace = target.namespace
-        self._client = client
-        self._answer_s = answer_s
-        self._opening = threading.Lock()
+        self._http = Http(target, client=client, answer_s=answer_s)
 
     def apply(self, obj: Object) -> Object:
         """Create or change the object so that it has these fields (server-side apply, by force); return it whole.
@@ -130,7 +113,7 @@ class Api:
             return dict(self._json("list", kind, query=query))
 
         def stream(query_of_watch: Mapping[str, str], read_s: float) -> Any:
-            return self._send(
+            return self._http.send(
                 call, "GET", self._path(kind), query={**query, **query_of_watch}, read_s=read_s, stream=True
             )
 
@@ -143,7 +126,7 @@ class Api:
             query["container"] = container
         call = self._call("get", "v1", "pods/log")
         try:
-            response = self._send(call, "GET", self._path("Pod", pod, "log"), query=query)
+            response = self._http.send(call, "GET", self._path("Pod", pod, "log"), query=query)
         except PermanentError:  # the container has not started, or the pod has gone
             return ""
         return str(response.data.decode(errors="replace")).strip()
@@ -166,7 +149,9 @@ class Api:
         """
         call = self._call("create" if method == "POST" else "get", "v1", "services/proxy")
         where = self._behind(name, port, path)
-        response = self._send(call, method, where, body=body or None, content=content, read_s=answer_s, by_service=True)
+        response = self._http.send(
+            call, method, where, body=body or None, content=content, read_s=answer_s, by_service=True
+        )
         return Reply(status=response.status, body=response.data)
 
     def follow_service(self, name: str, port: int, path: str, *, silence_s: float) -> Generator[bytes, None, None]:
@@ -178,7 +163,7 @@ class Api:
         import urllib3
 
         call = self._call("get", "v1", "services/proxy")
-        response = self._send(call, "GET", self._behind(name, port, path), read_s=silence_s, stream=True)
+        response = self._http.send(call, "GET", self._behind(name, port, path), read_s=silence_s, stream=True)
         try:
             yield from response
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -197,8 +182,8 @@ class Api:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         call = self._call("create", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
-        response = self._send(call, "POST", path, body=json.dumps(review).encode(), content="application/json")
-        return bool(json.loads(response.data)["status"]["allowed"])
+        response = self._http.send(call, "POST", path, body=json.dumps(review).encode(), content="application/json")
+        return bool(object_of(call, response.data)["status"]["allowed"])
 
     def _json(
         self,
@@ -218,8 +203,8 @@ class Api:
         method = {"get": "GET", "list": "GET", "patch": "PATCH", "delete": "DELETE"}[verb]
         data = None if body is None else json.dumps(body).encode()
         path = self._path(kind, name, subresource)
-        response = self._send(call, method, path, query=query, body=data, content=content, may_miss=may_miss)
-        return None if response is None else json.loads(response.data)
+        response = self._http.send(call, method, path, query=query, body=data, content=content, may_miss=may_miss)
+        return None if response is None else object_of(call, response.data)
 
     def _path(self, kind: str, name: str = "", subresource: str = "") -> str:
         api_version, resource = KINDS[kind]
@@ -240,53 +225,6 @@ class Api:
             cluster=self.target.cluster,
         )
 
-    def _send(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content: str = "application/json",
-        read_s: float | None = None,
-        stream: bool = False,
-        may_miss: bool = False,
-        by_service: bool = False,
-    ) -> Any:
-        """Send one request and return urllib3's response, unread where `stream`; None for a 404 where it `may_miss`."""
-        import urllib3
-
-        client = self._open()
-        headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": FIELD_MANAGER}
-        client.update_params_for_auth(headers, [], ["BearerToken"])
-        url = f"{client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        try:
-            response = client.rest_client.pool_manager.request(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s or self._answer_s),
-                retries=urllib3.Retry(1, allowed_methods=_REPEATABLE, respect_retry_after_header=False),
-                preload_content=not stream,
-                redirect=False,
-            )
-            if 200 <= response.status < 300 or (by_service and not _from_api_server(response)):
-                return response
-            said = response.data
-        except urllib3.exceptions.HTTPError as error:
-            raise unreachable(call, error) from error
-        if response.status == 404 and may_miss:
-            return None
-        raise refusal(call, status=response.status, body=said, headers=response.headers)
-
-    def _open(self) -> Any:
-        with self._opening:
-            if self._client is None:
-                self._client = open_client(self.target)
-            return self._client
-
 
 def _group(api_version: str) -> str:
     return api_version.rpartition("/")[0]
@@ -299,11 +237,3 @@ def _selection(labels: Mapping[str, str] | None, fields: str) -> dict[str, str]:
     if fields:
         query["fieldSelector"] = fields
     return query
-
-
-def _from_api_server(response: Any) -> bool:
-    """Whether a refusal is the API server's own (an object of kind Status), not that of the service behind it."""
-    try:
-        return bool(json.loads(response.data)["kind"] == "Status")
-    except (ValueError, TypeError, KeyError):
-        return False

@@ -43,7 +43,9 @@ def refusal(call: Call, *, status: int, body: bytes, headers: Mapping[str, str])
             return PermanentError(f"{call.cluster} does not accept the credentials: {said}.", advice=_LOG_IN)
         case 403 if "exceeded quota" in said:
             return PermanentError(f"{said}.", advice="Raise the namespace's ResourceQuota, or free some of it.")
-        case 403:
+        case 403 if _ANONYMOUS in said:
+            return PermanentError(f"{call.cluster} was sent no credentials: {said}.", advice=_LOG_IN)
+        case 403 if " cannot " in said:  # RBAC's and IAM's word; admission, too, refuses with 403
             return PermanentError(f"{said}.", advice=_grant(call))
         case 404 if "namespaces" in said:
             return PermanentError(f"{said}.", advice=f"Create it: kubectl create namespace {call.namespace}.")
@@ -58,6 +60,20 @@ def refusal(call: Call, *, status: int, body: bytes, headers: Mapping[str, str])
     return PermanentError(f"{call.cluster} refused to {call.words}: {said}.")
 
 
+def is_stranger(*, status: int, body: bytes) -> bool:
+    """Whether the server did not know who asked: another login may help."""
+    return status == 401 or (status == 403 and _ANONYMOUS.encode() in body)
+
+
+def no_object(call: Call, body: bytes) -> JobError:
+    """The error for an answer that is well and no object of the API: a login page, or some other server."""
+    said = " ".join(body[:100].decode(errors="replace").split())
+    return PermanentError(
+        f"{call.cluster} did not {call.words} as a Kubernetes API server does; it says: {said}",
+        advice="Check the server's address in the kubeconfig, and what stands before it.",
+    )
+
+
 def unreachable(call: Call, error: Exception) -> JobError:
     """The error for a server that did not answer. A certificate that is not trusted will not be so later either."""
     words = f"{call.cluster} could not be reached to {call.words}: {error}."
@@ -66,6 +82,8 @@ def unreachable(call: Call, error: Exception) -> JobError:
     return TemporaryError(words)
 
 
+_ANONYMOUS = "system:anonymous"
+"""https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests"""
 _LOG_IN = "Log in again, or check the service account whose credentials the worker has."
 
 

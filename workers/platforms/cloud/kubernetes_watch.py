@@ -138,7 +138,7 @@ class _Keeper:
                 version = change["object"]["metadata"]["resourceVersion"]
                 if change["type"] != "BOOKMARK":
                     self._watched._change(change["type"], change["object"])
-        except (urllib3.exceptions.HTTPError, OSError, ValueError):
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, LookupError, TypeError):  # a cut, or no event
             self._stopped.wait(_AGAIN_S)
             return ""
         finally:

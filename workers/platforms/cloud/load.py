@@ -71,7 +71,7 @@ class KubernetesLoad:
         for found in self._api.list("ConfigMap", labels=ALL):
             job_id = found["metadata"].get("annotations", {}).get(JOB)
             if job_id is not None and (is_over(found, now_s=time.time()) or ended(job_id)):
-                _remove(self._api, Attempt(name=found["metadata"]["name"]))
+                _delete(self._api, Attempt(name=found["metadata"]["name"]))
                 leftovers += 1
         return leftovers
 
@@ -216,10 +216,15 @@ def _end(api: Api, attempt: Attempt, master: Master) -> None:
             time.sleep(1.0 if left else 0.0)
 
 
-def _remove(api: Api, attempt: Attempt) -> None:
-    """Delete all objects and wait until the pods have gone. TemporaryError where they do not in time."""
+def _delete(api: Api, attempt: Attempt) -> None:
+    """Delete all objects; the pods go by themselves, those of a lost node much later."""
     for kind, name in attempt.objects:
         api.delete(kind, name)
+
+
+def _remove(api: Api, attempt: Attempt) -> None:
+    """Delete all objects and wait until the pods have gone. TemporaryError where they do not in time."""
+    _delete(api, attempt)
     gives_up_at_s = time.monotonic() + GONE_S
     while api.list("Pod", labels=attempt.selector):
         if time.monotonic() > gives_up_at_s:

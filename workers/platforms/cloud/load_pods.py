@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Self
 
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes_api import Api, Object
+from workers.platforms.cloud.kubernetes_api import Api
+from workers.platforms.cloud.kubernetes_http import Object
 from workers.platforms.cloud.kubernetes_watch import Watched
 from workers.platforms.cloud.load_manifests import COMPONENT, CONTAINER, Attempt
 from workers.platforms.cloud.rollout import Trouble, condition, pod_trouble

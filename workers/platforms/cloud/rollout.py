@@ -172,10 +172,16 @@ def event_time(event: Object) -> str:
 
 
 def newest(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
-    """The ReplicaSet of the Deployment's newest template, or None where its controller has not made one yet."""
+    """The ReplicaSet of the Deployment's newest template, or None where its controller has not made one yet.
+
+    Or where it is not among `replica_sets` yet: those may have been seen before the Deployment was.
+    """
     if deployment["metadata"]["generation"] > deployment.get("status", {}).get("observedGeneration", 0):
         return None
-    return max(_owned(deployment, replica_sets), key=revision, default=None)
+    wanted = fingerprint(deployment)
+    return max(
+        (item for item in _owned(deployment, replica_sets) if fingerprint(item) == wanted), key=revision, default=None
+    )
 
 
 def pods_of(replica_set: Object | None, pods: Sequence[Object]) -> list[Object]:

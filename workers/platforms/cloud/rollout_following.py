@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.cloud.kubernetes_api import Api, Object
+from workers.platforms.cloud.kubernetes_api import Api
+from workers.platforms.cloud.kubernetes_http import Object
 from workers.platforms.cloud.kubernetes_watch import Watched
 from workers.platforms.cloud.manifests import CONTAINER, Placed
 from workers.platforms.cloud.rollout import Judgement, Trouble, judge, newest, scaling_reason, troubles

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from workers.errors import JobError, PermanentError
-from workers.platforms.cloud.kubernetes_api import Api, Object, Reply
+from workers.platforms.cloud.kubernetes_api import Api, Reply
+from workers.platforms.cloud.kubernetes_http import Object
 from workers.platforms.progress import Progress
 from workers.platforms.protocols import Release
 from workers.platforms.trial import TrialFailed, signature_of, try_out

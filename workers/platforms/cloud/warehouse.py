@@ -127,7 +127,7 @@ class BigQueryWarehouse:
         """The way there and the right to run jobs, by a dry run, which costs nothing; the dataset and where it lies."""
         place = self._place
         try:
-            with in_words(f"use BigQuery in {place.project}"), self._connected() as (client, jobs):
+            with in_words(f"run queries in {place.project}"), self._connected() as (client, jobs):
                 jobs.dry_run("SELECT 1")
                 yield Finding(what=f"BigQuery runs queries in {place.project}, {place.location}", ok=True)
                 yield self._dataset_found(client)
