@@ -1,5 +1,7 @@
 """The load's processes on this machine: when their traffic begins, when it ends, and what is said where it cannot."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -153,3 +155,20 @@ def run(home: Path, ordered: Attack) -> LoadResult:
     with EmbeddedLoad(home=home).start(attack=ordered, progress=RecordedProgress()) as load:
         list(load.samples())
         return load.result()
+
+
+def test_locusts_own_option_for_processes_is_taken(target: Target, tmp_path: Path) -> None:
+    """With `--processes` a person at a terminal has master and workers at once; the rate is theirs together."""
+    file = tmp_path / "attack.json"
+    file.write_text(attack_json(attack(target, rate_rps=200, duration_s=1), workers=2, timeout_s=10))
+    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    command = [sys.executable, "-m", "locust", *options, "--processes", "2", "--headless"]
+    locust = subprocess.Popen(
+        command, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: target.count == 200)
+        assert is_quiet(target)
+    finally:
+        os.killpg(locust.pid, signal.SIGKILL)
+        locust.wait()
