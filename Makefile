@@ -9,7 +9,7 @@ demo: $(VENV)/.demo  ## the whole loop on this machine; ONCE=1 ends after the to
 	@$(VENV)/bin/seatrial demo $(if $(ONCE),--once)
 
 test: $(VENV)/.dev  ## the tests; what needs Chromium or Docker is skipped where there is none
-	$(VENV)/bin/python -m pytest --numprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest --numprocesses 5 --dist loadfile
 
 check: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(VENV)/bin/ruff format --check .

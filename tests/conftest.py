@@ -14,13 +14,19 @@ from tests.platforms.counting_target import Target
 
 LONG = (
     "cloud/test_whole_loop.py",
-    "workers/test_capacity.py",
     "platforms/test_load.py",
+    "workers/test_capacity.py",
     "platforms/test_load_engine.py",
-    "cloud/test_load_driver.py",
     "flows/test_schedules.py",
+    "cloud/test_load_on_kubernetes.py",
     "workers/test_worker.py",
+    "cloud/test_load_driver.py",
+    "flows/test_loadtest.py",
+    "workers/test_load_tests.py",
     "browser/test_whole_loop.py",
+    "flows/test_loop.py",
+    "platforms/test_load_processes.py",
+    "flows/test_faults.py",
 )
 """The files that take the longest go first, so that no process is left alone with one of them in the end."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.demo.processes import free_port
 from tests.platforms.attacks import attack, is_quiet, load_processes, load_workers, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
@@ -162,6 +163,8 @@ def test_locusts_own_option_for_processes_is_taken(target: Target, tmp_path: Pat
     file = tmp_path / "attack.json"
     file.write_text(attack_json(attack(target, rate_rps=200, duration_s=1), workers=2, timeout_s=10))
     options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    port = str(free_port())
+    options += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     command = [sys.executable, "-m", "locust", *options, "--processes", "2", "--headless"]
     locust = subprocess.Popen(
         command, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
