@@ -55,14 +55,14 @@ def test_a_load_test_is_reported_and_the_next_one_compared_with_it(yard: Yard, r
 
 
 def test_a_target_of_the_settings_is_loaded_without_replicas(yard: Yard) -> None:
-    """Its step names the owner; there is nothing to scale."""
+    """Its step names its address; there is nothing to scale."""
     with limited_target(limit_rps=1_000) as target:
         yard.add_settings(target_settings(target.url))
         yard.worker()
         record = yard.measured("load", load_test("checkout"))
     outcome = outcome_of(record)
     assert (outcome.verdict, outcome.replicas_before, outcome.replicas_most) == ("PASS", 0, 0)
-    assert "@shop" in record.steps[0].note
+    assert record.steps[0].note == target.url
 
 
 def test_a_target_that_is_down_fails_before_any_load(yard: Yard) -> None:

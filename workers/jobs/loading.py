@@ -81,7 +81,7 @@ def find(platforms: Platforms, *, name: str, model: str) -> Loaded:
                 name=name,
                 model="",
                 place=name,
-                fact=f"{place.url}, owned by {place.owner}",
+                fact=place.url,
                 url=place.url,
                 body=b"" if place.body is None else json.dumps(place.body).encode(),
                 private=place.private,
