@@ -92,14 +92,14 @@ def test_production_waits_for_a_colleagues_click(cloud: CloudHouse, ada: Person)
 
 def test_load_on_the_cluster_makes_a_report(cloud: CloudHouse, ada: Person) -> None:
     """Locust runs as pods against the Service; a replica that the autoscaler adds is told; every request is counted."""
-    card = ask(ada, "/loadtest 30rps for 8s iris on staging")
+    card = ask(ada, "/loadtest 30rps for 20s iris on staging")
     until(ada, card, "Latency")
     cloud.controllers.autoscale("iris-staging", to=2, cpu_percent=150)
     done = ended(ada, card)
     assert any(verdict in done.plain for verdict in ("· PASS", "· FAIL", "· INVALID"))
     assert "0 failed" in done.plain
     report = json.loads(ada.download(attached(ada, card, "report.json")))
-    assert report["result"]["requests"] == 240
+    assert report["result"]["requests"] == 600
     assert [item["ready"] for item in report["replicas"]] == [1, 2]
     assert not cloud.cluster.store.list("ConfigMap")
 
