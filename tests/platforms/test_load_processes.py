@@ -25,21 +25,28 @@ from workers.reports.verdict import judge
 
 def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path: Path) -> None:
     """A worker that is slow to take its share keeps the others waiting: nothing that is asked for is left out."""
+    # On a busy machine Locust may give up a worker that is silent for so long: then nothing is begun, and it is no try.
+    result = next((tried for _ in range(4) if (tried := with_a_slow_worker(target, tmp_path)).requests), None)
+    assert result is not None
+    assert (result.requests, result.dropped, target.count) == (100, 0, 100)
+
+
+def with_a_slow_worker(target: Target, folder: Path) -> LoadResult:
+    """A second's load of two workers, one of which stands still while it is to begin."""
     ordered = attack(target, duration_s=1)
-    file = tmp_path / "attack.json"
+    file = folder / "attack.json"
     file.write_text(attack_json(ordered, workers=2, timeout_s=10))
     options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
     progress = RecordedProgress()
-    with locust_processes(folder=tmp_path, options=options, workers=2, progress=progress) as processes:
-        slow = load_workers(tmp_path)[0]
+    with locust_processes(folder=folder, options=options, workers=2, progress=progress) as processes:
+        slow = load_workers(folder)[0]
         slow.suspend()
         processes.start()
-        time.sleep(2.4)  # longer than Locust waits by itself, shorter than it takes to give a worker up
+        time.sleep(2.0)  # longer than Locust waits by itself, with the lead; shorter than it takes to give a worker up
         assert target.count == 0
         slow.resume()
         load = Swarm(master=processes.master, whole_s=1, timeout_s=10, progress=progress, watch=processes.watch)
-        result = load.result()
-    assert (result.requests, result.dropped, target.count) == (100, 0, 100)
+        return load.result()
 
 
 DRIVER = """
