@@ -25,15 +25,15 @@ from workers.reports.verdict import judge
 
 def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path: Path) -> None:
     """A worker that is slow to take its share keeps the others waiting: nothing that is asked for is left out."""
-    # On a busy machine Locust may give up a worker that is silent for so long: then nothing is begun, and it is no try.
-    result = next((tried for _ in range(4) if (tried := with_a_slow_worker(target, tmp_path)).requests), None)
-    assert result is not None
-    assert (result.requests, result.dropped, target.count) == (100, 0, 100)
+    # On a busy machine Locust may give up a worker that is silent for so long: that is no try.
+    tries = (with_a_slow_worker(target, tmp_path) for _ in range(4))
+    result = next(tried for tried in tries if tried.requests and "lost" not in tried.generator_trouble)
+    assert (result.requests, result.dropped) == (100, 0)
 
 
 def with_a_slow_worker(target: Target, folder: Path) -> LoadResult:
     """A second's load of two workers, one of which stands still while it is to begin."""
-    ordered = attack(target, duration_s=1)
+    ordered, before = attack(target, duration_s=1), target.count
     file = folder / "attack.json"
     file.write_text(attack_json(ordered, workers=2, timeout_s=10))
     options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
@@ -43,7 +43,7 @@ def with_a_slow_worker(target: Target, folder: Path) -> LoadResult:
         slow.suspend()
         processes.start()
         time.sleep(2.0)  # longer than Locust waits by itself, with the lead; shorter than it takes to give a worker up
-        assert target.count == 0
+        assert target.count == before
         slow.resume()
         load = Swarm(master=processes.master, whole_s=1, timeout_s=10, progress=progress, watch=processes.watch)
         return load.result()
