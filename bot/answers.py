@@ -175,7 +175,7 @@ class Answers:
                 )
                 return self._announce(added, schedule_views.added(added, next_times(added, after_s=now)))
             case c.ListSchedules():
-                found = self._store.schedules()
+                found = self._schedules.all()
                 return schedule_views.listed([(item, next_times(item, after_s=now)) for item in found])
             case c.ChangeSchedule():
                 return self._change_schedule(meaning, self._known_schedule(meaning.schedule_id), origin)
@@ -185,7 +185,7 @@ class Answers:
         try:
             self._chat.post(added.channel, message)
         except ChatRefused as error:
-            self._store.forget_schedule(added.id)
+            self._schedules.remove(added)
             return replies.no_card(error.error)
         except ChatError:
             return message
@@ -202,7 +202,7 @@ class Answers:
                 self._schedules.resume(schedule)
                 return replies.plain(f"Schedule {schedule.id} fires again, from its next time on.")
             case "remove":
-                self._store.forget_schedule(schedule.id)
+                self._schedules.remove(schedule)
                 return schedule_views.removed(schedule)
             case "run":
                 return self._run_now(schedule, origin)
@@ -217,9 +217,9 @@ class Answers:
         return reply
 
     def _known_schedule(self, schedule_id: str) -> Schedule:
-        found = self._store.schedule(schedule_id)
+        found = self._schedules.get(schedule_id)
         if found is None:
-            there_are = ", ".join(item.id for item in self._store.schedules()) or "none yet"
+            there_are = ", ".join(item.id for item in self._schedules.all()) or "none yet"
             raise Refused(f"There is no schedule {schedule_id}; there are: {there_are}.")
         return found
 

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from functools import partial
 
 from slack_bolt import App
 
@@ -13,7 +12,7 @@ from bot.intake import Intake
 from bot.listeners import Listeners
 from bot.people import People
 from bot.relay import Relay
-from bot.schedules import Schedules
+from bot.schedules import Schedules, Timekeeper
 from bot.settings import Settings
 from bot.store import Store
 from workers.contract.queue import Catalogue, Queue, QueueUnavailable, connect
@@ -37,11 +36,15 @@ class Bot:
             people=people,
             settings=settings.file,
         )
-        self._schedules = Schedules(store=store)
         answers = Answers(
-            facts=facts, intake=self._intake, queue=self._queue, store=store, schedules=self._schedules, chat=chat
+            facts=facts,
+            intake=self._intake,
+            queue=self._queue,
+            store=store,
+            schedules=Schedules(self._redis, store=store),
+            chat=chat,
         )
-        self._listeners = Listeners(
+        listeners = Listeners(
             answers=answers,
             facts=facts,
             intake=self._intake,
@@ -50,11 +53,12 @@ class Bot:
             people=people,
             chat=chat,
         )
+        self._timekeeper = Timekeeper(self._redis, store=store, fire=listeners.fire, missed=listeners.missed)
         self._relay = Relay(queue=self._queue, store=store, chat=chat)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.app = _bolt(settings, chat)
-        self._listeners.register(self.app)
+        listeners.register(self.app)
 
     def start(self) -> None:
         """Begin to show what changes and to fire what is due."""
@@ -80,14 +84,9 @@ class Bot:
     def _keep_time(self) -> None:
         """Once a second: what is due, and what was left behind."""
         while not self._stop.wait(1.0):
-            self._round(self._see_to_schedules)
+            self._round(self._timekeeper.round)
             self._round(self._intake.carry_on)
             self._round(self._queue.deliver_due)
-
-    def _see_to_schedules(self) -> None:
-        for schedule in self._schedules.active():
-            see_to = partial(self._schedules.see_to, schedule)
-            self._round(partial(see_to, fire=self._listeners.fire, missed=self._listeners.missed))
 
     def _round(self, work: Callable[[], object]) -> None:
         try:

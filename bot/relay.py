@@ -195,13 +195,13 @@ class Relay:
         with self._store.locked(f"result:{schedule_id}") as ours:
             if not ours:
                 return False
-            schedule = self._store.schedule(schedule_id)
-            if schedule is None or word is None:
+            if word is None:
                 return True
+            before = self._store.result(schedule_id)
             now = Result(job_id=record.id, word=word, at_s=record.ended_at_s or time.time())
-            if schedule.result is not None and schedule.result.word != word:
+            if before is not None and before.word != word:
                 link = self._chat.permalink(card.channel, card.ts)
-                self._chat.post(card.channel, schedules.changed(record, schedule.result, now, link=link))
+                self._chat.post(card.channel, schedules.changed(record, before, now, link=link))
             self._store.note_result(schedule_id, now)
             return True
 

@@ -28,8 +28,9 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """A command on a clock. `cron` has five fields, read in `time_zone`; `last_due_s` is the firing that was last seen
-    to, in Unix seconds; `channel` is where its cards go, `by` in whose name it asks; `result` is its newest job's."""
+    """A command on a clock. `cron` has five fields, read in `time_zone`; `channel` is where its cards go, `by` in whose
+    name it asks; `next_due_s` is when it fires next, in Unix seconds, None while it is paused; `result` is its newest
+    job's."""
 
     id: str
     cron: str
@@ -38,6 +39,5 @@ class Schedule:
     channel: str
     by: str
     by_name: str
-    last_due_s: float
-    paused: bool = False
+    next_due_s: float | None
     result: Result | None = None

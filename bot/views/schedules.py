@@ -75,7 +75,7 @@ def _what(schedule: Schedule) -> str:
 
 def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
     zone = ZoneInfo(schedule.time_zone)
-    state = " · *paused*" if schedule.paused else ""
+    state = " · *paused*" if schedule.next_due_s is None else ""
     # One that names its months may be due in another year.
     day = "%a %-d %b %H:%M" if schedule.cron.split()[3] == "*" else "%a %-d %b %Y %H:%M"
     there = " · ".join(format(datetime.fromtimestamp(at_s, zone), day) for at_s in times)

@@ -23,7 +23,7 @@ NIGHTLY = Schedule(
     channel="ml-ops",
     by="U1",
     by_name="Ada",
-    last_due_s=0.0,
+    next_due_s=None,
 )
 TIMELINE = tuple(
     Point(

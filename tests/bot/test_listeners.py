@@ -33,7 +33,7 @@ class Desk(RelayWorkshop):
         file = settings(environments={"staging1": False})
         facts = Facts(settings=file, catalogue=Catalogue(self.client), queue=self.queue)
         intake = Intake(queue=self.queue, store=self.store, chat=chat, people=people, settings=file)
-        schedules = Schedules(store=self.store)
+        schedules = Schedules(self.client, store=self.store)
         answers = Answers(
             facts=facts, intake=intake, queue=self.queue, store=self.store, schedules=schedules, chat=chat
         )

@@ -7,6 +7,7 @@ import pytest
 
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.schedules import Schedules
 from tests.bot.relay_workshop import NIGHTLY, RelayWorkshop, report
 
 
@@ -17,7 +18,7 @@ def workshop(redis_url: str) -> Iterator[RelayWorkshop]:
         workshop = RelayWorkshop(slack=slack, url=redis_url)
         workshop.relay()
         workshop.relay()
-        workshop.store.keep_schedule(NIGHTLY)
+        Schedules(workshop.client, store=workshop.store).keep(NIGHTLY)
         yield workshop
         workshop.client.close()
 
@@ -62,9 +63,9 @@ def test_a_job_that_somebody_cancelled_says_nothing_of_the_night(workshop: Relay
     workshop.show()
     workshop.night(report("PASS"))
     assert workshop.mentions() == []
-    kept = workshop.store.schedule("s1")
-    assert kept is not None and kept.result is not None
-    assert (kept.result.job_id, kept.result.word) == ("3", "PASS")
+    kept = workshop.store.result("s1")
+    assert kept is not None
+    assert (kept.job_id, kept.word) == ("3", "PASS")
 
 
 def test_jobs_that_no_schedule_asked_for_call_nobody(workshop: RelayWorkshop) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bot.demo import processes
 from bot.remembered import Schedule
+from bot.schedules import Schedules
 from bot.store import Store
 from tests.house import WAIT_S, House, ask, whisper
 from workers.contract.queue import connect
@@ -18,7 +19,6 @@ from workers.contract.record import Record
 
 ML_OPS = "C0MLOPS7X21"
 RANDOM = "C0RANDOM4K8"
-HOUR_S = 3600.0
 
 
 class Bots:
@@ -30,6 +30,7 @@ class Bots:
         client = connect(url)
         stack.callback(client.close)
         self.store = Store(client)
+        self.schedules = Schedules(client, store=self.store)
         self.ada = house.person("Ada")
         self._stack = stack
         self._ids = 0
@@ -61,10 +62,10 @@ class Bots:
             channel=channel,
             by=self.ada.id,
             by_name="Ada",
-            last_due_s=due_s - HOUR_S,
+            next_due_s=due_s,
         )
-        self.store.keep_schedule(schedule)
-        return schedule
+        self.schedules.remove(schedule)
+        return self.schedules.keep(schedule)
 
     def jobs(self) -> list[Record]:
         """What the schedules have asked for."""
@@ -77,7 +78,7 @@ class Bots:
     def are_seen_to(self) -> bool:
         """Whether nothing is due any more, nor left behind by a bot that died."""
         now = time.time()
-        return all(now - one.last_due_s < HOUR_S for one in self.store.schedules()) and not self.house.queue.reserved()
+        return all((one.next_due_s or 0) > now for one in self.schedules.all()) and not self.house.queue.reserved()
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_a_schedule_whose_command_makes_no_sense_any_more_says_so_and_stays(bots
     assert "Schedule s1" in told[0] and "tulips" in told[0] and "/schedule remove s1" in told[0]
     assert "Schedule s3" in told[1]
     assert [record.asked.scheduled_by for record in bots.jobs()] == ["s2"]
-    assert [schedule.id for schedule in bots.store.schedules()] == ["s1", "s2", "s3"]
+    assert [schedule.id for schedule in bots.schedules.all()] == ["s1", "s2", "s3"]
     bots.schedule(1, command="/model train tulips", due_s=time.time() // 60 * 60 - 60)
     bots.wait(lambda: sum("Schedule s1" in one.plain for one in bots.ada.messages()) == 2)
 

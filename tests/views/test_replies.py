@@ -16,7 +16,7 @@ LEAP = Schedule(
     channel="C1",
     by="U1",
     by_name="Ada",
-    last_due_s=0.0,
+    next_due_s=None,
 )
 
 
