@@ -199,8 +199,8 @@ class Answers:
                     f"Schedule {schedule.id} is paused. `/schedule resume {schedule.id}` starts it again."
                 )
             case "resume":
-                self._schedules.resume(schedule)
-                return replies.plain(f"Schedule {schedule.id} fires again, from its next time on.")
+                resumed = self._schedules.resume(schedule)
+                return schedule_views.resumed(resumed, next_times(resumed, after_s=origin.at_s))
             case "remove":
                 self._schedules.remove(schedule)
                 return schedule_views.removed(schedule)

@@ -62,10 +62,11 @@ class Schedules:
         with suppress(JobLookupError):
             self._scheduler.pause_job(schedule.id)
 
-    def resume(self, schedule: Schedule) -> None:
-        """Fire again, from the next time on: what was due in between is not made up for."""
+    def resume(self, schedule: Schedule) -> Schedule:
+        """Fire again, from the next time on: what was due in between is not made up for. The schedule as it is then."""
         with suppress(JobLookupError):
             self._scheduler.resume_job(schedule.id)
+        return self.get(schedule.id) or schedule
 
     def remove(self, schedule: Schedule) -> None:
         """Forget a schedule, and how its newest job ended."""

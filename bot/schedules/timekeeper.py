@@ -76,7 +76,7 @@ class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publis
         newest, then = run_times[-1], trigger.get_next_fire_time(run_times[-1], now)
         in_time = now - newest <= timedelta(seconds=job.misfire_grace_time)
         if late := run_times[:-1] if in_time else run_times:
-            logger.warning("schedule %s was due %d times and missed", job.id, len(late))
+            logger.warning("schedule %s was due and missed, times: %d", job.id, len(late))
             self._missed(schedule, [run_time.timestamp() for run_time in late])
             self._move_on(job, newest if in_time else then)
         if in_time:

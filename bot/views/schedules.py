@@ -30,6 +30,11 @@ def added(schedule: Schedule, times: Sequence[float]) -> Message:
     return plain(f"{person(schedule.by)} added a schedule.\n{_schedule(schedule, times)}")
 
 
+def resumed(schedule: Schedule, times: Sequence[float]) -> Message:
+    """`/schedule resume`."""
+    return plain(f"Schedule {schedule.id} fires again.\n{_schedule(schedule, times)}")
+
+
 def removed(schedule: Schedule) -> Message:
     """`/schedule remove`."""
     return plain(f"Schedule {schedule.id} is removed. It was: {code(schedule.command)}")
@@ -41,7 +46,7 @@ def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
     if len(due_s) > 1:
         when = f"{len(due_s):,} times from {when} to {moment(due_s[-1], _DAY)}"
     return plain(
-        f":warning: {_what(schedule)} was due {when} and was missed: no bot was running that could reach Slack."
+        f":warning: {_what(schedule)} was due {when} and was missed: no bot ran that could reach Slack and Redis."
     )
 
 
@@ -75,16 +80,15 @@ def _what(schedule: Schedule) -> str:
 
 def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
     zone = ZoneInfo(schedule.time_zone)
-    state = " · *paused*" if schedule.next_due_s is None else ""
     # One that names its months may be due in another year.
     day = "%a %-d %b %H:%M" if schedule.cron.split()[3] == "*" else "%a %-d %b %Y %H:%M"
     there = " · ".join(format(datetime.fromtimestamp(at_s, zone), day) for at_s in times)
     for_reader = ", ".join(moment(at_s, _DAY) for at_s in times)
-    lines = [
-        f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}{state}",
-        f"next: {there} in {schedule.time_zone}",
-        f"for you: {for_reader}",
-    ]
+    lines = [f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}"]
+    if schedule.next_due_s is None:
+        lines.append(f"*paused*; {code(f'/schedule resume {schedule.id}')} starts it again")
+    else:
+        lines += [f"next: {there} in {schedule.time_zone}", f"for you: {for_reader}"]
     if schedule.result:
         result = schedule.result
         lines.append(f"last: *{result.word}* in job #{result.job_id}, {moment(result.at_s, _DAY)}")

@@ -210,6 +210,7 @@ def test_run_now_is_one_job_however_often_it_is_typed_at_once(bots: Bots) -> Non
     bots.house.queue.cancel(bots.jobs()[0].id, by=ada.id)
     assert "is paused" in whisper(ada, "/schedule pause s1")
     assert "paused" in whisper(ada, "/schedule list")
-    assert "fires again" in whisper(ada, "/schedule resume s1")
+    resumed = whisper(ada, "/schedule resume s1")
+    assert "fires again" in resumed and "02:00" in resumed
     assert "paused" not in whisper(ada, "/schedule list")
     assert "Where clocks change" in whisper(ada, "/schedule help")

@@ -1,5 +1,7 @@
 """Answers and schedules in words: nothing cut in the middle, nothing that Slack would take for mark-up."""
 
+from dataclasses import replace
+
 from bot.remembered import Schedule
 from bot.views import replies, schedules
 from bot.views.blocks import MOST_BLOCKS, SECTION_TEXT
@@ -16,7 +18,7 @@ LEAP = Schedule(
     channel="C1",
     by="U1",
     by_name="Ada",
-    next_due_s=None,
+    next_due_s=1_835_398_800.0,
 )
 
 
@@ -44,6 +46,13 @@ def test_what_was_scheduled_is_shown_as_it_was_typed() -> None:
 def test_times_of_other_years_say_which_year() -> None:
     """29 February comes every four years; what comes every day needs no year."""
     assert "Tue 29 Feb 2028 02:00" in schedules.listed([(LEAP, [1_835_398_800.0])]).text
+
+
+def test_a_paused_schedule_shows_no_time_but_how_to_resume_it() -> None:
+    """Nothing is due; a time would read as if it were."""
+    shown = schedules.listed([(replace(LEAP, next_due_s=None), [1_835_398_800.0])]).text
+    assert "next" not in shown
+    assert "*paused*; `/schedule resume s1` starts it again" in shown
 
 
 def test_a_dry_run_says_to_everybody_that_nothing_was_started() -> None:
