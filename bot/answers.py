@@ -164,6 +164,9 @@ class Answers:
         now = origin.at_s
         match meaning:
             case c.AddSchedule():
+                scheduled = read_command(meaning.command, self._facts)
+                assert isinstance(scheduled, c.Ask), "a schedule is of a command that starts a job"
+                approvals = self._intake.approvals_for(scheduled.job, origin.by)
                 added = self._schedules.add(
                     cron=meaning.cron,
                     time_zone=meaning.time_zone,
@@ -173,7 +176,7 @@ class Answers:
                     by_name=origin.by.name,
                     key=origin.key,
                 )
-                return self._announce(added, schedule_views.added(added, next_times(added, after_s=now)))
+                return self._announce(added, schedule_views.added(added, next_times(added, after_s=now), approvals))
             case c.ListSchedules():
                 found = self._schedules.all()
                 return schedule_views.listed([(item, next_times(item, after_s=now)) for item in found])

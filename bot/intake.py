@@ -16,7 +16,7 @@ from workers.contract import events as e
 from workers.contract.jobs import Asked, Job
 from workers.contract.queue import Queue
 from workers.contract.record import Record, fold
-from workers.contract.settings import SettingsFile
+from workers.contract.settings import Approvals, SettingsFile
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,7 @@ class Intake:
 
     def ask(self, job: Job, origin: Origin, *, dry_run: bool = False) -> Message | None:
         """Take a job in. The answer for the person alone, or None where the card says it all."""
-        policy.check(policy.Request(by=origin.by, job=job, settings=self._settings))
-        approvals = self._settings.approvals_for(job)
+        approvals = self.approvals_for(job, origin.by)
         if dry_run:
             return replies.dry_run(job, approvals)
         asked = Asked(
@@ -79,6 +78,11 @@ class Intake:
             return None if origin.unattended else replies.already(job_id)
         trouble = self._take_on(Record(id=job_id, job=job, asked=asked), posted=False)
         return None if origin.unattended and job_id in self._without_card else trouble
+
+    def approvals_for(self, job: Job, by: Member) -> Approvals | None:
+        """Whose approval a job would wait for. Raises Refused where a rule forbids it."""
+        policy.check(policy.Request(by=by, job=job, settings=self._settings))
+        return self._settings.approvals_for(job)
 
     def carry_on(self) -> None:
         """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""

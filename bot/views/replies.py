@@ -99,9 +99,14 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
     if approvals is None:
         lines.append("It would start at once: no approval is needed.")
     else:
-        asked = approvals_wanted(approvals.count, approvals.from_, own=approvals.own)
-        lines.append(f"It would wait up to {show_duration(approvals.expires_s)} for {asked}.")
+        lines.append(f"It {waits_for(approvals)}")
     return plain("\n".join(lines))
+
+
+def waits_for(approvals: Approvals) -> str:
+    """What a job that needs approvals would do, as the rest of a sentence."""
+    asked = approvals_wanted(approvals.count, approvals.from_, own=approvals.own)
+    return f"would wait up to {show_duration(approvals.expires_s)} for {asked}."
 
 
 def manual(commands: Sequence[Command]) -> Message:

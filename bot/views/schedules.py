@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 from bot.remembered import Result, Schedule
 from bot.views import report
 from bot.views.blocks import Message, code, context, escape, message, moment, person, section
-from bot.views.replies import plain
+from bot.views.replies import plain, waits_for
 from workers.contract.outcomes import Tested
 from workers.contract.record import Record
+from workers.contract.settings import Approvals
 
 _DAY = "{date_short_pretty} {time}"
 _SIGNS = report.VERDICTS | {"done": ":large_green_circle:"}
@@ -25,9 +26,12 @@ def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
     return message([section(_schedule(schedule, times)) for schedule, times in found])
 
 
-def added(schedule: Schedule, times: Sequence[float]) -> Message:
-    """`/schedule add`, posted for all to see."""
-    return plain(f"{person(schedule.by)} added a schedule.\n{_schedule(schedule, times)}")
+def added(schedule: Schedule, times: Sequence[float], approvals: Approvals | None) -> Message:
+    """`/schedule add`, posted for all to see; `approvals` are what each firing waits for."""
+    lines = [f"{person(schedule.by)} added a schedule.", _schedule(schedule, times)]
+    if approvals is not None:
+        lines.append(f"Each time it {waits_for(approvals)}")
+    return plain("\n".join(lines))
 
 
 def resumed(schedule: Schedule, times: Sequence[float]) -> Message:

@@ -128,6 +128,14 @@ def test_a_schedule_fires_once_and_its_card_says_so(house: House) -> None:
     assert "There is no schedule" in whisper(ada, "/schedule list")
 
 
+def test_a_schedule_whose_jobs_would_wait_for_approval_says_so(house: House) -> None:
+    """Nobody finds out in the morning that the night's load test was over the cap."""
+    ada = house.person("Ada")
+    added = ask(ada, '/schedule add "0 2 * * *" loadtest 60rps for 5s iris on production')
+    assert "Each time it would wait up to 30 min for 1 approval" in added.plain
+    assert "is removed" in whisper(ada, "/schedule remove s2")
+
+
 def test_a_deployment_is_rolled_back_by_its_button(house: House) -> None:
     """v2 takes v1's place, and one click brings v1 back."""
     ada = house.person("Ada")
