@@ -99,14 +99,14 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
     if approvals is None:
         lines.append("It would start at once: no approval is needed.")
     else:
-        lines.append(f"It {waits_for(approvals)}")
+        lines.append(f"It would {waiting(approvals)}")
     return plain("\n".join(lines))
 
 
-def waits_for(approvals: Approvals) -> str:
-    """What a job that needs approvals would do, as the rest of a sentence."""
+def waiting(approvals: Approvals) -> str:
+    """What a job that needs approvals does first, as the rest of a sentence."""
     asked = approvals_wanted(approvals.count, approvals.from_, own=approvals.own)
-    return f"would wait up to {show_duration(approvals.expires_s)} for {asked}."
+    return f"wait up to {show_duration(approvals.expires_s)} for {asked}."
 
 
 def manual(commands: Sequence[Command]) -> Message:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from bot.remembered import Result, Schedule
 from bot.views import report
 from bot.views.blocks import Message, code, context, escape, message, moment, person, section
-from bot.views.replies import plain, waits_for
+from bot.views.replies import plain, waiting
 from workers.contract.outcomes import Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
@@ -30,7 +30,7 @@ def added(schedule: Schedule, times: Sequence[float], approvals: Approvals | Non
     """`/schedule add`, posted for all to see; `approvals` are what each firing waits for."""
     lines = [f"{person(schedule.by)} added a schedule.", _schedule(schedule, times)]
     if approvals is not None:
-        lines.append(f"Each time it {waits_for(approvals)}")
+        lines.append(f"Each time it will {waiting(approvals)}")
     return plain("\n".join(lines))
 
 

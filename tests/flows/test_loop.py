@@ -132,7 +132,7 @@ def test_a_schedule_whose_jobs_would_wait_for_approval_says_so(house: House) -> 
     """Nobody finds out in the morning that the night's load test was over the cap."""
     ada = house.person("Ada")
     added = ask(ada, '/schedule add "0 2 * * *" loadtest 60rps for 5s iris on production')
-    assert "Each time it would wait up to 30 min for 1 approval" in added.plain
+    assert "Each time it will wait up to 30 m for one approval" in added.plain
     assert "is removed" in whisper(ada, "/schedule remove s2")
 
 
