@@ -13,9 +13,10 @@ from pathlib import Path
 from workers.contract.jobs import Replicas
 from workers.contract.settings import Environment
 from workers.errors import JobError, PermanentError, Superseded, TemporaryError
-from workers.platforms.embedded.endpoint_files import Desired, EndpointFiles, Spec, Status
+from workers.platforms.embedded.endpoint_files import EndpointFiles, Spec, Status
 from workers.platforms.embedded.revival import revive
 from workers.platforms.embedded.supervisor import Timing
+from workers.platforms.embedded.wanted import as_endpoint, next_spec, wanted
 from workers.platforms.progress import Progress
 from workers.platforms.protocols import Endpoint, Release
 from workers.platforms.serving.signature import UnusableModel, read_signature
@@ -53,7 +54,7 @@ class EmbeddedCluster:
         """
         files = self._files(release.model.name, release.environment.name)
         with _changing(files):
-            spec = _next_spec(files.read_spec(), _desired(release))
+            spec = next_spec(files.read_spec(), wanted(release))
             files.write_spec(spec)
             try:
                 status = self._wait_until(files, spec, progress, lambda status: status.rolled_out)
@@ -65,7 +66,7 @@ class EmbeddedCluster:
                 self._undo(files, spec)
                 raise
             files.write_spec(replace(spec, proven=True, fallback=None))
-        return _endpoint(release.environment.name, spec, status)
+        return as_endpoint(release.environment.name, spec, status)
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
         """Set the bounds and wait; see Cluster. Where it is stopped meanwhile the new bounds stay.
@@ -87,7 +88,7 @@ class EmbeddedCluster:
             status = self._wait_until(
                 files, spec, progress, lambda status: replicas.minimum <= status.ready <= replicas.maximum
             )
-        return _endpoint(environment.name, spec, status)
+        return as_endpoint(environment.name, spec, status)
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
         """What runs now; see Cluster. Two small files are read; a supervisor that was killed is started again.
@@ -100,7 +101,7 @@ class EmbeddedCluster:
             if spec is None or spec.removed:
                 return None
             revive(files, self._timing)
-            return _endpoint(environment.name, spec, files.read_status())
+            return as_endpoint(environment.name, spec, files.read_status())
 
     def remove(self, *, model: str, environment: Environment) -> None:
         """Stop serving and wait until every process has ended; see Cluster.
@@ -227,36 +228,6 @@ def _write_removed(files: EndpointFiles, spec: Spec) -> None:
         files.delete_spec()
 
 
-def _desired(release: Release) -> Desired:
-    return Desired(
-        model=release.model.name,
-        version=release.manifest.version,
-        digest=release.manifest.digest,
-        folder=str(release.folder.resolve()),
-        minimum=release.replicas.minimum,
-        maximum=release.replicas.maximum,
-        cpu_request_cores=release.environment.cpu_request_cores,
-        cpu_target_percent=release.environment.cpu_target,
-        sample=tuple(dict(row) for row in release.model.sample),
-        job_id=release.job_id,
-        asked_by=release.asked_by,
-        since_s=time.time(),
-    )
-
-
-def _next_spec(before: Spec | None, desired: Desired) -> Spec:
-    """The spec for `desired`: the same one where that is wanted already."""
-    if before is None or before.removed:
-        return Spec(generation=before.generation + 1 if before else 1, desired=desired)
-    was = before.desired
-    if desired.template == was.template:  # the version is there already, brought by the job that brought it
-        desired = replace(desired, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s)
-    if desired == was:
-        return before
-    fallback = before.desired if before.proven else before.fallback
-    return Spec(generation=before.generation + 1, desired=desired, fallback=fallback)
-
-
 def _try_shared_address(status: Status, release: Release) -> None:
     version = release.manifest.version
     try:
@@ -269,25 +240,6 @@ def _try_shared_address(status: Status, release: Release) -> None:
         )
     except (TrialFailed, UnusableModel) as error:
         raise PermanentError(f"v{version} is up but does not answer rightly. {error}") from error
-
-
-def _endpoint(environment: str, spec: Spec, status: Status | None) -> Endpoint:
-    desired = served = spec.desired
-    if status and spec.fallback and status.version == spec.fallback.version:
-        served = spec.fallback
-    return Endpoint(
-        model=desired.model,
-        environment=environment,
-        version=served.version,
-        address=status.address if status else "",
-        ready=status.ready if status else 0,
-        desired=status.desired if status else desired.minimum,
-        replicas=desired.bounds,
-        cpu_percent=status.cpu_percent if status else None,
-        trouble=status.trouble if status else "",
-        since_s=served.since_s,
-        job_id=served.job_id,
-    )
 
 
 def _reason(status: Status, version: str) -> str:
