@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command: 0 when it ended well, 1 when it failed, 2 when it or the settings cannot be used."""
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "apscheduler"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         match words:
             case [] | ["bot"]:

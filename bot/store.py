@@ -7,6 +7,7 @@ bot:lock:{name}      string  one bot at a time
 bot:edits            zset    the edits of the last minute
 bot:results          hash    how the newest job of each schedule ended (JSON), by the schedule's id; the schedules
                              themselves are `schedules.job_store`'s
+bot:last_schedule    string  the number of the newest schedule
 bot:first:{name}     string  what was said first under a name
 """
 

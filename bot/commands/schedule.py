@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import dropwhile
 from zoneinfo import available_timezones
 
 from bot.commands import cron, deploy, loadtest, model, scale
@@ -103,11 +104,15 @@ def _add(text: str, known: Known) -> AddSchedule:
 
 
 def _time_zone(fields: str, words: list[str]) -> tuple[str, list[str]]:
-    """The time zone that `words` begin with, UTC where they begin with a command, and the words after it."""
+    """The time zone that `words` begin or end with, UTC where there is none, and the other words."""
     words = words[1:] if words[:1] in (["in"], ["at"]) else words
-    if not words or _is_job(words[0]):
+    if not words:
         return "UTC", words
     zones = _zones()
+    if _is_job(words[0]):
+        # In the end only one with a slash: what is called Japan may be a model.
+        last = zones.get(words[-1].lower()) if "/" in words[-1] else None
+        return (last, words[: -2 if words[-2] == "in" else -1]) if last else ("UTC", words)
     if found := zones.get(words[0].lower()):
         return found, words[1:]
     zone = zones.get(closest(words[0], zones) or "")
@@ -137,7 +142,7 @@ def _command(when: str, zone: str, words: list[str], known: Known) -> str:
             f"{quoted(words[0])} is neither a time zone nor a command that starts a job.",
             when,
             zone,
-            " ".join([meant, *words[1:]]) if meant else "",
+            " ".join([meant, *words[1:]] if meant else dropwhile(lambda word: not _is_job(word), words)),
         )
     try:
         meaning = _JOBS[verb].parse(" ".join(words[1:]), known)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
-from bot.commands.cron import for_apscheduler, names_hours
+from bot.commands.cron import for_apscheduler, names_hours, read_cron
 from bot.remembered import Schedule
 
 LONGEST_SHIFT = timedelta(hours=2)
@@ -19,18 +19,26 @@ LONGEST_SHIFT = timedelta(hours=2)
 def next_times(schedule: Schedule, *, after_s: float, count: int = 3) -> list[float]:
     """The next `count` firings after `after_s`, in Unix seconds; fewer where there are no more.
 
+    None comes before the one that the schedule waits for: what lies before that is seen to, if only by a bot whose
+    clock was ahead.
+
     On the two nights a year on which clocks change, an expression that names hours goes by RFC 5545, 3.3.5: a time that
     is skipped is due as much later (02:30 at 03:30), and one that comes twice is due the first time only. One that is
     about every hour goes on evenly: there is nothing to make up for, and the hour that comes twice is two hours.
     """
+    if schedule.next_due_s is not None:
+        after_s = max(after_s, schedule.next_due_s - 1)
     return list(islice(_firings(schedule.cron, schedule.time_zone, after_s), count))
 
 
 class ClockTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler publishes no types
-    """`next_times` as a trigger of APScheduler. `cron` is as `bot.commands.cron.read_cron` gives it."""
+    """`next_times` as a trigger of APScheduler.
+
+    Raises CronError for what is no cron expression, and what ZoneInfo raises for a zone that is not known here.
+    """
 
     def __init__(self, cron: str, time_zone: str) -> None:
-        self.cron, self.time_zone = cron, time_zone
+        self._cron, self._time_zone = read_cron(cron), ZoneInfo(time_zone).key
         self._reached: datetime | None = None
         self._firings: Iterator[float] = iter(())
 
@@ -39,7 +47,7 @@ class ClockTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler publishes 
         after = previous_fire_time or now
         # APScheduler asks for what was missed firing by firing: that goes on where the last answer left off.
         if after != self._reached:
-            self._firings = _firings(self.cron, self.time_zone, after.timestamp())
+            self._firings = _firings(self._cron, self._time_zone, after.timestamp())
         at_s = next(self._firings, None)
         self._reached = None if at_s is None else datetime.fromtimestamp(at_s, UTC)
         return self._reached

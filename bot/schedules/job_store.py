@@ -7,7 +7,8 @@ bot has one, on the same keys. What makes that sound:
   pausing wins over firing.
 * It keeps JSON. The store as it comes keeps pickles, so that whoever writes to Redis would run code where the tokens of
   Slack are; and which function a job calls is not kept at all.
-* A job that cannot be read, because a newer release wrote it, is left alone. The store as it comes removes it.
+* A job that cannot be read, because a newer release wrote it or its time zone is not known on this machine, is left
+  alone. The store as it comes removes it.
 
 bot:schedules   hash   the schedules (JSON) by their ids
 bot:run_times   zset   when each fires next, in Unix seconds; one that is paused is not in it
@@ -74,17 +75,25 @@ class JobStore(RedisJobStore):  # type: ignore[misc]
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(jobs_key=SCHEDULES_KEY, run_times_key="seatrial:bot:run_times")
         self.redis: Any = client
+        self._unreadable: set[bytes] = set()
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """The job, or None where there is none that can be read."""
+        state = self.redis.hget(self.jobs_key, job_id)
+        return next(iter(self._reconstitute_jobs([(job_id.encode(), state)])), None)
 
     def add_job(self, job: Job) -> None:
         """Keep a new job. Raises ConflictingIdError where there is one of its id."""
         if not self._eval(_ADD, job.id, _json(job), _seconds(job.next_run_time)):
             raise ConflictingIdError(job.id)
 
-    def update_job(self, job: Job) -> None:
-        """Keep when a job runs next, unless that was changed since it was read, or the job removed."""
+    def update_job(self, job: Job) -> bool:
+        """Keep when a job runs next, unless that was changed since it was read, or the job removed; whether it was."""
         times = _seconds(job.next_run_time), _seconds(job.read_run_time)
-        self._eval(_UPDATE, job.id, _json(job), *times)
+        if not self._eval(_UPDATE, job.id, _json(job), *times):
+            return False
         job.read_run_time = job.next_run_time
+        return True
 
     def _eval(self, script: str, *args: str) -> int:
         return int(self.redis.eval(script, 2, self.jobs_key, self.run_times_key, *args))
@@ -111,8 +120,10 @@ class JobStore(RedisJobStore):  # type: ignore[misc]
                 continue  # removed a moment ago
             try:
                 jobs.append(self._reconstitute_job(state))
-            except (ValueError, KeyError, TypeError) as error:
-                logger.error("schedule %s cannot be read and does not fire: %r", job_id.decode(), error)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                if job_id not in self._unreadable:  # once: it is read each second while it is due
+                    self._unreadable.add(job_id)
+                    logger.error("schedule %s cannot be read and does not fire: %r", job_id.decode(), error)
         return jobs
 
 

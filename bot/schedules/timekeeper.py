@@ -32,7 +32,8 @@ Report = Callable[[Schedule, Sequence[float]], None]
 class Timekeeper:
     """Fires the newest of what is due, or reports it where it is too late for that, and reports all before it first.
 
-    Where `fire` or `missed` raises, or this process dies, a later round does it again. Two never do it at one time.
+    Where `fire` or `missed` raises, or this process dies, a later round does it again. Two do it at one time only where
+    one was held up for longer than its lock lasts: then too a firing is one job, but what is told may be told twice.
     """
 
     def __init__(self, client: "redis.Redis", *, store: Store, fire: Fire, missed: Report) -> None:
@@ -78,15 +79,17 @@ class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publis
         if late := run_times[:-1] if in_time else run_times:
             logger.warning("schedule %s was due and missed, times: %d", job.id, len(late))
             self._missed(schedule, [run_time.timestamp() for run_time in late])
-            self._move_on(job, newest if in_time else then)
+            if not self._move_on(job, newest if in_time else then):
+                return  # it was paused, removed or seen to meanwhile
         if in_time:
             logger.info("schedule %s is due at %s", job.id, newest)
             self._fire(schedule, newest.timestamp())
             self._move_on(job, then)
 
-    def _move_on(self, job: Job, run_time: datetime | None) -> None:
+    def _move_on(self, job: Job, run_time: datetime | None) -> bool:
+        """Keep when it fires next; False where others have changed that since it was read."""
         job.next_run_time = run_time
-        self._job_store.update_job(job)
+        return self._job_store.update_job(job)
 
 
 class _AsItStands(BaseTrigger):  # type: ignore[misc]

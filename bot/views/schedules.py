@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from bot.remembered import Result, Schedule
 from bot.views import report
-from bot.views.blocks import Message, code, context, escape, message, moment, person, section
+from bot.views.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
 from bot.views.replies import plain, waiting
 from workers.contract.outcomes import Tested
 from workers.contract.record import Record
@@ -15,14 +15,18 @@ from workers.contract.settings import Approvals
 _DAY = "{date_short_pretty} {time}"
 _SIGNS = report.VERDICTS | {"done": ":large_green_circle:"}
 _BAD = ":red_circle:"
+_MOST_IN_FULL = 15
+"""More schedules than these do not surely fit into one message with all that there is to say of each."""
 
 
 def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
-    """`/schedule list`, with the next firings."""
+    """`/schedule list`, with the next firings; a line each where there are many."""
     if not found:
         return plain(
             "There is no schedule. Add one: " + code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
         )
+    if len(found) > _MOST_IN_FULL:
+        return message(paragraphs(_in_short(schedule, times) for schedule, times in found))
     return message([section(_schedule(schedule, times)) for schedule, times in found])
 
 
@@ -56,7 +60,7 @@ def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
 
 def not_fired(schedule: Schedule, why: Message) -> Message:
     """A firing that became no job, and `why`, as whoever typed the command would be told."""
-    said = f":warning: {_what(schedule)} was due and started nothing."
+    said = f":warning: {_what(schedule)} was due in <#{schedule.channel}> and started nothing."
     advice = f"It is tried again whenever it is due. To end that: {code(f'/schedule remove {schedule.id}')}"
     return message([section(said), *why.blocks, context(advice)])
 
@@ -83,17 +87,31 @@ def _what(schedule: Schedule) -> str:
 
 
 def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
-    zone = ZoneInfo(schedule.time_zone)
-    # One that names its months may be due in another year.
-    day = "%a %-d %b %H:%M" if schedule.cron.split()[3] == "*" else "%a %-d %b %Y %H:%M"
-    there = " · ".join(format(datetime.fromtimestamp(at_s, zone), day) for at_s in times)
     for_reader = ", ".join(moment(at_s, _DAY) for at_s in times)
-    lines = [f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}"]
+    lines = [_asked(schedule)]
     if schedule.next_due_s is None:
         lines.append(f"*paused*; {code(f'/schedule resume {schedule.id}')} starts it again")
     else:
+        there = " · ".join(_there(schedule, times))
         lines += [f"next: {there} in {schedule.time_zone}", f"for you: {for_reader}"]
     if schedule.result:
         result = schedule.result
         lines.append(f"last: *{result.word}* in job #{result.job_id}, {moment(result.at_s, _DAY)}")
     return "\n".join(lines)
+
+
+def _in_short(schedule: Schedule, times: Sequence[float]) -> str:
+    when = "*paused*" if schedule.next_due_s is None else f"next: {''.join(_there(schedule, times)[:1])}"
+    return f"{_asked(schedule)}, {when}" + (f", last: *{schedule.result.word}*" if schedule.result else "")
+
+
+def _asked(schedule: Schedule) -> str:
+    return f"*{schedule.id}* {code(schedule.cron)} {schedule.time_zone} → {code(schedule.command)}"
+
+
+def _there(schedule: Schedule, times: Sequence[float]) -> list[str]:
+    """Times by the clocks of the schedule's zone."""
+    zone = ZoneInfo(schedule.time_zone)
+    # One that names its months may be due in another year.
+    day = "%a %-d %b %H:%M" if schedule.cron.split()[3] == "*" else "%a %-d %b %Y %H:%M"
+    return [format(datetime.fromtimestamp(at_s, zone), day) for at_s in times]

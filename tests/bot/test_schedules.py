@@ -12,7 +12,7 @@ from redis import Redis
 
 from bot.chat import ChatError
 from bot.remembered import Result, Schedule
-from bot.schedules import Schedules, Timekeeper
+from bot.schedules import Schedules, Timekeeper, next_times
 from bot.schedules.job_store import GRACE_S
 from bot.store import Store
 from workers.contract.queue import connect
@@ -109,22 +109,31 @@ def test_a_firing_that_could_not_be_asked_for_is_asked_for_again(redis: Redis) -
     assert bot.fired == [due_s]
 
 
-def test_a_bot_that_was_held_up_takes_nothing_back(redis: Redis) -> None:
+@pytest.mark.parametrize("held_up", ["report", "fire"])
+def test_a_bot_that_was_held_up_takes_nothing_back(redis: Redis, held_up: str) -> None:
     """It moves on from an old firing after another bot has seen to a newer one: the newer one stays seen to."""
     schedule, due_s = hourly(redis, hours=2)
     late = Bot(redis)
 
     class Overtaken(Bot):
         def report(self, schedule: Schedule, due_s: Sequence[float]) -> None:
+            if held_up == "report":
+                self.overtaken()
+
+        def fire(self, schedule: Schedule, due_s: float) -> None:
+            super().fire(schedule, due_s)
+            if held_up == "fire":
+                self.overtaken()
+            raise ChatError("Slack is away")
+
+        def overtaken(self) -> None:
             redis.delete("seatrial:bot:lock:schedule:s1")  # it took longer than the lock lasts
             late.look()
 
-        def fire(self, schedule: Schedule, due_s: float) -> None:
-            raise ChatError("Slack is away")
-
-    Overtaken(redis).look()
-    bot = Bot(redis)
+    overtaken, bot = Overtaken(redis), Bot(redis)
+    overtaken.look()
     bot.look()
+    assert overtaken.fired == ([due_s] if held_up == "fire" else [])
     assert (late.fired, bot.fired) == ([due_s], [])
     assert late.schedules.get(schedule.id) == replace(schedule, next_due_s=due_s + HOUR_S)
 
@@ -181,6 +190,16 @@ def test_a_report_that_could_not_be_given_is_given_later_and_the_firing_waits_fo
     assert bot.missed == [[due_s - 2 * HOUR_S, due_s - HOUR_S]]
 
 
+def test_after_a_clock_was_set_back_the_times_that_are_told_are_those_that_will_fire(redis: Redis) -> None:
+    """A bot whose clock was two hours ahead has seen to what is not due yet; resuming goes by the clock as it is."""
+    schedule, due_s = hourly(redis, due_s=time.time() // 60 * 60 + 3 * HOUR_S)
+    kept = Bot(redis).schedules.get(schedule.id)
+    assert kept is not None
+    assert next_times(kept, after_s=time.time()) == [due_s, due_s + HOUR_S, due_s + 2 * HOUR_S]
+    resumed = Bot(redis).schedules.resume(kept)
+    assert next_times(resumed, after_s=time.time(), count=1) == [due_s - 2 * HOUR_S]
+
+
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_paused_schedule_does_not_fire_and_resuming_makes_up_for_nothing(redis: Redis, resumed: bool) -> None:
     """While it is paused, and for what was due before it was resumed."""
@@ -224,6 +243,22 @@ def test_what_is_changed_while_it_fires_stays_changed(redis: Redis, change: str)
     other = Bot(redis)
     other.look()
     assert other.fired == []
+
+
+@pytest.mark.parametrize("change", ["pause", "remove"])
+def test_what_is_changed_while_its_missed_firings_are_told_does_not_fire(redis: Redis, change: str) -> None:
+    """Whoever reads the report and pauses has been told that it fires no more."""
+    hourly(redis, hours=2)
+
+    class Heard(Bot):
+        def report(self, schedule: Schedule, due_s: Sequence[float]) -> None:
+            super().report(schedule, due_s)
+            (self.schedules.pause if change == "pause" else self.schedules.remove)(schedule)
+
+    bot = Heard(redis)
+    bot.look()
+    bot.look()
+    assert (len(bot.missed), bot.fired) == (1, [])
 
 
 def test_a_mistake_of_ours_in_one_firing_keeps_no_other_from_being_fired(redis: Redis) -> None:
@@ -281,16 +316,38 @@ def test_redis_holds_data_and_no_code(redis: Redis) -> None:
     assert redis.zrange("seatrial:bot:run_times", 0, -1, withscores=True) == [(b"s1", due_s)]
 
 
-@pytest.mark.parametrize("unreadable", [b"\x80\x04K\x01.", b'{"id": "s9"}', b'{"of": "a newer release"}'])
+def written(**changes: object) -> bytes:
+    """A schedule with these changes, as another bot wrote it."""
+    kept = {name: value for name, value in asdict(HOURLY).items() if name != "result"}
+    return json.dumps(kept | {"id": "s9", "next_due_s": time.time()} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        b"\x80\x04K\x01.",
+        b'{"id": "s9"}',
+        b'{"of": "a newer release"}',
+        written(next_due_s="today"),
+        written(time_zone="Mars/Base"),
+        written(cron="0 2 * * * 2030"),
+        written(cron="@hourly"),
+        written(cron=None),
+    ],
+)
 def test_a_schedule_that_cannot_be_read_is_left_alone_and_keeps_no_other_back(
     redis: Redis, unreadable: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bot of an older release must not remove what a newer one wrote."""
-    _, due_s = hourly(redis)
+    """An older release must not remove what a newer one wrote, nor a machine whose zones are older; once it says so."""
+    schedule, due_s = hourly(redis)
     redis.hset("seatrial:bot:schedules", "s9", unreadable)
-    redis.zadd("seatrial:bot:run_times", {"s9": due_s})
+    redis.zadd("seatrial:bot:run_times", {"s9": due_s - 1})
     bot = Bot(redis)
     bot.look()
+    bot.look()
     assert bot.fired == [due_s]
-    assert "schedule s9 cannot be read" in caplog.text
+    assert caplog.text.count("schedule s9 cannot be read") == 1
+    assert [next_times(one, after_s=due_s, count=1) for one in bot.schedules.all()] == [[due_s + HOUR_S]]
+    assert bot.schedules.get("s9") is None
+    bot.schedules.pause(replace(schedule, id="s9"))
     assert redis.hget("seatrial:bot:schedules", "s9") == unreadable

@@ -192,7 +192,7 @@ def test_a_schedule_whose_channel_takes_no_card_tells_who_added_it(bots: Bots) -
     direct = bots.house.slack.server.workspace.direct(bots.house.slack.server.workspace.member(bots.ada.id))
     (told,) = bots.ada.messages(direct.id)
     assert told.user == app.user_id
-    assert "Schedule s1" in told.plain and "/invite" in told.plain
+    assert "Schedule s1" in told.plain and f"was due in <#{RANDOM}>" in told.plain and "/invite" in told.plain
     assert bots.jobs() == []
 
 
