@@ -189,7 +189,7 @@ class Answers:
             self._chat.post(added.channel, message)
         except ChatRefused as error:
             self._schedules.remove(added)
-            return replies.no_card(error.error)
+            return replies.no_card(added.channel, error.error)
         except ChatError:
             return message
         return None

@@ -103,8 +103,11 @@ class Chat:
 
     def upload(self, channel: str, data: bytes, *, name: str, title: str, thread_ts: str) -> None:
         """Share a file in a thread: files.getUploadURLExternal, the bytes, files.completeUploadExternal."""
+        said = f"{title}. The card above this thread has the numbers." if name.endswith(".png") else None
         try:
-            self.client.files_upload_v2(channel=channel, content=data, filename=name, title=title, thread_ts=thread_ts)
+            self.client.files_upload_v2(
+                channel=channel, content=data, filename=name, title=title, alt_txt=said, thread_ts=thread_ts
+            )
         except SlackApiError as error:
             answer = error.response
             told = str(answer.get("error", ""))

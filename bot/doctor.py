@@ -14,6 +14,7 @@ from bot.settings import Settings, read_settings
 from workers.contract.findings import Finding, tell
 from workers.contract.queue.diagnosis import diagnose as diagnose_redis
 from workers.contract.settings import SettingsError
+from workers.contract.shown import show_count
 
 
 class _NoAnswer(Exception):
@@ -88,7 +89,7 @@ def _approvers(settings: Settings) -> Iterator[Finding]:
                 yield Finding(what=f"{handle}: {error}", ok=False, advice="Try again in a while.")
                 continue
             advice = f"Make the user group {handle} in Slack, or change {place.key}.approvals.from."
-            what = f"{handle}, who approve for {place.name}: {members} members"
+            what = f"{handle}, who approve for {place.name}: {show_count(members, 'member')}"
             yield Finding(what=what, ok=members > 0, advice=advice)
 
 

@@ -159,7 +159,7 @@ class Intake:
             channel, ts = self._chat.post(record.asked.where, message)
         except ChatRefused as error:
             self._queue.discard(record.id)
-            return replies.no_card(error.error)
+            return replies.no_card(record.asked.where, error.error)
         except ChatError as error:
             logger.warning("the card of job %s waits: %s", record.id, error)
             if isinstance(error, RateLimited):

@@ -32,6 +32,7 @@ class File:
     id: str
     name: str
     title: str
+    alt_txt: str
     mimetype: str
     content: bytes
 
@@ -41,6 +42,7 @@ class File:
             "id": self.id,
             "name": self.name,
             "title": self.title,
+            "alt_txt": self.alt_txt,
             "mimetype": self.mimetype,
             "size": len(self.content),
             "url_private": f"/local/files/{self.id}/{self.name}",

@@ -157,8 +157,8 @@ def person(user_id: str) -> str:
     return f"<@{user_id}>" if user_id[:1] in ("U", "W") and user_id.isalnum() else escape(user_id)
 
 
-def moment(at_s: float, how: str = "{time_secs}") -> str:
-    """A time in each reader's own zone. `how` in Slack's date tokens."""
+def moment(at_s: float, how: str = "{date_short_pretty} {time}") -> str:
+    """A time in each reader's own zone, with its day unless `how` (in Slack's date tokens) says otherwise."""
     fallback = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"<!date^{int(at_s)}^{how}|{fallback}>"
 

@@ -4,10 +4,11 @@ from bot.views.blocks import Block, escape, header, section
 from bot.views.figures import ms, table
 from workers.contract.load import Slo
 from workers.contract.outcomes import CapacityFound, Probe
-from workers.contract.shown import show_number, show_percentile, show_share
+from workers.contract.shown import show_count, show_number, show_percentile, show_share
 
 _USUAL = 95.0
 _MOST_COLUMNS = 2
+"""Of percentiles and replicas; a phone breaks longer lines."""
 
 
 def sign(found: CapacityFound) -> str:
@@ -32,15 +33,14 @@ def blocks(found: CapacityFound, slo: Slo) -> list[Block]:
 def _on_replicas(found: CapacityFound) -> str:
     if found.per_replica_rps is None:
         return ""
-    if found.replicas == 1:
-        return " on 1 replica"
-    return f" on {found.replicas} replicas, {show_number(found.per_replica_rps)} rps a replica"
+    each = "" if found.replicas == 1 else f", {show_number(found.per_replica_rps)} rps a replica"
+    return f" on {show_count(found.replicas, 'replica')}{each}"
 
 
 def _probes(found: CapacityFound, slo: Slo) -> Block:
     """A line a rate, the lowest first: whether it held, what the objectives speak of, and the replicas it had."""
-    judged = [bounded for bounded, _ in slo.latency_ms][:_MOST_COLUMNS] or [_USUAL]
     counted = any(probe.replicas for probe in found.probes)
+    judged = [bounded for bounded, _ in slo.latency_ms][: _MOST_COLUMNS - counted] or [_USUAL]
     tried = sorted(found.probes, key=lambda probe: probe.rate_rps)
     rates = [show_number(probe.rate_rps) for probe in tried]
     width = max(map(len, rates))

@@ -10,7 +10,7 @@ LONGEST = 3500
 
 def lines(happened: Iterable[e.Event]) -> list[str]:
     """A line for each event that people may want to read later; most are on the card already and have none."""
-    return [f"{moment(event.at_s)} {text}" for event in happened if (text := _line(event))]
+    return [f"{moment(event.at_s, '{time_secs}')} {text}" for event in happened if (text := _line(event))]
 
 
 def posts(texts: Iterable[str]) -> list[str]:

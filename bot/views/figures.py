@@ -12,8 +12,9 @@ def ms(milliseconds: float | None) -> str:
 
 
 def latency(by_percentile: Mapping[float, float]) -> str:
-    """Latencies in a line: "p50 2.1 ms · p95 312 ms"."""
-    return " · ".join(f"{show_percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
+    """Latencies in a line: "p50 2.1 ms · p95 312 ms". A line ends between them only, not within one."""
+    each = (f"{show_percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
+    return " · ".join(one.replace(" ", "\N{NO-BREAK SPACE}") for one in each)
 
 
 def change(before: float | None, after: float | None) -> str:

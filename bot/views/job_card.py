@@ -9,7 +9,7 @@ from workers.contract.events import Scaled
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, TrainModel
 from workers.contract.outcomes import CapacityFound, Deployed, Outcome, Rescaled, Tested, Trained
 from workers.contract.record import Record, State, Step
-from workers.contract.shown import show_duration
+from workers.contract.shown import show_count, show_duration
 
 _STATES: dict[State, tuple[str, str]] = {
     "reserved": (":white_circle:", "heard"),
@@ -26,27 +26,38 @@ _STATES: dict[State, tuple[str, str]] = {
 }
 _MARKS = {"running": "▸", "done": "✓", "skipped": "–", "failed": "✗"}
 _BAR_CELLS = 20
+_LOADED: tuple[State, ...] = ("running", "failed", "cancelled", "lost")
+"""Where there is no report, the newest second is what is known."""
 WORTH_TELLING_S = 0.01
 """What took less was done at once."""
 
 
 def card(record: Record, *, ahead: Record | None = None) -> Message:
     """The card of `record`; `ahead` is the job that it waits for, if any."""
-    sign, word = _STATES[record.state]
-    if record.cancel_by and not record.final:
-        word = "stopping"
+    sign, _ = _STATES[record.state]
     if isinstance(record.outcome, Tested):
-        sign, word = report.VERDICTS[record.outcome.verdict], record.outcome.verdict
+        sign = report.VERDICTS[record.outcome.verdict]
     if isinstance(record.outcome, CapacityFound):
-        sign, word = capacity.sign(record.outcome), capacity.headline(record.outcome)
+        sign = capacity.sign(record.outcome)
     title = record.job.summary[0].upper() + record.job.summary[1:]
-    blocks = [section(f"{sign} *{escape(title)}* · {word}")]
+    blocks = [section(f"{sign} *{escape(title)}* · {word(record)}")]
     blocks += _standing(record, ahead)
     blocks += _body(record)
     blocks.append(context(_small_print(record)))
     if buttons := _buttons(record):
         blocks.append(actions(buttons))
     return message(blocks)
+
+
+def word(record: Record) -> str:
+    """How it stands with a job, or what it found, in a word or two."""
+    match record.outcome:
+        case Tested(verdict=verdict):
+            return verdict
+        case CapacityFound() as found:
+            return capacity.headline(found)
+        case _:
+            return "stopping" if record.cancel_by and not record.final else _STATES[record.state][1]
 
 
 def _standing(record: Record, ahead: Record | None) -> list[Block]:
@@ -59,7 +70,7 @@ def _standing(record: Record, ahead: Record | None) -> list[Block]:
             lines.append(f"Exactly this will run: v{record.job.version}, content {code(record.job.digest[:19])}.")
         if isinstance(record.job, LoadTest | FindCapacity):
             lines.append(f"Exactly this will run: {escape(report.amount(record.job))}.")
-        lines.append(f"The request stands until {moment(asked.expires_at_s, '{date_short_pretty} {time}')}.")
+        lines.append(f"The request stands until {moment(asked.expires_at_s)}.")
         return [section("\n".join(lines))]
     if record.state == "waiting" and record.waits_for:
         what = f" ({escape(ahead.job.summary)})" if ahead else ""
@@ -85,8 +96,8 @@ def _body(record: Record) -> list[Block]:
     if record.steps:
         blocks.append(section("\n".join(_lines(record))))
     grown = _grown(record.scalings)
-    if record.state == "running" and record.measured:
-        blocks.append(report.live(record.measured, grown=grown))
+    if record.measured and record.state in _LOADED:
+        blocks.append(report.live(record.measured, grown=grown, over=record.final))
     elif grown and record.state != "succeeded":
         blocks.append(section(f"Replicas {grown}"))
     if isinstance(record.outcome, Trained | Deployed | Rescaled):
@@ -143,7 +154,7 @@ def _sentence(outcome: Trained | Deployed | Rescaled) -> str:
             return f"*v{outcome.version}* is in the registry.\n{escape(numbers)}"
         case Deployed():
             before = f", in place of v{outcome.previous}" if outcome.previous not in (None, outcome.version) else ""
-            count = "1 replica" if outcome.ready == 1 else f"{outcome.ready} replicas"
+            count = show_count(outcome.ready, "replica")
             return f"*v{outcome.version} is live* on {count} (bounds {outcome.replicas}){before}.\n{outcome.address}"
         case Rescaled():
             return f"Now *{outcome.after}* ready (bounds {outcome.replicas}); before, {outcome.before}."

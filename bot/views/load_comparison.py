@@ -23,8 +23,7 @@ def load_comparison(first: Record, second: Record, before: Tested, after: Tested
 
 
 def _what(record: Record) -> str:
-    when = moment(record.asked.at_s, "{date_short_pretty} {time}")
-    return f"#{record.id} {escape(record.job.summary)} · {person(record.asked.by)} {when}"
+    return f"#{record.id} {escape(record.job.summary)} · {person(record.asked.by)} {moment(record.asked.at_s)}"
 
 
 def _rows(before: Tested, after: Tested) -> list[list[str]]:

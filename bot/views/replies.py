@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from bot.commands.command import Command, UsageError
-from bot.views import capacity, report
+from bot.views import report
 from bot.views.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
-from bot.views.job_card import approvals_wanted
+from bot.views.job_card import approvals_wanted, word
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
-from workers.contract.outcomes import CapacityFound, Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
 from workers.contract.shown import show_duration
@@ -59,13 +58,16 @@ def already(job_id: str) -> Message:
     return plain(f"That is job #{job_id} already; nothing new was started.")
 
 
-def no_card(error: str) -> Message:
+def no_card(channel: str, error: str) -> Message:
     """The channel takes no card."""
     if error in ("not_in_channel", "channel_not_found"):
         return plain(
-            "Seatrial is not in this channel, so nothing was started. Invite it with `/invite @seatrial` and try again."
+            f"Seatrial is not in <#{channel}>, so nothing was started. "
+            "Invite it there with `/invite @seatrial` and try again."
         )
-    return plain(f"Slack takes no message here ({code(error)}), so nothing was started. Try another channel.")
+    return plain(
+        f"Slack takes no message in <#{channel}> ({code(error)}), so nothing was started. Try another channel."
+    )
 
 
 def card_follows(record: Record) -> Message:
@@ -97,7 +99,7 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
         lines.append(f"Load: {escape(report.amount(job))}.")
         lines += filter(None, [report.ownership(job)])
     if approvals is None:
-        lines.append("It would start at once: no approval is needed.")
+        lines.append("No approval is needed. It would start at once, or after the jobs that are ahead of it.")
     else:
         lines.append(f"It would {waiting(approvals)}")
     return plain("\n".join(lines))
@@ -143,7 +145,7 @@ def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Mess
         by = escape(version.trained_by)
         lines.append(
             f"*v{version.version}* {_metrics(version)} · {version.size_bytes / 1024:.1f} kB · by {by} "
-            f"{moment(version.created_at_s, '{date_short_pretty} {time}')}, job #{version.job_id}{where}"
+            f"{moment(version.created_at_s)}, job #{version.job_id}{where}"
         )
     return message(paragraphs(lines))
 
@@ -165,7 +167,7 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
         here = [item for item in served if item.environment == environment]
         lines += [
             f"*{environment}*: {item.model} v{item.version} · {item.ready} ready (bounds {item.replicas})"
-            f" · {item.address} · since {moment(item.since_s, '{date_short_pretty} {time}')}"
+            f" · {item.address} · since {moment(item.since_s)}"
             for item in here
         ] or [f"*{environment}*: nothing"]
     return message(paragraphs(lines or ["The settings name no environment."]))
@@ -187,18 +189,11 @@ def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
 
 
 def _job_line(record: Record) -> str:
-    match record.outcome:
-        case Tested(verdict=verdict):
-            state: str = verdict
-        case CapacityFound() as found:
-            state = capacity.headline(found)
-        case _:
-            state = record.state.replace("_", " ")
     took = ""
     if record.started_at_s and record.ended_at_s:
         took = f" in {show_duration(record.ended_at_s - record.started_at_s)}"
     asked = f"{person(record.asked.by)} {moment(record.asked.at_s)}"
-    return f"*#{record.id}* {escape(record.job.summary)} · {state}{took} · {asked}"
+    return f"*#{record.id}* {escape(record.job.summary)} · {word(record)}{took} · {asked}"
 
 
 def _metrics(version: Version) -> str:

@@ -6,7 +6,7 @@ from workers.contract.events import Measured
 from workers.contract.jobs import FindCapacity, LoadTest
 from workers.contract.load import MOST_PROBES
 from workers.contract.outcomes import Earlier, Tested
-from workers.contract.shown import show_duration, show_number, show_percentile, show_share
+from workers.contract.shown import show_count, show_duration, show_number, show_percentile, show_share
 
 VERDICTS = {"PASS": ":large_green_circle:", "FAIL": ":red_circle:", "INVALID": ":large_orange_circle:"}
 _KINDS = 5
@@ -21,10 +21,11 @@ def amount(job: LoadTest | FindCapacity) -> str:
             f"up to {MOST_PROBES} rates of {show_duration(job.probe_s)} each against {where}, the highest "
             f"{show_number(job.highest_rps)} rps, {show_duration(job.whole_s)} at the most"
         )
-    requests = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in job.stages)
+    due = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in job.stages)
+    requests = show_count(round(due), "request")
     ramp = f" and {show_duration(job.ramp_s)} of ramp" if job.ramp_s else ""
     highest = f"{'' if job.shape.kind == 'constant' else 'up to '}{show_number(job.rate_rps)} rps"
-    return f"{highest} for {show_duration(job.duration_s)}{ramp} against {where}, {requests:,.0f} requests in all"
+    return f"{highest} for {show_duration(job.duration_s)}{ramp} against {where}, {requests} in all"
 
 
 def ownership(job: LoadTest | FindCapacity) -> str:
@@ -32,12 +33,15 @@ def ownership(job: LoadTest | FindCapacity) -> str:
     return f"{escape(job.environment)} belongs to {person(job.owner)}" if job.owner else ""
 
 
-def live(measured: Measured, *, grown: str) -> Block:
-    """The newest second; `grown` tells how the replicas have changed, "" where they have not."""
-    counted = f"{measured.failures:,} of {measured.requests:,} requests"
+def live(measured: Measured, *, grown: str, over: bool = False) -> Block:
+    """The newest second, which is the last where the job is `over`; `grown`: how the replicas have changed, or ""."""
+    counted = f"{measured.failures:,} of {show_count(measured.requests, 'request')}"
+    time = f"*Time*\n{_whole(measured.second_s)}, {_whole(measured.left_s)} left"
+    if over:
+        time = f"*Last seen*\n{_whole(measured.second_s)} after the start"
     dropped = f"\n{measured.dropped:,} of them dropped" if measured.dropped else ""
     shown = [
-        f"*Time*\n{show_duration(round(measured.second_s))}, {show_duration(round(measured.left_s))} left",
+        time,
         f"*Rate*\n{show_number(measured.achieved_rps)} of {show_number(measured.asked_rps)} rps",
         f"*Latency*\np95 {ms(measured.p95_ms)} · p50 {ms(measured.p50_ms)}",
         f"*Failures*\n{show_number(measured.failures_per_s)}/s · {counted}{dropped}",
@@ -74,15 +78,22 @@ def _requests(tested: Tested) -> str:
     lines = [f"*Requests*\n{tested.requests:,}, {tested.failures:,} failed ({share})"]
     by_count = sorted(tested.failures_by_kind.items(), key=lambda kind: -kind[1])
     lines += [f"{count:,} × {escape(kind)}" for kind, count in by_count[:_KINDS]]
+    if others := sum(count for _, count in by_count[_KINDS:]):
+        lines.append(f"{others:,} × other kinds")
     return "\n".join(lines)
 
 
 def _scaling(tested: Tested) -> str:
     if tested.scaled_after_s is None:
         return ", no change"
+    most = " at the most" if tested.replicas_most == tested.replicas_before else ""
     settled = tested.settled_after_s
-    until = f", settled after {settled:.0f} s" if settled is not None and settled > tested.scaled_after_s else ""
-    return f"\nfirst after {tested.scaled_after_s:.0f} s{until}"
+    until = f", settled after {_whole(settled)}" if settled is not None and settled > tested.scaled_after_s else ""
+    return f"{most}\nchanged after {_whole(tested.scaled_after_s)}{until}"
+
+
+def _whole(seconds: float) -> str:
+    return show_duration(round(seconds))
 
 
 def _against(tested: Tested, earlier: Earlier) -> str:

@@ -275,6 +275,16 @@ def test_a_file_may_come_as_multipart_and_is_completed_once(client: WebClient) -
     assert error_of(client, "files.completeUploadExternal", files=files, channel_id=ML_OPS) == "file_not_found"
 
 
+def test_a_picture_says_what_it_shows_to_those_who_cannot_see_it(client: WebClient) -> None:
+    """In at most 1,000 letters."""
+    step_1 = client.files_getUploadURLExternal(filename="chart.png", length=1, alt_txt="PASS")
+    httpx.post(step_1["upload_url"], content=b"x").raise_for_status()
+    answer = client.files_completeUploadExternal(files=[{"id": step_1["file_id"]}], channel_id=ML_OPS)
+    assert answer["files"][0]["alt_txt"] == "PASS"
+    wrong = {"filename": "chart.png", "length": "1", "alt_txt": "P" * 1001}
+    assert error_of(client, "files.getUploadURLExternal", **wrong) == "alt_txt_too_large"
+
+
 def test_an_uploaded_page_is_never_opened_in_place(slack: LocalSlack, client: WebClient) -> None:
     """HTML is handed out as a download, so that no report runs beside the page's own scripts."""
     client.files_upload_v2(channel=ML_OPS, filename="report.html", content="<script>alert(1)</script>")

@@ -171,3 +171,19 @@ def test_a_chart_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: O
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     heights = figure.locator("text.tick").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
     assert min(heights) > 9
+
+
+def test_on_a_phone_no_button_lies_on_a_messages_words(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
+    """Also where a message follows one of the same author and has no line with a name."""
+    page = open_page(slack.url, width=390, height=844)
+    for _ in range(2):
+        message = shown(
+            page, post(client, blocks=[{"type": "section", "text": {"type": "mrkdwn", "text": "word " * 40}}])
+        )
+    expect(message).to_have_class(re.compile("compact"))
+    words, tools = message.locator(".section-text").bounding_box(), message.locator(".row-tools").bounding_box()
+    assert words
+    assert tools
+    assert words["x"] + words["width"] <= tools["x"]

@@ -63,7 +63,7 @@ def test_a_training_leaves_a_model_of_the_querys_columns(emulator: str) -> None:
     training = warehouse(emulator).train(model=orders(), version=2, progress=progress)
     assert training.rows == 3
     assert training.identity == progress.identities["training"]
-    assert "1 rows without a label are left out." in progress.lines
+    assert "1 row without a label: left out." in progress.lines
     with open_client(project="demo", location="US", endpoint=emulator) as client:
         made = client.get_model("demo.ships.order_status_v2", timeout=30)
     assert made.model_type.lower() == "logistic_reg"

@@ -111,7 +111,7 @@ def test_a_query_over_the_limit_is_refused(bigquery: BigQueryStandIn) -> None:
         ({}, {"schema": [("species", "STRING")]}, "query: it gives nothing to learn from"),
         ({}, {"schema": [("species", "STRING"), ("seen", "TIMESTAMP")]}, 'query: "seen" is TIMESTAMP, and a model'),
         ({}, {"schema": [("species", "STRING"), ("tags", "STRING[]")]}, 'query: "tags" is ARRAY, and a model'),
-        ({}, {"labelled": 1}, "query: it gives 1 rows with a label"),
+        ({}, {"labelled": 1}, "query: it gives 1 row with a label"),
     ],
 )
 def test_a_mistake_is_named_with_its_field_before_a_training(
@@ -162,4 +162,4 @@ def test_rows_without_a_label_are_told(bigquery: BigQueryStandIn) -> None:
     bigquery.unlabelled = 7
     progress = RecordedProgress()
     assert warehouse(bigquery).train(model=model(), version=1, progress=progress).rows == 150
-    assert "7 rows without a label are left out." in progress.lines
+    assert "7 rows without a label: left out." in progress.lines

@@ -28,7 +28,7 @@ def test_missing_values_do_not_stop_a_training(warehouse: EmbeddedWarehouse, tmp
     progress = RecordedProgress()
     training = warehouse.train(model=model(), version=1, progress=progress)
     assert training.rows == 5
-    assert "1 rows without a label left out" in training.note
+    assert "1 row without a label: left out" in training.note
     signature, _ = exported(warehouse, model(), tmp_path / "out")
     assert signature == {
         "label": "status",

@@ -222,6 +222,7 @@ def special() -> dict[str, Record]:
             [*worked(FIND), e.Succeeded(at_s=T0 + 40, outcome=on_target)],
         ),
         "load_test-measured": fold(blank(LOAD), [*run, *grown, measured]),
+        "load_test-stopped": fold(blank(LOAD), [*run, *grown, measured, e.Cancelled(at_s=T0 + 10, by="U2")]),
         "load_test-stopping": fold(blank(LOAD), [*run, e.CancelRequested(at_s=T0 + 11, by="U2")]),
         "load_test-passed": fold(blank(LOAD), [*worked(LOAD), *grown, e.Succeeded(at_s=T0 + 40, outcome=passed)]),
         "deploy-taken_over": fold(blank(DEPLOY), [*working(DEPLOY), taken_over]),

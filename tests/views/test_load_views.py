@@ -1,16 +1,21 @@
 """Load tests beside their cards: charts that Slack draws, two reports side by side, and what a dry run says."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.local_slack.limits import check_message
-from bot.views import replies
+from bot.views import capacity, replies, report
 from bot.views.chart_blocks import charts
+from bot.views.figures import latency
 from bot.views.load_comparison import load_comparison
+from workers.contract.events import Measured
 from workers.contract.jobs import Asked, FindCapacity, LoadTest
 from workers.contract.load import Shape, Slo
-from workers.contract.outcomes import Point, Tested
+from workers.contract.outcomes import CapacityFound, Point, Probe, Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
+from workers.contract.shown import show_count
 
 STEPS = LoadTest(
     model="",
@@ -160,4 +165,74 @@ def test_a_dry_run_says_how_much_load_it_would_be(job: LoadTest | FindCapacity, 
     asked = str(replies.dry_run(job, Approvals(count=2, from_=("@ml-leads",))).blocks)
     for words in (*said, "2 approvals from @ml-leads"):
         assert words in asked
-    assert "no approval is needed" in str(replies.dry_run(job, None).blocks)
+    assert "No approval is needed" in str(replies.dry_run(job, None).blocks)
+
+
+def test_one_of_a_thing_is_told_in_the_singular() -> None:
+    """A test of one request is asked for, watched and drawn as such."""
+    assert [show_count(count, "request") for count in (0, 1, 1_234)] == ["0 requests", "1 request", "1,234 requests"]
+    lone = replace(STEPS, shape=Shape(lowest_rps=1.0, highest_rps=1.0), duration_s=1.0, ramp_s=0.0)
+    assert report.amount(lone).endswith("1 request in all")
+    second = Measured(
+        at_s=0.0,
+        second_s=1.0,
+        asked_rps=1.0,
+        achieved_rps=1.0,
+        failures_per_s=0.0,
+        p50_ms=None,
+        p95_ms=None,
+        requests=1,
+    )
+    assert "0 of 1 request'" in str(report.live(second, grown=""))
+
+
+@pytest.mark.parametrize(
+    ("before", "most", "scaled_s", "settled_s", "said"),
+    [
+        (4, 4, None, None, "4, no change"),
+        (1, 4, 7.0, 7.0, "1 → 4\nchanged after 7 s"),
+        (1, 4, 7.0, 1834.2, "1 → 4\nchanged after 7 s, settled after 30 m 34 s"),
+        (4, 4, 30.0, 60.0, "4 at the most\nchanged after 30 s, settled after 1 m"),
+    ],
+)
+def test_replicas_that_went_are_told_from_replicas_that_stayed(
+    before: int, most: int, scaled_s: float | None, settled_s: float | None, said: str
+) -> None:
+    """The numbers at the start and at the most are the same in both; times are read as all others are."""
+    tested = replace(
+        PASSED, replicas_before=before, replicas_most=most, scaled_after_s=scaled_s, settled_after_s=settled_s
+    )
+    assert f"*Replicas*\n{said}" in [
+        field["text"] for block in report.blocks(tested) for field in block.get("fields", ())
+    ]
+
+
+def test_no_failure_is_left_out_without_a_word() -> None:
+    """There is room for five kinds; the others are counted together."""
+    kinds = {f"HTTP {500 + place}": 10 - place for place in range(7)}
+    shown = str(report.blocks(replace(PASSED, failures=49, failures_by_kind=kinds)))
+    assert "6 × HTTP 504" in shown
+    assert "9 × other kinds" in shown
+    assert "HTTP 505" not in shown
+    assert "other kinds" not in str(report.blocks(PASSED))
+
+
+def test_a_line_of_latencies_ends_between_two_of_them() -> None:
+    """On a phone, "p99" at the end of a line and "4.3 ms" on the next one are hard to read."""
+    assert latency({50.0: 2.0, 99.0: 4.3}).split(" ") == ["p50\u00a02\u00a0ms", "·", "p99\u00a04.3\u00a0ms"]
+
+
+def test_rates_that_were_tried_fit_a_phone() -> None:
+    """A phone breaks longer lines, and what stood in columns is read no more."""
+    probe = Probe(
+        rate_rps=12_800.0,
+        verdict="INVALID",
+        reason="",
+        latency_ms={95.0: 0.123, 99.0: 0.123},
+        errors_percent=0.13,
+        replicas=12,
+    )
+    found = CapacityFound(rate_rps=None, replicas=12, limit="", probes=(probe,))
+    for probes in ((probe,), (replace(probe, replicas=0),)):
+        *_, table = capacity.blocks(replace(found, probes=probes), Slo(latency_ms=((95.0, 1.0), (99.0, 1.0))))
+        assert max(map(len, table["text"]["text"].splitlines())) <= 46

@@ -36,6 +36,17 @@ def test_a_long_list_of_jobs_is_shown_whole() -> None:
     assert len(texts) < MOST_BLOCKS
 
 
+def test_a_job_in_a_list_is_told_in_its_cards_words() -> None:
+    """And with its day: the newest ten jobs may be of ten days."""
+    asked = Asked(by="U1", by_name="Ada", where="C1", at_s=1_790_000_000.0)
+    record = Record(id="1", job=TrainModel(model="iris"), asked=asked)
+    for state, said in (("awaiting_approval", "waits for approval"), ("waiting", "waits its turn"), ("lost", "lost")):
+        (line,) = replies.jobs([replace(record, state=state)], "nothing").text.splitlines()
+        assert f" · {said} · " in line
+        assert "^{date_short_pretty} {time}|" in line
+    assert " · stopping · " in replies.jobs([replace(record, state="running", cancel_by="U1")], "nothing").text
+
+
 def test_what_was_scheduled_is_shown_as_it_was_typed() -> None:
     """Objectives have signs that Slack takes for a link."""
     shown = schedules.removed(LEAP)

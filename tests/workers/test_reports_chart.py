@@ -2,17 +2,25 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from tests.workers.pictures import size_of_png
 from workers.contract.load import Slo
 from workers.contract.outcomes import Probe
 from workers.platforms.load_protocol import LoadSample
+from workers.reports import chart as charts
+from workers.reports import probe_chart as probe_charts
 from workers.reports.chart import chart
+from workers.reports.drawing import log_ticks
 from workers.reports.probe_chart import probe_chart
 
 
@@ -127,3 +135,79 @@ def test_a_search_is_drawn(probes: list[Probe], slo: Slo) -> None:
         warnings.simplefilter("error")
         picture = probe_chart(title="Capacity of iris on staging", probes=probes, slo=slo, found_rps=probes[0].rate_rps)
     assert size_of_png(picture) == (1600, 1200)
+
+
+def figure_of(monkeypatch: pytest.MonkeyPatch, drawing: ModuleType, draw: Callable[[], object]) -> Figure:
+    """The figure behind a picture, laid out."""
+    found: list[Figure] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(drawing, "png", found.append)
+        draw()
+    found[0].draw_without_rendering()
+    return found[0]
+
+
+def assert_readable(figure: Figure) -> None:
+    """A panel's name and its legend are inside the picture and apart."""
+    for axes in figure.axes:
+        (name,) = (
+            one for one in axes.get_children() if isinstance(one, Text) and one.get_text() == axes.get_title("left")
+        )
+        boxes = [name.get_window_extent()]
+        if legend := axes.get_legend():
+            boxes.append(legend.get_window_extent())
+            assert not boxes[0].overlaps(boxes[1]), name.get_text()
+        assert all(box.x0 >= 0 and box.x1 <= 1600 and box.y0 >= 0 and box.y1 <= 1200 for box in boxes)
+
+
+@pytest.mark.parametrize("drawn", CHARTS.values(), ids=CHARTS.keys())
+def test_nothing_of_a_chart_lies_on_something_else(drawn: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many objectives, a panel's name and its legend are both to be read."""
+    assert_readable(figure_of(monkeypatch, charts, lambda: chart(**{"title": "PASS"} | drawn)))
+
+
+@pytest.mark.parametrize("probes", SEARCHES.values(), ids=SEARCHES.keys())
+def test_nothing_of_a_searchs_chart_lies_on_something_else(
+    probes: list[Probe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every kind of mark, too."""
+    every = [*probes, probe(90), probe(95, "FAIL", 0.01), probe(97, "INVALID")]
+    for tried in (probes, every):
+        draw = partial(probe_chart, title="Capacity", probes=tried, slo=TWO_BOUNDS, found_rps=12_345.0)
+        assert_readable(figure_of(monkeypatch, probe_charts, draw))
+
+
+def test_what_is_drawn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every objective, a logarithmic scale, an empty panel, and what goes through all panels."""
+    bounds = Slo(latency_ms=((50.0, 10.0), (95.0, 100.0), (99.0, 250.0)))
+    drawn = CHARTS["an ordinary test"] | {"slo": bounds, "ramp_s": 5.0, "aborted_after_s": 30.0}
+    rates, latencies, failures, replicas = figure_of(monkeypatch, charts, lambda: chart(title="", **drawn)).axes
+    assert rates.get_title("left") == "Requests per second"
+    assert latencies.get_title("left") == "Latency (ms), log scale"
+    named = [text.get_text() for text in latencies.get_legend().get_texts()]
+    assert named == ["p99", "p95", "p50", "p50 < 10 ms", "p95 < 100 ms", "p99 < 250 ms"]
+    assert [text.get_text() for text in failures.texts] == ["none"]
+    said = "shaded: ramp, not judged · thin lines: replicas changed · thick line: ended early"
+    assert replicas.get_xlabel() == said
+    silent = CHARTS["no latency ever"] | {"slo": TWO_BOUNDS}
+    _, latencies, _ = figure_of(monkeypatch, charts, lambda: chart(title="", **silent)).axes
+    assert [text.get_text() for text in latencies.texts] == ["no request was answered"]
+    assert len(latencies.get_legend().get_texts()) == 2
+
+
+def test_a_rate_so_low_that_every_other_second_is_silent_is_still_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point between two gaps makes no line, and has a mark."""
+    answered = {at: {} if at % 2 else {"p50_ms": None, "p95_ms": None, "p99_ms": None} for at in range(1, 61)}
+    seconds = [second(at, **changes) for at, changes in answered.items()]
+    _, latencies, _ = figure_of(monkeypatch, charts, lambda: chart(title="", seconds=seconds)).axes
+    assert all(line.get_marker() == "o" and line.get_markevery() == list(range(0, 60, 2)) for line in latencies.lines)
+
+
+@pytest.mark.parametrize(("least", "greatest"), [(0.3, 340.0), (0.01, 600_000.0), (10.0, 210.0), (1e-5, 1e9)])
+def test_a_logarithmic_axis_has_at_least_two_names_and_no_more_than_there_is_room_for(
+    least: float, greatest: float
+) -> None:
+    """One name alone does not tell how steep it is."""
+    ticks = log_ticks(least, greatest, most=5)
+    assert 2 <= len(ticks) <= 5
+    assert all(least <= tick <= greatest for tick in ticks)

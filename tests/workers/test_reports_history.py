@@ -214,6 +214,18 @@ def test_a_page_tells_what_the_test_found() -> None:
     assert len([tag for tag, _ in found.tags if tag == "tr"]) == numbers + percentiles + each_second
 
 
+def test_numbers_of_one_read_well_on_a_page() -> None:
+    """A test of a second has one row."""
+    assert "1 rowTime" in drawn(TESTED, count=1).words
+    assert "5 rowsTime" in drawn(TESTED).words
+
+
+def test_the_weightiest_failure_comes_first_on_a_page() -> None:
+    """They are read from the top."""
+    found = drawn(replace(TESTED, failures=10, failures_by_kind={"timeout": 1, "HTTP 503": 9})).words
+    assert found.index("HTTP 503") < found.index("timeout")
+
+
 def test_what_a_target_says_is_words_on_the_page() -> None:
     """A kind of failure that is mark-up stays text."""
     found = drawn(replace(TESTED, failures=1, failures_by_kind={"<script>alert(1)</script>": 1}, reasons=("<b>x</b>",)))

@@ -21,6 +21,11 @@ def show_number(number: float) -> str:
     return f"{number:,.0f}" if number >= 99.95 else f"{number:.3g}"
 
 
+def show_count(count: int, noun: str) -> str:
+    """How many there are of what makes its plural with an s: "1 replica", "30,000 requests", "0 rows"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def show_ms(milliseconds: float) -> str:
     """A latency: "0.126 ms", "312 ms", and from ten seconds on "12.3 s"."""
     in_seconds = milliseconds >= 10_000

@@ -3,6 +3,7 @@
 from workers.context import Context
 from workers.contract.jobs import Scale
 from workers.contract.outcomes import Rescaled
+from workers.contract.shown import show_count
 from workers.errors import PermanentError
 from workers.platforms.protocols import Platforms
 
@@ -19,5 +20,5 @@ def scale(job: Scale, context: Context, platforms: Platforms) -> Rescaled:
         )
     with context.step("scale") as step:
         after = cluster.scale(model=job.model, environment=environment, replicas=job.replicas, progress=context)
-        step.fact = f"{before.ready} → {after.ready} replicas"
+        step.fact = f"{before.ready} → {show_count(after.ready, 'replica')}"
     return Rescaled(before=before.ready, after=after.ready, replicas=job.replicas)

@@ -1,5 +1,6 @@
 """A load test as a picture: rate, latency, failures and replicas, one above the other on one time axis. Pure."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,11 @@ from workers.reports.drawing import (
     PANEL_PT,
     PURPLE,
     RED,
+    TICK_PT,
     curve,
+    draw_curve,
     finish,
     greatest,
-    marks,
     new_figure,
     png,
     scale_latency,
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 MOST_POINTS = 600
 """More are not to be told apart on 1,600 pixels."""
 MOST_ANNOTATIONS = 12
-MOST_BOUNDS = 2
-"""More objectives than that have no room in the legend; their lines have their percentiles' colours."""
 
 
 def chart(
@@ -48,33 +48,39 @@ def chart(
     """A PNG of 1600 × 1200 pixels. None and what is no number make a gap.
 
     Where `replicas` is empty there is no panel for them; where they change, a thin line goes through all panels. The
-    first `ramp_s` seconds are shaded, as they are not judged.
+    first `ramp_s` seconds are shaded, as they are not judged. A line of small print says what such marks mean.
     """
     shown = thinned(seconds, most=MOST_POINTS)
     at_s = [sample.at_s for sample in shown]
     end_s = max([*at_s, *(since_s for since_s, _ in replicas), 1.0])
     figure = new_figure(title)
-    heights = [3, 3, 1.4, 1.4] if replicas else [3, 3, 1.4]
+    heights = [2.6, 3, 1.5, 1.5] if replicas else [2.6, 3, 1.5]
     panels: list[Axes] = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    notes = ["shaded: not judged"] * bool(ramp_s) + ["ended early"] * (aborted_after_s is not None)
-    _draw_rate(panels[0], at_s, shown, notes)
+    _draw_rate(panels[0], at_s, shown)
     _draw_latency(panels[1], at_s, shown, slo or Slo())
     _draw_failures(panels[2], at_s, shown)
     changes = _changes(replicas)
     if replicas:
         _draw_replicas(panels[3], replicas, changes, end_s)
+    changed_s = [since_s for since_s, _ in changes[1:]] if len(changes) <= MOST_ANNOTATIONS else []
     for panel in panels:
-        _mark(panel, [since_s for since_s, _ in changes[1:]], min(ramp_s, end_s), aborted_after_s)
+        _mark(panel, changed_s, min(ramp_s, end_s), aborted_after_s)
     _draw_time(panels[-1], end_s)
+    notes = {
+        "shaded: ramp, not judged": ramp_s,
+        "thin lines: replicas changed": changed_s,
+        "thick line: ended early": aborted_after_s is not None,
+    }
+    panels[-1].set_xlabel(" · ".join(note for note, holds in notes.items() if holds), fontsize=TICK_PT, color=INK)
     return png(figure)
 
 
-def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample], notes: Sequence[str]) -> None:
+def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]) -> None:
     asked, achieved = curve(s.asked_rps for s in seconds), curve(s.achieved_rps for s in seconds)
-    axes.plot(at_s, achieved, color=BLUE, linewidth=6, label="achieved", marker="o", markersize=marks(at_s))
+    draw_curve(axes, at_s, achieved, label="achieved", colour=BLUE, width=6)
     axes.plot(at_s, asked, color=INK, linewidth=2.5, linestyle=(0, (5, 3)), label="asked")
     axes.set_ylim(0, 1.2 * greatest([*asked, *achieved], least=1.0))
-    finish(axes, "Requests per second" + (f" ({'; '.join(notes)})" if notes else ""))
+    finish(axes, "Requests per second")
 
 
 def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample], slo: Slo) -> None:
@@ -85,13 +91,15 @@ def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]
     )
     for name, colour, values in curves:
         if any(value >= 0 for value in values):
-            axes.plot(at_s, values, color=colour, linewidth=4, label=name, marker="o", markersize=marks(at_s))
+            draw_curve(axes, at_s, values, label=name, colour=colour, width=4)
     colours = {name: colour for name, colour, _ in curves}
     for percentile, bound_ms in slo.latency_ms:
         name = show_percentile(percentile)
-        label = f"{name} < {show_ms(bound_ms)}" if len(slo.latency_ms) <= MOST_BOUNDS else "_"
+        label = f"{name} < {show_ms(bound_ms)}"
         axes.axhline(bound_ms, color=colours.get(name, RED), linewidth=3, linestyle=BOUND_DASHES, label=label)
     values = [value for _, _, values in curves for value in values]
+    if seconds and all(math.isnan(value) for value in values):
+        _say(axes, "no request was answered")
     scale_latency(axes, [*values, *(bound_ms for _, bound_ms in slo.latency_ms)])
     finish(axes, "Latency (ms)")
 
@@ -108,8 +116,12 @@ def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample
         for label, colour, values in layers:
             axes.fill_between(times, [values[0], *values], step="pre", color=colour, linewidth=0, label=label)
     else:
-        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_PT, color=GREY)
+        _say(axes, "none")
     finish(axes, "Failures per second")
+
+
+def _say(axes: "Axes", words: str) -> None:
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_PT, color=INK)
 
 
 def _draw_replicas(axes: "Axes", replicas: Replicas, changes: Replicas, end_s: float) -> None:
@@ -130,7 +142,7 @@ def _draw_replicas(axes: "Axes", replicas: Replicas, changes: Replicas, end_s: f
             fontweight="bold",
             color=INK,
         )
-    axes.set_ylim(0, 1.0 + 1.35 * max([1, *counts]))
+    axes.set_ylim(0, 1.0 + 1.7 * max([1, *counts]))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     finish(axes, "Replicas")
 

@@ -7,6 +7,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 INK, GREY, PALE = "#222222", "#7F7F7F", "#DDDDDD"
 WIDTH_PX, HEIGHT_PX, DPI = 1600, 1200, 100
-TITLE_PT, PANEL_PT, TICK_PT = 30, 22, 19  # a phone shows the picture at a quarter of its size
+TITLE_PT, PANEL_PT, TICK_PT = 34, 28, 25  # a phone shows the picture at a quarter of its size
 LOG_FROM = 20.0
 """From this ratio of greatest to least on, a quantity is drawn on a logarithmic scale."""
 BOUND_DASHES = (0, (2, 1.5))
+MARKED_POINTS = 30
+"""A curve of more has points enough to be seen as a line."""
+ROW_LETTERS, ENTRY_LETTERS = 72, 7
+"""What a panel's name and its legend have room for side by side, and what an entry takes beside its own letters."""
+MOST_LOG_TICKS = 5
 
 
 def new_figure(title: str) -> "Figure":
@@ -28,9 +34,9 @@ def new_figure(title: str) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layout = ConstrainedLayoutEngine(hspace=0.0, h_pad=0.2, w_pad=0.2)
+    layout = ConstrainedLayoutEngine(hspace=0.0, h_pad=0.12, w_pad=0.2)
     figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout=layout, facecolor="white")
-    lines = "\n".join(textwrap.wrap(title, width=52, max_lines=2, placeholder=" …"))
+    lines = "\n".join(textwrap.wrap(title, width=48, max_lines=2, placeholder=" …"))
     figure.suptitle(lines, fontsize=TITLE_PT, fontweight="bold", color=INK, parse_math=False)
     return figure
 
@@ -43,21 +49,22 @@ def png(figure: "Figure") -> bytes:
 
 
 def finish(axes: "Axes", name: str) -> None:
-    """Name a panel, set its type, and put the legend, where there is more than one thing to tell apart, beside it."""
-    axes.set_title(name, loc="left", fontsize=PANEL_PT, color=INK)
+    """Name a panel, and its scale where that is logarithmic; set its type, and put the legend beside the name."""
+    scale = ", log scale" if axes.get_yscale() == "log" else ""
+    axes.set_title(name + scale, loc="left", fontsize=PANEL_PT, color=INK)
     axes.tick_params(labelsize=TICK_PT, colors=INK, which="both")
+    axes.tick_params(axis="x", pad=8)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.minorticks_off()
     axes.grid(axis="both", color=PALE, linewidth=1)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    names = axes.get_legend_handles_labels()[1]
-    if len(names) > 1:
+    if names := axes.get_legend_handles_labels()[1]:
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1.0, 0.99),
             borderaxespad=0,
-            ncols=len(names),
+            ncols=_columns(names, room=ROW_LETTERS - len(name + scale)),
             fontsize=PANEL_PT,
             frameon=False,
             handlelength=1.2,
@@ -66,16 +73,25 @@ def finish(axes: "Axes", name: str) -> None:
         )
 
 
+def _columns(names: Sequence[str], *, room: int) -> int:
+    """As many columns as there is room for, filled one after the other as matplotlib does."""
+    for columns in range(len(names), 1, -1):
+        size, more = divmod(len(names), columns)
+        left = iter(names)
+        heights = (size + (column < more) for column in range(columns))
+        if sum(ENTRY_LETTERS + max(map(len, islice(left, height))) for height in heights) <= room:
+            return columns
+    return 1
+
+
 def scale_latency(axes: "Axes", values_ms: Iterable[float]) -> None:
     """Limits for latencies, on a logarithmic scale where they lie far apart."""
-    from matplotlib.ticker import LogLocator
-
     seen = [value for value in values_ms if value > 0]
     if seen and max(seen) / min(seen) >= LOG_FROM:
         axes.set_yscale("log", subs=[])
-        few = max(seen) / min(seen) < 1_000
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if few else (1,)))
-        axes.set_ylim(min(seen) / 1.5, max(seen) * 1.7)
+        least, greatest_ms = min(seen) / 1.5, max(seen) * 1.7
+        axes.set_ylim(least, greatest_ms)
+        axes.set_yticks(log_ticks(least, greatest_ms, most=MOST_LOG_TICKS))
     else:
         axes.set_ylim(0, 1.15 * greatest(seen, least=1.0))
 
@@ -90,6 +106,22 @@ def greatest(values: Iterable[float], *, least: float) -> float:
     return max([value for value in values if not math.isnan(value)], default=least) or least
 
 
-def marks(at: Sequence[float]) -> float:
-    """The size of the marks of a curve, 0 where it has points enough to be seen as a line."""
-    return 11 if len(at) <= 30 else 0
+def draw_curve(
+    axes: "Axes", at: Sequence[float], values: Sequence[float], *, label: str, colour: str, width: float
+) -> None:
+    """A line through the values, with marks where they are few, and where one between two gaps would not be seen."""
+    gaps = [True, *map(math.isnan, values), True]
+    alone = [place for place in range(len(values)) if gaps[place] and gaps[place + 2]]
+    marked = list(range(len(values))) if len(values) <= MARKED_POINTS else alone
+    marker = "o" if marked else ""
+    axes.plot(at, values, color=colour, linewidth=width, label=label, marker=marker, markersize=11, markevery=marked)
+
+
+def log_ticks(least: float, greatest: float, *, most: int) -> list[float]:
+    """Where a logarithmic axis is named: at the powers of ten, and half-way where there is room; at most `most`."""
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
+    halves = [first * 10.0**power for power in powers for first in (1, 3) if least <= first * 10.0**power <= greatest]
+    if len(halves) <= most:
+        return halves
+    whole = [10.0**power for power in powers if least <= 10.0**power <= greatest]
+    return whole[:: math.ceil(len(whole) / most)]

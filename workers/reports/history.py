@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from workers.contract.jobs import LoadTest
 from workers.contract.load import Slo
 from workers.contract.outcomes import Earlier, Tested
-from workers.contract.shown import share_percent, show_ms, show_number, show_percentile
+from workers.contract.shown import share_percent, show_count, show_ms, show_number, show_percentile
 from workers.reports.timeline import Replicas
 
 
@@ -76,7 +76,7 @@ def comparison(tested: Tested, *, slo: Slo) -> str:
         return ""
     change = share_percent(now_ms - before_ms, before_ms)
     far = "as" if abs(change) < 0.5 else f"{show_number(abs(change))} % {'above' if change > 0 else 'below'}"
-    runs = "1 earlier run" if tested.earlier.runs == 1 else f"{tested.earlier.runs} earlier runs"
+    runs = show_count(tested.earlier.runs, "earlier run")
     return f"{show_percentile(percentile)} {show_ms(now_ms)}, {far} the median of {runs} ({show_ms(before_ms)})"
 
 

@@ -8,11 +8,12 @@ from string import Template
 
 from workers.contract.jobs import LoadTest
 from workers.contract.outcomes import Tested
-from workers.contract.shown import show_duration, show_ms, show_number, show_percentile, show_share
+from workers.contract.shown import show_count, show_duration, show_ms, show_number, show_percentile, show_share
 from workers.platforms.load_protocol import LoadSample
 from workers.reports.drawing import GREEN, ORANGE, RED
 from workers.reports.timeline import Replicas, replicas_at
 
+_SEEN = "Rates, latencies, failures and replicas over the time of the test. The seconds below tell the same in numbers."
 COLOURS = {"PASS": GREEN, "FAIL": RED, "INVALID": ORANGE}
 
 _PAGE = Template("""<!doctype html>
@@ -23,7 +24,7 @@ _PAGE = Template("""<!doctype html>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; line-height: 1.25 } h2 { font-size: 1.15rem; margin-top: 2rem }
-h1 span { background: $colour; color: #fff; border-radius: .3rem; padding: .1rem .5rem }
+h1 span { background: $colour; color: #000; border-radius: .3rem; padding: .1rem .5rem }
 img { width: 100%; height: auto } small { color: #666 }
 div { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -31,6 +32,7 @@ th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd;
 th:first-child, td:first-child, .words td { text-align: left }
 th:first-child, td:first-child { padding-left: 0 }
 .words td { white-space: normal }
+@media (max-width: 30rem) { table { font-size: .85rem } th, td { padding: .2rem .4rem } th { white-space: normal } }
 </style>
 <h1><span>$verdict</span> $summary</h1>
 <p><small>Job #$job_id, $when UTC</small></p>
@@ -46,7 +48,8 @@ $against
 <h2>Failures</h2>
 <div class="words">$failures</div>
 <h2>Second by second</h2>
-<details><summary>$rows rows, each of the second that ended then</summary><div>$seconds</div></details>
+<p><small>Each row is of the time since the row before.</small></p>
+<details><summary>$rows</summary><div>$seconds</div></details>
 </html>
 """)
 
@@ -63,8 +66,8 @@ def page(
     chart: bytes,
 ) -> bytes:
     """The page, in UTF-8. `at_s`: Unix seconds; `against`: the sentence about earlier runs, or ""; `chart`: a PNG."""
-    picture = f'<img alt="The chart" src="data:image/png;base64,{b64encode(chart).decode()}">' if chart else ""
-    kinds = tested.failures_by_kind.items()
+    picture = f'<img alt="{_SEEN}" src="data:image/png;base64,{b64encode(chart).decode()}">' if chart else ""
+    kinds = sorted(tested.failures_by_kind.items(), key=lambda kind: -kind[1])
     filled = _PAGE.substitute(
         verdict=tested.verdict,
         summary=escape(job.summary[0].upper() + job.summary[1:]),
@@ -77,7 +80,7 @@ def page(
         latency=_latency(tested),
         against=f"<p>{escape(against)}." if against else "",
         failures=_table((), [(words, f"{count:,}") for words, count in kinds]) if kinds else "none",
-        rows=f"{len(seconds):,}",
+        rows=show_count(len(seconds), "row"),
         seconds=_seconds(seconds, replicas),
     )
     return filled.encode()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workers.contract.load import Slo
 from workers.contract.outcomes import Probe
-from workers.contract.shown import show_ms, show_number, show_percentile
+from workers.contract.shown import digits, show_ms, show_number, show_percentile
 from workers.reports.drawing import (
     BOUND_DASHES,
     GREEN,
@@ -18,6 +18,7 @@ from workers.reports.drawing import (
     curve,
     finish,
     greatest,
+    log_ticks,
     new_figure,
     png,
     scale_latency,
@@ -26,9 +27,10 @@ from workers.reports.drawing import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKS = {"PASS": ("held", "o", GREEN), "FAIL": ("did not hold", "X", RED), "INVALID": ("not judged", "D", ORANGE)}
+MARKS = {"PASS": ("held", "o", GREEN), "FAIL": ("missed", "X", RED), "INVALID": ("not judged", "D", ORANGE)}
 """Told apart by shape too, not by colour alone."""
 MARK_SIZE = 22
+MOST_RATES = 7
 P95 = 95.0
 
 
@@ -43,20 +45,25 @@ def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: flo
     _draw(latency, ordered, values_ms)
     if bound_ms is not None:
         latency.axhline(
-            bound_ms, color=RED, linewidth=3, linestyle=BOUND_DASHES, label=f"objective {show_ms(bound_ms)}"
+            bound_ms,
+            color=RED,
+            linewidth=3,
+            linestyle=BOUND_DASHES,
+            label=f"{show_percentile(percentile)} < {show_ms(bound_ms)}",
         )
     scale_latency(latency, [*values_ms, *([bound_ms] if bound_ms else [])])
     errors = [probe.errors_percent for probe in ordered]
     _draw(failures, ordered, errors)
     if slo.errors_percent is not None:
-        failures.axhline(slo.errors_percent, color=RED, linewidth=3, linestyle=BOUND_DASHES)
+        failures.axhline(slo.errors_percent, color=RED, linewidth=3, linestyle=BOUND_DASHES, zorder=1)
     highest = 1.25 * greatest([*errors, 1.25 * (slo.errors_percent or 0.0)], least=1.0)
     failures.set_ylim(-0.15 * highest, highest)  # marks at none are not to cover the rates
     for panel in (latency, failures):
         if found_rps is not None:
-            panel.axvline(found_rps, color=INK, linewidth=3)
+            panel.axvline(found_rps, color=INK, linewidth=3, zorder=1, label=f"{show_number(found_rps)} rps")
     finish(latency, f"{show_percentile(percentile)} (ms)")
-    finish(failures, "Failures (%)")
+    below = "" if slo.errors_percent is None else f", objective: below {digits(slo.errors_percent)} %"
+    finish(failures, f"Failures (%){below}")
     if legend := failures.get_legend():
         legend.remove()
     _draw_rates(failures, rates)
@@ -91,14 +98,15 @@ def _draw(axes: "Axes", probes: Sequence[Probe], values: Sequence[float]) -> Non
 
 
 def _draw_rates(axes: "Axes", rates: Sequence[float]) -> None:
-    from matplotlib.ticker import LogLocator
-
+    name = "requests per second"
     if rates and max(rates) / min(rates) >= LOG_FROM:
         axes.set_xscale("log", subs=[])
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.set_xlim(min(rates) / 1.2, max(rates) * 1.2)
+        name += ", log scale"
+        least, highest = min(rates) / 1.2, max(rates) * 1.2
+        axes.set_xlim(least, highest)
+        axes.set_xticks(log_ticks(least, highest, most=MOST_RATES))
     else:
         axes.set_xlim(0, 1.08 * greatest(rates, least=1.0))
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda rate, _: show_number(rate))
-    axes.set_xlabel("requests per second", fontsize=TICK_PT, color=INK)
+    axes.set_xlabel(name, fontsize=TICK_PT, color=INK)

@@ -11,13 +11,19 @@ from bot.local_slack.rate_limits import TIER_4
 from bot.local_slack.refusal import JSON, Refusal
 from bot.local_slack.workspace import File, Message, new_id
 
+MOST_ALT_LETTERS = 1000
+"""https://docs.slack.dev/reference/methods/files.getUploadURLExternal"""
+
 
 def _get_upload_url(server: Server, arguments: Arguments) -> JSON:
     name, length = arguments.required("filename"), arguments.required("length")
     if not length.isdecimal() or int(length) == 0:
         raise Refusal("invalid_arguments", "must be greater than 0 [json-pointer:/length]")
     mimetype = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    file = File(id=new_id("F"), name=name, title=name, mimetype=mimetype, content=b"")
+    said = arguments.optional("alt_txt")
+    if len(said) > MOST_ALT_LETTERS:
+        raise Refusal("alt_txt_too_large")
+    file = File(id=new_id("F"), name=name, title=name, alt_txt=said, mimetype=mimetype, content=b"")
     server.workspace.keep(file)
     return {"upload_url": f"{server.url()}/upload/v1/{file.id}", "file_id": file.id}
 

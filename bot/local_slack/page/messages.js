@@ -192,7 +192,7 @@ function fileNode(file) {
       "figure",
       { class: "file-picture" },
       el("figcaption", {}, file.title),
-      el("button", { type: "button", class: "picture-button", "aria-label": `Enlarge ${file.title}`, onclick: show }, el("img", { src: file.url_private, alt: file.title })),
+      el("button", { type: "button", class: "picture-button", "aria-label": `Enlarge ${file.title}`, onclick: show }, el("img", { src: file.url_private, alt: file.alt_txt || file.title })),
     );
   }
   const kind = (file.name.split(".").at(-1) ?? "").toUpperCase();
@@ -210,7 +210,7 @@ function lightbox(file) {
   const dialog = el(
     "dialog",
     { class: "lightbox", onclose: close, onclick: () => dialog.close() },
-    el("img", { src: file.url_private, alt: file.title }),
+    el("img", { src: file.url_private, alt: file.alt_txt || file.title }),
     el("p", {}, file.title),
   );
   document.body.append(dialog);

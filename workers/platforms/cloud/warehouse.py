@@ -15,6 +15,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import Client, Dataset
 
 from workers.contract.settings import Model
+from workers.contract.shown import show_count
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud import bigquery_sql as sql
 from workers.platforms.cloud.bigquery_costs import TRAINED_IN_VERTEX_AI, show_bytes, show_price
@@ -196,10 +197,10 @@ class BigQueryWarehouse:
         counted = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]
         rows, unlabelled = int(counted["labelled"]), int(counted["unlabelled"])
         if unlabelled:
-            progress.log(f"{unlabelled:,} rows without a label are left out.")
+            progress.log(f"{show_count(unlabelled, 'row')} without a label: left out.")
         if rows < 2:
             raise PermanentError(
-                f"models.{model.name}.query: it gives {rows} rows with a label, too few to learn from.",
+                f"models.{model.name}.query: it gives {show_count(rows, 'row')} with a label, too few to learn from.",
                 advice="Let it give more rows.",
             )
         identity = sql.job_id(model, version, doing=sql.fingerprint(statement), once=token_hex(4))

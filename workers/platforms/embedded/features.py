@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from workers.contract.settings import Model
+from workers.contract.shown import show_count
 from workers.platforms.embedded.mistakes import listed, mistake
 from workers.platforms.embedded.sql import Column
 
@@ -154,9 +155,8 @@ def prepare(
     labelled = rows[rows[model.label].notna()].reset_index(drop=True)
     if len(labelled) < 2:
         without = len(rows) - len(labelled)
-        what = (
-            f"it gives {len(labelled)} rows with a label and {without} without; a training takes at least 2 with one."
-        )
+        found = f"{show_count(len(labelled), 'row')} with a label and {without} without"
+        what = f"it gives {found}; a training takes at least 2 with one."
         raise mistake(model, "query", what, advice="Check the query's conditions.")
     frame = pd.DataFrame({feature.name: _filled(model, feature, labelled[feature.name]) for feature in features})
     labels = labelled[model.label].to_numpy(dtype=np.str_ if is_classifier(model) else np.float64)

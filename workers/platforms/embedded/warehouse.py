@@ -15,6 +15,7 @@ from secrets import token_hex
 from pydantic import TypeAdapter, ValidationError
 
 from workers.contract.settings import Model
+from workers.contract.shown import show_count
 from workers.errors import PermanentError
 from workers.platforms.embedded.background import Tell, in_background
 from workers.platforms.embedded.evaluation import classification_metrics, evaluation, regression_metrics
@@ -129,9 +130,9 @@ class EmbeddedWarehouse:
 
         examples = in_background(read, progress=progress, interrupt=database.interrupt)
         named = ", ".join(f"{feature.name} {feature.type}" for feature in examples.features)
-        progress.log(f"{len(examples.labels):,} rows; features: {named}; label: {model.label}.")
+        progress.log(f"{show_count(len(examples.labels), 'row')}; features: {named}; label: {model.label}.")
         if examples.unlabelled:
-            progress.log(f"{examples.unlabelled:,} rows without a label were left out.")
+            progress.log(f"{show_count(examples.unlabelled, 'row')} without a label: left out.")
         return examples
 
     def _folder(self, model: Model, version: int) -> Path:
@@ -166,7 +167,7 @@ def _produce(model: Model, examples: Examples, identity: str, tell: Tell) -> _Pr
         metrics = regression_metrics(labels, outputs[0][:, 0])
     else:
         metrics = classification_metrics(labels, outputs[0], outputs[1], classes)
-    left_out = f"; {examples.unlabelled:,} rows without a label left out" if examples.unlabelled else ""
+    left_out = f"; {show_count(examples.unlabelled, 'row')} without a label: left out" if examples.unlabelled else ""
     record = _Record(
         training=Training(identity=identity, rows=len(examples.labels), note=fitted.note + left_out),
         settings_sha256=_digest(model),
