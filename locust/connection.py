@@ -50,7 +50,9 @@ class Connection:
     """
 
     def __init__(self, *, target: Target, address: str, keeper: Keeper, loop: Any) -> None:
+        self.address = address
         self.old_at_s = self.due_s = self.left_s = 0.0
+        self._at = f" at {address}" if len(target.addresses) > 1 else ""
         self._keeper = keeper
         self._asker: Asker | None = None
         self._reader = AnswerReader()
@@ -99,7 +101,7 @@ class Connection:
     def _on_connected(self) -> None:
         self._writable.stop()
         if error := self._socket.getsockopt(_SOCKET, _ERROR):
-            self._lose(os.strerror(error).lower())
+            self._lose(os.strerror(error).lower() + self._at)
             return
         self._readable.start(self._on_readable)
         if self._tls is None:

@@ -74,10 +74,11 @@ class Second:
     service_ms: Histogram = field(default_factory=Counter)
     lag_ms: Histogram = field(default_factory=Counter)
 
-    def leave(self, *, lag_ms: float) -> None:
-        """Count a request that leaves now."""
+    def leave(self, *, lag_ms: float | None) -> None:
+        """Count a request that leaves now; None: nobody knows when it was due."""
         self.sent += 1
-        self.lag_ms[three_digits(lag_ms)] += 1
+        if lag_ms is not None:
+            self.lag_ms[three_digits(lag_ms)] += 1
 
     def drop(self, words: str) -> None:
         """Count a request that cannot leave."""
@@ -90,10 +91,11 @@ class Second:
         if failure is not None:
             self.failures[failure] += 1
 
-    def measure(self, *, latency_ms: float, service_ms: float) -> None:
-        """Count how long an answer took."""
+    def measure(self, *, latency_ms: float, service_ms: float | None) -> None:
+        """Count how long an answer took; None: nobody knows when its request was due."""
         self.latency_ms[three_digits(latency_ms)] += 1
-        self.service_ms[three_digits(service_ms)] += 1
+        if service_ms is not None:
+            self.service_ms[three_digits(service_ms)] += 1
 
     def add(self, other: Self) -> None:
         """Add another part of the same second."""

@@ -58,10 +58,10 @@ class OwnUsers:
         if not 0 <= began_s <= self._attack.schedule.end_s:
             return
         second = self._ledger.second(self._attack.seconds.number(began_s))
-        second.leave(lag_ms=0.0)
+        second.leave(lag_ms=None)
         second.end(None if exception is None else self._kind(_words(exception)[:LONGEST]))
         if exception is None:
-            second.measure(latency_ms=took_ms, service_ms=took_ms)
+            second.measure(latency_ms=took_ms, service_ms=None)
 
     def _kind(self, words: str) -> str:
         if len(self._kinds) < MOST_KINDS:

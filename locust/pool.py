@@ -19,6 +19,9 @@ AFTER_FAILURE_S = 0.5
 class Pool:
     """Hands out connections, first in, first out. `ready` are kept open ahead of need.
 
+    Where one cannot be opened ahead, a request is sent there: otherwise those that are open would hide that one of the
+    target's addresses is dead.
+
     None are ahead of a target that closes each after its answer: it may well serve one connection at a time, and wait
     on an idle one while another has its request.
     """
@@ -30,12 +33,15 @@ class Pool:
         self._addresses = cycle(target.addresses)
         self._free: deque[Connection] = deque()
         self._opening: set[Connection] = set()
+        self._refusing: deque[str] = deque()  # addresses, one for each connection that could not be opened ahead
         self._open_again_s = 0.0
         self._kept = True  # the last connection, by the target
 
     def take(self) -> Connection:
         """A free connection, or one that has just begun to open. Raises OSError where not even that is possible."""
-        return self._free.popleft() if self._free else self._new()
+        if self._refusing:
+            return self._new(self._refusing.popleft())
+        return self._free.popleft() if self._free else self._new(next(self._addresses))
 
     def give_back(self, connection: Connection, *, reusable: bool) -> None:
         """Take back a connection whose answer has come."""
@@ -51,11 +57,15 @@ class Pool:
         for connection in [each for each in self._free if _is_old(each)]:
             self._free.remove(connection)
             connection.close()
-        while self._kept and len(self._free) + len(self._opening) < self.ready and monotonic() > self._open_again_s:
+        for connection in [each for each in self._opening if _is_old(each)]:
+            connection.close()
+            self.lost(connection)
+        while self._is_short and monotonic() > self._open_again_s:
+            address = next(self._addresses)
             try:
-                self._opening.add(self._new())
+                self._opening.add(self._new(address))
             except OSError:
-                self._open_again_s = monotonic() + AFTER_FAILURE_S
+                self._put_off(address)
 
     def close(self) -> None:
         """Close all that are not out."""
@@ -74,12 +84,20 @@ class Pool:
         """See Keeper."""
         if connection in self._opening:
             self._opening.discard(connection)
-            self._open_again_s = monotonic() + AFTER_FAILURE_S
+            self._put_off(connection.address)
         else:
             self._free.remove(connection)
 
-    def _new(self) -> Connection:
-        connection = Connection(target=self._target, address=next(self._addresses), keeper=self, loop=self._loop)
+    @property
+    def _is_short(self) -> bool:
+        return self._kept and not self._refusing and len(self._free) + len(self._opening) < self.ready
+
+    def _put_off(self, address: str) -> None:
+        self._open_again_s = monotonic() + AFTER_FAILURE_S
+        self._refusing.append(address)
+
+    def _new(self, address: str) -> Connection:
+        connection = Connection(target=self._target, address=address, keeper=self, loop=self._loop)
         connection.old_at_s = monotonic() + random.uniform(*OLD_S)
         return connection
 

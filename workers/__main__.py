@@ -99,7 +99,7 @@ def _greet(claims: Claims, inventory: Inventory, stop: threading.Event) -> bool:
 
 
 def _sweep(platforms: Platforms, claims: Claims) -> None:
-    """Remove what load tests of dead workers left on clusters."""
+    """Remove what load tests of dead workers left on clusters and on this machine."""
 
     def ended(job_id: str) -> bool:
         record = claims.record(job_id)

@@ -23,7 +23,8 @@ from workers.contract.units import (
 
 Value = TypeVar("Value")
 
-GOOD_RATE, GOOD_RATES, GOOD_TIME, GOOD_ABORT = "1000rps", "200..2000rps", "5m", "errors>20%"
+GOOD_RATE, GOOD_RATES, GOOD_TIME = "1000rps", "200..2000rps", "5m"
+GOOD_ABORT, GOOD_PATIENCE = "errors>20%", "10s"
 _RATE_LIKE = re.compile(r".*(rps|qps|req/s|/s|/m|/min)", re.ASCII)
 _TIME_LIKE = re.compile(r"[0-9][0-9.]*(ms|d|h|m|s)[a-z0-9.]*", re.ASCII)
 
@@ -67,7 +68,9 @@ def take_abort(line: Line, known: Known) -> tuple[Abort | None, Word | None]:
         return known.settings.loadtest.abort, None
     abort = _read(line, word, read_abort, _possible_abort(word.text))
     time = line.take_behind(word, ("for",), is_number)
-    return (Abort(errors_percent=abort.errors_percent, for_s=read_time_s(line, time)) if time else abort), time
+    return (
+        Abort(errors_percent=abort.errors_percent, for_s=read_time_s(line, time, good=GOOD_PATIENCE)) if time else abort
+    ), time
 
 
 def read_rate(line: Line, word: Word) -> float:
@@ -80,9 +83,9 @@ def read_range(line: Line, word: Word) -> tuple[float, float]:
     return _read(line, word, read_rates_rps, _possible_range(word.text))
 
 
-def read_time_s(line: Line, word: Word, *, shortest_s: float = SHORTEST_S) -> float:
-    """The seconds that `word` says, at least `shortest_s`. Raises UsageError."""
-    duration_s = _read(line, word, read_duration_s, _possible_time(word.text))
+def read_time_s(line: Line, word: Word, *, shortest_s: float = SHORTEST_S, good: str = GOOD_TIME) -> float:
+    """The seconds that `word` says, at least `shortest_s`. Raises UsageError, with `good` where it says none."""
+    duration_s = _read(line, word, read_duration_s, _possible_time(word.text) or good)
     if duration_s < shortest_s:
         instead = duration_typed(shortest_s)
         raise line.mistake(f"{quoted(word.text)} is too short; write at least {instead}.", at=word.at, instead=instead)
@@ -154,7 +157,7 @@ def _possible_range(text: str) -> str:
 def _possible_time(text: str) -> str:
     found = re.fullmatch(r"[+-]?([0-9]+(?:\.[0-9]+)?)([dhms]?)[a-z]*", text.replace(",", ""))
     time = f"{found[1]}{found[2] or 's'}" if found else ""
-    return time if _reads(read_duration_s, time) else GOOD_TIME
+    return time if _reads(read_duration_s, time) else ""
 
 
 def _possible_slo(text: str) -> str:

@@ -3,9 +3,19 @@
 from dataclasses import dataclass
 
 from bot.commands.command import Known
-from bot.commands.names import must_be_served, only_environment, only_model, only_place, take_model, take_place
+from bot.commands.names import (
+    is_number,
+    must_be_served,
+    only_environment,
+    only_model,
+    only_place,
+    take_model,
+    take_place,
+)
+from bot.commands.quantities import is_rate
 from bot.commands.words import Line
 from workers.contract.settings import Environment, Target
+from workers.contract.units import quoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +51,11 @@ class Where:
 
 
 def take_where(line: Line, known: Known) -> Where:
-    """Take the place and the model that are named. Raises UsageError where `on` is followed by an unknown name."""
+    """Take the place and the model that are named. Raises UsageError where `on` is followed by an unknown name, or by
+    a number, as an address begins."""
     place = take_place(line, known)
+    if stray := line.take_after(("on",), lambda text: is_number(text) and not is_rate(text)):
+        problem = f"{quoted(stray.text)} is no environment and no target; load goes only to what seatrial.toml names."
+        raise line.mistake(problem, at=stray.at)
     # Beside a target a model stays in the line, and is not understood there.
     return Where(place=place, model=None if place in known.settings.targets else take_model(line, known))

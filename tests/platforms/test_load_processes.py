@@ -2,9 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,8 +23,11 @@ from workers.platforms.attack import LOCUST_DIR, attack_json
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.embedded.locust_processes import locust_processes
 from workers.platforms.load_protocol import Attack, LoadResult
-from workers.platforms.swarm import Swarm
+from workers.platforms.swarm import Swarm, load_result
 from workers.reports.verdict import judge
+
+OTHER = "127.0.0.2"
+"""An address of this machine at which the target does not listen."""
 
 
 def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path: Path) -> None:
@@ -49,6 +56,46 @@ def with_a_slow_worker(target: Target, folder: Path) -> LoadResult:
         return load.result()
 
 
+@pytest.fixture
+def silent(target: Target) -> Iterator[str]:
+    """An address at the target's port where connections are never taken: as behind a host that is gone."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind((OTHER, target.port))
+        listener.listen(0)
+        for _ in range(3):  # with these its queue is full
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield OTHER
+
+
+def test_a_dead_address_among_several_is_told_of(target: Target, tmp_path: Path) -> None:
+    """Connections that are open to the others do not hide it: requests meet it as new connections would."""
+    result = at_two_addresses(target, tmp_path, OTHER, duration_s=3)
+    assert set(result.failures_by_kind) == {f"connection refused at {OTHER}"}
+    assert 3 <= result.failures < result.requests / 2
+
+
+def test_a_silent_address_among_several_is_told_of(target: Target, silent: str, tmp_path: Path) -> None:
+    """That connections to it neither open nor fail is no reason to wait for them for ever."""
+    result = at_two_addresses(target, tmp_path, silent, duration_s=7)
+    assert set(result.failures_by_kind) == {"no answer within 1 s"}
+    assert result.failures < result.requests / 2
+
+
+def at_two_addresses(target: Target, folder: Path, other: str, *, duration_s: float) -> LoadResult:
+    """A load of a target whose name leads to its own address and to `other`; a request may take 1 s."""
+    ordered = attack(target, rate_rps=50, duration_s=duration_s)
+    file = folder / "attack.json"
+    file.write_text(attack_json(ordered, workers=1, timeout_s=1, addresses=["127.0.0.1", other]))
+    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    progress = RecordedProgress()
+    with locust_processes(folder=folder, options=options, workers=1, progress=progress) as processes:
+        processes.start()
+        master, watch = processes.master, processes.watch
+        return Swarm(master=master, whole_s=duration_s, timeout_s=1, progress=progress, watch=watch).result()
+
+
 DRIVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -65,7 +112,10 @@ with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=Recorded
 
 
 def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> None:
-    """When the process that drives the test is killed outright, its load processes end by themselves."""
+    """When the process that drives the test is killed outright, its load processes end by themselves.
+
+    The files that it left are removed once its job is over.
+    """
     checkout = str(Path(__file__).parents[2])
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, checkout, str(tmp_path), target.url])
     try:
@@ -75,11 +125,51 @@ def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> N
         driver.wait()
         wait_until(lambda: not load_processes(tmp_path))
         assert is_quiet(target)
+        load = EmbeddedLoad(home=tmp_path)
+        assert load.sweep(ended=lambda job_id: job_id != "job-1") == 0
+        assert load.sweep(ended=lambda job_id: job_id == "job-1") == 1
+        assert list(tmp_path.iterdir()) == []
     finally:
         driver.kill()
         driver.wait()
         for process in load_processes(tmp_path):
             process.kill()
+
+
+def test_the_only_workers_loss_is_told_as_that_alone(target: Target, home: Path) -> None:
+    """Locust ends such a test, which is not told as if somebody had stopped it."""
+    with EmbeddedLoad(home=home).start(attack=attack(target), progress=RecordedProgress()) as load:
+        samples = load.samples()
+        next(samples)
+        load_workers(home)[0].kill()
+        list(samples)
+        result = load.result()
+    assert result.generator_trouble.startswith("A load worker was lost")
+    assert "stopped" not in result.generator_trouble
+    assert judge(slo=Slo(), result=result).outcome == "INVALID"
+
+
+def trouble(*, failures: int = 0, lag_ms: float = 0.0, exceptions: Sequence[tuple[str, int]] = ()) -> str:
+    """What is said of the generator where the master tells this of nine requests in a second."""
+    result = LoadResult(
+        requests=9, failures=failures, duration_s=1, asked_rps=9, achieved_rps=9, latency_ms={99.0: 4150.0}
+    )
+    told = asdict(result) | {"send_lag_ms": {99.0: lag_ms}, "busiest_percent": 0.0, "lost_at_s": []}
+    told |= {"stopped_at_s": None, "exceptions": exceptions}
+    for name in ("generator_trouble", "report_html"):
+        del told[name]
+    return load_result(told, report_html=b"", stopped_here=False).generator_trouble
+
+
+def test_how_late_requests_left_is_told_as_people_read_it() -> None:
+    """Without an exponent."""
+    assert "by 2,000 ms or more, of a p99 latency of 4,150 ms" in trouble(lag_ms=2000.0)
+
+
+def test_users_who_stumble_over_failed_requests_are_the_targets_doing() -> None:
+    """Exceptions beyond those are told of."""
+    assert trouble(failures=5, exceptions=[("no basket", 3), ("no shop", 2)]) == ""
+    assert "no basket × 4" in trouble(failures=5, exceptions=[("no basket", 4), ("no shop", 2)])
 
 
 def test_a_missing_locust_file_says_where_it_belongs(target: Target, home: Path, tmp_path: Path) -> None:
@@ -127,6 +217,29 @@ def test_users_that_fail_before_they_send_anything_are_told_of(target: Target, h
     result = run(home, attack(target, rate_rps=5, duration_s=1, locustfile=own))
     assert result.requests == 0
     assert "before they sent anything: the harbour is closed × 5." in result.generator_trouble
+
+
+STUMBLING = """
+from locust import FastHttpUser, constant_throughput, task
+
+class Shopper(FastHttpUser):
+    wait_time = constant_throughput(1)
+
+    @task
+    def buy(self):
+        self.client.get("/")
+        raise RuntimeError("the basket is empty")
+"""
+
+
+def test_users_that_stumble_make_the_test_invalid(target: Target, home: Path, tmp_path: Path) -> None:
+    """That their requests were answered is not all that they were to do."""
+    own = tmp_path / "own.py"
+    own.write_text(STUMBLING)
+    result = run(home, attack(target, rate_rps=5, duration_s=3, locustfile=own))
+    assert (result.requests, result.failures) == (15, 0)
+    assert "users raised exceptions: the basket is empty × " in result.generator_trouble
+    assert judge(slo=Slo(), result=result).outcome == "INVALID"
 
 
 CRITICAL = """

@@ -62,9 +62,10 @@ def listening() -> Iterator[str]:
 @pytest.mark.parametrize("private", [True, False])
 @pytest.mark.parametrize("host", METADATA)
 def test_metadata_servers_are_never_loaded(host: str, private: bool) -> None:
-    """However their address is written, and whatever the settings allow."""
-    with pytest.raises(PermanentError, match="may not be loaded"):
+    """However their address is written, and whatever the settings allow: no advice to allow it there."""
+    with pytest.raises(PermanentError, match="may not be loaded") as caught:
         find_target(attack(f"http://{host}/computeMetadata/v1/", private=private), timeout_s=0.2)
+    assert "no setting allows it" in caught.value.advice
 
 
 @pytest.mark.parametrize("host", PRIVATE)
@@ -95,6 +96,17 @@ def test_the_addresses_that_answer_are_the_ones_that_are_loaded() -> None:
         addresses, answer = find_target(attack(url, private=True), timeout_s=5)
         assert addresses == ("127.0.0.1",)
         assert b"predictions" in answer
+    finally:
+        target.kill()
+
+
+def test_a_redirect_is_told_as_one_that_is_not_followed() -> None:
+    """Whoever named the wrong address reads why, and no empty brackets for a body that has nothing in it."""
+    target = Target()
+    try:
+        target.behave("moved")
+        with pytest.raises(TargetDown, match="answers HTTP 302, which is not followed; no load was sent"):
+            find_target(attack(target.url, private=True), timeout_s=5)
     finally:
         target.kill()
 

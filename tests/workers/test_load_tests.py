@@ -4,6 +4,8 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.workers.limited_target import limited_target
 from tests.workers.yard import Yard, deployed, wait_until
 from workers.contract import events as e
@@ -59,10 +61,10 @@ def test_a_target_of_the_settings_is_loaded_without_replicas(yard: Yard) -> None
     with limited_target(limit_rps=1_000) as target:
         yard.add_settings(target_settings(target.url))
         yard.worker()
-        record = yard.measured("load", load_test("checkout"))
+        record = yard.measured("load", load_test("checkout", rate_rps=1, duration_s=1))
     outcome = outcome_of(record)
     assert (outcome.verdict, outcome.replicas_before, outcome.replicas_most) == ("PASS", 0, 0)
-    assert record.steps[0].note == target.url
+    assert [step.note for step in record.steps] == [target.url, "1 request, 0 failed", "PASS"]
 
 
 def test_a_target_that_is_down_fails_before_any_load(yard: Yard) -> None:
@@ -104,6 +106,33 @@ def test_a_target_that_fails_is_not_hammered(yard: Yard) -> None:
     assert 2 <= outcome.aborted_after_s < 40
     ended = next(reason for reason in outcome.reasons if "ended after" in reason)
     assert "HTTP 503" in ended
+
+
+FLOOD = """
+from locust import FastHttpUser, constant_throughput, task
+
+class Shopper(FastHttpUser):
+    wait_time = constant_throughput(40)
+
+    @task
+    def buy(self):
+        self.client.get("/")
+"""
+
+
+@pytest.mark.parametrize("ramp_s", [0, 50])
+def test_a_locust_file_of_ones_own_that_sends_too_much_is_ended(yard: Yard, ramp_s: float) -> None:
+    """Within seconds, with the reason in words: what was asked for is what the target's cap and its owner allow."""
+    with limited_target(limit_rps=10_000) as target:
+        (yard.folder / "flood.py").write_text(FLOOD)
+        yard.add_settings('\n[loadtest]\nlocustfile = "flood.py"\n' + target_settings(target.url))
+        yard.worker()
+        outcome = outcome_of(yard.ended(yard.ask("load", load_test("checkout", duration_s=55, ramp_s=ramp_s))))
+    assert outcome.verdict == "INVALID"
+    assert outcome.aborted_after_s is not None
+    assert outcome.aborted_after_s < 30
+    assert "requests more than 20 a second, the most that was asked for." in outcome.reasons[0]
+    assert not any("No request was sent" in reason for reason in outcome.reasons)
 
 
 def test_a_test_that_would_last_too_long_is_refused(yard: Yard) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from workers.contract.load import Abort, Slo
-from workers.platforms.load_protocol import TOO_LATE, LoadResult
+from workers.platforms.load_protocol import TOO_LATE, LoadResult, LoadSample
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
@@ -184,6 +184,19 @@ def test_nothing_sent_is_invalid() -> None:
     nothing = LoadResult(requests=0, failures=0, duration_s=5.0, asked_rps=0.1, achieved_rps=0.0, latency_ms={})
     judged = judge(slo=SLO, result=nothing)
     assert (judged.outcome, judged.reasons) == ("INVALID", ("No request was sent.",))
+
+
+RAMPING = LoadSample(at_s=1.0, asked_rps=5.0, achieved_rps=5.0, failures_per_s=0.0, p50_ms=None, p95_ms=None)
+
+
+def test_that_nothing_was_sent_is_not_said_where_it_is_not_known() -> None:
+    """A lost worker may have sent what nobody counted; a test that ended within its ramp has sent that."""
+    nothing = LoadResult(requests=0, failures=0, duration_s=0.0, asked_rps=0.0, achieved_rps=0.0, latency_ms={})
+    lost = replace(nothing, generator_trouble="A load worker was lost.")
+    assert judge(slo=SLO, result=lost).reasons == ("A load worker was lost.",)
+    ramping = replace(nothing, seconds=(RAMPING,))
+    judged = judge(slo=SLO, result=ramping)
+    assert (judged.outcome, judged.reasons) == ("INVALID", ("It ended within its ramp, which is not judged.",))
 
 
 def test_a_single_request_never_decides() -> None:

@@ -9,7 +9,7 @@ from workers.context import Context
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import Stage
 from workers.contract.outcomes import CapacityFound, Probe
-from workers.contract.shown import share_percent, show_number
+from workers.contract.shown import share_percent, show_count, show_number
 from workers.errors import TargetDown
 from workers.jobs.holding import given_back, hold
 from workers.jobs.loading import Loaded, ReplicaWatch, Sent, find, send
@@ -42,7 +42,7 @@ def find_capacity(job: FindCapacity, context: Context, platforms: Platforms) -> 
     with context.step("report") as step:
         found = _found(loaded, probes)
         _attach(job, loaded, found, context)
-        step.fact = f"{len(probes)} rates tried"
+        step.fact = f"{show_count(len(probes), 'rate')} tried"
     return found
 
 

@@ -5,17 +5,17 @@ Knows no job: both handlers use it, and it neither of them.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers.context import Context
 from workers.contract.load import Abort, Spacing, Stage
 from workers.contract.settings import Environment, Target
-from workers.contract.shown import show_duration
+from workers.contract.shown import show_duration, show_number
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.load_protocol import Attack, LoadResult, LoadSample
 from workers.platforms.protocols import Cluster, Endpoint, Platforms
-from workers.reports.patience import Patience
+from workers.reports.patience import Curb, Patience
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,11 +159,14 @@ class ReplicaWatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """Traffic that has ended. `seconds`: one sample each; `aborted_after_s`: when it was ended early, if it was."""
+    """Traffic that has ended. `seconds`: one sample each. `aborted_after_s`: when `abort` ended it early, if it did;
+    `curbed_after_s`: when it was ended because a Locust file of one's own sent too much, which the result's
+    `generator_trouble` then says."""
 
     result: LoadResult
     seconds: Sequence[LoadSample]
-    aborted_after_s: float | None
+    aborted_after_s: float | None = None
+    curbed_after_s: float | None = None
 
 
 def send(
@@ -176,13 +179,15 @@ def send(
     abort: Abort | None,
     told: Callable[[LoadSample], None],
 ) -> Sent:
-    """Run the traffic to its end, or until `abort` holds; `told` is called with every second of it.
+    """Run the traffic to its end, or until `abort` holds or a Locust file of one's own sends more than was asked for.
 
-    Raises TargetDown, before any load, where what is to be loaded does not answer.
+    `told` is called with every second of it. Raises TargetDown, before any load, where what is to be loaded does not
+    answer.
     """
     live = _Live(context, replicas, whole_s=attack.whole_s)
-    patience = Patience(abort)
+    patience, curb = Patience(abort), Curb(attack.rate_rps)
     aborted_after_s: float | None = None
+    curbed_after_s: float | None = None
     with platforms.loads[loaded.name].start(attack=attack, progress=context) as running:
         for second in running.samples():
             replicas.look(second.at_s)
@@ -190,10 +195,30 @@ def send(
             told(second)
             if patience.ends_with(second):
                 aborted_after_s = second.at_s
-                running.stop()
-                break
+            elif attack.locustfile and curb.ends_with(second):
+                curbed_after_s = second.at_s
+            else:
+                continue
+            running.stop()
+            break
         result = running.result()
-    return Sent(result=result, seconds=result.seconds or live.seconds, aborted_after_s=aborted_after_s)
+    if curbed_after_s is not None:
+        words = _curbed(attack, curb.surplus, after_s=curbed_after_s)
+        result = replace(result, generator_trouble=f"{words} {result.generator_trouble}".strip())
+    return Sent(
+        result=result,
+        seconds=result.seconds or live.seconds,
+        aborted_after_s=aborted_after_s,
+        curbed_after_s=curbed_after_s,
+    )
+
+
+def _curbed(attack: Attack, surplus: float, *, after_s: float) -> str:
+    ended, asked = show_duration(after_s), show_number(attack.rate_rps)
+    return (
+        f"It was ended after {ended}: the Locust file's users had sent {surplus:,.0f} requests more than {asked} a"
+        " second, the most that was asked for."
+    )
 
 
 class _Live:

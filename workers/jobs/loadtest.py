@@ -9,6 +9,7 @@ from typing import TypeVar
 from workers.context import Context
 from workers.contract.jobs import LoadTest
 from workers.contract.outcomes import Earlier, Tested
+from workers.contract.shown import show_count
 from workers.errors import PermanentError, TargetDown, TemporaryError
 from workers.jobs.loading import Loaded, ReplicaWatch, Sent, find, send
 from workers.platforms.load_protocol import Attack, LoadResult, LoadSample
@@ -44,7 +45,7 @@ def load_test(job: LoadTest, context: Context, platforms: Platforms) -> Tested:
             step.fact = "no load was sent"
         else:
             judged = judge(slo=job.slo, result=sent.result, abort=job.abort, aborted_after_s=sent.aborted_after_s)
-            step.fact = f"{sent.result.requests:,} requests, {sent.result.failures:,} failed"
+            step.fact = f"{show_count(sent.result.requests, 'request')}, {sent.result.failures:,} failed"
     with context.step("report") as step:
         tested = _tested(sent, judged, replicas)
         tested = replace(tested, earlier=_earlier(job, loaded, context, platforms))
@@ -84,7 +85,7 @@ def _nothing_sent(attack: Attack) -> Sent:
         achieved_rps=0.0,
         latency_ms={},
     )
-    return Sent(result=result, seconds=(), aborted_after_s=None)
+    return Sent(result=result, seconds=())
 
 
 def _tested(sent: Sent, judged: Verdict, replicas: ReplicaWatch) -> Tested:
@@ -106,7 +107,7 @@ def _tested(sent: Sent, judged: Verdict, replicas: ReplicaWatch) -> Tested:
         dropped=result.dropped,
         send_lag_ms=dict(result.send_lag_ms),
         service_ms=dict(result.service_ms),
-        aborted_after_s=sent.aborted_after_s,
+        aborted_after_s=sent.curbed_after_s if sent.aborted_after_s is None else sent.aborted_after_s,
         timeline=timeline(sent.seconds, replicas.changes),
     )
 

@@ -72,8 +72,9 @@ class LoadResult:
     `requests` counts what was due and sent or dropped, `failures` among them what failed, by kind in
     `failures_by_kind` (an error's words → its count), with `dropped`. `asked_rps` and `achieved_rps` are means over
     `duration_s`. `latency_ms` counts from when a request was due, `service_ms` from when it left; `send_lag_ms` is the
-    difference that the generator made; each maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. Requests are
-    filed by when they were due: so are `seconds`, the whole test second by second, its ramp included.
+    difference that the generator made; each maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. Of users of
+    one's own nobody knows when a request was due: the last two are empty. Requests are filed by when they were due: so
+    are `seconds`, the whole test second by second, its ramp included.
     `generator_trouble` says in words why the generator did not do what was asked, or is "". `report_html` is the
     generator's own report or b"".
     """

@@ -14,6 +14,7 @@ from os import strerror
 from time import monotonic
 from typing import Any
 
+from workers.contract.shown import show_count, show_ms
 from workers.errors import PermanentError
 from workers.platforms.load_protocol import TOO_LATE, LoadResult, LoadSample
 from workers.platforms.progress import Progress
@@ -207,15 +208,17 @@ def load_result(told: Mapping[str, Any], *, report_html: bytes, stopped_here: bo
 
 def _trouble(result: LoadResult, generator: _Generator) -> Iterator[str]:
     """Whole sentences on what kept the load's processes from their work, the weightiest first."""
-    if generator.exceptions and not result.requests:
+    # A user who stumbles over a failed request is the target's doing.
+    if sum(count for _, count in generator.exceptions) > result.failures:
         told = ", ".join(f"{words} × {count:,}" for words, count in generator.exceptions[:MOST_EXCEPTIONS])
-        yield f"The Locust file's users raised exceptions before they sent anything: {told}."
+        before = "" if any(second.achieved_rps for second in result.seconds) else " before they sent anything"
+        yield f"The Locust file's users raised exceptions{before}: {told}."
     for at_s in generator.lost_at_s:
         yield (
-            f"A load worker was lost, last heard of {at_s:.0f} s after the start: its requests are missing until "
-            "others took over its share of the rate."
+            f"A load worker was lost, last heard of {at_s:.0f} s after the start: what it sent from then on is not "
+            "counted, and its share of the rate is missing until another takes it over."
         )
-    if generator.stopped_at_s is not None:
+    if generator.stopped_at_s is not None and not generator.lost_at_s:  # Locust stops when the last worker is lost
         yield f"The load was stopped {generator.stopped_at_s:.0f} s after the start, and not by this test."
     if generator.busiest_percent > CPU_LIMIT_PERCENT:
         used = f"{generator.busiest_percent:.0f} % of a core, above {CPU_LIMIT_PERCENT:.0f} %"
@@ -223,11 +226,11 @@ def _trouble(result: LoadResult, generator: _Generator) -> Iterator[str]:
     lag_ms, latency_ms = result.send_lag_ms.get(99.0, 0.0), result.latency_ms.get(99.0, 0.0)
     if lag_ms > max(LAG_FLOOR_MS, LAG_SHARE * latency_ms):
         yield (
-            f"Requests left late: 1 % of them by {lag_ms:.3g} ms or more, of a p99 latency of {latency_ms:.3g} ms; "
+            f"Requests left late: 1 % of them by {show_ms(lag_ms)} or more, of a p99 latency of {show_ms(latency_ms)}; "
             "the load generator's machine was too busy."
         )
     if late := result.failures_by_kind.get(TOO_LATE):
-        yield f"The load generator stood still: {late:,} requests could not be sent in time."
+        yield f"The load generator stood still: {show_count(late, 'request')} could not be sent in time."
     if own := [words for words in result.failures_by_kind if words in OWN_FAILURES]:
         count = sum(result.failures_by_kind[words] for words in own)
-        yield f"The load generator's machine refused {count:,} connections: {', '.join(own)}."
+        yield f"The load generator's machine refused {show_count(count, 'connection')}: {', '.join(own)}."

@@ -38,6 +38,8 @@ METADATA_NAMES = ("metadata", "metadata.google.internal", "metadata.goog")
 _SAFE = "/?%:@!$&'()*+,;=~[]"
 """What a URL may have as it is: its delimiters, and what is quoted already (RFC 3986)."""
 
+_REDIRECT = ", which is not followed"
+
 
 def find_target(attack: Attack, *, timeout_s: float) -> tuple[tuple[str, ...], bytes]:
     """The addresses to load, and the target's answer to one request.
@@ -66,7 +68,7 @@ def check_name(attack: Attack) -> None:
     """Raise PermanentError where the target's name alone says that it may not be loaded."""
     host = (urlsplit(attack.url).hostname or "").rstrip(".")
     if host in METADATA_NAMES:
-        raise _refused(attack, host)
+        raise _never(attack, host)
 
 
 def resolve(attack: Attack) -> tuple[str, ...]:
@@ -81,15 +83,23 @@ def resolve(attack: Attack) -> tuple[str, ...]:
     never = {ipaddress.ip_address(address) for address in NEVER}
     for address in addresses:
         ip = ipaddress.ip_address(address)
-        if ip in never or not (attack.private or ip.is_global):
-            raise _refused(attack, address)
+        if ip in never:
+            raise _never(attack, address)
+        if not (attack.private or ip.is_global):
+            raise PermanentError(
+                f"The target {attack.url} is at {address}, which may not be loaded.",
+                advice="Name a target with a public address, or say in the settings that it may be a private one.",
+            )
     return addresses
 
 
 def judge_answer(attack: Attack, *, status: int, body: bytes) -> None:
     """Raise TargetDown where the target's answer to the attack's request is not what it asks for."""
     if not 200 <= status < 300:
-        raise down(attack, f"answers HTTP {status} ({body[:200].decode(errors='replace').strip()})")
+        said = body[:200].decode(errors="replace").strip()
+        raise down(
+            attack, f"answers HTTP {status}" + _REDIRECT * (300 <= status < 400) + (f" ({said})" if said else "")
+        )
     if not attack.predicts:
         return
     try:
@@ -139,10 +149,10 @@ def _connected(
     raise down(attack, f"does not answer: {_words(failure)}") from failure
 
 
-def _refused(attack: Attack, what: str) -> PermanentError:
+def _never(attack: Attack, where: str) -> PermanentError:
     return PermanentError(
-        f"The target {attack.url} is at {what}, which may not be loaded.",
-        advice="Name a target with a public address, or say in the settings that it may be a private one.",
+        f"The target {attack.url} is at {where}, which may not be loaded.",
+        advice="There clouds hand out credentials; no setting allows it.",
     )
 
 

@@ -61,7 +61,9 @@ def _ended(result: LoadResult, abort: Abort | None, after_s: float | None) -> st
 def _shortfall(result: LoadResult, *, refusing: bool) -> str:
     """A sentence where too little of the asked rate was sent, else "". One request never decides."""
     if not result.requests:
-        return "No request was sent."
+        if any(second.achieved_rps for second in result.seconds):
+            return "It ended within its ramp, which is not judged."
+        return "" if result.generator_trouble else "No request was sent."
     asked = result.asked_rps * result.duration_s
     if asked - result.achieved_rps * result.duration_s <= max(1.0, (1 - LEAST_OF_ASKED) * asked):
         return ""

@@ -13,6 +13,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from workers.contract.shown import show_count
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.attack import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
 from workers.platforms.cloud.kubernetes_api import Api
@@ -100,7 +101,7 @@ class KubernetesLoad:
             with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
                 pods.await_all(progress=progress, patience_s=START_S)
                 with _begun(master):
-                    progress.log(f"Locust: {workers} worker pods.")
+                    progress.log(f"Locust: {show_count(workers, 'worker pod')}.")
                     yield Swarm(
                         master=master,
                         whole_s=attack.whole_s,

@@ -16,6 +16,8 @@ from workers.platforms.progress import Progress
 from workers.platforms.swarm import Swarm
 from workers.platforms.target import find_target, origin
 
+_PREFIX = "load-"
+
 
 class EmbeddedLoad:
     """Locust on this machine.
@@ -38,8 +40,11 @@ class EmbeddedLoad:
         self._locust_dir = (locust_dir or LOCUST_DIR).absolute()
 
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
-        """None: Locust's processes here end with the worker that started them."""
-        return 0
+        """Remove the files of tests whose jobs are over; see LoadGenerator. Their processes ended with their worker."""
+        left = [folder for folder in self._home.glob(f"{_PREFIX}*-*") if ended(_job_of(folder))]
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
 
     @contextmanager
     def start(self, *, attack: Attack, progress: Progress) -> Iterator[RunningLoad]:
@@ -51,7 +56,7 @@ class EmbeddedLoad:
         locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_own(attack)))
         addresses, answer = in_background(lambda _: find_target(attack, timeout_s=self._timeout_s), progress=progress)
         workers = self._workers or min(workers_for(attack), _cores())
-        with _folder(self._home) as folder:
+        with _folder(self._home, attack.job_id) as folder:
             file = folder / "attack.json"
             text = attack_json(attack, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer)
             file.write_text(text, encoding="utf-8")
@@ -85,11 +90,15 @@ def _cores() -> int:
 
 
 @contextmanager
-def _folder(home: Path) -> Iterator[Path]:
+def _folder(home: Path, job_id: str) -> Iterator[Path]:
     """A test's own folder, gone afterwards."""
     home.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="load-", dir=home))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{job_id}-", dir=home))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _job_of(folder: Path) -> str:
+    return folder.name.removeprefix(_PREFIX).rpartition("-")[0]
