@@ -72,15 +72,13 @@ def silent(target: Target) -> Iterator[str]:
 def test_a_dead_address_among_several_is_told_of(target: Target, tmp_path: Path) -> None:
     """Connections that are open to the others do not hide it: requests meet it as new connections would."""
     result = at_two_addresses(target, tmp_path, OTHER, duration_s=3)
-    assert set(result.failures_by_kind) == {f"connection refused at {OTHER}"}
-    assert 3 <= result.failures < result.requests / 2
+    assert 3 <= result.failures_by_kind[f"connection refused at {OTHER}"] < result.requests / 2
 
 
 def test_a_silent_address_among_several_is_told_of(target: Target, silent: str, tmp_path: Path) -> None:
     """That connections to it neither open nor fail is no reason to wait for them for ever."""
     result = at_two_addresses(target, tmp_path, silent, duration_s=7)
-    assert set(result.failures_by_kind) == {"no answer within 1 s"}
-    assert result.failures < result.requests / 2
+    assert 1 <= result.failures_by_kind["no answer within 1 s"] < result.requests / 2
 
 
 def at_two_addresses(target: Target, folder: Path, other: str, *, duration_s: float) -> LoadResult:
@@ -236,8 +234,8 @@ def test_users_that_stumble_make_the_test_invalid(target: Target, home: Path, tm
     """That their requests were answered is not all that they were to do."""
     own = tmp_path / "own.py"
     own.write_text(STUMBLING)
-    result = run(home, attack(target, rate_rps=5, duration_s=3, locustfile=own))
-    assert (result.requests, result.failures) == (15, 0)
+    result = run(home, attack(target, rate_rps=5, duration_s=5, locustfile=own))
+    assert result.requests > result.failures == 0
     assert "users raised exceptions: the basket is empty × " in result.generator_trouble
     assert judge(slo=Slo(), result=result).outcome == "INVALID"
 
@@ -263,7 +261,7 @@ def test_failures_in_a_users_own_words_are_told_and_bounded(target: Target, home
     more than they were asked to: no verdict is built on that."""
     own = tmp_path / "own.py"
     own.write_text(CRITICAL)
-    result = run(home, attack(target, rate_rps=5, duration_s=2, locustfile=own))
+    result = run(home, attack(target, rate_rps=5, duration_s=6, locustfile=own))
     assert result.failures == result.requests > 50
     assert "basket 7 is empty" in result.failures_by_kind
     assert len(result.failures_by_kind) == 51

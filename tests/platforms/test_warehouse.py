@@ -146,7 +146,7 @@ def test_a_finished_training_of_other_settings_is_repeated(warehouse: Warehouse)
         ({"query": f"SELECT nope FROM {IRIS}"}, "query", ["nope"]),
         ({"query": f"SELECT species FROM {IRIS}"}, "query", ["nothing to learn from"]),
         ({"query": f"SELECT * FROM {IRIS} WHERE FALSE"}, "query", ["0 rows"]),
-        ({"query": f"SELECT * FROM {IRIS} LIMIT 1"}, "query", ["1 rows"]),
+        ({"query": f"SELECT * FROM {IRIS} LIMIT 1"}, "query", ["1 row with"]),
         ({"query": f"SELECT * FROM {IRIS}; SELECT 1"}, "query", ["one query"]),
     ],
 )
