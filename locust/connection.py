@@ -46,13 +46,14 @@ class Asker(Protocol):
 class Connection:
     """Opens as soon as it is made; raises OSError where not even that is possible.
 
-    `old_at_s` is its keeper's note, `due_s` and `left_s` are its asker's on the request under way.
+    `at` names its address in the words of a failure, where the target has several. `old_at_s` is its keeper's note,
+    `due_s` and `left_s` are its asker's on the request under way.
     """
 
     def __init__(self, *, target: Target, address: str, keeper: Keeper, loop: Any) -> None:
         self.address = address
         self.old_at_s = self.due_s = self.left_s = 0.0
-        self._at = f" at {address}" if len(target.addresses) > 1 else ""
+        self.at = f" at {address}" if len(target.addresses) > 1 else ""
         self._keeper = keeper
         self._asker: Asker | None = None
         self._reader = AnswerReader()
@@ -101,7 +102,7 @@ class Connection:
     def _on_connected(self) -> None:
         self._writable.stop()
         if error := self._socket.getsockopt(_SOCKET, _ERROR):
-            self._lose(os.strerror(error).lower() + self._at)
+            self._lose(os.strerror(error).lower() + self.at)
             return
         self._readable.start(self._on_readable)
         if self._tls is None:

@@ -164,4 +164,4 @@ class Engine:
             expired.append(connection)
         for connection in expired:
             connection.close()
-            self._end(connection, f"no answer within {self._timeout_s:g} s", measured=True)
+            self._end(connection, f"no answer within {self._timeout_s:g} s{connection.at}", measured=True)

@@ -226,6 +226,13 @@ def test_the_weightiest_failure_comes_first_on_a_page() -> None:
     assert found.index("HTTP 503") < found.index("timeout")
 
 
+def test_a_page_does_not_tell_how_late_users_of_ones_own_were() -> None:
+    """Nobody knows when they were to send; a nought would read as punctual."""
+    # p50, p95, p99, send lag, replicas
+    assert "12401" in drawn(replace(TESTED, send_lag_ms={99.0: 0.4})).words
+    assert "1241" in drawn(replace(TESTED, send_lag_ms={})).words
+
+
 def test_what_a_target_says_is_words_on_the_page() -> None:
     """A kind of failure that is mark-up stays text."""
     found = drawn(replace(TESTED, failures=1, failures_by_kind={"<script>alert(1)</script>": 1}, reasons=("<b>x</b>",)))

@@ -81,7 +81,7 @@ def page(
         against=f"<p>{escape(against)}." if against else "",
         failures=_table((), [(words, f"{count:,}") for words, count in kinds]) if kinds else "none",
         rows=show_count(len(seconds), "row"),
-        seconds=_seconds(seconds, replicas),
+        seconds=_seconds(tested, seconds, replicas),
     )
     return filled.encode()
 
@@ -120,7 +120,7 @@ def _cell(values_ms: Mapping[float, float], percentile: float) -> str:
     return show_ms(values_ms[percentile]) if percentile in values_ms else ""
 
 
-def _seconds(seconds: Sequence[LoadSample], replicas: Replicas) -> str:
+def _seconds(tested: Tested, seconds: Sequence[LoadSample], replicas: Replicas) -> str:
     names = ("Time", "Asked", "Achieved", "Failed", "Dropped", "p50 ms", "p95 ms", "p99 ms", "Send lag ms", "Replicas")
     rows = [
         (
@@ -130,7 +130,7 @@ def _seconds(seconds: Sequence[LoadSample], replicas: Replicas) -> str:
             show_number(second.failures_per_s),
             show_number(second.dropped_per_s),
             *("" if value is None else show_number(value) for value in (second.p50_ms, second.p95_ms, second.p99_ms)),
-            show_number(second.send_lag_ms),
+            show_number(second.send_lag_ms) if tested.send_lag_ms else "",
             str(replicas_at(second.at_s, replicas) or ""),
         )
         for second in seconds
