@@ -33,6 +33,8 @@ runners.WORKER_REPORT_INTERVAL = 1.0
 # Workers quit that hear nothing of their master for so long, and their traffic ends: otherwise after 60 s.
 runners.MASTER_HEARTBEAT_TIMEOUT = 5
 
+_ready = gevent.event.Event()
+
 
 class Token(User):
     """A share of the rate."""
@@ -86,6 +88,16 @@ def set_up(environment: Any, runner: Any, **_: Any) -> None:
     if not isinstance(runner, runners.WorkerRunner):
         stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, attack.schedule.end_s / REPORT_POINTS)
         Master(environment, attack)
+    _ready.set()
+
+
+@events.test_start.add_listener
+def wait_until_ready(**_: Any) -> None:
+    """Locust calls a worker ready before it is set up: one that is told to begin earlier has neither target nor share.
+
+    Its next messages, such as that the traffic begins, are read after this.
+    """
+    _ready.wait()
 
 
 def _end_with_stdin() -> None:

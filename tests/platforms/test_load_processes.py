@@ -276,11 +276,25 @@ def run(home: Path, ordered: Attack) -> LoadResult:
         return load.result()
 
 
-def test_locusts_own_option_for_processes_is_taken(target: Target, tmp_path: Path) -> None:
-    """With `--processes` a person at a terminal has master and workers at once; the rate is theirs together."""
-    file = tmp_path / "attack.json"
+LATE = """
+import gevent
+from locust import events, runners
+
+@events.init.add_listener
+def take_long(runner, **_):
+    if isinstance(runner, runners.WorkerRunner):
+        gevent.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_locusts_own_option_for_processes_is_taken(late: bool, target: Target, tmp_path: Path) -> None:
+    """With `--processes` a person at a terminal has master and workers at once; the rate is theirs together, even of
+    those that are told to begin before they are set up: a test begins as soon as Locust's master knows them."""
+    file, before = tmp_path / "attack.json", tmp_path / "before.py"
     file.write_text(attack_json(attack(target, rate_rps=200, duration_s=1), workers=2, timeout_s=10))
-    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    before.write_text(LATE if late else "")
+    options = ["-f", f"{before},{LOCUST_DIR / 'locustfile.py'}", "--attack", str(file), "--host", target.address]
     port = str(free_port())
     options += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     command = [sys.executable, "-m", "locust", *options, "--processes", "2", "--headless"]
