@@ -61,7 +61,7 @@ def _work(settings: Settings) -> int:
     claims = Claims(client, worker=name, lease_s=settings.lease_s / 2)
     transport = Transport(settings.redis_url, heartbeat_s=settings.lease_s)
     inventory = Inventory(platforms=platforms, catalogue=Catalogue(client))
-    runner = Runner(claims=claims, handlers=HANDLERS, platforms=platforms, ended=inventory.tell_of)
+    runner = Runner(claims=claims, handlers=HANDLERS, platforms=platforms, tell_of=inventory.tell_of)
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

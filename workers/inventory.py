@@ -1,4 +1,4 @@
-"""Tells the catalogue what the registry and the clusters hold: at a worker's start, and after each job that ended."""
+"""Tells the catalogue what the registry and the clusters hold: at a worker's start, and as each job ends."""
 
 import logging
 

@@ -27,7 +27,8 @@ MOST_ATTEMPTS = 5
 class Runner:
     """The jobs of one worker, each in a thread of the transport's.
 
-    `changed(outcome's record)` is called after each job that ended, so that the catalogue can be told.
+    `tell_of(record)` tells the catalogue what a job may have changed. It is called before the job's end is told: what a
+    card offers next is known when it is shown.
     """
 
     def __init__(
@@ -36,12 +37,12 @@ class Runner:
         claims: Claims,
         handlers: Mapping[type, Handler],
         platforms: Platforms,
-        ended: Callable[[Record], None],
+        tell_of: Callable[[Record], None],
     ) -> None:
         self._claims = claims
         self._handlers = handlers
         self._platforms = platforms
-        self._ended = ended
+        self._tell_of = tell_of
         self._running: dict[str, tuple[Claim, Interruption]] = {}
         self._draining = threading.Event()
         self._stopping = threading.Event()
@@ -134,10 +135,11 @@ class Runner:
                 reason=f"Seatrial itself failed ({type(error).__name__}).",
                 advice=f"The log of worker {self._claims.worker} says more under job {record.id}.",
             )
+        try:
+            self._insist(lambda: self._tell_of(record))
+        except Exception:  # nor may what there is keep a job from ending
+            logger.exception("what job %s changed could not be told", record.id)
         self._insist(lambda: self._claims.finish(claim, ends))
-        ended = self._insist(lambda: self._claims.record(record.id))
-        if ended is not None:
-            self._insist(lambda: self._ended(ended))
 
     def _check_approved(self, record: Record) -> None:
         """The bot decides; the worker, which has the credentials, does not take its word for it."""

@@ -118,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answered(self._post)
 
     def _answered(self, answer: Callable[[], None]) -> None:
+        self.cuts = self.stand_in.cuts  # before any refusal is looked for: what slips past the one meets the other
         url = urlsplit(self.path)
         self.query = dict(parse_qsl(url.query))
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -208,20 +209,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, status: int, streamed: Streamed) -> None:
         self._begin_chunks(status)
-        cuts = self.stand_in.cuts
         with closing(streamed.parts(client=self.connection)) as parts:
             for data in parts:
                 self._chunk(data)
-                if self.stand_in.cuts != cuts:
+                if self._cut:
                     break
-        self._end_chunks(whole=self.stand_in.cuts == cuts)
+        self._end_chunks(whole=not self._cut)
 
     def _watch(self) -> None:
         self._begin_chunks(200)
-        store, seen, cuts = self.stand_in.store, int(self.query["resourceVersion"]), self.stand_in.cuts
+        store, seen = self.stand_in.store, int(self.query["resourceVersion"])
         ends_at_s = time.monotonic() + float(self.query["timeoutSeconds"])
         self.close_connection = False
-        while time.monotonic() < ends_at_s and self.stand_in.cuts == cuts and not self.close_connection:
+        while time.monotonic() < ends_at_s and not self._cut and not self.close_connection:
             with store.changed:
                 if seen < store.oldest:
                     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
@@ -235,7 +235,12 @@ class _Handler(BaseHTTPRequestHandler):
             for _, change, obj in new:
                 if obj["kind"] == self.kind and self._selected(obj):
                     self._change(change, obj)
-        self._end_chunks(whole=self.stand_in.cuts == cuts)
+        self._end_chunks(whole=not self._cut)
+
+    @property
+    def _cut(self) -> bool:
+        """Whether this answer is to break off."""
+        return self.stand_in.cuts != self.cuts
 
     def _selected(self, obj: Object) -> bool:
         labels = obj["metadata"].get("labels", {})

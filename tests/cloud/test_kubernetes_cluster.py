@@ -276,16 +276,19 @@ def test_a_roll_out_survives_watches_that_break(bay: Bay, fault: str) -> None:
     progress = RecordedProgress()
     broken = threading.Event()
 
+    def looks() -> int:
+        return sum(method == "GET" and path.endswith("/bay/deployments") for method, path in bay.stand_in.asked)
+
     def break_watches(fact: str) -> None:
         if not broken.is_set():
             broken.set()
+            wait_until(lambda: looks() == 2)
             bay.stand_in.cut() if fault == "cut" else bay.store.forget()
             bay.pods.fate[release.manifest.image] = "ready"
 
     progress.on_report = break_watches
     assert bay.cluster.roll_out(release=release, progress=progress).ready == 1
-    lists = [path for method, path in bay.stand_in.asked if method == "GET" and path.endswith("/bay/deployments")]
-    assert len(lists) > 2, "a list, its watch, and a list again"
+    assert looks() > 2, "a list, its watch, and a list again"
 
 
 def test_a_missing_right_is_named_and_nothing_is_left_half_done(bay: Bay) -> None:

@@ -1,5 +1,6 @@
 """A worker as a process: it runs jobs, stops when told, survives what happens to it and to Redis."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -46,6 +47,19 @@ def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(yard: Yard) 
     ends = [event for event in yard.queue.events(job_id) if isinstance(event, e.Succeeded)]
     assert len(ends) == 1
     assert first.poll() is not None or first.pid != victim
+
+
+def test_what_a_job_changed_is_known_before_its_end(yard: Yard, registry: Path) -> None:
+    """Whoever reads that it has ended, and asks for what it made, is not told that there is no such thing."""
+    yard.worker()
+    with redis.Redis.from_url(yard.environ["REDIS_URL"]) as client, client.monitor() as commands:
+        deployed(yard, registry)
+        client.echo("over")
+        words = (told["command"] for told in commands.listen())
+        written = list(itertools.takewhile(lambda command: command != "ECHO over", words))
+    known = next(at for at, command in enumerate(written) if command.startswith("HSET seatrial:served staging/iris"))
+    ended = next(at for at, command in enumerate(written) if '"kind":"succeeded"' in command)
+    assert known < ended
 
 
 def test_a_running_job_is_cancelled_and_cleans_up(yard: Yard, registry: Path) -> None:
