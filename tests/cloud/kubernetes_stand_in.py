@@ -36,7 +36,8 @@ class StandIn:
     many of its next requests get 503; `accepted` is the one Authorization that is known, where there is one.
 
     `asked` is what was asked, `rights` the same as RBAC names it: verb and resource. `mistakes` is what was wrong in
-    manifests. `log` has a pod's (its name, whether of the container before), `services` what answers behind Services.
+    manifests. `behind_s` is by how much watches of a kind lag. `log` has a pod's (its name, whether of the container
+    before), `services` what answers behind Services.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class StandIn:
         self.rights: set[tuple[str, str]] = set()
         self.mistakes: list[str] = []
         self.cuts = 0
+        self.behind_s: dict[str, float] = {}
         self.log: Callable[[str, bool], bytes] = lambda pod, previous: b""
         self.services: Callable[[ToService], Answered] = nobody
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
@@ -232,6 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
                     store.changed.wait(0.2)
                     continue
                 seen = new[-1][0]
+            time.sleep(self.stand_in.behind_s.get(self.kind, 0.0))
             for _, change, obj in new:
                 if obj["kind"] == self.kind and self._selected(obj):
                     self._change(change, obj)

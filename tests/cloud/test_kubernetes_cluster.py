@@ -269,6 +269,17 @@ def test_a_superseded_roll_out_is_left_to_its_successor(bay: Bay) -> None:
     assert bay.store.get("Deployment", "fruit-staging")["metadata"]["uid"] == uid
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "Pod"])
+def test_the_last_word_is_of_the_end_though_one_watch_is_behind(bay: Bay, kind: str) -> None:
+    """The server promises no order between watches; the count that is told last is that which was waited for."""
+    bay.stand_in.behind_s[kind] = 0.5
+    release = bay.release(1, replicas=(2, 2), fate="starting")
+    progress = RecordedProgress()
+    progress.on_report = lambda fact: bay.pods.fate.update({release.manifest.image: "ready"})
+    bay.cluster.roll_out(release=release, progress=progress)
+    assert progress.reports[-1] == (2, 2, "2 of 2 replicas of v1 ready")
+
+
 @pytest.mark.parametrize("fault", ["cut", "forget"])
 def test_a_roll_out_survives_watches_that_break(bay: Bay, fault: str) -> None:
     """A cut connection and 410 Gone are answered by listing again."""

@@ -71,7 +71,9 @@ class Following:
         moved_at_s, position = time.monotonic(), None
         while True:
             deployment = self._deployment()
-            judgement, found = judge(deployment), self._troubles(deployment)
+            judgement = judge(deployment)
+            # Nothing promises that the pods' watch is as far as the Deployment's: of what is done, it tells the past.
+            found = () if judgement.done else self._troubles(deployment)
             ready = self._tell(deployment, judgement, found, ready=ready, set_to=set_to, why=why)
             if judgement.done and reached(deployment):
                 return deployment
@@ -123,11 +125,15 @@ class Following:
         if now != ready:
             reason = why if wanted == set_to else self._autoscaler_says() or why
             self._progress.scaled(before=ready, after=now, reason=reason)
-        replica_set = newest(deployment, self._replica_sets.now())
-        updated = replica_set.get("status", {}).get("readyReplicas", 0) if replica_set else 0
+        updated = now if judgement.done else self._updated(deployment)
         fact = f"{updated} of {wanted} replicas of {self._version} ready"
         self._progress.report(updated, wanted, fact=f"{fact}: {found[0].words}" if found else fact)
         return int(now)
+
+    def _updated(self, deployment: Object) -> int:
+        """How many replicas of the newest template are ready; its watch may be behind that of the Deployment."""
+        replica_set = newest(deployment, self._replica_sets.now())
+        return int(replica_set.get("status", {}).get("readyReplicas", 0)) if replica_set else 0
 
     def _autoscaler_says(self) -> str:
         name = self._placed.name
