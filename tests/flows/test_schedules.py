@@ -118,7 +118,8 @@ def test_bots_that_are_killed_in_the_second_of_firing_lose_nothing_and_double_no
         begun = f"seatrial:bot:lock:schedule:{schedule.id}"
 
         def fires(begun: str = begun, jobs: int = len(bots.jobs()), early: bool = number % 2 == 0) -> bool:
-            return bool(redis.exists(begun)) if early else len(bots.jobs()) > jobs
+            # The first is over in milliseconds, and a busy machine may pass it by.
+            return (early and bool(redis.exists(begun))) or len(bots.jobs()) > jobs
 
         poll(fires)
         for bot in running[:dying]:
@@ -135,7 +136,7 @@ def test_bots_that_are_killed_in_the_second_of_firing_lose_nothing_and_double_no
 
 
 def poll(look: Callable[[], bool]) -> None:
-    """As often as can be, until `look` finds something: what it looks for is over in milliseconds."""
+    """As often as can be, until `look` finds something."""
     deadline_s = time.monotonic() + WAIT_S
     while not look():
         assert time.monotonic() < deadline_s, "waited in vain"
