@@ -66,9 +66,8 @@ def _work(settings: Settings) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if not _greet(claims, inventory, stop):
+    if not _prepare(claims, inventory, platforms, stop):
         return 0
-    _sweep(platforms, claims)
     watching = threading.Thread(target=runner.watch, name="watch", daemon=True)
     watching.start()
     serving = transport.serve(runner.run, threads=settings.threads)
@@ -84,13 +83,14 @@ def _work(settings: Settings) -> int:
     return 0
 
 
-def _greet(claims: Claims, inventory: Inventory, stop: threading.Event) -> bool:
-    """Say who is here and what there is, once Redis is there; False when told to stop before."""
+def _prepare(claims: Claims, inventory: Inventory, platforms: Platforms, stop: threading.Event) -> bool:
+    """Say what there is, tidy up, and then who is here, once Redis is there; False when told to stop before."""
     while not stop.is_set():
         try:
-            claims.alive()
             claims.recover()
             inventory.tell_all()
+            _sweep(platforms, claims)
+            claims.alive()
             return True
         except QueueUnavailable as error:
             logger.warning("waiting for Redis: %s", error)

@@ -150,7 +150,7 @@ def test_a_worker_outlasts_a_redis_that_refuses(yard: Yard) -> None:
     client = redis.Redis.from_url(yard.environ["REDIS_URL"])
     client.config_set("min-replicas-to-write", 1)
     try:
-        wait_until(lambda: "Redis is away" in (yard.folder / "worker.log").read_text())
+        wait_until(lambda: "Not enough good replicas" in (yard.folder / "worker.log").read_text())
     finally:
         client.config_set("min-replicas-to-write", 0)
         client.close()
