@@ -1,6 +1,7 @@
 """What only the registry in a folder promises: processes side by side, crashes between steps, a folder meddled with."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -93,10 +94,22 @@ def test_one_job_claimed_by_two_processes_at_once_has_one_number(root: Path) -> 
     assert sorted({number for _, number in claims}) == list(range(1, 26))
 
 
-def test_a_claim_that_died_before_its_name_was_written_spends_its_number(
-    artifacts: EmbeddedArtifacts, root: Path
-) -> None:
-    """The empty folder of a process killed in mid-claim is nobody's, and is stepped over."""
+def test_a_process_that_is_killed_as_it_claims_spends_no_number(artifacts: EmbeddedArtifacts, root: Path) -> None:
+    """The job's next attempt has the number that this one would have had."""
+    die_as_it_is_written = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from workers.platforms.embedded.artifacts import EmbeddedArtifacts\n"
+        "os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "EmbeddedArtifacts(root=Path(sys.argv[1])).claim(model='iris', job_id='J1')\n"
+    )
+    died = subprocess.run([sys.executable, "-c", die_as_it_is_written, str(root)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert artifacts.claim(model="iris", job_id="J1") == 1
+    assert [path.name for path in (root / "iris").iterdir()] == ["1"]
+
+
+def test_a_folder_that_nobody_claimed_is_stepped_over(artifacts: EmbeddedArtifacts, root: Path) -> None:
+    """Its number was somebody's once."""
     (root / "iris" / "1").mkdir(parents=True)
     assert artifacts.claim(model="iris", job_id="J1") == 2
     assert artifacts.versions(model="iris") == []
@@ -214,8 +227,9 @@ def test_a_disk_that_is_full_is_named_and_nothing_half_written_is_left(
     done = subprocess.run(
         [sys.executable, "-c", code, str(root)], capture_output=True, text=True, timeout=60, check=True
     )
-    assert f"{root}/iris/2/claim.json: " in done.stdout
-    assert not list((root / "iris/2").iterdir())
+    assert f"{root}/iris/.claiming/claim.json: " in done.stdout
+    assert not list((root / "iris/.claiming").iterdir())
+    assert artifacts.claim(model="iris", job_id="J2") == 2
 
 
 def test_old_reports_make_room_for_new_ones(

@@ -68,8 +68,11 @@ class EmbeddedArtifacts:
                 if _claimed_by(folder / str(number)) == job_id:
                     return number
             number = max(numbers, default=0) + 1
-            (folder / str(number)).mkdir()
-            _write(folder / str(number) / "claim.json", _CLAIM.dump_json(_Claim(job_id=job_id)))
+            claiming = folder / ".claiming"
+            shutil.rmtree(claiming, ignore_errors=True)  # of one that was killed here: no number was spent yet
+            claiming.mkdir()
+            _write(claiming / "claim.json", _CLAIM.dump_json(_Claim(job_id=job_id)))
+            claiming.rename(folder / str(number))
             _sync(folder)
         return number
 
@@ -221,7 +224,7 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def _claimed_by(folder: Path) -> str | None:
-    """The job that claimed the folder; None where it died before it could say so."""
+    """The job that claimed the folder; None where that cannot be read."""
     try:
         return _CLAIM.validate_json((folder / "claim.json").read_bytes(), strict=True).job_id
     except (OSError, ValidationError):
