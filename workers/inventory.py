@@ -32,7 +32,8 @@ class Inventory:
             case TrainModel():
                 self._tell_versions(record.job.model)
             case Deploy() | Scale() | LoadTest() | FindCapacity():
-                if record.job.model:  # a target serves none
+                # A target serves none, and a place that only the bot's settings have cannot be looked at.
+                if record.job.model and record.job.environment in self._platforms.clusters:
                     self._tell_served(record.job.environment, record.job.model)
 
     def _tell_versions(self, model: str) -> None:

@@ -137,9 +137,8 @@ class Runner:
             )
         try:
             self._insist(lambda: self._tell_of(record))
-        except Exception:  # nor may what there is keep a job from ending
-            logger.exception("what job %s changed could not be told", record.id)
-        self._insist(lambda: self._claims.finish(claim, ends))
+        finally:  # a job ends, whatever there is
+            self._insist(lambda: self._claims.finish(claim, ends))
 
     def _check_approved(self, record: Record) -> None:
         """The bot decides; the worker, which has the credentials, does not take its word for it."""
