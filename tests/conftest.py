@@ -7,10 +7,23 @@ from pathlib import Path
 
 import pytest
 import redis as redis_client
+from hypothesis import HealthCheck, settings
 
 from bot.demo import processes
 from tests.house import House
 from tests.platforms.counting_target import Target
+
+IN_CI = "CI" in os.environ
+"""A run in CI tries the same examples each time, keeps no example database, and prints what repeats a failure."""
+
+settings.register_profile(
+    "seatrial",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=IN_CI,
+    print_blob=IN_CI,
+)
+settings.load_profile("seatrial")
 
 LONG = (
     "cloud/test_whole_loop.py",

@@ -79,7 +79,7 @@ def check(error: UsageError, known: KnownValues) -> None:
     assert len(error.problem) < 400 and len(error.nearest) < 400
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(verb=VERBS, text=TEXTS, known=KNOWN)
 def test_any_text_is_understood_or_corrected(verb: str, text: str, known: KnownValues) -> None:
     """Nothing but UsageError comes of any text after a verb, and its nearest command is understood as it stands."""
@@ -92,7 +92,7 @@ def test_any_text_is_understood_or_corrected(verb: str, text: str, known: KnownV
             assert read_command(typed(meaning, known.settings), known) == meaning
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.one_of(TEXTS, st.tuples(VERBS, TEXTS).map(" ".join)), job_id=st.sampled_from([None, "7"]), known=KNOWN)
 def test_any_mention_is_understood_or_corrected(text: str, job_id: str | None, known: KnownValues) -> None:
     """The same holds of mentions, and of verbs that do not exist."""

@@ -136,7 +136,7 @@ WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     minute=fields(0, 59),
     hour=fields(0, 23),
@@ -162,7 +162,7 @@ def test_apscheduler_fires_when_cron_would(
     assert firings(cron, 3) == expected[:3]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.one_of(st.text(max_size=40), st.lists(st.text("0123456789*/,-sunfeb", max_size=5)).map(" ".join)))
 def test_any_text_is_a_schedule_or_a_cron_error(text: str) -> None:
     """What is taken, APScheduler takes too; everything else is a CronError."""

@@ -112,7 +112,7 @@ def expected(zone: str, midnight: datetime, minutes: set[int], hours: set[int]) 
     return sorted(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     change=st.sampled_from(CHANGES),
     minutes=st.sets(st.integers(0, 59), min_size=1, max_size=3),

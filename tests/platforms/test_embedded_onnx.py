@@ -74,7 +74,7 @@ def test_the_graph_predicts_what_scikit_learn_does_on_every_row(learned: tuple[A
     assert_same(learned, learned_rows())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seen=st.floats(1.69e9, 1.71e9, width=32),
     number=st.floats(-1e6, 1e6, width=32) | st.sampled_from(learned_rows()["label"].tolist()),
