@@ -169,7 +169,7 @@ def test_slack_away_at_the_time_of_firing_delays_the_job_and_no_more(bots: Bots)
 
 def test_a_schedule_whose_command_makes_no_sense_any_more_says_so_and_stays(bots: Bots) -> None:
     """A model that is gone, a cap that was lowered: once for each firing, in its channel, and the others fire."""
-    bots.schedule(1, command="/model train tulips")
+    first_due_s = bots.schedule(1, command="/model train tulips").next_due_s
     bots.schedule(2, command="/model train iris")
     bots.schedule(3, command="/loadtest 10furlongs iris on staging")
     bots.start(2)
@@ -180,7 +180,8 @@ def test_a_schedule_whose_command_makes_no_sense_any_more_says_so_and_stays(bots
     assert "Schedule s3" in told[1]
     assert [record.asked.scheduled_by for record in bots.jobs()] == ["s2"]
     assert [schedule.id for schedule in bots.schedules.all()] == ["s1", "s2", "s3"]
-    bots.schedule(1, command="/model train tulips", due_s=time.time() // 60 * 60 - 60)
+    assert first_due_s is not None
+    bots.schedule(1, command="/model train tulips", due_s=first_due_s - 60)
     bots.wait(lambda: sum("Schedule s1" in one.plain for one in bots.ada.messages()) == 2)
 
 
