@@ -7,6 +7,7 @@ from pathlib import Path
 from bot.demo import processes
 from bot.local_slack.person import Message, Person
 from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
 from workers.contract.queue import Queue, connect
 
 WAIT_S = 90.0
@@ -37,7 +38,7 @@ class House:
     """Everything that runs, and what tests do with it."""
 
     def __init__(self, *, url: str, folder: Path, environ: dict[str, str], stack: ExitStack) -> None:
-        self.slack = stack.enter_context(LocalSlack())
+        self.slack = stack.enter_context(LocalSlack(SlackSettings(deadline_s=60)))
         self.folder = folder
         client = connect(url)
         stack.callback(client.close)
