@@ -188,7 +188,7 @@ class Person:
         """Closes the modal on the screen without submitting it."""
         return self._do("close")
 
-    def wait_for(self, look: Callable[[], Seen | None], timeout_s: float = 10.0) -> Seen:
+    def wait_for(self, look: Callable[[], Seen | None], timeout_s: float = 60.0) -> Seen:
         """Calls `look` after every change until it returns something true, and returns that.
 
         Raises TimeoutError after `timeout_s`, with everything that this member sees.

@@ -21,7 +21,7 @@ Seen = TypeVar("Seen")
 Deliveries = list[tuple[str, dict[str, Any]]]
 
 
-def wait_until(look: Callable[[], Seen | None], timeout_s: float = 10.0) -> Seen:
+def wait_until(look: Callable[[], Seen | None], timeout_s: float = 60.0) -> Seen:
     """Polls until `look` returns something true."""
     deadline_s = time.monotonic() + timeout_s
     while not (found := look()):

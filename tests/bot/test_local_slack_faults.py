@@ -108,9 +108,9 @@ def test_it_runs_by_itself_until_it_is_told_to_stop() -> None:
             url = process.stdout.readline().strip()
             WebClient(token="xoxb-mine", base_url=f"{url}/api/").auth_test()
             again = [*command, "--port", url.rpartition(":")[2]]
-            refused = subprocess.run(again, capture_output=True, text=True, timeout=20)
+            refused = subprocess.run(again, capture_output=True, text=True, timeout=60)
             assert refused.returncode == 1 and re.search("cannot listen on port", refused.stderr)
             process.send_signal(signal.SIGTERM)
-            assert (process.wait(10), process.stderr.read()) == (0, "")
+            assert (process.wait(60), process.stderr.read()) == (0, "")
         finally:
             process.kill()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from slack_sdk import WebClient
 
 from bot.local_slack.running import LocalSlack
@@ -15,6 +15,9 @@ from bot.local_slack.server import SlackSettings
 
 # No GPU, no sandbox: as in a container. No background networking: the page must not need it.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WAIT_MS = 60_000
+"""How long a busy machine may take to draw what a test looks for."""
+expect.set_options(timeout=WAIT_MS)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -43,7 +46,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context = chromium.new_context(viewport={"width": width, "height": height}, timezone_id="Europe/Berlin")
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
         page.goto(url)

@@ -94,7 +94,7 @@ class Registry:
         request.add_header("Authorization", "Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
         request.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return str(response.headers["Docker-Content-Digest"])
         except urllib.error.HTTPError:
             return None
@@ -211,7 +211,7 @@ def _start_registry(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     (folder / "config.yml").write_text(json.dumps(settings))  # JSON is YAML
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log)
-    gives_up_at_s = time.monotonic() + 20
+    gives_up_at_s = time.monotonic() + 60
     while not _listens(address):
         assert process.poll() is None, (folder / "registry.log").read_text()
         assert time.monotonic() < gives_up_at_s, "the registry did not start"

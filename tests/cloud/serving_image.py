@@ -94,7 +94,7 @@ def _open_files(folder: Path) -> set[Path]:
     with processes.process("serving", [*command, "--port", str(port)], folder=folder, environ=environ) as running:
         processes.await_port(running, port, name="serving", folder=folder)
         question = json.dumps({"instances": [RED]}).encode()
-        urlopen(Request(f"http://127.0.0.1:{port}/v1/models/model:predict", data=question), timeout=10).close()
+        urlopen(Request(f"http://127.0.0.1:{port}/v1/models/model:predict", data=question), timeout=60).close()
         mapped = Path(f"/proc/{running.pid}/maps").read_text()
     said = (folder / "serving.log").read_text()
     imported = re.findall(r"(?:matches|loaded from|code object from) '?(/[^'\n]+\.(?:py|so))'?", said)

@@ -41,9 +41,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _load_orders(client: Client) -> None:
     from io import BytesIO
 
-    client.create_dataset(Dataset("demo.shop"), timeout=30)
+    client.create_dataset(Dataset("demo.shop"), timeout=120)
     config = LoadJobConfig(source_format=SourceFormat.CSV, autodetect=True, skip_leading_rows=1)
-    client.load_table_from_file(BytesIO(ORDERS), "demo.shop.orders", job_config=config).result(timeout=30)
+    client.load_table_from_file(BytesIO(ORDERS), "demo.shop.orders", job_config=config).result(timeout=120)
 
 
 def warehouse(url: str, dataset: str = "ships", location: str = "US") -> BigQueryWarehouse:
@@ -65,7 +65,7 @@ def test_a_training_leaves_a_model_of_the_querys_columns(emulator: str) -> None:
     assert training.identity == progress.identities["training"]
     assert "1 row without a label: left out." in progress.lines
     with open_client(project="demo", location="US", endpoint=emulator) as client:
-        made = client.get_model("demo.ships.order_status_v2", timeout=30)
+        made = client.get_model("demo.ships.order_status_v2", timeout=120)
     assert made.model_type.lower() == "logistic_reg"
     assert [column.name for column in made.label_columns] == ["status"]
     assert {column.name for column in made.feature_columns} == {"amount", "channel"}

@@ -418,7 +418,7 @@ def test_the_address_is_where_the_service_leads(bay: Bay, tmp_path: Path, kind: 
         waiting = (0, None, "waiting for the address of the Service fruit-staging")
         wait_until(lambda: progress.reports[-1:] == [waiting])
         bay.store.put(service | {"status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}})
-    thread.join(10)
+    thread.join(60)
     assert [endpoint.address for endpoint in endpoints] == [f"http://127.0.0.1:{bay.stand_in.port}"]
     assert ("POST", "/v1/models/fruit/versions/1:predict") in bay.stand_in.asked
 

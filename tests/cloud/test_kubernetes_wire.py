@@ -31,7 +31,7 @@ class Peer:
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(60)
 
     def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -141,7 +141,7 @@ def test_a_watched_copy_follows_the_server(peer: Peer) -> None:
             request = urllib.request.Request(
                 f"{peer.url}/api/v1/namespaces/ns/pods", data, {"Content-Type": "application/json"}
             )
-            urllib.request.urlopen(request, timeout=5).close()
+            urllib.request.urlopen(request, timeout=60).close()
 
         post()
         wait_until(lambda: names() == ["new", "old"])

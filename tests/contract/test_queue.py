@@ -33,7 +33,7 @@ def queue(redis_url: str) -> Iterator[Queue]:
 def claims(redis_url: str) -> Iterator[Claims]:
     """A worker that is alive."""
     client = connect(redis_url)
-    working = Claims(client, worker="w1", lease_s=5.0)
+    working = Claims(client, worker="w1", lease_s=60.0)
     working.alive()
     yield working
     client.close()
@@ -162,7 +162,7 @@ def test_a_dead_workers_job_is_taken_over_and_its_old_claim_writes_nothing(
     due(queue)
     old = claimed(claims, job_id)
     claims.leave()
-    other = Claims(connect(redis_url), worker="w2", lease_s=5.0)
+    other = Claims(connect(redis_url), worker="w2", lease_s=60.0)
     other.alive()
     new = _taken_over(other, job_id)
     assert new.attempt == 2
@@ -282,7 +282,7 @@ def test_a_denied_job_never_runs(queue: Queue) -> None:
     """Denial ends it, once."""
     job_id, _ = queue.reserve(key="k", job=DEPLOY, asked=asked())
     now = time.time()
-    queue.await_approval(job_id, e.ApprovalRequested(at_s=now, count=1, approvers=(), own=False, expires_at_s=now + 9))
+    queue.await_approval(job_id, e.ApprovalRequested(at_s=now, count=1, approvers=(), own=False, expires_at_s=now + 60))
     assert queue.deny(job_id, by="U2")
     assert not queue.deny(job_id, by="U3")
     assert queue.approve(job_id, by="U4", count=1) == "closed"
@@ -362,7 +362,7 @@ def test_a_claim_whose_answer_was_lost_is_granted_when_it_is_asked_again(
 ) -> None:
     """Otherwise the job would count as running on a worker that lives and knows nothing of it, for ever."""
     job_id = submitted(queue, "b", TrainModel(model="iris"))
-    impatient = redis.Redis.from_url(redis_url, socket_timeout=0.3, retry=Retry(NoBackoff(), 1))
+    impatient = redis.Redis.from_url(redis_url, socket_timeout=1.0, retry=Retry(NoBackoff(), 1))
     working = Claims(impatient, worker="w2", lease_s=60.0)
     working.alive()
     assert working.claim("unknown") is None  # the connection stands, the script is known
@@ -428,7 +428,7 @@ def _taken_over(claims: Claims, job_id: str) -> Claim:
 
 def _until_not_busy(claims: Claims, job_id: str) -> Claim | None:
     """A worker that looks dead is given a second; then its job goes to whoever asks."""
-    deadline_s = time.monotonic() + 10.0
+    deadline_s = time.monotonic() + 60.0
     while True:
         try:
             return claims.claim(job_id)

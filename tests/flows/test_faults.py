@@ -61,7 +61,7 @@ def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: House
             quiet.bot_url + "/slack/events",
             content=SECRET_BODY,
             headers=headers | {"x-slack-request-timestamp": stamp},
-            timeout=10,
+            timeout=60,
         )
         assert answer.status_code == 401
     assert SECRET_BODY not in quiet.logs()
@@ -192,7 +192,7 @@ def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path
         house.start_bot()
         ada = house.person("Ada")
         assert "no job yet" in whisper(ada, "/jobs")
-        assert httpx.get(house.bot_url + "/healthz", timeout=10).status_code == 200
+        assert httpx.get(house.bot_url + "/healthz", timeout=60).status_code == 200
         outer.close()
         took_s = []
         for _ in range(5):
@@ -200,7 +200,7 @@ def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path
             assert "cannot reach its queue" in whisper(ada, "/model train iris")
             took_s.append(time.monotonic() - began_s)
         assert min(took_s) < 3.0, took_s  # a busy machine may delay one of them, a bot that waits delays all
-        assert httpx.get(house.bot_url + "/healthz", timeout=10).status_code == 503
+        assert httpx.get(house.bot_url + "/healthz", timeout=60).status_code == 503
         assert "Traceback" not in house.logs()
 
 
@@ -213,8 +213,8 @@ def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: House) -> N
         ada.wait_for(lambda: "connected by Socket Mode" in quiet.logs(), WAIT_S)
         assert "no job yet" in whisper(ada, "/jobs")
         assert "Train iris" in ask(ada, "/model train iris").plain
-        assert httpx.get(quiet.bot_url + "/healthz", timeout=10).status_code == 200
-        assert httpx.post(quiet.bot_url + "/slack/events", timeout=10).status_code == 404
+        assert httpx.get(quiet.bot_url + "/healthz", timeout=60).status_code == 200
+        assert httpx.post(quiet.bot_url + "/slack/events", timeout=60).status_code == 404
 
 
 def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.house import House, ask, until, whisper
+from tests.house import WAIT_S, House, ask, until, whisper
 
 
 def test_a_model_is_trained_and_its_card_offers_to_deploy_it(house: House) -> None:
@@ -21,7 +21,7 @@ def test_the_button_deploys_to_the_environment_that_needs_no_approval(house: Hou
     trained = ada.messages()[0]
     before = {one.ts for one in ada.messages()}
     assert ada.click_button(trained, "Deploy v1") == ""
-    card = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), 30)
+    card = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
     assert "v1 is live" in until(ada, card, "· done").plain.replace("*", "")
 
 
@@ -34,7 +34,7 @@ def test_a_deployment_waits_for_somebody_else_who_may_approve(house: House) -> N
         person = house.person(who)
         before = len(person.ephemerals())
         person.click_button(card, "Approve")
-        refusal = person.wait_for(lambda p=person, b=before: next(iter(p.ephemerals()[b:]), None), 30)
+        refusal = person.wait_for(lambda p=person, b=before: next(iter(p.ephemerals()[b:]), None), WAIT_S)
         assert why in refusal.plain
     assert house.queue.recent(1)[0].state == "awaiting_approval"
     grace.click_button(card, "Approve")
@@ -59,7 +59,7 @@ def test_a_failed_job_says_which_field_is_wrong_and_can_be_retried(house: House)
     assert "models.broken.label" in card.plain
     before = {one.ts for one in ada.messages()}
     ada.click_button(card, "Retry")
-    again = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), 30)
+    again = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
     assert "models.broken.label" in until(ada, again, "· failed").plain
 
 
@@ -72,7 +72,8 @@ def test_a_load_test_is_shown_while_it_runs_and_reports_with_a_chart(house: Hous
     assert any(verdict in done.plain for verdict in ("· PASS", "· FAIL", "· INVALID"))
     assert "320, 0 failed" in done.plain
     names = ada.wait_for(
-        lambda: found if len(found := [file.name for one in ada.thread(card) for file in one.files]) == 4 else None, 30
+        lambda: found if len(found := [file.name for one in ada.thread(card) for file in one.files]) == 4 else None,
+        WAIT_S,
     )
     assert names == ["chart.png", "report.html", "report.json", "locust.html"]
     chart = next(file for one in ada.thread(card) for file in one.files if file.name == "chart.png")
@@ -144,7 +145,7 @@ def test_a_deployment_is_rolled_back_by_its_button(house: House) -> None:
     assert "in place of v1" in card.plain
     before = {one.ts for one in ada.messages()}
     ada.click_button(card, "Roll back to v1")
-    back = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), 30)
+    back = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
     assert "v1 is live" in until(ada, back, "· done").plain.replace("*", "")
     assert "v1" in whisper(ada, "/deploy status")
 

@@ -38,7 +38,7 @@ BEHAVIOURS = {
 }
 SLOW_S = 1.0
 INTERVALS = 10  # a second
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 class Target:

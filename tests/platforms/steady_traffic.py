@@ -41,7 +41,7 @@ class SteadyTraffic:
             thread.join()
 
     def _ask(self, keep: bool) -> None:
-        connection = http.client.HTTPConnection(self._netloc, timeout=10)
+        connection = http.client.HTTPConnection(self._netloc, timeout=60)
         while not self._stop.wait(self._pause_s):
             try:
                 connection.request("POST", self._path, body=BODY)
@@ -59,7 +59,7 @@ class SteadyTraffic:
         connection.close()
 
 
-def wait_until(true: Callable[[], object], patience_s: float = 20.0) -> None:
+def wait_until(true: Callable[[], object], patience_s: float = 60.0) -> None:
     """Return once `true()` is; fail the test where that takes longer than `patience_s`."""
     gives_up_at_s = time.monotonic() + patience_s
     while not true():

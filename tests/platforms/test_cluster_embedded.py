@@ -90,7 +90,7 @@ def test_an_endpoint_outlives_the_worker_that_rolled_it_out(bay: EmbeddedBay) ->
         "bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code, str(bay.home)], cwd=Path(__file__).parents[2], timeout=30)
+    ended = subprocess.run([sys.executable, "-c", code, str(bay.home)], cwd=Path(__file__).parents[2], timeout=60)
     assert ended.returncode == -signal.SIGKILL
     endpoint = bay.cluster.endpoint(model="fruit", environment=STAGING)
     assert endpoint is not None

@@ -224,4 +224,4 @@ def test_fewer_users_are_less_of_the_rate(home: Path, target: Target) -> None:
 
 def press_start(address: str, *, users: int) -> None:
     """What the button in Locust's page sends."""
-    urlopen(f"{address}/swarm", data=f"user_count={users}&spawn_rate={users}".encode(), timeout=10).close()
+    urlopen(f"{address}/swarm", data=f"user_count={users}&spawn_rate={users}".encode(), timeout=60).close()

@@ -93,7 +93,7 @@ def test_the_addresses_that_answer_are_the_ones_that_are_loaded() -> None:
     target = Target()
     try:
         url = f"http://localhost:{target.port}/v1/models/iris:predict"
-        addresses, answer = find_target(attack(url, private=True), timeout_s=5)
+        addresses, answer = find_target(attack(url, private=True), timeout_s=30)
         assert addresses == ("127.0.0.1",)
         assert b"predictions" in answer
     finally:
@@ -106,7 +106,7 @@ def test_a_redirect_is_told_as_one_that_is_not_followed() -> None:
     try:
         target.behave("moved")
         with pytest.raises(TargetDown, match="answers HTTP 302, which is not followed; no load was sent"):
-            find_target(attack(target.url, private=True), timeout_s=5)
+            find_target(attack(target.url, private=True), timeout_s=30)
     finally:
         target.kill()
 

@@ -44,7 +44,7 @@ class Replica(NamedTuple):
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:
         """One request on a connection of its own; `body` bytes as they are, anything else as JSON."""
-        connection = http.client.HTTPConnection(self.netloc, timeout=10)
+        connection = http.client.HTTPConnection(self.netloc, timeout=60)
         try:
             data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             connection.request(method, path, body=data)
@@ -162,7 +162,7 @@ def test_requests_are_answered_in_their_order_however_they_come(price: Replica, 
         sent += b"POST /v1/models/fruit:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         wanted.append(price.ask("POST", PREDICT, body))
     host, _, port = price.netloc.partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         length = -(-len(sent) // pieces)
         for start in range(0, len(sent), length):
             connection.sendall(sent[start : start + length])
@@ -219,7 +219,7 @@ def test_what_is_no_predict_request_is_refused_with_the_reason(fruit: Replica, b
 
 def test_a_body_that_is_too_large_is_refused(fruit: Replica) -> None:
     """413, however the body is sent, on a connection that stays usable."""
-    connection = http.client.HTTPConnection(fruit.netloc, timeout=10)
+    connection = http.client.HTTPConnection(fruit.netloc, timeout=60)
     connection.request("POST", PREDICT, body=b" " * (LARGEST_BODY_BYTES + 1))
     assert _read(connection).status == 413
     pieces = (b" " * 65536 for _ in range(LARGEST_BODY_BYTES // 65536 + 1))
@@ -305,7 +305,7 @@ def test_a_leaving_replica_answers_what_it_has_and_what_comes_on_kept_connection
 ) -> None:
     """After SIGTERM a kept connection gets its answer with an end to it; the shared socket stays open for others."""
     with listen(0) as listener, sharing(classifier(tmp_path), listener, command=command) as replica:
-        used, idle = (http.client.HTTPConnection(replica.netloc, timeout=10) for _ in range(2))
+        used, idle = (http.client.HTTPConnection(replica.netloc, timeout=60) for _ in range(2))
         for connection in (used, idle):
             connection.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
             assert "connection" not in _read(connection).headers
@@ -317,9 +317,9 @@ def test_a_leaving_replica_answers_what_it_has_and_what_comes_on_kept_connection
         answer = _read(used)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
 
-        late = http.client.HTTPConnection(replica.netloc, timeout=10)
+        late = http.client.HTTPConnection(replica.netloc, timeout=60)
         late.connect()  # the kernel takes it for whoever accepts next
-        replica.process.wait(DRAIN_GRACE_S + 10)
+        replica.process.wait(DRAIN_GRACE_S + 60)
         assert idle.sock is not None
         assert idle.sock.recv(1) == b""
         accepted, _ = listener.accept()
@@ -346,7 +346,7 @@ def test_a_kept_connection_is_asked_to_come_again(tmp_path: Path) -> None:
         "from workers.platforms.serving.__main__ import main; main()"
     )
     with serving(classifier(tmp_path), command=["-c", code]) as replica:
-        connection = http.client.HTTPConnection(replica.netloc, timeout=10)
+        connection = http.client.HTTPConnection(replica.netloc, timeout=60)
         asked_to_leave = 0
         while asked_to_leave < 3:
             connection.request("POST", PREDICT, body=json.dumps({"instances": [SAMPLE]}))
@@ -364,7 +364,7 @@ def test_a_supervised_replica_leaves_when_its_supervisor_is_gone(tmp_path: Path)
         os.close(reading)
         assert replica.ask("GET", "/v1/models/fruit").status == 200
         os.close(writing)
-        assert replica.process.wait(10) == 0
+        assert replica.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_a_model_that_cannot_be_served_is_told_in_one_line(tmp_path: Path, spoil
     """Exit status 1, one line on standard error, no traceback."""
     spoil(classifier(tmp_path))
     command = [sys.executable, "-m", "workers.platforms.serving", "--folder", str(tmp_path), "--model", "fruit"]
-    ended = subprocess.run([*command, "--version", "1"], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run([*command, "--version", "1"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert reason in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -402,7 +402,7 @@ def test_a_model_that_does_not_answer_its_sample_is_not_served(tmp_path: Path) -
         input='{"instances": [{"size": 1}]}\n',
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("The model does not answer its sample: Failed to process element: 0")

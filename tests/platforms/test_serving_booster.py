@@ -182,7 +182,7 @@ def test_a_container_serves_the_newest_version_of_its_model(tmp_path: Path) -> N
     (tmp_path / "fruit" / "staging").mkdir()
     model = Model(name="fruit", type="boosted_tree_classifier", label="fruit", query="SELECT 1", sample=(RED,))
     with container(tmp_path, "fruit") as address:
-        with urllib.request.urlopen(f"{address}/v1/models/fruit", timeout=10) as response:
+        with urllib.request.urlopen(f"{address}/v1/models/fruit", timeout=60) as response:
             assert json.load(response)["model_version_status"][0]["version"] == "10"
         fact = try_out(address, model="fruit", version=10, sample=model.sample, signature=signature_of(model))
     assert fact.startswith("apple 1.00 in ")
