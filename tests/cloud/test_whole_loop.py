@@ -12,7 +12,7 @@ from tests.cloud.worker_role import beyond_the_role
 from tests.house import WAIT_S, ask, until, whisper
 from tests.platforms.steady_traffic import wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")

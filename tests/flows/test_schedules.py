@@ -102,7 +102,6 @@ def test_four_bots_fire_each_schedule_once_with_one_card_each(bots: Bots) -> Non
     assert "Traceback" not in bots.house.logs()
 
 
-@pytest.mark.timeout(240)
 def test_bots_that_are_killed_in_the_second_of_firing_lose_nothing_and_double_nothing(
     bots: Bots, redis_url: str
 ) -> None:
