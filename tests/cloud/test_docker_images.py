@@ -222,10 +222,10 @@ def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
     harbour: Harbour, images: DockerImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The port stays shut: the trial ends, with the log, and removes the container that still runs."""
-    monkeypatch.setattr(docker_trial, "READY_WITHIN_S", 1.0)
+    monkeypatch.setattr(docker_trial, "READY_WITHIN_S", 5.0)
     before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=11), folder=folder, progress=RecordedProgress())
-    with pytest.raises(PermanentError, match=r"not ready within 1 s\. Its log: Reading SavedModel"):
+    with pytest.raises(PermanentError, match=r"not ready within 5 s\. Its log: Reading SavedModel"):
         images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
     assert harbour.remains() <= before
 
@@ -306,7 +306,7 @@ def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
         began_s = time.monotonic()
         (finding,) = away.diagnose()
     assert not finding.ok and "No Docker engine answers" in finding.what
-    assert time.monotonic() - began_s < 20
+    assert time.monotonic() - began_s < 45  # the engine's client by itself waits for 60 s
 
 
 def test_the_doctor_finds_a_bad_password_and_a_missing_engine(harbour: Harbour, tmp_path: Path) -> None:
