@@ -45,9 +45,12 @@ def test_a_stall_is_in_the_latencies(home: Path, target: Target) -> None:
     assert result.requests == 400 == target.count - 1
     # A hundred of four hundred waited, evenly from 1 s down to nothing: the 40th longest 610 ms, the 4th 970 ms.
     # Seen only by who waited for an answer, it would be one request's.
-    assert result.latency_ms[90] == pytest.approx(610, abs=250)
-    assert result.latency_ms[99] == pytest.approx(970, abs=250)
-    assert result.latency_ms[50] < 250
+    # A busy machine makes the stall longer; the distances between them stay.
+    longest_ms = result.latency_ms[100]
+    assert longest_ms >= 900
+    assert longest_ms - result.latency_ms[90] == pytest.approx(390, abs=250)
+    assert longest_ms - result.latency_ms[99] == pytest.approx(30, abs=200)
+    assert result.latency_ms[50] < result.latency_ms[90] / 2
     assert result.failures == 0
 
 
@@ -202,14 +205,21 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import gevent, pacer
 from time import monotonic
+def wait_for(count):
+    gives_up_at_s = monotonic() + 15
+    while len(woken_s) < count:
+        assert monotonic() < gives_up_at_s, (kind, woken_s)
+        gevent.sleep(0.01)
 for kind in (pacer._TimerFd, pacer._LoopTimer) if sys.platform == "linux" else (pacer._LoopTimer,):
     woken_s = []
     clock = kind(gevent.get_hub().loop, lambda: woken_s.append(monotonic()))
     clock.set(monotonic() + 3600)
     clock.set(due_s := monotonic() + 0.05)
+    wait_for(1)
     gevent.sleep(0.3)
-    assert len(woken_s) == 1 and 0 <= woken_s[0] - due_s < 0.2, (kind, woken_s)
+    assert len(woken_s) == 1 and woken_s[0] >= due_s, (kind, woken_s)
     clock.set(monotonic() - 1)
+    wait_for(2)
     gevent.sleep(0.1)
     assert len(woken_s) == 2, (kind, woken_s)
     clock.set(monotonic() + 0.01)
@@ -221,11 +231,21 @@ for kind in (pacer._TimerFd, pacer._LoopTimer) if sys.platform == "linux" else (
 
 def test_both_clocks_wake_once_and_not_before_time() -> None:
     """A machine without a timerfd has the event loop's own timer; neither wakes early, twice, or after its end."""
-    subprocess.run([sys.executable, "-c", CLOCKS, str(LOCUST_DIR)], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", CLOCKS, str(LOCUST_DIR)], check=True, timeout=120)
 
 
 def test_a_worker_that_stood_still_does_not_make_up_for_it(home: Path, target: Target) -> None:
     """What is seconds late is not sent in a flood but counted, and the test is INVALID."""
+    # On a busy machine Locust may give up a worker that is silent for so long: that is no try.
+    tries = (with_a_worker_that_stands_still(home, target) for _ in range(4))
+    result = next(tried for tried in tries if "lost" not in tried.generator_trouble)
+    assert result.failures_by_kind["not sent: the load generator was late"] == result.dropped > 0
+    assert "stood still" in result.generator_trouble
+    assert judge(slo=SLO, result=result).outcome == "INVALID"
+
+
+def with_a_worker_that_stands_still(home: Path, target: Target) -> LoadResult:
+    """Eight seconds' load, of which the only worker misses more than two."""
     with EmbeddedLoad(home=home).start(attack=attack(target, duration_s=8), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
@@ -234,10 +254,7 @@ def test_a_worker_that_stood_still_does_not_make_up_for_it(home: Path, target: T
         time.sleep(2.6)  # more than may be made up for, less than it takes to give a worker up
         worker.resume()
         list(samples)
-        result = load.result()
-    assert result.failures_by_kind["not sent: the load generator was late"] == result.dropped > 0
-    assert "stood still" in result.generator_trouble
-    assert judge(slo=SLO, result=result).outcome == "INVALID"
+        return load.result()
 
 
 def test_environment_proxies_are_not_for_load(target: Target, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
