@@ -1,13 +1,14 @@
 """The demo's processes: Redis, the bot, a worker. All of them its own, in a folder of their own, ended when it ends."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 START_S = 60.0
@@ -19,9 +20,11 @@ class DidNotStart(Exception):
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port of loopback that no process uses now, of those that Linux and macOS give to no outgoing connection."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager

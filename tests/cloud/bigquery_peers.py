@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from bot.demo.processes import free_port
 
 BQEMULATOR = (
     "bqemulator==1.4.0",
@@ -35,7 +36,7 @@ def bqemulator(folder: Path) -> Iterator[str]:
     """The base URL of an empty bqemulator with the project "demo"; it keeps nothing."""
     # DuckDB looks for its extensions under HOME.
     home = environment("bqemulator", BQEMULATOR, then=("-c", _SPATIAL))
-    port, grpc = _free_port(), _free_port()
+    port, grpc = free_port(), free_port()
     ports = ("--rest-port", str(port), "--grpc-port", str(grpc))
     command = [str(home / "bin" / "bqemulator"), "start", *ports, "--ephemeral", "--project", "demo"]
     with _running(command, home=home, log=folder / "bqemulator.log", port=port) as url:
@@ -46,7 +47,7 @@ def bqemulator(folder: Path) -> Iterator[str]:
 def crucible(folder: Path) -> Iterator[str]:
     """The base URL of an empty crucible-emulator."""
     home = environment("crucible", CRUCIBLE)
-    port = _free_port()
+    port = free_port()
     command = [str(home / "bin" / "crucible"), "serve", "--dialect", "bigquery", "--port", str(port)]
     with _running(command, home=home, log=folder / "crucible.log", port=port) as url:
         yield url
@@ -85,13 +86,6 @@ def _give_up(reason: str) -> None:
 def _run(command: list[str], *, home: Path | None = None) -> None:
     environ = {**os.environ, **({"HOME": str(home)} if home else {})}
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=400, env=environ)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

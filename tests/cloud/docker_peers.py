@@ -26,6 +26,7 @@ import docker.errors
 import docker.utils
 import pytest
 
+from bot.demo.processes import free_port
 from workers.contract.settings import Images, Model
 from workers.platforms.cloud import docker_trial
 from workers.platforms.protocols import Manifest
@@ -199,9 +200,7 @@ def _engine() -> Any:
 def _start_registry(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     written = subprocess.run(["htpasswd", "-Bbn", USERNAME, PASSWORD], check=True, capture_output=True)
     (folder / "htpasswd").write_bytes(written.stdout)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     settings = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(folder / "blobs")}},

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -165,5 +164,4 @@ def front(server_url: str) -> Iterator[Front]:
 
 def nobody_listens() -> str:
     """The URL of a port at which nothing answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return f"http://127.0.0.1:{processes.free_port()}"
