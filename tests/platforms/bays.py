@@ -30,8 +30,8 @@ from workers.platforms.protocols import Cluster, Endpoint, Manifest, Release, Wa
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE,))
 STAGING = Environment(name="staging", cpu_request="20m", cpu_target=60)
-QUICK = Timing(sync_period_s=0.5, scale_down_window_s=2.0, ready_deadline_s=20.0)
-PATIENT = Patience(poll_s=0.05, address_s=5.0, answer_s=5.0, undone_s=20.0, ended_s=20.0, stuck_s=30.0)
+QUICK = Timing(sync_period_s=0.5, scale_down_window_s=2.0, ready_deadline_s=60.0)
+PATIENT = Patience(poll_s=0.05, address_s=60.0, answer_s=60.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
 
 
 class Bay(Protocol):
