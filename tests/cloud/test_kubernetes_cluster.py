@@ -27,7 +27,7 @@ from workers.platforms.protocols import Endpoint, Manifest, Release  # noqa: E40
 
 MODEL = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
 STAGING = Environment(name="staging", cpu_request="250m", cpu_target=60)
-QUICK = Timing(poll_s=0.02, address_s=5.0, answer_s=1.0, undone_s=5.0, ended_s=5.0, stuck_s=10.0)
+QUICK = Timing(poll_s=0.02, address_s=60.0, answer_s=5.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
 
 
 class Bay:
