@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import redis
 
-from benchmarks.house import House, house
 from benchmarks.slash_commands import CLIENTS, Acks, Slash, at_once, at_rate
+from benchmarks.stack import House, house
 from benchmarks.table import Line, percentile, show
 from bot.demo.processes import await_port, free_port, process, python
 from workers.contract import events as e

@@ -18,7 +18,7 @@ from benchmarks.table import Line, show
 from bot.demo.processes import await_port, free_port, process, python
 from workers.contract.settings import Model
 from workers.contract.settings_reader import read_settings_file
-from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 ROUNDS = 3
 ROUND_S = 5

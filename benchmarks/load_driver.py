@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.load_generators import Patient
 from workers.contract.load import Stage
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.load_protocol import Attack
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.protocols.load import Attack
 
 LASTS_S = 60.0
 

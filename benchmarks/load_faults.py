@@ -13,12 +13,12 @@ from benchmarks.table import Line, show
 from bot.demo.processes import python
 from tests.cloud import kubernetes_driver
 from tests.cloud.locust_cluster import LocustCluster
-from tests.platforms.attacks import attack
 from tests.platforms.counting_target import INTERVALS, Target
+from tests.platforms.traffic_plans import attack
 from workers.contract.load import Slo
-from workers.platforms.cloud.load import KubernetesLoad
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.load_protocol import LoadGenerator
+from workers.platforms.cloud.load.generator import KubernetesLoad
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.protocols.load import LoadGenerator
 from workers.reports.verdict import judge
 
 RATE_RPS = 1_000

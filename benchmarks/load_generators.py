@@ -21,10 +21,10 @@ import psutil
 
 from benchmarks.endpoint import Unattended
 from bot.demo.processes import free_port
-from tests.platforms.attacks import attack
 from tests.platforms.counting_target import INTERVALS, Target
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.load_protocol import LoadResult, RunningLoad
+from tests.platforms.traffic_plans import attack
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.protocols.load import LoadResult, RunningLoad
 
 CONNECTIONS = 20
 _ANSWERED = re.compile(r"Requests/sec:\s+([0-9.]+)")

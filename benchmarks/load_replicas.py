@@ -11,15 +11,16 @@ import psutil
 
 from benchmarks.load_generators import Patient, home
 from benchmarks.table import Line, show
-from workers.contract.jobs import Replicas
 from workers.contract.load import Stage
+from workers.contract.replicas import Replicas
 from workers.contract.settings import Model, SettingsFile
 from workers.contract.settings_reader import read_settings_file
-from workers.platforms.embedded.cluster import EmbeddedCluster
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.embedded.warehouse import EmbeddedWarehouse
-from workers.platforms.load_protocol import Attack, LoadResult
-from workers.platforms.protocols import Endpoint, Manifest, Release
+from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.cluster import Endpoint, Release
+from workers.platforms.protocols.load import Attack, LoadResult
 
 RATE_RPS, DURATION_S, REPLICAS = 1_000, 25, 4
 LOOK_S = 0.5

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.house import House, house
+from benchmarks.stack import House, house
 from benchmarks.table import Line, percentile, show
 from workers.contract import events as e
 

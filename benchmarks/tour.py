@@ -3,9 +3,9 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.house import house
+from benchmarks.stack import house
 from benchmarks.table import Line, show
-from workers.contract.outcomes import Tested
+from workers.contract.jobs import Tested
 
 COMMANDS = ("/model train iris", "/deploy v1 to staging", "/loadtest 1000rps for 30s on staging")
 GOAL_SHARE = 0.99

@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from bot.blocks import Message
+from bot.cards.card import card
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
 from bot.intake import Intake, Origin
 from bot.policy import Refused, outsider
-from bot.remembered import Schedule
 from bot.schedules import Schedules, next_times
+from bot.state import Schedule
 from bot.store import Store
 from bot.views import replies
 from bot.views import schedules as schedule_views
-from bot.views.blocks import Message
-from bot.views.job_card import card
 from bot.views.load_comparison import load_comparison
 from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
-from workers.contract.outcomes import Deployed, Tested
+from workers.contract.jobs import Deploy, Deployed, FindCapacity, Job, LoadTest, Tested
 from workers.contract.queue import Catalogue, Queue
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile

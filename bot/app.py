@@ -8,9 +8,9 @@ from slack_bolt import App
 
 from bot.answers import Answers, Facts
 from bot.chat import Chat, ChatError
+from bot.directory import People
 from bot.intake import Intake
 from bot.listeners import Listeners
-from bot.people import People
 from bot.relay import Relay
 from bot.schedules import Schedules, Timekeeper
 from bot.settings import Settings

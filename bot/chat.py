@@ -13,7 +13,7 @@ import urllib3
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.views.blocks import Message
+from bot.blocks import Message
 
 KEPT_CONNECTIONS = 20
 """As many as there are threads that call Slack at once."""

@@ -12,9 +12,9 @@ from bot.chat import TIMEOUT_S, Chat, ChatError
 from bot.manifest import SCOPES
 from bot.settings import Settings, read_settings
 from workers.contract.findings import Finding, tell
+from workers.contract.formatting import show_count
 from workers.contract.queue.diagnosis import diagnose as diagnose_redis
 from workers.contract.settings import SettingsError
-from workers.contract.shown import show_count
 
 
 class _NoAnswer(Exception):

@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass
 
 from bot import policy
+from bot.blocks import Message, fingerprint
+from bot.cards.card import card as picture
 from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
-from bot.people import People
+from bot.directory import People
 from bot.policy import Refused
 from bot.store import Store
 from bot.views import replies
-from bot.views.blocks import Message, fingerprint
-from bot.views.job_card import card as picture
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Job
 from workers.contract.queue import Queue
@@ -82,7 +82,7 @@ class Intake:
     def approvals_for(self, job: Job, by: Member) -> Approvals | None:
         """Whose approval a job would wait for. Raises Refused where a rule forbids it."""
         policy.check(policy.Request(by=by, job=job, settings=self._settings))
-        return self._settings.approvals_for(job)
+        return job.approvals_needed(self._settings)
 
     def carry_on(self) -> None:
         """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""
@@ -133,7 +133,7 @@ class Intake:
     def _take_on(self, record: Record, *, posted: bool) -> Message | None:
         """A reserved job's way to the queue, or to its approvers; `posted`: it has its card."""
         now = time.time()
-        approvals = self._settings.approvals_for(record.job)
+        approvals = record.job.approvals_needed(self._settings)
         request = approvals and e.ApprovalRequested(
             at_s=now,
             count=approvals.count,

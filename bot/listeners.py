@@ -10,18 +10,18 @@ from typing import Any
 from slack_bolt import App
 
 from bot.answers import Answers, Facts
+from bot.blocks import Message
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
+from bot.directory import People
 from bot.intake import Intake, Origin
-from bot.people import People
 from bot.policy import Refused
-from bot.remembered import Schedule
+from bot.state import Schedule
 from bot.store import Store
 from bot.views import replies
 from bot.views import schedules as schedule_views
-from bot.views.blocks import Message
-from workers.contract.outcomes import Deployed, Trained
+from workers.contract.jobs import Deployed, Trained
 from workers.contract.queue import Queue, QueueUnavailable
 from workers.contract.record import Record
 

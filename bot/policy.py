@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.chat import Member
-from bot.people import People
-from workers.contract.jobs import FindCapacity, Job, LoadTest
+from bot.directory import People
+from workers.contract.formatting import show_duration, show_number
+from workers.contract.jobs import Job
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
-from workers.contract.shown import show_duration, show_number
 
 
 class Refused(Exception):
@@ -33,22 +33,24 @@ def _known_place(request: Request) -> str:
 
 
 def _under_the_cap(request: Request) -> str:
-    if not isinstance(request.job, LoadTest | FindCapacity):
+    load, environment = request.job.load, request.job.environment
+    if load is None or environment is None:
         return ""
-    place = request.settings.place(request.job.environment)
+    place = request.settings.place(environment)
     cap_rps = place.max_load_rps
-    if cap_rps is None or request.job.rate_rps <= cap_rps or place.approvals is not None:
+    if cap_rps is None or load.rate_rps <= cap_rps or place.approvals is not None:
         return ""
     return f"Load on {place.name} is capped at {show_number(cap_rps)} rps by {place.key}.max_load."
 
 
 def _short_enough(request: Request) -> str:
-    if not isinstance(request.job, LoadTest | FindCapacity):
+    load = request.job.load
+    if load is None:
         return ""
     longest_s = request.settings.loadtest.longest_s
-    if request.job.whole_s <= longest_s:
+    if load.duration_s <= longest_s:
         return ""
-    asked = show_duration(request.job.whole_s)
+    asked = show_duration(load.duration_s)
     return f"Load lasts at most {show_duration(longest_s)} by loadtest.longest, and this may last {asked}."
 
 
@@ -72,15 +74,8 @@ def outsider(by: Member) -> str:
 
 def unknown_place(job: Job, settings: SettingsFile) -> str:
     """Why a job cannot be done at all by these settings, or "": an old job's model or place may be gone."""
-    if not job.model:  # the load goes to a target
-        place = getattr(job, "environment", "")
-        return "" if place in settings.targets else f"The settings have no target {place} any more."
-    if job.model not in settings.models:
-        return f"The settings have no model {job.model} any more."
-    environment = getattr(job, "environment", None)
-    if environment is not None and environment not in settings.environments:
-        return f"The settings have no environment {environment} any more."
-    return ""
+    missing = job.missing_setting(settings)
+    return f"The settings have no {missing} any more." if missing else ""
 
 
 def check(request: Request) -> None:

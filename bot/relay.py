@@ -9,15 +9,16 @@ import threading
 import time
 from itertools import groupby
 
+from bot.blocks import Message, fingerprint
+from bot.cards import thread
+from bot.cards.card import card as picture
+from bot.cards.load_charts import charts
 from bot.chat import Chat, ChatError, ChatRefused, RateLimited
-from bot.remembered import Card, Result
+from bot.state import Card, Result
 from bot.store import Store
-from bot.views import detail, schedules
-from bot.views.blocks import Message, fingerprint
-from bot.views.chart_blocks import charts
-from bot.views.job_card import card as picture
+from bot.views import schedules
 from workers.contract import events as e
-from workers.contract.outcomes import Tested
+from workers.contract.jobs import Tested
 from workers.contract.queue import Queue, QueueUnavailable
 from workers.contract.record import Record
 
@@ -153,7 +154,7 @@ class Relay:
                 told += 1
                 self._store.note_posted(record.id, told)
             if not stands_alone:
-                for text in detail.posts(detail.lines(events)):
+                for text in thread.posts(thread.lines(events)):
                     self._chat.post(card.channel, Message(text=text), thread_ts=card.ts)
                 told += len(events)
                 self._store.note_posted(record.id, told)

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import redis
 
-from bot.remembered import Card, Result
+from bot.state import Card, Result
 
 _P = "seatrial:bot:"
 _RETENTION_S = 30 * 24 * 3600

@@ -6,9 +6,9 @@ from errno import EINPROGRESS
 from typing import Any, Protocol
 
 import httptools
-from answers import Answer, AnswerReader
+from destination import Target
 from gevent.monkey import get_original
-from target import Target
+from http_answers import Answer, AnswerReader
 from tls import Tls
 
 _READ, _WRITE = 1, 2  # libev's EV_READ and EV_WRITE

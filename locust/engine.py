@@ -8,13 +8,13 @@ from time import monotonic
 from typing import Any
 
 import gevent
-from answers import Answer, Judge
 from arrivals import NEVER, Arrivals
 from connection import Connection, failure_words
+from destination import Target
+from http_answers import Answer, Judge
 from ledger import Ledger, Seconds
-from pacer import pacer
 from pool import Pool
-from target import Target
+from timer import pacer
 
 TOO_MANY = "not sent: too many requests were under way"
 TOO_LATE = "not sent: the load generator was late"

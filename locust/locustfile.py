@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 import gevent
 import gevent.event
 import gevent.socket
-from attack import read_attack
+from destination import keep_to
 from locust import User, events, runners, stats, task
 from master import Master
-from target import keep_to
+from traffic_plan import read_attack
 from worker import Worker
 
 REPORT_POINTS = 300

@@ -16,11 +16,11 @@ from time import monotonic, time
 from typing import Any
 
 import gevent
-from attack import Attack
-from course import Course
 from flask import Response, request
 from locust.runners import STATE_MISSING, MasterRunner
 from locust_statistics import file_under
+from test_run import Course
+from traffic_plan import Attack
 from worker import BEGIN, SECOND
 
 LEAD_S = 0.5

@@ -7,10 +7,10 @@ from time import monotonic
 from typing import Any
 
 import gevent
-from attack import Attack
 from connection import failure_words
 from ledger import Ledger
 from locust.exception import CatchResponseError
+from traffic_plan import Attack
 
 OTHERS = "another failure"
 MOST_KINDS = 50

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from connection import Connection
-from target import Target
+from destination import Target
 
 OLD_S = (3.0, 5.0)
 """How old a connection gets, at random within this. A Service balances connections, so only new ones reach new

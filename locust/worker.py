@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 import gevent
 from arrivals import Arrivals
-from attack import Attack
 from engine import Engine
 from ledger import Ledger
 from own_users import OwnUsers
+from traffic_plan import Attack
 
 BEGIN, SECOND = "seatrial_begin", "seatrial_second"
 """Messages: the master's, when the traffic begins; a worker's, of each second."""

@@ -10,8 +10,8 @@ import redis as redis_client
 from hypothesis import HealthCheck, settings
 
 from bot.demo import processes
-from tests.house import House
 from tests.platforms.counting_target import Target
+from tests.stack import House
 
 IN_CI = "CI" in os.environ
 """A run in CI tries the same examples each time, keeps no example database, and prints what repeats a failure."""
@@ -28,7 +28,7 @@ settings.load_profile("seatrial")
 LONG = (
     "cloud/test_whole_loop.py",
     "platforms/test_load.py",
-    "workers/test_capacity.py",
+    "workers/test_find_capacity.py",
     "platforms/test_load_engine.py",
     "flows/test_schedules.py",
     "cloud/test_load_on_kubernetes.py",

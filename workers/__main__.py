@@ -19,7 +19,7 @@ from workers.errors import JobError
 from workers.inventory import Inventory
 from workers.jobs import HANDLERS
 from workers.platforms.connect import connect, take_down
-from workers.platforms.protocols import Platforms
+from workers.platforms.protocols.platforms import Platforms
 from workers.runner import Runner
 from workers.settings import Settings, read_settings
 

@@ -3,11 +3,10 @@
 import logging
 
 from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.queue import Catalogue
 from workers.contract.record import Record
 from workers.errors import JobError
-from workers.platforms.protocols import Platforms
+from workers.platforms.protocols.platforms import Platforms
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +27,11 @@ class Inventory:
 
     def tell_of(self, record: Record) -> None:
         """Tell what the job may have changed, however it ended."""
-        match record.job:
-            case TrainModel():
-                self._tell_versions(record.job.model)
-            case Deploy() | Scale() | LoadTest() | FindCapacity():
-                # A target serves none, and a place that only the bot's settings have cannot be looked at.
-                if record.job.model and record.job.environment in self._platforms.clusters:
-                    self._tell_served(record.job.environment, record.job.model)
+        job = record.job
+        if job.change == "versions":
+            self._tell_versions(job.model)
+        elif job.change == "endpoint" and job.environment is not None and job.environment in self._platforms.clusters:
+            self._tell_served(job.environment, job.model)
 
     def _tell_versions(self, model: str) -> None:
         try:

@@ -9,11 +9,11 @@ from typing import Any
 
 from workers.context import Context, Interruption
 from workers.contract import events as e
-from workers.contract.outcomes import Outcome
+from workers.contract.jobs import Outcome
 from workers.contract.queue import Busy, Claim, Claims, QueueUnavailable
 from workers.contract.record import Record
 from workers.errors import Cancelled, HandedBack, PermanentError, Superseded, TemporaryError
-from workers.platforms.protocols import Platforms
+from workers.platforms.protocols.platforms import Platforms
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Runner:
         self,
         *,
         claims: Claims,
-        handlers: Mapping[type, Handler],
+        handlers: Mapping[str, Handler],
         platforms: Platforms,
         tell_of: Callable[[Record], None],
     ) -> None:
@@ -110,7 +110,7 @@ class Runner:
         ends: e.Succeeded | e.Failed | e.Cancelled
         try:
             self._check_approved(record)
-            outcome = self._handlers[type(record.job)](record.job, context, self._platforms)
+            outcome = self._handlers[record.job.kind](record.job, context, self._platforms)
             ends = e.Succeeded(at_s=time.time(), outcome=outcome)
         except Cancelled as cancelled:
             ends = e.Cancelled(at_s=time.time(), by=str(cancelled))
@@ -144,12 +144,9 @@ class Runner:
         """The bot decides; the worker, which has the credentials, does not take its word for it."""
         same = "Bot and worker must read the same seatrial.toml; ask again when they do."
         settings = self._platforms.settings
-        if record.job.model and record.job.model not in settings.models:
-            raise PermanentError(f"The worker's settings have no model {record.job.model}.", advice=same)
-        try:
-            needed = settings.approvals_for(record.job)
-        except KeyError as error:
-            raise PermanentError(f"The worker's settings have no place {error.args[0]}.", advice=same) from error
+        if missing := record.job.missing_setting(settings):
+            raise PermanentError(f"The worker's settings have no {missing}.", advice=same)
+        needed = record.job.approvals_needed(settings)
         if needed is not None and len(set(record.approved_by)) < needed.count:
             raise PermanentError(
                 f"This needs {needed.count} approval(s) by the worker's settings, and has {len(record.approved_by)}.",

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
 from bot.commands.command import Command, Known, Meaning, ShowHelp, UsageError
-from bot.commands.typed import typed
-from bot.commands.words import FILLERS, HELP, clean, closest
+from bot.commands.line import FILLERS, HELP, clean, closest
+from bot.commands.spelling import typed
 from workers.contract.units import quoted
 
 LONGEST = 1_000

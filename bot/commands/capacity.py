@@ -1,7 +1,9 @@
 """`/loadtest find`: the highest rate that an endpoint or a target still holds."""
 
+from bot.commands.arguments import end, is_number, no_way
 from bot.commands.command import Ask, Form, Known
-from bot.commands.names import end, is_number, no_way
+from bot.commands.line import Line, Word
+from bot.commands.load_place import take_where
 from bot.commands.quantities import (
     is_range,
     is_rate,
@@ -13,13 +15,11 @@ from bot.commands.quantities import (
     read_time_s,
     take_slo,
 )
-from bot.commands.typed import duration_typed, rate_typed
-from bot.commands.where import take_where
-from bot.commands.words import Line, Word
+from bot.commands.spelling import duration_typed, rate_typed
+from workers.contract.formatting import show_number
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import MOST_PROBES
 from workers.contract.settings import Environment, Target
-from workers.contract.shown import show_number
 from workers.contract.units import LOWEST_RPS, quoted
 
 FIND = Form(
@@ -65,7 +65,7 @@ def find(line: Line, known: Known) -> Ask:
         owner=found.owner,
     )
     fitting = max(known.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
-    must_be_short_enough(line, known, job.whole_s, probe, instead=duration_typed(fitting))
+    must_be_short_enough(line, known, job.load.duration_s, probe, instead=duration_typed(fitting))
     return Ask(job=job, dry_run=dry_run)
 
 

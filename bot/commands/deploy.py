@@ -1,7 +1,6 @@
 """`/deploy`: roll a version out, see what runs where, and go back."""
 
-from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowDeployments, ShowHelp, ShowHistory, UsageError
-from bot.commands.names import (
+from bot.commands.arguments import (
     end,
     is_number,
     is_version,
@@ -12,7 +11,8 @@ from bot.commands.names import (
     take_model,
     take_replicas,
 )
-from bot.commands.words import Line
+from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowDeployments, ShowHelp, ShowHistory, UsageError
+from bot.commands.line import Line
 from workers.contract.jobs import Deploy
 from workers.contract.units import quoted
 

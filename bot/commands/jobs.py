@@ -1,5 +1,6 @@
 """`/jobs`: what runs and what ran; cancel and retry."""
 
+from bot.commands.arguments import end, is_number, take_job_id
 from bot.commands.command import (
     CancelJob,
     Command,
@@ -11,8 +12,7 @@ from bot.commands.command import (
     ShowJob,
     UsageError,
 )
-from bot.commands.names import end, is_number, take_job_id
-from bot.commands.words import Line, closest
+from bot.commands.line import Line, closest
 from workers.contract.units import quoted
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; those that have not ended; those you asked for")

@@ -2,6 +2,7 @@
 
 import re
 
+from bot.commands.arguments import end, is_number, take_job_id, take_place
 from bot.commands.capacity import FIND, find
 from bot.commands.command import (
     Ask,
@@ -15,7 +16,8 @@ from bot.commands.command import (
     ShowHelp,
     UsageError,
 )
-from bot.commands.names import end, is_number, take_job_id, take_place
+from bot.commands.line import Line, Word, joined
+from bot.commands.load_place import take_where
 from bot.commands.quantities import (
     GOOD_RATE,
     a_range_below,
@@ -30,12 +32,10 @@ from bot.commands.quantities import (
     take_abort,
     take_slo,
 )
-from bot.commands.typed import duration_typed
-from bot.commands.where import take_where
-from bot.commands.words import Line, Word, joined
+from bot.commands.spelling import duration_typed
+from workers.contract.formatting import show_duration
 from workers.contract.jobs import LoadTest
 from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
-from workers.contract.shown import show_duration
 from workers.contract.units import quoted
 
 _LOADTEST = Form(
@@ -168,13 +168,13 @@ def _must_last_right(
         problem = f"{show_duration(job.duration_s)} is too short for {what}: numbers are taken every second."
         raise line.mistake(problem, at=at, instead=least if duration else f"for {least}")
     # The time of the whole test, probably: there are two, and the first belongs to what ends it.
-    if patience and not duration and job.abort and job.abort.for_s > job.whole_s:
-        problem = f"{quoted(patience.text)} of failures cannot end a test of {show_duration(job.whole_s)}."
+    if patience and not duration and job.abort and job.abort.for_s > job.load.duration_s:
+        problem = f"{quoted(patience.text)} of failures cannot end a test of {show_duration(job.load.duration_s)}."
         raise line.mistake(problem, at=patience.at, instead=f"10s for {patience.text}")
     blamed, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
     left_s = max(known.settings.loadtest.longest_s - other_s, SHORTEST_S)
     instead = duration_typed(left_s) if blamed else f"for {duration_typed(left_s)}"
-    must_be_short_enough(line, known, job.whole_s, blamed, instead=instead)
+    must_be_short_enough(line, known, job.load.duration_s, blamed, instead=instead)
 
 
 COMMAND = Command(

@@ -1,8 +1,8 @@
 """`/model`: new versions, and what is known of those there are."""
 
+from bot.commands.arguments import end, is_version, named_model, published
 from bot.commands.command import Ask, Command, CompareVersions, Form, Known, ListModels, Meaning, ShowHelp, ShowModel
-from bot.commands.names import end, is_version, named_model, published
-from bot.commands.words import Line, closest
+from bot.commands.line import Line, closest
 from workers.contract.jobs import TrainModel
 from workers.contract.units import quoted
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from bot.commands.arguments import is_number
 from bot.commands.command import Known
-from bot.commands.names import is_number
-from bot.commands.typed import duration_typed, rate_typed
-from bot.commands.words import Line, Word
+from bot.commands.line import Line, Word
+from bot.commands.spelling import duration_typed, rate_typed
+from workers.contract.formatting import digits, show_duration, show_number
 from workers.contract.load import SHORTEST_S, Abort, Slo
 from workers.contract.settings import Environment, Target
-from workers.contract.shown import digits, show_duration, show_number
 from workers.contract.units import (
     LOWEST_RPS,
     quoted,

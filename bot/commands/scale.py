@@ -1,7 +1,6 @@
 """`/scale`: how many replicas an endpoint has."""
 
-from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowHelp
-from bot.commands.names import (
+from bot.commands.arguments import (
     end,
     must_be_served,
     only_environment,
@@ -10,7 +9,8 @@ from bot.commands.names import (
     take_model,
     take_replicas,
 )
-from bot.commands.words import Line
+from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowHelp
+from bot.commands.line import Line
 from workers.contract.jobs import Scale
 
 _FORMS = (

@@ -6,6 +6,7 @@ from itertools import dropwhile
 from zoneinfo import available_timezones
 
 from bot.commands import cron, deploy, loadtest, model, scale
+from bot.commands.arguments import end
 from bot.commands.command import (
     AddSchedule,
     Ask,
@@ -18,9 +19,8 @@ from bot.commands.command import (
     ShowHelp,
     UsageError,
 )
-from bot.commands.names import end
-from bot.commands.typed import job_typed
-from bot.commands.words import Line, clean, closest
+from bot.commands.line import Line, clean, closest
+from bot.commands.spelling import job_typed
 from workers.contract.units import quoted
 
 _JOBS = {

@@ -1,8 +1,8 @@
 """`/seatrial`: what can be typed, and how Seatrial is."""
 
+from bot.commands.arguments import end
 from bot.commands.command import Command, Form, Known, Meaning, ShowHelp, ShowStatus
-from bot.commands.names import end
-from bot.commands.words import Line, closest
+from bot.commands.line import Line, closest
 from workers.contract.units import quoted
 
 _FORMS = {

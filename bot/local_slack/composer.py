@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bot.local_slack.answers import Answers
 from bot.local_slack.delivery import Delivery, DeliveryFailed
 from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, Member
 from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.responses import Answers
 from bot.local_slack.tickets import ResponsePlace, Tickets
 from bot.local_slack.workspace import Channel, Message, Workspace, new_id
 

@@ -18,7 +18,6 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.local_slack.answers import Answers
 from bot.local_slack.arguments import parse_multipart
 from bot.local_slack.clicks import Clicks
 from bot.local_slack.composer import Composer
@@ -29,6 +28,7 @@ from bot.local_slack.methods import Server
 from bot.local_slack.modals import Views
 from bot.local_slack.rate_limits import RateLimits
 from bot.local_slack.refusal import Refusal
+from bot.local_slack.responses import Answers
 from bot.local_slack.socket_mode import SocketMode
 from bot.local_slack.tickets import Tickets
 from bot.local_slack.watch import Watch

@@ -10,7 +10,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from bot.commands.cron import for_apscheduler, names_hours, read_cron
-from bot.remembered import Schedule
+from bot.state import Schedule
 
 LONGEST_SHIFT = timedelta(hours=2)
 """No zone puts its clocks ahead or back by more at once; Antarctica/Troll does so by this."""

@@ -26,8 +26,8 @@ from apscheduler.job import Job
 from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.jobstores.redis import RedisJobStore
 
-from bot.remembered import Result, Schedule
 from bot.schedules.clock import ClockTrigger
+from bot.state import Result, Schedule
 from bot.store import SCHEDULES_KEY
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from apscheduler.job import Job
 from apscheduler.triggers.base import BaseTrigger
 
 from bot.chat import ChatError
-from bot.remembered import Schedule
 from bot.schedules.job_store import JobStore, as_schedule
 from bot.schedules.scheduler import Scheduler
+from bot.state import Schedule
 from bot.store import Store
 from workers.contract.queue import QueueUnavailable
 

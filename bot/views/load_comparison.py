@@ -1,10 +1,10 @@
 """`/loadtest compare`: two load tests that have ended, side by side. Pure."""
 
-from bot.views.blocks import Message, context, escape, message, moment, person, section
-from bot.views.figures import change, ms, replicas, table
-from workers.contract.outcomes import Tested
+from bot.blocks import Message, context, escape, message, moment, person, section
+from bot.cards.number_format import change, ms, replicas, table
+from workers.contract.formatting import show_number, show_percentile, show_share
+from workers.contract.jobs import Tested
 from workers.contract.record import Record
-from workers.contract.shown import show_number, show_percentile, show_share
 
 _MINUS = str.maketrans("-", "−")
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from bot.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
+from bot.cards import load_test
+from bot.cards.card import approvals_wanted, word
 from bot.commands.command import Command, UsageError
-from bot.views import report
-from bot.views.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
-from bot.views.job_card import approvals_wanted, word
 from workers.contract.catalogue import Served, Version
+from workers.contract.formatting import show_duration
 from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
-from workers.contract.shown import show_duration
 
 
 def plain(text: str) -> Message:
@@ -96,8 +96,8 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
     if isinstance(job, Deploy):
         lines.append(f"Content: {code(job.digest[:19])}")
     if isinstance(job, LoadTest | FindCapacity):
-        lines.append(f"Load: {escape(report.amount(job))}.")
-        lines += filter(None, [report.ownership(job)])
+        lines.append(f"Load: {escape(load_test.amount(job))}.")
+        lines += filter(None, [load_test.ownership(job)])
     if approvals is None:
         lines.append("No approval is needed. It would start at once, or after the jobs that are ahead of it.")
     else:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bot.remembered import Result, Schedule
-from bot.views import report
-from bot.views.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
+from bot.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
+from bot.cards import load_test
+from bot.state import Result, Schedule
 from bot.views.replies import plain, waiting
-from workers.contract.outcomes import Tested
+from workers.contract.jobs import Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
 
 _DAY = "{date_short_pretty} {time}"
-_SIGNS = report.VERDICTS | {"done": ":large_green_circle:"}
+_SIGNS = load_test.VERDICTS | {"done": ":large_green_circle:"}
 _BAD = ":red_circle:"
 _MOST_IN_FULL = 15
 """More schedules than these do not surely fit into one message with all that there is to say of each."""

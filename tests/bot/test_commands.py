@@ -27,10 +27,11 @@ from bot.commands.command import (
     ShowStatus,
     UsageError,
 )
-from bot.commands.typed import typed
-from tests.bot.known import KnownValues, settings
-from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Replicas, Scale, TrainModel
+from bot.commands.spelling import typed
+from tests.bot.lookup import KnownValues, settings
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
+from workers.contract.replicas import Replicas
 from workers.contract.settings import Approvals, Environment
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
-from bot.commands.typed import typed
-from tests.bot.known import KnownValues
-from tests.bot.known import settings as seatrial_settings
+from bot.commands.spelling import typed
+from tests.bot.lookup import KnownValues
+from tests.bot.lookup import settings as seatrial_settings
 
 VOCABULARY = """
 train list show compare status history rollback stop last add pause resume run remove running mine cancel retry help

@@ -11,15 +11,15 @@ import pytest
 from bot import listeners
 from bot.answers import Answers, Facts
 from bot.chat import Chat
+from bot.directory import People
 from bot.intake import Intake
 from bot.listeners import Listeners
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from bot.people import People
 from bot.schedules import Schedules
-from tests.bot.known import settings
-from tests.bot.relay_workshop import RelayWorkshop
-from tests.bot.slack_workshop import Clock, wait_until
+from tests.bot.lookup import settings
+from tests.bot.relay_harness import RelayWorkshop
+from tests.bot.slack_app_harness import Clock, wait_until
 from workers.contract.queue import Catalogue
 
 

@@ -19,7 +19,7 @@ from bot.local_slack.members import ADA
 from bot.local_slack.rate_limits import POSTING, TIER_3, RateLimits
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from tests.bot.slack_workshop import ML_OPS, Clock
+from tests.bot.slack_app_harness import ML_OPS, Clock
 
 BOT_TOKEN = SlackSettings().bot_token
 

@@ -97,9 +97,9 @@ def test_what_no_rule_forbids_is_allowed(job: Job) -> None:
 def test_above_the_cap_approval_is_needed_where_it_can_be_had() -> None:
     """Not at the cap, and not for what changes nothing."""
     for job in (load("production", 101), load("shop", 101), search("production", 101)):
-        assert SETTINGS.approvals_for(job) is not None
-    assert SETTINGS.approvals_for(load("production", 100)) is None
-    assert SETTINGS.approvals_for(TrainModel(model="iris")) is None
+        assert job.approvals_needed(SETTINGS) is not None
+    assert load("production", 100).approvals_needed(SETTINGS) is None
+    assert TrainModel(model="iris").approvals_needed(SETTINGS) is None
 
 
 class Leads:

@@ -7,9 +7,9 @@ import pytest
 
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from tests.bot.relay_workshop import RelayWorkshop, report
+from tests.bot.relay_harness import RelayWorkshop, report
 from workers.contract import events as e
-from workers.contract.outcomes import Tested
+from workers.contract.jobs import Tested
 
 PNG = b"\x89PNG"
 

@@ -11,9 +11,9 @@ import pytest
 from redis import Redis
 
 from bot.chat import ChatError
-from bot.remembered import Result, Schedule
 from bot.schedules import Schedules, Timekeeper, next_times
 from bot.schedules.job_store import GRACE_S
+from bot.state import Result, Schedule
 from bot.store import Store
 from workers.contract.queue import connect
 

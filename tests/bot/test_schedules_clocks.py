@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.remembered import Schedule
 from bot.schedules import next_times
+from bot.state import Schedule
 
 MINUTE = timedelta(minutes=1)
 # A change of clocks each: ahead and back, north and south, by an hour, half an hour and two, at midnight and across it.

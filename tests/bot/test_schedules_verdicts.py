@@ -8,7 +8,7 @@ import pytest
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
 from bot.schedules import Schedules
-from tests.bot.relay_workshop import NIGHTLY, RelayWorkshop, report
+from tests.bot.relay_harness import NIGHTLY, RelayWorkshop, report
 
 
 @pytest.fixture

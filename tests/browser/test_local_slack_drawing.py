@@ -11,7 +11,7 @@ from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
 from bot.local_slack.running import LocalSlack
-from tests.browser.looking import post, shown
+from tests.browser.page_reading import post, shown
 
 pytestmark = pytest.mark.chromium
 OpenPage = Callable[..., Page]

@@ -16,7 +16,7 @@ from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
 from bot.local_slack.running import LocalSlack
-from tests.browser.looking import ML_OPS, post, shown
+from tests.browser.page_reading import ML_OPS, post, shown
 
 pytestmark = pytest.mark.chromium
 OpenPage = Callable[..., Page]

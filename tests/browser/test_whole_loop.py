@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.house import House
+from tests.stack import House
 
 pytestmark = pytest.mark.chromium
 

@@ -28,8 +28,8 @@ import pytest
 
 from bot.demo.processes import free_port
 from workers.contract.settings import Images, Model
-from workers.platforms.cloud import docker_trial
-from workers.platforms.protocols import Manifest
+from workers.platforms.cloud.docker import smoke_test
+from workers.platforms.protocols.artifacts import Manifest
 
 # Never empty: of an empty environment the SDK reads the process's own.
 ENVIRON = {"DOCKER_HOST": "", **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}}
@@ -116,11 +116,11 @@ class Harbour:
     def remains(self) -> set[str]:
         """This harbour's containers, nameless images and trial networks: what a test must not add to."""
         mine = f"{LABEL}={self.registry.address}"
-        networks = self.engine.networks(filters={"label": docker_trial.LABEL})
+        networks = self.engine.networks(filters={"label": smoke_test.LABEL})
         return {
             *(str(item["Names"]) for item in self.engine.containers(all=True, filters={"label": mine})),
             *(str(item["Id"]) for item in self.engine.images(filters={"dangling": True, "label": mine})),
-            *(item["Name"] for item in networks if self.registry.address in item["Labels"][docker_trial.LABEL]),
+            *(item["Name"] for item in networks if self.registry.address in item["Labels"][smoke_test.LABEL]),
         }
 
     def forget(self, reference: str) -> None:

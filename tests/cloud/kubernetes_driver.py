@@ -14,9 +14,9 @@ from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn
 from tests.cloud.kubernetes_store import NAMESPACE
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Stage
-from workers.platforms.cloud.kubernetes_api import connect
-from workers.platforms.cloud.load import KubernetesLoad
-from workers.platforms.load_protocol import Attack
+from workers.platforms.cloud.kubernetes.api import connect
+from workers.platforms.cloud.load.generator import KubernetesLoad
+from workers.platforms.protocols.load import Attack
 
 LASTS_S = 60.0
 _ROOT = Path(__file__).parents[2]

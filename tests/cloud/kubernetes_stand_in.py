@@ -22,8 +22,8 @@ from kubernetes.client import ApiClient, Configuration
 from tests.cloud.kubernetes_services import Answered, Streamed, ToService, nobody
 from tests.cloud.kubernetes_store import NAMESPACE, Refusal, Store, merged
 from tests.cloud.strict_models import mistakes
-from workers.platforms.cloud.kubernetes_access import Target
-from workers.platforms.cloud.kubernetes_api import KINDS, Api
+from workers.platforms.cloud.kubernetes.access import Target
+from workers.platforms.cloud.kubernetes.api import KINDS, Api
 
 Object = dict[str, Any]
 CONTEXT = "harbour"

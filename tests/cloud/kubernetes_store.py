@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workers.platforms.cloud.kubernetes_api import KINDS
+from workers.platforms.cloud.kubernetes.api import KINDS
 
 Object = dict[str, Any]
 NAMESPACE = "bay"

@@ -9,7 +9,7 @@ from tests.cloud.kubernetes_node import Node, RunningPod
 from tests.cloud.kubernetes_proxy import Address
 from tests.cloud.kubernetes_runtimes import LocustProcesses
 from tests.cloud.kubernetes_stand_in import StandIn
-from workers.platforms.cloud.kubernetes_api import Api
+from workers.platforms.cloud.kubernetes.api import Api
 
 Object = dict[str, Any]
 

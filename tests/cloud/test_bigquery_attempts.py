@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cloud.bigquery_harness import IRIS, HandedBackInTraining, model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
-from tests.cloud.bigquery_workshop import IRIS, HandedBackInTraining, model, serving, trained, warehouse
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.errors import Cancelled, HandedBack, PermanentError, TemporaryError
-from workers.platforms.cloud.bigquery_errors import JobFailed
-from workers.platforms.cloud.bigquery_jobs import Jobs, open_client
+from workers.platforms.cloud.bigquery.errors import JobFailed
+from workers.platforms.cloud.bigquery.jobs import Jobs, open_client
 
 
 @pytest.fixture

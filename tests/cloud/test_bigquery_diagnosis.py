@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cloud.bigquery_harness import model as iris
+from tests.cloud.bigquery_harness import serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn
-from tests.cloud.bigquery_workshop import model as iris
-from tests.cloud.bigquery_workshop import serving, trained, warehouse
-from workers.platforms.cloud import bigquery_jobs
-from workers.platforms.cloud.warehouse import BigQueryWarehouse
+from workers.platforms.cloud.bigquery import jobs
+from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 from workers.platforms.connect import connect
 from workers.settings import read_settings
 
@@ -53,7 +53,7 @@ def test_a_dataset_elsewhere_is_named_with_what_to_change() -> None:
 
 def test_bigquery_out_of_reach_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens there: one line, which says so, once it has been tried for a while."""
-    monkeypatch.setattr(bigquery_jobs, "RETRY", bigquery_jobs.RETRY.with_timeout(1.0))
+    monkeypatch.setattr(jobs, "RETRY", jobs.RETRY.with_timeout(1.0))
     with serving(BigQueryStandIn()) as bigquery:
         pass
     lines = said(bigquery)

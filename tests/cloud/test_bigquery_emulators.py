@@ -14,8 +14,8 @@ from tests.cloud.bigquery_peers import bqemulator, crucible
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.cloud.bigquery_jobs import Jobs, open_client
-from workers.platforms.cloud.warehouse import BigQueryWarehouse
+from workers.platforms.cloud.bigquery.jobs import Jobs, open_client
+from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 
 # The first run on a machine installs the emulators.
 pytestmark = pytest.mark.timeout(600)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cloud.bigquery_harness import model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import CLASSIFIER_METRICS, BigQueryStandIn
-from tests.cloud.bigquery_workshop import model, serving, trained, warehouse
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import SettingsError
 from workers.errors import HandedBack, PermanentError

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.cloud.bigquery_harness import IRIS, model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
-from tests.cloud.bigquery_workshop import IRIS, model, serving, trained, warehouse
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.errors import Cancelled, PermanentError
-from workers.platforms.cloud.warehouse import UNEXPORTED_FOR
+from workers.platforms.cloud.bigquery.warehouse import UNEXPORTED_FOR
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workers.contract.settings import SettingsError
-from workers.platforms.cloud import manifests
+from workers.platforms.cloud.endpoints import manifests
 from workers.platforms.connect import connect
 from workers.settings import read_settings
 

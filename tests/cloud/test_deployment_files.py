@@ -21,8 +21,8 @@ from tests.cloud.strict_models import mistakes
 from workers.contract.jobs import Asked, TrainModel
 from workers.contract.queue import Queue
 from workers.contract.settings_reader import read_settings_file
-from workers.platforms.cloud.cluster_diagnosis import OUTSIDE, RIGHTS
-from workers.platforms.cloud.kubernetes_api import KINDS
+from workers.platforms.cloud.endpoints.diagnosis import OUTSIDE, RIGHTS
+from workers.platforms.cloud.kubernetes.api import KINDS
 
 TOP = Path(__file__).parents[2]
 K8S = TOP / "k8s"

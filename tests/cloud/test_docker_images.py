@@ -13,8 +13,8 @@ from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import Images
 from workers.errors import Cancelled, PermanentError, TemporaryError
-from workers.platforms.cloud import docker_diagnosis, docker_trial
-from workers.platforms.cloud.images import KEPT_VERSIONS, DockerImages
+from workers.platforms.cloud.docker import diagnosis, smoke_test
+from workers.platforms.cloud.docker.images import KEPT_VERSIONS, DockerImages
 
 pytestmark = pytest.mark.docker
 
@@ -222,7 +222,7 @@ def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
     harbour: Harbour, images: DockerImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The port stays shut: the trial ends, with the log, and removes the container that still runs."""
-    monkeypatch.setattr(docker_trial, "READY_WITHIN_S", 5.0)
+    monkeypatch.setattr(smoke_test, "READY_WITHIN_S", 5.0)
     before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=11), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"not ready within 5 s\. Its log: Reading SavedModel"):
@@ -263,7 +263,7 @@ def test_a_trial_removes_what_a_killed_one_left(harbour: Harbour, images: Docker
     """A worker that was killed in mid-trial could not remove its container: the next attempt does."""
     before, folder = harbour.remains(), servable(tmp_path / "model")
     image = images.build(model=MODEL, manifest=manifest(version=16), folder=folder, progress=RecordedProgress())
-    labels = {docker_trial.LABEL: image}
+    labels = {smoke_test.LABEL: image}
     network = harbour.engine.create_network(f"killed-{Path(str(image)).name.replace(':', '-')}", labels=labels)
     host = harbour.engine.create_host_config(network_mode=network["Id"])
     leftover = harbour.engine.create_container(image, labels=labels, host_config=host)
@@ -297,7 +297,7 @@ def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one behind a firewall does: one finding, in its time."""
-    monkeypatch.setattr(docker_diagnosis, "WITHIN_S", 1.0)
+    monkeypatch.setattr(diagnosis, "WITHIN_S", 1.0)
     silent = str(tmp_path / "silent.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(silent)

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Images, Model, SettingsError
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.cloud.docker_context import dockerfile, write_context
-from workers.platforms.cloud.docker_credentials import Credentials, registry_of
-from workers.platforms.cloud.docker_engine import DockerEngine
-from workers.platforms.cloud.docker_stream import MOST_LOG_LINES, Message, follow_build, follow_pull, follow_push
-from workers.platforms.cloud.images import DockerImages
+from workers.platforms.cloud.docker.context import dockerfile, write_context
+from workers.platforms.cloud.docker.credentials import Credentials, registry_of
+from workers.platforms.cloud.docker.engine import DockerEngine
+from workers.platforms.cloud.docker.images import DockerImages
+from workers.platforms.cloud.docker.stream import MOST_LOG_LINES, Message, follow_build, follow_pull, follow_push
 from workers.platforms.connect import connect
 from workers.settings import read_settings
 

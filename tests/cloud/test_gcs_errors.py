@@ -11,10 +11,11 @@ from google.cloud import storage
 
 from tests.cloud import gcs_server
 from tests.cloud.gcs_server import LOCATION, Front
+from workers.contract.findings import Finding
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.cloud.artifacts import GcsArtifacts
-from workers.platforms.cloud.locations import colocated
-from workers.platforms.findings import Diagnosable, Finding
+from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.locations import colocated
+from workers.platforms.protocols.diagnosable import Diagnosable
 
 ACCOUNT = "worker@demo.iam.gserviceaccount.com"
 RIGHTS = ("storage.buckets.get", "storage.objects.list", "storage.objects.get", "storage.objects.create")

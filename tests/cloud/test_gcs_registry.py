@@ -15,9 +15,9 @@ import pytest
 from tests.cloud import gcs_server
 from tests.cloud.gcs_server import Front
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.cloud.artifacts import GcsArtifacts
-from workers.platforms.cloud.download_cache import KEPT
-from workers.platforms.protocols import Manifest
+from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.download_cache import KEPT
+from workers.platforms.protocols.artifacts import Manifest
 
 CLAIMER = """
 import sys

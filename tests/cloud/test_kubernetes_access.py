@@ -24,9 +24,9 @@ from kubernetes.config import kube_config  # noqa: E402
 from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn  # noqa: E402
 from tests.cloud.kubernetes_store import NAMESPACE  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
-from workers.platforms.cloud import kubernetes_access  # noqa: E402
-from workers.platforms.cloud.kubernetes_access import Target, read_address  # noqa: E402
-from workers.platforms.cloud.kubernetes_api import connect  # noqa: E402
+from workers.platforms.cloud.kubernetes import access  # noqa: E402
+from workers.platforms.cloud.kubernetes.access import Target, read_address  # noqa: E402
+from workers.platforms.cloud.kubernetes.api import connect  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
     path = tmp_path / "account.json"
     path.write_text(json.dumps(account))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    monkeypatch.setattr(kubernetes_access, "_GKE", f"{google.url}/v1")
+    monkeypatch.setattr(access, "_GKE", f"{google.url}/v1")
     yield google
     google.close()
 
@@ -245,8 +245,8 @@ def test_gke_is_found_and_trusted_by_its_own_certificate(google: Google) -> None
 
 def test_a_token_that_has_run_out_is_replaced(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the call that would have been refused."""
-    credentials = kubernetes_access.log_in(*kubernetes_access._SCOPES)
-    monkeypatch.setattr(kubernetes_access, "log_in", lambda *scopes: credentials)
+    credentials = access.log_in(*access._SCOPES)
+    monkeypatch.setattr(access, "log_in", lambda *scopes: credentials)
     api = connect(ADDRESS)
     api.list("Pod")
     credentials.expiry = datetime.datetime(2020, 1, 1)  # naive, as google-auth keeps it
@@ -270,9 +270,9 @@ def test_a_login_that_is_no_longer_known_is_made_anew(google: Google) -> None:
 
 def test_a_refused_refresh_is_forgotten(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has followed the advice and logged in again need not restart the worker."""
-    credentials = kubernetes_access.log_in(*kubernetes_access._SCOPES)
+    credentials = access.log_in(*access._SCOPES)
     with monkeypatch.context() as patch:
-        patch.setattr(kubernetes_access, "log_in", lambda *scopes: credentials)
+        patch.setattr(access, "log_in", lambda *scopes: credentials)
         api = connect(ADDRESS)
         api.list("Pod")
     credentials.expiry = datetime.datetime(2020, 1, 1)
@@ -344,9 +344,9 @@ def test_the_dns_endpoint_is_taken_where_the_ip_endpoints_are_off() -> None:
             "ipEndpointsConfig": {"enabled": False},
         },
     }
-    assert kubernetes_access._endpoint(found) == ("https://gke-1.us-central1-b.gke.goog", "")
+    assert access._endpoint(found) == ("https://gke-1.us-central1-b.gke.goog", "")
     found["controlPlaneEndpointsConfig"]["ipEndpointsConfig"] = {"enabled": True}  # type: ignore[index]
-    assert kubernetes_access._endpoint(found) == ("https://10.0.0.2", "x")
+    assert access._endpoint(found) == ("https://10.0.0.2", "x")
 
 
 def _pem(key: Any) -> bytes:

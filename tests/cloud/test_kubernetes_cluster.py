@@ -12,18 +12,19 @@ import pytest
 client = pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
 
 from tests.cloud.kubernetes_controllers import Controllers  # noqa: E402
-from tests.cloud.kubernetes_fates import Fates  # noqa: E402
 from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
 from tests.cloud.kubernetes_store import versions  # noqa: E402
+from tests.cloud.scripted_kubelet import Fates  # noqa: E402
 from tests.platforms.recorded_progress import RecordedProgress  # noqa: E402
 from tests.platforms.steady_traffic import wait_until  # noqa: E402
-from workers.contract.jobs import Replicas  # noqa: E402
+from workers.contract.replicas import Replicas  # noqa: E402
 from workers.contract.settings import Environment, Model  # noqa: E402
 from workers.errors import Cancelled, HandedBack, PermanentError, Superseded, TemporaryError  # noqa: E402
-from workers.platforms.cloud.cluster import KubernetesCluster  # noqa: E402
-from workers.platforms.cloud.manifests import SERVING, Manifests  # noqa: E402
-from workers.platforms.cloud.rollout_following import Timing  # noqa: E402
-from workers.platforms.protocols import Endpoint, Manifest, Release  # noqa: E402
+from workers.platforms.cloud.endpoints.cluster import KubernetesCluster  # noqa: E402
+from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests  # noqa: E402
+from workers.platforms.cloud.endpoints.rollout_watcher import Timing  # noqa: E402
+from workers.platforms.protocols.artifacts import Manifest  # noqa: E402
+from workers.platforms.protocols.cluster import Endpoint, Release  # noqa: E402
 
 MODEL = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
 STAGING = Environment(name="staging", cpu_request="250m", cpu_target=60)

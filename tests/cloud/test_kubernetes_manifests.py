@@ -14,10 +14,10 @@ pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip 
 yaml = pytest.importorskip("yaml")
 
 from tests.cloud.strict_models import mistakes  # noqa: E402
-from workers.contract.jobs import Replicas  # noqa: E402
+from workers.contract.replicas import Replicas  # noqa: E402
 from workers.errors import PermanentError  # noqa: E402
-from workers.platforms.cloud.manifests import SERVING, Manifests, Origin, Placed, back_to, origin_of  # noqa: E402
-from workers.platforms.cloud.rollout import fingerprint, is_proven  # noqa: E402
+from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests, Origin, Placed, back_to, origin_of  # noqa: E402
+from workers.platforms.cloud.endpoints.revisions import fingerprint, is_proven  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
 PLACED = Placed(model="iris", environment="staging")

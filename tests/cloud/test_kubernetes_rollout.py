@@ -4,19 +4,11 @@ from typing import Any
 
 import pytest
 
-from workers.platforms.cloud.rollout import (
-    Judgement,
-    cpu_percent,
-    is_proven,
-    judge,
-    newest,
-    pod_trouble,
-    scaling_reason,
-    scaling_trouble,
-    template,
-    troubles,
-    undo_to,
-)
+from workers.platforms.cloud.endpoints.autoscaling import cpu_percent, scaling_reason, scaling_trouble
+from workers.platforms.cloud.endpoints.judgement import Judgement, judge
+from workers.platforms.cloud.endpoints.revisions import is_proven, newest, template, undo_to
+from workers.platforms.cloud.endpoints.troubles import troubles
+from workers.platforms.cloud.kubernetes.pods import pod_trouble
 
 Object = dict[str, Any]
 

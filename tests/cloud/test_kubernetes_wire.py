@@ -17,10 +17,10 @@ kmock = pytest.importorskip("kmock")
 from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
 from tests.platforms.steady_traffic import wait_until  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
-from workers.platforms.cloud import kubernetes_api  # noqa: E402
-from workers.platforms.cloud.kubernetes_access import Target  # noqa: E402
-from workers.platforms.cloud.kubernetes_api import Api  # noqa: E402
-from workers.platforms.cloud.kubernetes_errors import Call, refusal  # noqa: E402
+from workers.platforms.cloud.kubernetes import api  # noqa: E402
+from workers.platforms.cloud.kubernetes.access import Target  # noqa: E402
+from workers.platforms.cloud.kubernetes.api import Api  # noqa: E402
+from workers.platforms.cloud.kubernetes.errors import Call, refusal  # noqa: E402
 
 
 class Peer:
@@ -54,7 +54,7 @@ class Peer:
 def peer() -> Iterator[Peer]:
     """A kmock that knows the resources that are used, and holds nothing."""
     peer = Peer()
-    for group_version, plural in kubernetes_api.KINDS.values():
+    for group_version, plural in api.KINDS.values():
         group, _, version = group_version.rpartition("/")
         peer.emulator.resources[kmock.resource(group, version, plural)] = {"namespaced": True}
     yield peer

@@ -11,12 +11,12 @@ import pytest
 from tests.cloud.kubernetes_driver import driver
 from tests.cloud.kubernetes_proxy import Address
 from tests.cloud.locust_cluster import LocustCluster
-from tests.platforms.attacks import attack, is_quiet, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
-from workers.platforms.cloud.load import KubernetesLoad
-from workers.platforms.cloud.load_hold import THREAD, held
-from workers.platforms.cloud.load_manifests import WEB_PORT
+from tests.platforms.traffic_plans import attack, is_quiet, wait_until
+from workers.platforms.cloud.load.generator import KubernetesLoad
+from workers.platforms.cloud.load.keepalive import THREAD, held
+from workers.platforms.cloud.load.manifests import WEB_PORT
 from workers.platforms.swarm import HOLD, Master
 
 RATE_RPS = 100

@@ -11,14 +11,14 @@ from tests.cloud.kubernetes_runtimes import Process
 from tests.cloud.kubernetes_store import NAMESPACE
 from tests.cloud.locust_cluster import LocustCluster
 from tests.cloud.worker_role import beyond_the_role
-from tests.platforms.attacks import attack, is_quiet, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.traffic_plans import attack, is_quiet, wait_until
 from workers.contract.load import Stage
 from workers.errors import Cancelled, PermanentError
-from workers.platforms.cloud.load import KubernetesLoad
-from workers.platforms.cloud.load_manifests import UNTIL, Attempt, LoadManifests, is_over
-from workers.platforms.load_protocol import Attack
+from workers.platforms.cloud.load.generator import KubernetesLoad
+from workers.platforms.cloud.load.manifests import UNTIL, Attempt, LoadManifests, is_over
+from workers.platforms.protocols.load import Attack
 
 IMAGE = "seatrial-load:0.1.0"
 

@@ -7,10 +7,10 @@ import pytest
 import redis
 
 from bot.local_slack.person import Message, Person, SharedFile
-from tests.cloud.cloud_house import LABEL, CloudHouse, cloud_house
+from tests.cloud.cloud_stack import LABEL, CloudHouse, cloud_house
 from tests.cloud.worker_role import beyond_the_role
-from tests.house import WAIT_S, ask, until, whisper
 from tests.platforms.steady_traffic import wait_until
+from tests.stack import WAIT_S, ask, until, whisper
 
 pytestmark = pytest.mark.docker
 

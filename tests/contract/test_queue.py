@@ -12,10 +12,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.workers.yard import wait_until
+from tests.workers.harness import wait_until
 from workers.contract import events as e
-from workers.contract.jobs import Asked, Deploy, Job, TrainModel
-from workers.contract.outcomes import Trained
+from workers.contract.jobs import Asked, Deploy, Job, Trained, TrainModel
 from workers.contract.queue import Busy, Claim, Claims, Queue, QueueUnavailable, connect, scripts
 
 DEPLOY = Deploy(model="iris", version=1, environment="staging", digest="sha256:0")

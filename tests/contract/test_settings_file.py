@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, Slo
+from workers.contract.replicas import Replicas
 from workers.contract.settings import SettingsError, SettingsFile
 from workers.contract.settings_reader import read_settings_file
 
@@ -218,7 +219,7 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
         load(2000.1),
         search(2000.1),
     ):
-        assert file.approvals_for(job) == approvals
+        assert job.approvals_needed(file) == approvals
     for free in (
         TrainModel(model="iris"),
         Deploy(model="iris", version=1, environment="staging", digest="sha256:1"),
@@ -227,6 +228,6 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
         search(2000.0),
         load(100.0, "docs"),
     ):
-        assert file.approvals_for(free) is None
+        assert free.approvals_needed(file) is None
     for job in (load(100.1, "docs"), search(100.1, "docs")):
-        assert file.approvals_for(job) == file.targets["docs"].approvals
+        assert job.approvals_needed(file) == file.targets["docs"].approvals

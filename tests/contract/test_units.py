@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.contract.jobs import Replicas
+from workers.contract.formatting import digits, show_duration, show_number
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Stage
-from workers.contract.shown import digits, show_duration, show_number
+from workers.contract.replicas import Replicas
 from workers.contract.units import (
     HIGHEST_RPS,
     LONGEST_S,

@@ -12,10 +12,9 @@ import pytest
 from slack_sdk import WebClient
 
 from bot.demo import processes
-from tests.house import WAIT_S, House, ask, until, whisper
+from tests.stack import WAIT_S, House, ask, until, whisper
 from workers.contract import events as e
-from workers.contract.jobs import Asked, TrainModel
-from workers.contract.outcomes import Trained
+from workers.contract.jobs import Asked, Trained, TrainModel
 from workers.contract.queue import Claim, Claims, Queue, connect
 
 SECRET_BODY = "text=the-launch-code-is-0000"

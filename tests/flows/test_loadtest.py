@@ -10,7 +10,7 @@ import pytest
 import redis as redis_client
 
 from bot.local_slack.person import Message
-from tests.house import House, ask, until, whisper
+from tests.stack import House, ask, until, whisper
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.house import WAIT_S, House, ask, until, whisper
+from tests.stack import WAIT_S, House, ask, until, whisper
 
 
 def test_a_model_is_trained_and_its_card_offers_to_deploy_it(house: House) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bot.demo import processes
-from bot.remembered import Schedule
 from bot.schedules import Schedules
+from bot.state import Schedule
 from bot.store import Store
-from tests.house import WAIT_S, House, ask, whisper
+from tests.stack import WAIT_S, House, ask, whisper
 from workers.contract.queue import connect
 from workers.contract.record import Record
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.attacks import load_processes
+from tests.platforms.traffic_plans import load_processes
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 from tests.cloud import gcs_server
 from workers.errors import PermanentError
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
-from workers.platforms.protocols import Artifacts, Manifest
+from workers.platforms.protocols.artifacts import Artifacts, Manifest
 
 
 def gcs(folder: Path) -> Artifacts:
-    from workers.platforms.cloud.artifacts import GcsArtifacts
+    from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 
     bucket = f"models-{uuid4().hex}"
     return GcsArtifacts(bucket=bucket, prefix="ml/models", location=None, project=gcs_server.PROJECT, cache=folder)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.contract.jobs import Replicas
-from workers.platforms.embedded.autoscaler import Behaviour, Decision, History, Measurement, decide, recommend
+from workers.contract.replicas import Replicas
+from workers.platforms.embedded.cluster.autoscaler import Behaviour, Decision, History, Measurement, decide, recommend
 
 WIDE = Replicas(minimum=1, maximum=100)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.bays import STAGING, Bay, embedded_bay, kubernetes_bay
+from tests.platforms.adapters import STAGING, Bay, embedded_bay, kubernetes_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import SteadyTraffic, wait_until
-from workers.contract.jobs import Replicas
+from workers.contract.replicas import Replicas
 from workers.errors import Cancelled, PermanentError, Superseded
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.bays import QUICK, STAGING, EmbeddedBay, embedded_bay
+from tests.platforms.adapters import QUICK, STAGING, EmbeddedBay, embedded_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import SteadyTraffic, wait_until
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.embedded.cluster import EmbeddedCluster
-from workers.platforms.embedded.endpoint_files import EndpointFiles
+from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
+from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_machine_is_emptied_though_its_disk_is_full(bay: EmbeddedBay) -> None:
     bay.cluster.roll_out(release=bay.release(1), progress=RecordedProgress())
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from workers.platforms.embedded.cluster import EmbeddedCluster\n"
+        "from workers.platforms.embedded.cluster.cluster import EmbeddedCluster\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
         "EmbeddedCluster(home=Path(sys.argv[1])).remove_all()\n"
     )

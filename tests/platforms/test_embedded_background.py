@@ -7,7 +7,7 @@ import pytest
 
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.errors import Cancelled, PermanentError
-from workers.platforms.embedded.background import in_background
+from workers.platforms.embedded.warehouse.background import in_background
 
 
 def test_work_that_cannot_be_interrupted_is_left_behind() -> None:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.platforms.orders import exported, model
-from workers.platforms.embedded.features import Examples, Feature, is_classifier
-from workers.platforms.embedded.onnx_export import run_onnx, to_onnx
-from workers.platforms.embedded.training import fit
-from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+from tests.platforms.regression_rows import exported, model
+from workers.platforms.embedded.warehouse.features import Examples, Feature, is_classifier
+from workers.platforms.embedded.warehouse.onnx_export import run_onnx, to_onnx
+from workers.platforms.embedded.warehouse.training import fit
+from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 TYPES = ["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
 

@@ -10,11 +10,11 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.platforms.orders import model, orders_warehouse
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.regression_rows import model, orders_warehouse
 from workers.errors import Cancelled, PermanentError
-from workers.platforms.embedded.sql import IRIS, load_tables, open_database
-from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
+from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workers.platforms.embedded.evaluation import classification_metrics, evaluation, regression_metrics
-from workers.platforms.embedded.features import Examples, Feature
-from workers.platforms.embedded.training import split
+from workers.platforms.embedded.warehouse.evaluation import classification_metrics, evaluation, regression_metrics
+from workers.platforms.embedded.warehouse.features import Examples, Feature
+from workers.platforms.embedded.warehouse.training import split
 
 
 def examples(labels: "np.ndarray[Any, Any]") -> Examples:

@@ -10,12 +10,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tests.platforms.orders import exported, model, orders_warehouse
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.regression_rows import exported, model, orders_warehouse
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.sql import IRIS
-from workers.platforms.embedded.warehouse import KEPT_TRAININGS, EmbeddedWarehouse
+from workers.platforms.embedded.warehouse.sql import IRIS
+from workers.platforms.embedded.warehouse.warehouse import KEPT_TRAININGS, EmbeddedWarehouse
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_two_trainings_at_once_do_not_disturb_each_other(warehouse: EmbeddedWare
 def test_importing_the_adapter_imports_no_library() -> None:
     """A worker starts without scikit-learn, DuckDB and their like; they come with the first training."""
     program = (
-        "import sys, workers.platforms.embedded.warehouse, workers.platforms.embedded.artifacts;"
+        "import sys, workers.platforms.embedded.warehouse.warehouse, workers.platforms.embedded.artifacts;"
         "print([name for name in ('sklearn', 'duckdb', 'sqlglot', 'skl2onnx', 'onnx', 'onnxruntime', 'pandas', 'numpy')"
         " if name in sys.modules])"
     )

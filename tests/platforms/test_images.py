@@ -20,9 +20,10 @@ from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import Model
 from workers.errors import Cancelled, PermanentError
 from workers.platforms.embedded.images import EmbeddedImages
-from workers.platforms.protocols import Images, Manifest
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.images import Images
 from workers.platforms.serving.signature import Signature
-from workers.platforms.trial import TrialFailed, try_out
+from workers.platforms.smoke_test import TrialFailed, try_out
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE, SAMPLE))
 REGRESSION = MODEL.model_copy(update={"type": "linear_reg"})
@@ -55,7 +56,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
     """A real engine and registry, with our own serving image."""
     from tests.cloud.docker_peers import ENVIRON, PASSWORD, USERNAME, open_harbour
     from tests.cloud.serving_image import build_serving_image
-    from workers.platforms.cloud.images import DockerImages
+    from workers.platforms.cloud.docker.images import DockerImages
 
     with open_harbour(tmp_path_factory.mktemp("registry")) as harbour:
         image = build_serving_image(harbour, tmp_path_factory.mktemp("image"))

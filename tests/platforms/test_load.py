@@ -11,15 +11,15 @@ from urllib.request import urlopen
 import pytest
 
 from tests.cloud.locust_cluster import LocustCluster
-from tests.platforms.attacks import attack, is_quiet, last_asked_s, load_processes, load_workers, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.traffic_plans import attack, is_quiet, last_asked_s, load_processes, load_workers, wait_until
 from workers.contract.load import Slo, Stage
 from workers.errors import Cancelled, PermanentError, TargetDown
 from workers.platforms import swarm
-from workers.platforms.cloud.load import KubernetesLoad
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.load_protocol import Attack, LoadGenerator
+from workers.platforms.cloud.load.generator import KubernetesLoad
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.protocols.load import Attack, LoadGenerator
 from workers.reports.verdict import judge
 
 CONNECTION_FAILURES = {

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.platforms.attack import LOCUST_DIR
+from workers.platforms.traffic_plan import LOCUST_DIR
 
 
 def beside_the_locustfile(name: str) -> ModuleType:
@@ -26,8 +26,8 @@ def beside_the_locustfile(name: str) -> ModuleType:
 
 arrivals = beside_the_locustfile("arrivals")
 ledger = beside_the_locustfile("ledger")
-answers = beside_the_locustfile("answers")
-course = beside_the_locustfile("course")
+http_answers = beside_the_locustfile("http_answers")
+test_run = beside_the_locustfile("test_run")
 
 rates = st.floats(min_value=0.0, max_value=10_000)
 lengths = st.floats(min_value=0.5, max_value=3600)
@@ -166,13 +166,13 @@ def report(number: int, *, over: bool = False, sent: int = 10, cpu_s: float = 0.
 def two_workers() -> object:
     schedule = constant(20, 4)
     seconds = ledger.Seconds(ramp_s=0.0, end_s=4.0)
-    return course.Course(schedule=schedule, seconds=seconds, ramp_s=0.0, timeout_s=10.0, workers=["a", "b"])
+    return test_run.Course(schedule=schedule, seconds=seconds, ramp_s=0.0, timeout_s=10.0, workers=["a", "b"])
 
 
 def test_a_long_test_keeps_its_numbers_and_not_its_distributions() -> None:
     """Seconds whose every request has ended are made up; an answer that comes late all the same is counted."""
     schedule, seconds = constant(10, 100), ledger.Seconds(ramp_s=5.0, end_s=100.0)
-    test = course.Course(schedule=schedule, seconds=seconds, ramp_s=5.0, timeout_s=2.0, workers=["a"])
+    test = test_run.Course(schedule=schedule, seconds=seconds, ramp_s=5.0, timeout_s=2.0, workers=["a"])
     for number in range(-5, 94):
         test.hear("a", report(number))
         assert len(test._ledger.seconds) < 8
@@ -193,7 +193,7 @@ def test_a_second_is_told_when_all_workers_have_reported_it() -> None:
     test.settle(at_s=1.2)
     assert [sample["achieved_rps"] for sample in test.samples] == [20]
     test.hear("a", report(1))
-    test.settle(at_s=2.0 + course.PATIENCE_S + 0.1)
+    test.settle(at_s=2.0 + test_run.PATIENCE_S + 0.1)
     assert [sample["achieved_rps"] for sample in test.samples] == [20, 10]
 
 
@@ -235,52 +235,52 @@ def test_a_stopped_test_is_judged_until_then() -> None:
 
 
 def said(body: object, status: int = 200) -> object:
-    return answers.Answer(status, json.dumps(body).encode(), True)
+    return http_answers.Answer(status, json.dumps(body).encode(), True)
 
 
 def test_other_values_are_right_and_other_shapes_are_not() -> None:
     """As many predictions with the same keys; their values are the model's business."""
     right = said({"predictions": [{"label": "a", "scores": [0.1, 0.9]}]})
-    judge = answers.Judge(predicts=True, right=right.body)
+    judge = http_answers.Judge(predicts=True, right=right.body)
     assert judge.failure(right) is None
     assert judge.failure(said({"predictions": [{"label": "b", "scores": [0.9, 0.1]}]})) is None
-    assert judge.failure(said({"predictions": [{"label": "b"}]})) == answers.OTHER_PREDICTIONS
-    assert judge.failure(said({"predictions": []})) == answers.OTHER_PREDICTIONS
-    assert judge.failure(said({"predictions": [[1.0]]})) == answers.OTHER_PREDICTIONS
-    assert judge.failure(said({"error": "what?"})) == answers.NO_PREDICTIONS
+    assert judge.failure(said({"predictions": [{"label": "b"}]})) == http_answers.OTHER_PREDICTIONS
+    assert judge.failure(said({"predictions": []})) == http_answers.OTHER_PREDICTIONS
+    assert judge.failure(said({"predictions": [[1.0]]})) == http_answers.OTHER_PREDICTIONS
+    assert judge.failure(said({"error": "what?"})) == http_answers.NO_PREDICTIONS
     assert judge.failure(said({"predictions": [{"label": "a", "scores": [1]}]}, status=302)) == "HTTP 302"
 
 
 def test_the_first_answer_is_right_where_none_is_known() -> None:
     """The others are compared with it."""
-    judge = answers.Judge(predicts=True)
-    assert judge.failure(said(["what?"])) == answers.NO_PREDICTIONS
+    judge = http_answers.Judge(predicts=True)
+    assert judge.failure(said(["what?"])) == http_answers.NO_PREDICTIONS
     assert judge.failure(said({"predictions": [[1.0, 2.0]]})) is None
-    assert judge.failure(said({"predictions": [[1.0]]})) == answers.OTHER_PREDICTIONS
+    assert judge.failure(said({"predictions": [[1.0]]})) == http_answers.OTHER_PREDICTIONS
 
 
 def test_where_no_predictions_are_wanted_any_success_will_do() -> None:
     """Other targets answer as they like."""
-    judge = answers.Judge(predicts=False)
-    assert judge.failure(answers.Answer(204, b"", True)) is None
-    assert judge.failure(answers.Answer(404, b"", True)) == "HTTP 404"
+    judge = http_answers.Judge(predicts=False)
+    assert judge.failure(http_answers.Answer(204, b"", True)) is None
+    assert judge.failure(http_answers.Answer(404, b"", True)) == "HTTP 404"
 
 
 def test_answers_are_read_whatever_pieces_they_come_in() -> None:
     """Byte for byte, in chunks, two at once, or up to the connection's end."""
-    reader = answers.AnswerReader()
+    reader = http_answers.AnswerReader()
     plain = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     found = [answer for byte in plain for answer in reader.feed(bytes([byte]))] + reader.feed(plain + chunked)
     assert [(answer.status, answer.body) for answer in found] == [(200, b"hello")] * 3
     assert [answer.reusable for answer in found] == [True, True, False]
-    endless = answers.AnswerReader()
+    endless = http_answers.AnswerReader()
     assert endless.feed(b"HTTP/1.1 200 OK\r\n\r\nhel") == []
     assert endless.feed(b"lo") == [] and endless.begun
-    assert endless.end() == answers.Answer(200, b"hello", False)
-    hinted = answers.AnswerReader()
+    assert endless.end() == http_answers.Answer(200, b"hello", False)
+    hinted = http_answers.AnswerReader()
     assert [answer.status for answer in hinted.feed(b"HTTP/1.1 103 Early Hints\r\n\r\n" + plain)] == [200]
-    cut = answers.AnswerReader()
+    cut = http_answers.AnswerReader()
     cut.feed(plain[:-1])
     assert cut.end() is None and cut.begun
 
@@ -296,12 +296,12 @@ def test_answers_are_read_whatever_pieces_they_come_in() -> None:
 )
 def test_answers_that_every_client_takes_are_taken(said: bytes) -> None:
     """The one request before the test was answered alike: the load must not be stricter."""
-    assert answers.AnswerReader().feed(said) == [answers.Answer(200, b"hello", True)]
+    assert http_answers.AnswerReader().feed(said) == [http_answers.Answer(200, b"hello", True)]
 
 
 def test_a_switch_to_another_protocol_is_an_answer() -> None:
     """Nobody asked for it: it fails the request at once, and the connection is of no more use."""
     upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00"
-    (answer,) = answers.AnswerReader().feed(upgrade)
-    assert answer == answers.Answer(101, b"", False)
-    assert answers.Judge(predicts=False).failure(answer) == "HTTP 101"
+    (answer,) = http_answers.AnswerReader().feed(upgrade)
+    assert answer == http_answers.Answer(101, b"", False)
+    assert http_answers.Judge(predicts=False).failure(answer) == "HTTP 101"

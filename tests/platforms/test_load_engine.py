@@ -14,14 +14,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.platforms.attacks import attack, load_workers, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.traffic_plans import attack, load_workers, wait_until
 from workers.contract.load import Shape, Slo, Stage
 from workers.errors import TargetDown
-from workers.platforms.attack import LOCUST_DIR
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.load_protocol import Attack, LoadResult
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.protocols.load import Attack, LoadResult
+from workers.platforms.traffic_plan import LOCUST_DIR
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)

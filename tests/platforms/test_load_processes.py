@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from bot.demo.processes import free_port
-from tests.platforms.attacks import attack, is_quiet, load_processes, load_workers, wait_until
 from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.traffic_plans import attack, is_quiet, load_processes, load_workers, wait_until
 from workers.contract.load import Slo
 from workers.errors import PermanentError
-from workers.platforms.attack import LOCUST_DIR, attack_json
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.embedded.locust_processes import locust_processes
-from workers.platforms.load_protocol import Attack, LoadResult
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load.locust_processes import locust_processes
+from workers.platforms.protocols.load import Attack, LoadResult
 from workers.platforms.swarm import Swarm, load_result
+from workers.platforms.traffic_plan import LOCUST_DIR, attack_json
 from workers.reports.verdict import judge
 
 OTHER = "127.0.0.2"
@@ -100,8 +100,8 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Stage
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.load_protocol import Attack
+from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.protocols.load import Attack
 stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
 attack = Attack(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
 with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:

@@ -18,7 +18,7 @@ from workers.contract.settings import Model
 from workers.platforms.serving.servable import Servable
 from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.serving.tensors import InvalidRequest
-from workers.platforms.trial import signature_of, try_out
+from workers.platforms.smoke_test import signature_of, try_out
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("_null_filler", "green", "red")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.bays import WarehouseBay, bigquery_bay, embedded_warehouse_bay
+from tests.platforms.adapters import WarehouseBay, bigquery_bay, embedded_warehouse_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import Cancelled, PermanentError
-from workers.platforms.protocols import Warehouse
+from workers.platforms.protocols.warehouse import Warehouse
 
 IRIS = "`bigquery-public-data.ml_datasets.iris`"
 CLASSIFIER_METRICS = {"precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc"}

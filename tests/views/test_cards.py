@@ -8,14 +8,29 @@ from typing import get_args
 
 import pytest
 
+from bot.blocks import Message, escape
+from bot.cards import card
 from bot.local_slack.limits import check_message
-from bot.views import job_card
-from bot.views.blocks import Message, escape
 from workers.contract import events as e
-from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.jobs import (
+    Asked,
+    CapacityFound,
+    Deploy,
+    Deployed,
+    Earlier,
+    FindCapacity,
+    Job,
+    LoadTest,
+    Probe,
+    Rescaled,
+    Scale,
+    Tested,
+    Trained,
+    TrainModel,
+)
 from workers.contract.load import Shape, Slo
-from workers.contract.outcomes import CapacityFound, Deployed, Earlier, Probe, Rescaled, Tested, Trained
 from workers.contract.record import Record, State, fold
+from workers.contract.replicas import Replicas
 
 GOLDEN = Path(__file__).parent / "golden"
 T0 = 1_790_000_000.0
@@ -244,7 +259,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
     """A card changes only with its golden file."""
-    shown = job_card.card(CASES[name], ahead=fold(blank(DEPLOY), []) if CASES[name].waits_for else None)
+    shown = card.card(CASES[name], ahead=fold(blank(DEPLOY), []) if CASES[name].waits_for else None)
     _slack_takes(shown)
     text = json.dumps({"text": shown.text, "blocks": shown.blocks}, indent=1, ensure_ascii=False) + "\n"
     golden = GOLDEN / f"{name}.json"
@@ -256,7 +271,7 @@ def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_screen_reader_hears_all_that_the_card_shows(name: str) -> None:
     """It reads the text and none of the blocks."""
-    shown = job_card.card(CASES[name])
+    shown = card.card(CASES[name])
     for block in shown.blocks:
         parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
         assert all(part["text"] in shown.text for part in parts if part and part["type"] != "button")
@@ -269,7 +284,7 @@ def test_no_golden_file_is_of_a_card_that_is_no_more() -> None:
 
 def test_every_state_is_told_in_a_word() -> None:
     """A new state needs a word and a sign."""
-    assert set(job_card._STATES) == set(get_args(State))
+    assert set(card._STATES) == set(get_args(State))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +297,7 @@ def test_what_others_wrote_cannot_break_a_card(hostile: str) -> None:
         e.StepFinished(at_s=T0 + 9, step="evaluate", fact=hostile),
         e.Failed(at_s=T0 + 12, reason=hostile, advice=hostile),
     ]
-    shown = job_card.card(fold(blank(TRAIN), happened))
+    shown = card.card(fold(blank(TRAIN), happened))
     assert "<!channel>" not in str(shown.blocks)
     _slack_takes(shown)
 

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from bot.cards import find_capacity, load_test
+from bot.cards.load_charts import charts
+from bot.cards.number_format import latency
 from bot.local_slack.limits import check_message
-from bot.views import capacity, replies, report
-from bot.views.chart_blocks import charts
-from bot.views.figures import latency
+from bot.views import replies
 from bot.views.load_comparison import load_comparison
 from workers.contract.events import Measured
-from workers.contract.jobs import Asked, FindCapacity, LoadTest
+from workers.contract.formatting import show_count
+from workers.contract.jobs import Asked, CapacityFound, FindCapacity, LoadTest, Point, Probe, Tested
 from workers.contract.load import Shape, Slo
-from workers.contract.outcomes import CapacityFound, Point, Probe, Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
-from workers.contract.shown import show_count
 
 STEPS = LoadTest(
     model="",
@@ -172,7 +172,7 @@ def test_one_of_a_thing_is_told_in_the_singular() -> None:
     """A test of one request is asked for, watched and drawn as such."""
     assert [show_count(count, "request") for count in (0, 1, 1_234)] == ["0 requests", "1 request", "1,234 requests"]
     lone = replace(STEPS, shape=Shape(lowest_rps=1.0, highest_rps=1.0), duration_s=1.0, ramp_s=0.0)
-    assert report.amount(lone).endswith("1 request in all")
+    assert load_test.amount(lone).endswith("1 request in all")
     second = Measured(
         at_s=0.0,
         second_s=1.0,
@@ -183,7 +183,7 @@ def test_one_of_a_thing_is_told_in_the_singular() -> None:
         p95_ms=None,
         requests=1,
     )
-    assert "0 of 1 request'" in str(report.live(second, grown=""))
+    assert "0 of 1 request'" in str(load_test.live(second, grown=""))
 
 
 @pytest.mark.parametrize(
@@ -203,18 +203,18 @@ def test_replicas_that_went_are_told_from_replicas_that_stayed(
         PASSED, replicas_before=before, replicas_most=most, scaled_after_s=scaled_s, settled_after_s=settled_s
     )
     assert f"*Replicas*\n{said}" in [
-        field["text"] for block in report.blocks(tested) for field in block.get("fields", ())
+        field["text"] for block in load_test.blocks(tested) for field in block.get("fields", ())
     ]
 
 
 def test_no_failure_is_left_out_without_a_word() -> None:
     """There is room for five kinds; the others are counted together."""
     kinds = {f"HTTP {500 + place}": 10 - place for place in range(7)}
-    shown = str(report.blocks(replace(PASSED, failures=49, failures_by_kind=kinds)))
+    shown = str(load_test.blocks(replace(PASSED, failures=49, failures_by_kind=kinds)))
     assert "6 × HTTP 504" in shown
     assert "9 × other kinds" in shown
     assert "HTTP 505" not in shown
-    assert "other kinds" not in str(report.blocks(PASSED))
+    assert "other kinds" not in str(load_test.blocks(PASSED))
 
 
 def test_a_line_of_latencies_ends_between_two_of_them() -> None:
@@ -234,5 +234,5 @@ def test_rates_that_were_tried_fit_a_phone() -> None:
     )
     found = CapacityFound(rate_rps=None, replicas=12, limit="", probes=(probe,))
     for probes in ((probe,), (replace(probe, replicas=0),)):
-        *_, table = capacity.blocks(replace(found, probes=probes), Slo(latency_ms=((95.0, 1.0), (99.0, 1.0))))
+        *_, table = find_capacity.blocks(replace(found, probes=probes), Slo(latency_ms=((95.0, 1.0), (99.0, 1.0))))
         assert max(map(len, table["text"]["text"].splitlines())) <= 46

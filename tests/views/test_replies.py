@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from bot.remembered import Schedule
+from bot.blocks import MOST_BLOCKS, SECTION_TEXT
+from bot.state import Schedule
 from bot.views import replies, schedules
-from bot.views.blocks import MOST_BLOCKS, SECTION_TEXT
 from workers.contract.jobs import Asked, Deploy, TrainModel
 from workers.contract.record import Record
 from workers.contract.settings import Approvals

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.yard import Yard, fill_registry
+from tests.workers.harness import Yard, fill_registry
 
 
 @pytest.fixture

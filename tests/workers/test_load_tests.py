@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.workers.harness import Yard, deployed, wait_until
 from tests.workers.limited_target import limited_target
-from tests.workers.yard import Yard, deployed, wait_until
 from workers.contract import events as e
-from workers.contract.jobs import LoadTest
+from workers.contract.jobs import LoadTest, Tested
 from workers.contract.load import Abort, Shape, Slo
-from workers.contract.outcomes import Tested
 from workers.contract.record import Record
 
 SLO = Slo(latency_ms=((95.0, 5_000.0),), errors_percent=1)

@@ -13,10 +13,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tests.workers.pictures import size_of_png
+from tests.workers.chart_reading import size_of_png
+from workers.contract.jobs import Probe
 from workers.contract.load import Slo
-from workers.contract.outcomes import Probe
-from workers.platforms.load_protocol import LoadSample
+from workers.platforms.protocols.load import LoadSample
 from workers.reports import chart as charts
 from workers.reports import probe_chart as probe_charts
 from workers.reports.chart import chart

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from workers.contract.jobs import LoadTest
+from workers.contract.jobs import LoadTest, Tested
 from workers.contract.load import Shape, Slo
-from workers.contract.outcomes import Tested
-from workers.platforms.load_protocol import LoadSample
+from workers.platforms.protocols.load import LoadSample
 from workers.reports.history import comparison, earlier, kept
-from workers.reports.page import page
+from workers.reports.html_report import page
 from workers.reports.timeline import POINTS, thinned, timeline
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)

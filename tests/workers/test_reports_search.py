@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.contract.jobs import Probe
 from workers.contract.load import MOST_PROBES
-from workers.contract.outcomes import Probe
 from workers.reports.search import NEAR, bounds, limit, next_rate
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from workers.contract.load import Abort, Slo
-from workers.platforms.load_protocol import TOO_LATE, LoadResult, LoadSample
+from workers.platforms.protocols.load import TOO_LATE, LoadResult, LoadSample
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)

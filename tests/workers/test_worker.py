@@ -10,10 +10,11 @@ from pathlib import Path
 import redis
 
 from bot.demo import processes
-from tests.workers.yard import WAIT_S, Yard, deployed, wait_until
+from tests.workers.harness import WAIT_S, Yard, deployed, wait_until
 from workers.contract import events as e
-from workers.contract.jobs import Deploy, LoadTest, Replicas, Scale, TrainModel
+from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
 from workers.contract.load import Shape, Slo
+from workers.contract.replicas import Replicas
 
 
 def load_test(duration_s: float) -> LoadTest:

@@ -12,14 +12,14 @@ import pytest
 
 from bot.demo import processes
 from tests.cloud import gcs_server
+from workers.contract.findings import Finding
 from workers.contract.queue.diagnosis import judge
 from workers.doctor import findings, of_adapters
 from workers.errors import PermanentError
-from workers.platforms.cloud.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 from workers.platforms.connect import connect
 from workers.platforms.embedded.images import EmbeddedImages
-from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.findings import Finding
+from workers.platforms.embedded.load.generator import EmbeddedLoad
 from workers.settings import read_settings
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ either, so workers tell it: at their start, and after each job that changed some
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workers.contract.jobs import Replicas
+from workers.contract.replicas import Replicas
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ transient: only the newest of each is kept.
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.contract.outcomes import Outcome
+from workers.contract.jobs import AnyOutcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +192,7 @@ class Succeeded(_Event):
     """Ends the job well."""
 
     kind: Literal["succeeded"] = "succeeded"
-    outcome: Outcome
+    outcome: AnyOutcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.contract.shown import digits, show_number
+from workers.contract.formatting import digits, show_number
 
 ShapeKind = Literal["constant", "ramp", "steps", "spike"]
 Spacing = Literal["constant", "poisson"]

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from workers.contract import events as e
-from workers.contract.jobs import Asked, Job
-from workers.contract.outcomes import Outcome
+from workers.contract.jobs import Asked, Job, Outcome
 
 State = Literal[
     "reserved",

@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest, Replicas, Scale, TrainModel
 from workers.contract.load import Abort, Slo
+from workers.contract.replicas import Replicas
 from workers.contract.units import (
     read_abort,
     read_duration_s,
@@ -230,21 +230,6 @@ class SettingsFile(_Table):
     """"local" or "gs://BUCKET/PREFIX". Default: a folder under SEATRIAL_HOME."""
     images: Images | None = None
     """Default: no images; replicas on this machine read the model's folder."""
-
-    def approvals_for(self, job: Job) -> Approvals | None:
-        """The approvals that `job` needs before it may run, or None.
-
-        What changes an environment needs its environment's; a load test needs them above the environment's cap.
-        """
-        match job:
-            case TrainModel():
-                return None
-            case Deploy() | Scale():
-                return self.environments[job.environment].approvals
-            case LoadTest() | FindCapacity():
-                place = self.place(job.environment)
-                capped = place.max_load_rps is not None and job.rate_rps > place.max_load_rps
-                return place.approvals if capped else None
 
     @property
     def places(self) -> Mapping[str, Environment | Target]:

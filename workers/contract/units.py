@@ -5,9 +5,9 @@ Every `read_…` raises ValueError with a sentence that names what was found and
 
 import re
 
-from workers.contract.jobs import Replicas
+from workers.contract.formatting import show_duration
 from workers.contract.load import SHORTEST_S, Abort, Slo
-from workers.contract.shown import show_duration
+from workers.contract.replicas import Replicas
 
 LONGEST_S = 24 * 3600.0
 LOWEST_RPS = 0.001

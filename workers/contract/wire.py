@@ -33,7 +33,7 @@ class Codec(Generic[Value]):
             raise WireError(f"not a {self._name}: {where}") from error
 
 
-JOB: Codec[jobs.Job] = Codec("job", TypeAdapter(Annotated[jobs.Job, Field(discriminator="kind")]))
+JOB: Codec[jobs.Job] = Codec("job", TypeAdapter(jobs.AnyJob))
 ASKED: Codec[jobs.Asked] = Codec("request", TypeAdapter(jobs.Asked))
 EVENT: Codec[events.Event] = Codec("event", TypeAdapter(Annotated[events.Event, Field(discriminator="kind")]))
 VERSION: Codec[catalogue.Version] = Codec("version", TypeAdapter(catalogue.Version))

@@ -1,19 +1,12 @@
-"""One handler a kind of job: `(job, context, platforms) → outcome`. They do not know each other."""
+"""Handlers, one for each kind of job: `(job, context, platforms) → outcome`. They do not import each other.
+
+The handler of a kind is the function of the kind's name, in the module of the kind's name.
+"""
 
 from collections.abc import Mapping
+from importlib import import_module
 
-from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
-from workers.jobs.capacity import find_capacity
-from workers.jobs.deploy import deploy
-from workers.jobs.loadtest import load_test
-from workers.jobs.scale import scale
-from workers.jobs.train import train_model
+from workers.contract.jobs import KINDS
 from workers.runner import Handler
 
-HANDLERS: Mapping[type, Handler] = {
-    TrainModel: train_model,
-    Deploy: deploy,
-    Scale: scale,
-    LoadTest: load_test,
-    FindCapacity: find_capacity,
-}
+HANDLERS: Mapping[str, Handler] = {kind: getattr(import_module(f"{__name__}.{kind}"), kind) for kind in KINDS}

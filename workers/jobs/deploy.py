@@ -1,10 +1,11 @@
 """`/deploy`: a version becomes what an environment's endpoint answers with."""
 
 from workers.context import Context
-from workers.contract.jobs import Deploy
-from workers.contract.outcomes import Deployed
+from workers.contract.jobs import Deploy, Deployed
 from workers.errors import PermanentError
-from workers.platforms.protocols import Manifest, Platforms, Release
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.cluster import Release
+from workers.platforms.protocols.platforms import Platforms
 
 
 def deploy(job: Deploy, context: Context, platforms: Platforms) -> Deployed:

@@ -1,11 +1,10 @@
 """`/scale`: a fixed number of replicas, or bounds for the autoscaler."""
 
 from workers.context import Context
-from workers.contract.jobs import Scale
-from workers.contract.outcomes import Rescaled
-from workers.contract.shown import show_count
+from workers.contract.formatting import show_count
+from workers.contract.jobs import Rescaled, Scale
 from workers.errors import PermanentError
-from workers.platforms.protocols import Platforms
+from workers.platforms.protocols.platforms import Platforms
 
 
 def scale(job: Scale, context: Context, platforms: Platforms) -> Rescaled:

@@ -7,8 +7,12 @@ from typing import NamedTuple, TypeVar
 
 from workers.contract.settings import Environment, SettingsError, SettingsFile
 from workers.errors import PermanentError
-from workers.platforms.load_protocol import LoadGenerator
-from workers.platforms.protocols import Artifacts, Cluster, Images, Platforms, Warehouse
+from workers.platforms.protocols.artifacts import Artifacts
+from workers.platforms.protocols.cluster import Cluster
+from workers.platforms.protocols.images import Images
+from workers.platforms.protocols.load import LoadGenerator
+from workers.platforms.protocols.platforms import Platforms
+from workers.platforms.protocols.warehouse import Warehouse
 from workers.settings import Settings
 
 LOCAL = "local"
@@ -81,7 +85,7 @@ def _anchored(file: SettingsFile, folder: Path) -> SettingsFile:
 
 def take_down(*, home: Path) -> None:
     """Stop every endpoint that this machine serves under `home`, whatever the settings name today."""
-    from workers.platforms.embedded.cluster import EmbeddedCluster
+    from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 
     EmbeddedCluster(home=home).remove_all()
 
@@ -89,7 +93,7 @@ def take_down(*, home: Path) -> None:
 def _warehouse(settings: Settings) -> Warehouse:
     file = settings.file
     if file.warehouse == LOCAL:
-        from workers.platforms.embedded.warehouse import EmbeddedWarehouse
+        from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
         folder = settings.config.parent
         tables = {name: (folder / path).absolute() for name, path in file.tables.items()}
@@ -97,7 +101,7 @@ def _warehouse(settings: Settings) -> Warehouse:
     address = _big_query(file.warehouse)
     if file.artifacts == LOCAL:
         raise ValueError("BigQuery exports models to a bucket alone; set artifacts to gs://BUCKET/PREFIX, too.")
-    from workers.platforms.cloud.warehouse import BigQueryWarehouse
+    from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 
     bucket = _of_another_field(_bucket, file.artifacts).bucket
     return BigQueryWarehouse(**address._asdict(), bucket=bucket, endpoint=settings.bigquery_endpoint or None)
@@ -113,7 +117,7 @@ def _artifacts(settings: Settings) -> Artifacts:
     if file.warehouse == LOCAL:
         raise ValueError("the warehouse on this machine writes to a folder; set warehouse to bigquery://…, too.")
     dataset = _of_another_field(_big_query, file.warehouse)
-    from workers.platforms.cloud.artifacts import GcsArtifacts
+    from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 
     return GcsArtifacts(
         bucket=address.bucket,
@@ -129,7 +133,7 @@ def _images(settings: Settings) -> Images:
         from workers.platforms.embedded.images import EmbeddedImages
 
         return EmbeddedImages()
-    from workers.platforms.cloud.images import DockerImages
+    from workers.platforms.cloud.docker.images import DockerImages
 
     return DockerImages(
         settings=settings.file.images,
@@ -142,12 +146,12 @@ def _images(settings: Settings) -> Images:
 def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, LoadGenerator]:
     """Where the environment's endpoints run, and what loads them there."""
     if environment.cluster == LOCAL:
-        from workers.platforms.embedded.cluster import EmbeddedCluster
+        from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 
         return EmbeddedCluster(home=settings.home), _load_from_here(settings)
-    from workers.platforms.cloud.cluster import KubernetesCluster
-    from workers.platforms.cloud.kubernetes_api import connect as connect_api
-    from workers.platforms.cloud.load import KubernetesLoad
+    from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
+    from workers.platforms.cloud.kubernetes.api import connect as connect_api
+    from workers.platforms.cloud.load.generator import KubernetesLoad
 
     api = connect_api(environment.cluster)
     if settings.file.images is None:
@@ -156,7 +160,7 @@ def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, Loa
 
 
 def _load_from_here(settings: Settings) -> LoadGenerator:
-    from workers.platforms.embedded.load import EmbeddedLoad
+    from workers.platforms.embedded.load.generator import EmbeddedLoad
 
     return EmbeddedLoad(home=settings.home)
 

@@ -14,10 +14,10 @@ from os import strerror
 from time import monotonic
 from typing import Any
 
-from workers.contract.shown import show_count, show_ms
+from workers.contract.formatting import show_count, show_ms
 from workers.errors import PermanentError
-from workers.platforms.load_protocol import TOO_LATE, LoadResult, LoadSample
-from workers.platforms.progress import Progress
+from workers.platforms.protocols.load import TOO_LATE, LoadResult, LoadSample
+from workers.platforms.protocols.progress import Progress
 
 POLL_S = 0.2
 """How often a master is asked, and the job whether it is to stop: within the second that a cancel may take."""

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workers.contract.formatting import show_ms, show_percentile
 from workers.contract.load import Slo
-from workers.contract.shown import show_ms, show_percentile
-from workers.platforms.load_protocol import LoadSample
+from workers.platforms.protocols.load import LoadSample
 from workers.reports.drawing import (
     BLUE,
     BOUND_DASHES,

@@ -7,10 +7,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from workers.contract.jobs import LoadTest
+from workers.contract.formatting import share_percent, show_count, show_ms, show_number, show_percentile
+from workers.contract.jobs import Earlier, LoadTest, Tested
 from workers.contract.load import Slo
-from workers.contract.outcomes import Earlier, Tested
-from workers.contract.shown import share_percent, show_count, show_ms, show_number, show_percentile
 from workers.reports.timeline import Replicas
 
 

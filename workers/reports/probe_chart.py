@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workers.contract.formatting import digits, show_ms, show_number, show_percentile
+from workers.contract.jobs import Probe
 from workers.contract.load import Slo
-from workers.contract.outcomes import Probe
-from workers.contract.shown import digits, show_ms, show_number, show_percentile
 from workers.reports.drawing import (
     BOUND_DASHES,
     GREEN,

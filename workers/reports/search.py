@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from workers.contract.formatting import show_number
+from workers.contract.jobs import Probe
 from workers.contract.load import MOST_PROBES
-from workers.contract.outcomes import Probe
-from workers.contract.shown import show_number
 
 NEAR = 1.05
 """How near the highest rate that held and the lowest that did not must be: nearer than two runs of one test are."""

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from workers.contract.outcomes import Point
-from workers.platforms.load_protocol import LoadSample
+from workers.contract.jobs import Point
+from workers.platforms.protocols.load import LoadSample
 
 POINTS = 20
 """What Slack's line charts take: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from workers.contract.formatting import digits, share_percent, show_duration, show_ms, show_number, show_percentile
 from workers.contract.load import Abort, Slo
-from workers.contract.shown import digits, share_percent, show_duration, show_ms, show_number, show_percentile
-from workers.platforms.load_protocol import TOO_LATE, LoadResult
+from workers.platforms.protocols.load import TOO_LATE, LoadResult
 
 LEAST_OF_ASKED = 0.95
 """Share of the asked rate below which a test says nothing about the asked rate; nor does it as much above."""

@@ -4,10 +4,10 @@
 `Transport` the engine that carries a job's id to a worker that is free.
 """
 
-from workers.contract.queue.asking import Decision, Queue
 from workers.contract.queue.catalogue import Catalogue
+from workers.contract.queue.claims import Busy, Claim, Claims
 from workers.contract.queue.connection import QueueUnavailable, connect
+from workers.contract.queue.submission import Decision, Queue
 from workers.contract.queue.transport import Transport
-from workers.contract.queue.working import Busy, Claim, Claims
 
 __all__ = ["Busy", "Catalogue", "Claim", "Claims", "Decision", "Queue", "QueueUnavailable", "Transport", "connect"]

@@ -22,8 +22,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workers.errors import PermanentError
-from workers.platforms.embedded.mistakes import on_disk
-from workers.platforms.protocols import Manifest
+from workers.platforms.embedded.errors import on_disk
+from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.registry import (
     check_model,
     check_version,

@@ -6,10 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from workers.contract.findings import Finding
 from workers.contract.settings import SettingsFile
 from workers.errors import PermanentError
-from workers.platforms.attack import LOCUST_DIR, find_locustfile
-from workers.platforms.findings import Finding
+from workers.platforms.traffic_plan import LOCUST_DIR, find_locustfile
 
 LEAST_FREE_BYTES = 10**9
 """Models take some MB each; below 1 GB one large query's temporary files, or an image's layers, may fill the disk."""

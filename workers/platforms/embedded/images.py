@@ -12,11 +12,11 @@ from typing import IO
 
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.replica import IMPORT_ROOT
-from workers.platforms.progress import Progress
-from workers.platforms.protocols import Manifest
+from workers.platforms.embedded.cluster.replica import IMPORT_ROOT
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.progress import Progress
 from workers.platforms.serving.signature import UnusableModel, read_signature
-from workers.platforms.trial import TrialFailed, try_out
+from workers.platforms.smoke_test import TrialFailed, try_out
 
 READY_WITHIN_S = 30.0
 """How long the process may take to load the model. It takes half a second; the rest is for a busy machine."""

@@ -1,0 +1,1 @@
+"""Cards: one module for each kind of job, and the frame that they share."""

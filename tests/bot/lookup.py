@@ -1,0 +1,81 @@
+"""What a parser may look up, as plain values: the settings, versions and endpoints of an invented team."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from workers.contract.catalogue import Served, Version
+from workers.contract.replicas import Replicas
+from workers.contract.settings import Approvals, Environment, Model, SettingsFile, Target
+
+
+def settings(
+    *,
+    models: Sequence[str] = ("iris",),
+    environments: Mapping[str, bool] | None = None,
+    targets: Mapping[str, str] | None = None,
+) -> SettingsFile:
+    """Settings with these models, environments by whether they need approval, and targets by their caps ("100rps")."""
+    protected = {"staging": False, "production": True} if environments is None else environments
+    return SettingsFile(
+        models={
+            name: Model(name=name, type="logistic_reg", label="species", query="SELECT 1", sample=({"x": 1.0},))
+            for name in models
+        },
+        environments={
+            name: Environment(name=name, approvals=Approvals() if approved else None)
+            for name, approved in protected.items()
+        },
+        targets={
+            name: Target.model_validate(
+                {"name": name, "url": f"https://{name}.example.com/", "owner": "@search", "max_load": cap}
+            )
+            for name, cap in (targets or {}).items()
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownValues:
+    """`Known` out of values: each model has the versions 1 to `newest`, and runs at `places`."""
+
+    settings: SettingsFile = field(default_factory=settings)
+    newest: int = 2
+    places: tuple[str, ...] = ("staging",)
+    before: int | None = 1
+
+    def versions(self, model: str) -> list[Version]:
+        """Versions 1 to `newest`."""
+        return [
+            Version(
+                model=model,
+                version=number,
+                digest=f"sha256:{number}",
+                metrics={},
+                size_bytes=1,
+                trained_by="Ada",
+                created_at_s=0.0,
+                job_id="1",
+            )
+            for number in range(1, self.newest + 1)
+        ]
+
+    def served(self) -> list[Served]:
+        """Every model at every one of `places`."""
+        return [
+            Served(
+                model=model,
+                environment=place,
+                version=self.newest,
+                address="http://127.0.0.1:1",
+                ready=1,
+                replicas=Replicas(minimum=1, maximum=4),
+                since_s=0.0,
+                job_id="2",
+            )
+            for model in self.settings.models
+            for place in self.places
+        ]
+
+    def deployed_before(self, *, environment: str, model: str) -> int | None:
+        """The same everywhere."""
+        return self.before

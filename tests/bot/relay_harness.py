@@ -1,0 +1,127 @@
+"""Bots' relays on a real Redis and a local Slack, and a worker that a test plays: what becomes of a job that ends."""
+
+import time
+from dataclasses import dataclass, field
+
+from bot.chat import Chat
+from bot.local_slack.person import Message
+from bot.local_slack.running import LocalSlack
+from bot.relay import Relay
+from bot.state import Schedule
+from bot.store import Store
+from workers.contract import events as e
+from workers.contract.jobs import Asked, LoadTest, Outcome, Point, Tested
+from workers.contract.load import Shape, Slo
+from workers.contract.queue import Claims, Queue, connect
+
+NIGHTLY = Schedule(
+    id="s1",
+    cron="0 2 * * *",
+    time_zone="UTC",
+    command="/loadtest 1000rps for 5m iris on staging",
+    channel="ml-ops",
+    by="U1",
+    by_name="Ada",
+    next_due_s=None,
+)
+TIMELINE = tuple(
+    Point(
+        at_s=float(second),
+        asked_rps=1000.0,
+        achieved_rps=990.0,
+        failures_per_s=0.0,
+        p50_ms=2.0,
+        p95_ms=9.0,
+        p99_ms=20.0,
+        replicas=1,
+    )
+    for second in range(1, 21)
+)
+
+
+def report(verdict: str = "PASS", reason: str = "") -> Tested:
+    """A report with this verdict."""
+    return Tested(
+        verdict=verdict,  # type: ignore[arg-type]  # a test's own words
+        reasons=(reason,) if reason else (),
+        asked_rps=1000.0,
+        achieved_rps=990.0,
+        requests=300_000,
+        failures=0,
+        failures_by_kind={},
+        latency_ms={95.0: 9.0},
+        replicas_before=1,
+        replicas_most=4,
+        scaled_after_s=12.0,
+        timeline=TIMELINE,
+    )
+
+
+@dataclass(kw_only=True)
+class RelayWorkshop:
+    """A Slack, a Redis, and what works on them. `relays` stand for as many bots."""
+
+    slack: LocalSlack
+    url: str
+    relays: list[Relay] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client = connect(self.url)
+        self.queue, self.store = Queue(self.client), Store(self.client)
+        self.worker = Claims(self.client, worker="played", lease_s=60.0)
+        self.ada = self.slack.person("Ada")
+        self.channel = "C0MLOPS7X21"
+        self._asked = 0
+
+    def relay(self) -> Relay:
+        """One more bot's."""
+        chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
+        self.relays.append(Relay(queue=self.queue, store=self.store, chat=chat))
+        return self.relays[-1]
+
+    def ask(self, *, scheduled_by: str | None = None) -> str:
+        """A load test that waits for a worker; its id."""
+        job_id = self.reserve(scheduled_by=scheduled_by)
+        self.queue.submit(job_id)
+        return job_id
+
+    def reserve(self, *, scheduled_by: str | None = None) -> str:
+        """A load test that waits for its card; its id."""
+        self._asked += 1
+        shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
+        slo = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
+        job = LoadTest(model="iris", environment=f"staging{self._asked}", shape=shape, duration_s=300.0, slo=slo)
+        asked = Asked(by="U1", by_name="Ada", where=self.channel, at_s=time.time(), scheduled_by=scheduled_by)
+        job_id, _ = self.queue.reserve(key=f"asked:{self._asked}", job=job, asked=asked)
+        return job_id
+
+    def end(self, job_id: str, ended: Outcome | str, *, picture: bytes = b"", line: str = "") -> None:
+        """Have the worker end the job, well with an outcome or badly for a reason, after a line and a picture."""
+        self.worker.alive()
+        claim = self.worker.claim(job_id)
+        assert claim is not None
+        if line:
+            self.worker.tell(claim, e.Logged(at_s=time.time(), line=line))
+        if picture:
+            self.worker.attach(claim, name="chart.png", title="Chart", data=picture)
+        now = time.time()
+        event = e.Failed(at_s=now, reason=ended, advice="") if isinstance(ended, str) else None
+        assert self.worker.finish(claim, event or e.Succeeded(at_s=now, outcome=ended))
+
+    def night(self, ended: Outcome | str) -> None:
+        """One firing of the schedule s1 that ends so, and what all bots show of it."""
+        self.end(self.ask(scheduled_by="s1"), ended)
+        self.show()
+
+    def show(self) -> None:
+        """Let every bot have a round."""
+        for relay in self.relays:
+            relay.tick()
+
+    def mentions(self) -> list[Message]:
+        """What the whole channel was called to."""
+        return [one for one in self.ada.messages() if "<!channel>" in one.plain]
+
+    def thread(self) -> list[Message]:
+        """The replies under the newest card."""
+        return list(self.ada.thread(self.ada.messages()[-1]))

@@ -1,0 +1,136 @@
+"""A house whose seatrial.toml names cloud addresses alone, and the services that answer at them on this machine.
+
+BigQuery by the stand-in of its REST API, Cloud Storage by fake-gcs-server, Docker and the registry by the real ones,
+Kubernetes by the stand-in of its API server, on whose node endpoints are containers of the images that were pushed, and
+load tests are Locust processes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cloud import gcs_server
+from tests.cloud.bigquery_harness import serving
+from tests.cloud.bigquery_stand_in import BigQueryStandIn
+from tests.cloud.docker_peers import PASSWORD, USERNAME, Harbour, open_harbour
+from tests.cloud.iris_export import iris_export
+from tests.cloud.kubernetes_controllers import Controllers
+from tests.cloud.kubernetes_node import Container, Node
+from tests.cloud.kubernetes_runtimes import DockerContainers, LocustProcesses
+from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn
+from tests.cloud.kubernetes_store import NAMESPACE
+from tests.cloud.serving_image import build_serving_image
+from tests.stack import House
+
+LABEL = "seatrial-test.node"
+_IRIS = """
+label = "species"
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{{ sepal_length = 5.0, sepal_width = 2.0, petal_length = 3.5, petal_width = 1.0 }}]
+"""
+SETTINGS = f"""
+warehouse = "bigquery://demo-project/ships/{gcs_server.LOCATION.lower()}"
+artifacts = "gs://seatrial-models/versions"
+
+[images]
+repository = "{{repository}}"
+tensorflow = "{{tensorflow}}"
+seatrial = "{{seatrial}}"
+
+[models.iris]
+type = "boosted_tree_classifier"
+gate = {{{{ accuracy = ">= 0.9" }}}}
+{_IRIS}
+[models.greedy]
+type = "logistic_reg"
+max_bytes = "1kB"
+{_IRIS}
+[models.damaged]
+type = "boosted_tree_classifier"
+{_IRIS}
+[environments.staging]
+cluster = "kubernetes://{CONTEXT}/{NAMESPACE}"
+replicas = "1..3"
+
+[environments.production]
+cluster = "kubernetes://{CONTEXT}/{NAMESPACE}"
+approvals = {{{{ count = 1, from = ["@ml-leads"] }}}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudHouse:
+    """The house, and the services behind it. `credentials` are those with which the node pulls images."""
+
+    house: House
+    bigquery: BigQueryStandIn
+    harbour: Harbour
+    cluster: StandIn
+    controllers: Controllers
+    credentials: dict[str, str]
+
+
+@contextmanager
+def cloud_house(*, redis_url: str, folder: Path, environ: Mapping[str, str]) -> Iterator[CloudHouse]:
+    """One with a bot and a worker. Skips the test where there is no Docker engine; in CI it fails."""
+    with ExitStack() as stack:
+        harbour = stack.enter_context(open_harbour(_made(folder / "registry")))
+        image = build_serving_image(harbour, _made(folder / "image"))
+        storage = stack.enter_context(gcs_server.gcs_server(_made(folder / "storage")))
+        bigquery = stack.enter_context(serving(_bigquery(storage, folder)))
+        cluster = stack.enter_context(StandIn())
+        credentials = {"username": USERNAME, "password": PASSWORD}
+        controllers = stack.enter_context(_controllers(cluster, harbour, credentials, _made(folder / "pods")))
+        house = House(url=redis_url, folder=_made(folder / "house"), environ=dict(environ), stack=stack)
+        places = harbour.settings.model_copy(update={"seatrial": image})
+        (house.folder / "seatrial.toml").write_text(SETTINGS.format(**places.model_dump()))
+        house.for_worker.update(
+            BIGQUERY_EMULATOR_HOST=bigquery.url,
+            STORAGE_EMULATOR_HOST=storage,
+            KUBECONFIG=str(cluster.kubeconfig(folder / "kubeconfig")),
+            REGISTRY_USERNAME=USERNAME,
+            REGISTRY_PASSWORD=PASSWORD,
+        )
+        house.start_worker()
+        house.start_bot()
+        yield CloudHouse(
+            house=house,
+            bigquery=bigquery,
+            harbour=harbour,
+            cluster=cluster,
+            controllers=controllers,
+            credentials=credentials,
+        )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _bigquery(storage: str, folder: Path) -> BigQueryStandIn:
+    """One that exports real boosters; those of the model "damaged" are cut short."""
+    files = iris_export(folder)
+
+    def export(model: str, address: str) -> None:
+        damaged = {"model.bst": files["model.bst"][:100]} if model.startswith("damaged") else {}
+        gcs_server.upload(storage, address, files | damaged)
+
+    return BigQueryStandIn(location=gcs_server.LOCATION, losses=(0.9, 0.3, 0.1), on_extract=export)
+
+
+@contextmanager
+def _controllers(
+    cluster: StandIn, harbour: Harbour, credentials: Mapping[str, str], folder: Path
+) -> Iterator[Controllers]:
+    containers = DockerContainers(harbour.engine, credentials=credentials, label=LABEL)
+    processes = LocustProcesses(folder)
+
+    def runtime(pod: dict[str, Any], node: Node) -> Container:
+        is_endpoint = pod["metadata"]["labels"]["app.kubernetes.io/name"] == "endpoint"
+        return containers(pod, node) if is_endpoint else processes(pod, node)
+
+    with Node(cluster, runtime) as node, Controllers(cluster, node) as controllers:
+        yield controllers

@@ -1,0 +1,228 @@
+"""Clusters and warehouses to try, each with a look behind it: this machine, Kubernetes and BigQuery.
+
+Behind the Kubernetes adapter stands the stand-in of an API server, whose pods are serving processes of this machine;
+behind the BigQuery adapter that of its REST API, which trains nothing, and counts the irises with DuckDB.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from tests.cloud.kubernetes_controllers import Controllers, is_ready, is_to_stay
+from tests.cloud.kubernetes_node import Node
+from tests.cloud.kubernetes_runtimes import ServingProcesses
+from tests.cloud.kubernetes_stand_in import StandIn
+from tests.platforms.onnx_models import SAMPLE, classifier
+from tests.platforms.steady_traffic import wait_until
+from workers.contract.replicas import Replicas
+from workers.contract.settings import Environment, Model
+from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
+from workers.platforms.cloud.endpoints.rollout_watcher import Timing as Patience
+from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
+from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
+from workers.platforms.embedded.cluster.supervisor import Timing
+from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.cluster import Cluster, Endpoint, Release
+from workers.platforms.protocols.warehouse import Warehouse
+
+MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE,))
+STAGING = Environment(name="staging", cpu_request="20m", cpu_target=60)
+QUICK = Timing(sync_period_s=0.5, scale_down_window_s=2.0, ready_deadline_s=60.0)
+PATIENT = Patience(poll_s=0.05, address_s=60.0, answer_s=60.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
+
+
+class Bay(Protocol):
+    """A cluster, and what a test sees of it that the Protocol does not tell."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The adapter under test."""
+
+    @property
+    def home(self) -> Path:
+        """A folder for models."""
+
+    def release(self, version: int, *, replicas: tuple[int, int] = (1, 1), folder: Path | None = None) -> Release:
+        """A release whose model predicts the label "v1" where `version` is 1; or the model in `folder`."""
+
+    def reached(self, endpoint: Endpoint) -> str:
+        """The base URL at which clients of this machine reach it."""
+
+    def replicas(self) -> list[str]:
+        """The replicas that are ready and are to stay; one that is replaced has another name."""
+
+    def leaving(self) -> list[str]:
+        """The replicas that are to end and have not yet."""
+
+    def left(self) -> list[str]:
+        """Whatever there is of endpoints: processes, files, objects."""
+
+
+@dataclass(kw_only=True)
+class EmbeddedBay:
+    """Processes of this machine."""
+
+    home: Path
+    cluster: Cluster = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cluster = EmbeddedCluster(home=self.home, timing=QUICK)
+        self.files = EndpointFiles(self.home / "cluster" / "staging" / "fruit")
+
+    def release(self, version: int, *, replicas: tuple[int, int] = (1, 1), folder: Path | None = None) -> Release:
+        """See Bay."""
+        return _release(self.home, version, replicas=replicas, folder=folder)
+
+    def reached(self, endpoint: Endpoint) -> str:
+        """See Bay."""
+        return endpoint.address
+
+    def replicas(self) -> list[str]:
+        """See Bay."""
+        return [str(pid) for pid in self.pids()]
+
+    def leaving(self) -> list[str]:
+        """See Bay."""
+        return [str(pid) for pid in self.pids("draining")]
+
+    def left(self) -> list[str]:
+        """See Bay."""
+        processes = [" ".join(process.info["cmdline"]) for process in self.processes()]
+        return [*processes, *(str(path) for path in self.files.folder.glob("*"))]
+
+    def pids(self, state: str = "ready") -> list[int]:
+        """The processes of the replicas in this state."""
+        status = self.files.read_status()
+        return [replica.pid for replica in status.replicas if replica.state == state] if status else []
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that works for this bay's endpoints."""
+        mine = str(self.home)
+        return [item for item in psutil.process_iter(["cmdline"]) if mine in " ".join(item.info["cmdline"] or ())]
+
+
+@dataclass(kw_only=True)
+class KubernetesBay:
+    """Pods in the one namespace of the stand-in."""
+
+    home: Path
+    cluster: Cluster
+    stand_in: StandIn
+    node: Node
+    models: dict[str, Path]
+
+    def release(self, version: int, *, replicas: tuple[int, int] = (1, 1), folder: Path | None = None) -> Release:
+        """See Bay."""
+        made = _release(self.home, version, replicas=replicas, folder=folder)
+        models = self.models[made.manifest.image] = self.home / f"image-{version}"
+        (models / "fruit").mkdir(parents=True, exist_ok=True)
+        if not (models / "fruit" / str(version)).is_symlink():
+            (models / "fruit" / str(version)).symlink_to(made.folder, target_is_directory=True)
+        return made
+
+    def reached(self, endpoint: Endpoint) -> str:
+        """See Bay."""
+        return self.node.resolved(endpoint.address)
+
+    def replicas(self) -> list[str]:
+        """See Bay."""
+        pods = self.stand_in.store.list("Pod", lambda pod: is_ready(pod) and is_to_stay(pod))
+        return [pod["metadata"]["name"] for pod in pods]
+
+    def leaving(self) -> list[str]:
+        """See Bay."""
+        return [pod["metadata"]["name"] for pod in self.stand_in.store.list("Pod", lambda pod: not is_to_stay(pod))]
+
+    def left(self) -> list[str]:
+        """See Bay."""
+        return [f"{kind} {name}" for kind, name in list(self.stand_in.store.objects)]
+
+
+@contextmanager
+def embedded_bay(home: Path) -> Iterator[EmbeddedBay]:
+    """One whose processes are all gone afterwards, also when the test fails."""
+    bay = EmbeddedBay(home=home)
+    try:
+        yield bay
+    finally:
+        for process in bay.processes():
+            process.kill()
+        wait_until(lambda: not bay.processes())
+
+
+@contextmanager
+def kubernetes_bay(home: Path) -> Iterator[KubernetesBay]:
+    """One whose pods are all gone afterwards, also when the test fails."""
+    with ExitStack() as stack:
+        stand_in, models = stack.enter_context(StandIn()), dict[str, Path]()
+        (home / "pods").mkdir()
+        node = stack.enter_context(Node(stand_in, ServingProcesses(home / "pods", models)))
+        stack.enter_context(Controllers(stand_in, node))
+        cluster = KubernetesCluster(api=stand_in.api(), timing=PATIENT)
+        yield KubernetesBay(home=home, cluster=cluster, stand_in=stand_in, node=node, models=models)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WarehouseBay:
+    """A warehouse, the address it may export to, and the names of the files that lie there."""
+
+    warehouse: Warehouse
+    staging: str
+    files: Callable[[], set[str]]
+
+
+@contextmanager
+def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseBay]:
+    """The warehouse of this machine, which exports to a folder."""
+    staging = home / "staging"
+    yield WarehouseBay(
+        warehouse=EmbeddedWarehouse(home=home / "home", tables={}),
+        staging=str(staging),
+        files=lambda: {path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()},
+    )
+
+
+@contextmanager
+def bigquery_bay(home: Path) -> Iterator[WarehouseBay]:
+    """BigQuery's adapter on its stand-in, which writes to a bucket that is no more than a set of addresses."""
+    # Here, because the cloud's SDKs are an extra.
+    from tests.cloud.bigquery_harness import run_on_irises, serving, warehouse
+    from tests.cloud.bigquery_stand_in import BigQueryStandIn
+
+    bucket = set[str]()
+
+    def extract(model: str, uri: str) -> None:
+        # https://cloud.google.com/bigquery/docs/exporting-models#export_model_formats_and_samples
+        wanted = bigquery.submitted("extract")[-1]["configuration"]["extract"]["destinationFormat"]
+        files = {
+            "ML_TF_SAVED_MODEL": ("saved_model.pb", "variables/variables.index"),
+            "ML_XGBOOST_BOOSTER": ("model.bst",),
+        }
+        bucket.update(f"{uri}/{name}" for name in files[wanted])
+
+    bigquery, staging = BigQueryStandIn(run=run_on_irises, on_extract=extract), "gs://models/iris/1/files"
+    with serving(bigquery):
+        yield WarehouseBay(
+            warehouse=warehouse(bigquery),
+            staging=staging,
+            files=lambda: {uri.removeprefix(f"{staging}/") for uri in bucket},
+        )
+
+
+def _release(home: Path, version: int, *, replicas: tuple[int, int], folder: Path | None) -> Release:
+    folder = folder or classifier(home / "models" / str(version), classes=[f"v{version}", "other"])
+    manifest = Manifest(
+        model="fruit", version=version, digest=f"sha256:{version}", format="onnx", size_bytes=1, metrics={},
+        query_sha256="", training="", trained_by="", job_id=f"job-{version}", created_at_s=0.0,
+        image=f"registry/fruit@sha256:{version:064}",
+    )  # fmt: skip
+    low, high = replicas
+    return Release(
+        model=MODEL, environment=STAGING, manifest=manifest, folder=folder,
+        replicas=Replicas(minimum=low, maximum=high), job_id=f"job-{version}", asked_by="ada",
+    )  # fmt: skip

@@ -1,0 +1,59 @@
+"""Attacks on a counting target, and how to see what they do to it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.platforms.counting_target import INTERVALS, Target
+from workers.contract.load import Stage
+from workers.platforms.protocols.load import Attack
+
+BODY = b'{"instances": [{"sepal_length": 5.0}]}'
+PATIENCE_S = 60.0
+
+
+def attack(target: Target, *, rate_rps: float = 100, duration_s: float = 30, ramp_s: float = 0, **more: Any) -> Attack:
+    """A constant rate after a ramp."""
+    stages = [Stage(from_rps=0.0, to_rps=rate_rps, length_s=ramp_s)] if ramp_s else []
+    stages.append(Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=duration_s))
+    return Attack(url=target.url, body=BODY, stages=tuple(stages), ramp_s=ramp_s, job_id="job-1", **more)
+
+
+def load_processes(home: Path) -> list[psutil.Process]:
+    """The processes that work in `home`, told by their command lines; those that have ended are not."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "locust" in (line := process.cmdline()) and any(str(home) in word for word in line):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def load_workers(home: Path) -> list[psutil.Process]:
+    """Those of them that send requests."""
+    return [each for each in load_processes(home) if "--worker" in each.cmdline()]
+
+
+def wait_until(holds: Callable[[], object], *, patience_s: float = PATIENCE_S) -> None:
+    """Return once it holds; fail the test where that takes longer."""
+    deadline_s = time.monotonic() + patience_s
+    while not holds():
+        assert time.monotonic() < deadline_s, "it did not become so in time"
+        time.sleep(0.05)
+
+
+def last_asked_s(target: Target) -> float:
+    """When the target was last asked for a prediction, of `time.monotonic()`, to a tenth of a second."""
+    return max(map(int, target.counted()["by_interval"])) / INTERVALS
+
+
+def is_quiet(target: Target) -> bool:
+    """Whether nothing was asked of the target for half a second: fifty requests' time in these tests."""
+    before = target.count
+    time.sleep(0.5)
+    return target.count == before

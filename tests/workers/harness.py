@@ -1,0 +1,164 @@
+"""A place to run workers as processes: a queue, a settings file, a registry with a version to deploy."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from bot.demo import processes
+from tests.platforms.recorded_progress import RecordedProgress
+from workers.contract import events as e
+from workers.contract.jobs import Asked, CapacityFound, Deploy, Job, Probe, Tested
+from workers.contract.queue import Queue, connect
+from workers.contract.record import Record
+from workers.contract.replicas import Replicas
+from workers.contract.settings_reader import read_settings_file
+from workers.platforms.embedded.artifacts import EmbeddedArtifacts
+from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
+from workers.platforms.protocols.artifacts import Manifest
+
+LEASE_S = 2.0
+WAIT_S = 60.0
+SETTINGS = """
+[models.iris]
+type = "logistic_reg"
+label = "species"
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_length = 5.0, sepal_width = 2.0, petal_length = 3.5, petal_width = 1.0 }]
+
+[models.strict]
+type = "logistic_reg"
+label = "species"
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_length = 5.0, sepal_width = 2.0, petal_length = 3.5, petal_width = 1.0 }]
+gate = { accuracy = "> 0.999" }
+
+[environments.staging]
+
+[environments.guarded]
+approvals = { count = 1 }
+"""
+
+
+class Yard:
+    """A queue, and workers to start and to kill."""
+
+    def __init__(self, *, url: str, folder: Path, environ: dict[str, str], stack: ExitStack) -> None:
+        client = connect(url)
+        stack.callback(client.close)
+        self.queue = Queue(client)
+        self.folder = folder
+        self._stack = stack
+        (folder / "seatrial.toml").write_text(SETTINGS)
+        self.environ = environ | {
+            "REDIS_URL": url,
+            "SEATRIAL_HOME": str(folder / "home"),
+            "SEATRIAL_CONFIG": str(folder / "seatrial.toml"),
+            "SEATRIAL_LEASE_S": str(LEASE_S),
+            "SEATRIAL_GRACE_S": "0",
+        }
+        down = processes.python("-m", "workers", "down")
+        stack.callback(subprocess.run, down, env=self.environ, check=False, capture_output=True)
+
+    def add_settings(self, more: str) -> None:
+        """For the workers that are started from now on."""
+        with (self.folder / "seatrial.toml").open("a") as file:
+            file.write(more)
+
+    def worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
+        """A worker that is ready."""
+        before = set(self.queue.workers())
+        started = self._stack.enter_context(
+            processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.environ)
+        )
+        wait_until(lambda: set(self.queue.workers()) - before)
+        return started
+
+    def ask(self, key: str, job: Job) -> str:
+        """The id of a submitted job."""
+        job_id, _ = self.queue.reserve(
+            key=key, job=job, asked=Asked(by="U1", by_name="Ada", where="C1", at_s=time.time())
+        )
+        self.queue.submit(job_id)
+        return job_id
+
+    def record(self, job_id: str) -> Record:
+        """The job's record."""
+        record = self.queue.record(job_id)
+        assert record is not None
+        return record
+
+    def files(self, job_id: str) -> dict[str, bytes]:
+        """What is attached to the job, by name."""
+        attached = [event for event in self.queue.events(job_id) if isinstance(event, e.Attached)]
+        return {event.name: self.queue.file(event.file) or b"" for event in attached}
+
+    def ended(self, job_id: str) -> Record:
+        """The record of a job that has ended."""
+        wait_until(lambda: self.record(job_id).final)
+        return self.record(job_id)
+
+    def measured(self, key: str, job: Job, *, tries: int = 5) -> Record:
+        """The record of a load test, or a search, that could be judged.
+
+        One that is INVALID because this machine was busy just then is asked for again, as a person would.
+        """
+        for attempt in range(tries):
+            record = self.ended(self.ask(f"{key}-{attempt}", job))
+            match record.outcome:
+                case Tested(verdict="INVALID"):
+                    continue
+                case CapacityFound(probes=(*_, Probe(verdict="INVALID"))):
+                    continue
+            break
+        return record
+
+
+def wait_until(look: Callable[[], object], timeout_s: float = WAIT_S) -> None:
+    """Return when `look` answers something true."""
+    deadline_s = time.monotonic() + timeout_s
+    while not look():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def fill_registry(home: Path) -> Path:
+    """A registry under `home` that has version 1 of iris."""
+    artifacts, warehouse = EmbeddedArtifacts(root=home / "models"), EmbeddedWarehouse(home=home, tables={})
+    config = home / "seatrial.toml"
+    config.write_text(SETTINGS)
+    model, progress = read_settings_file(config).models["iris"], RecordedProgress()
+    version = artifacts.claim(model="iris", job_id="1")
+    training = warehouse.train(model=model, version=version, progress=progress)
+    to = artifacts.staging(model="iris", version=version)
+    exported_as = warehouse.export(model=model, version=version, to=to, progress=progress)
+    digest, size_bytes = artifacts.describe(model="iris", version=version)
+    manifest = Manifest(
+        model="iris",
+        version=version,
+        digest=digest,
+        format=exported_as,
+        size_bytes=size_bytes,
+        metrics={"accuracy": 0.97},
+        query_sha256="0",
+        training=training.identity,
+        trained_by="Ada",
+        job_id="1",
+        created_at_s=time.time(),
+    )
+    artifacts.publish(manifest=manifest)
+    return home / "models"
+
+
+def deployed(yard: Yard, registry: Path, *, replicas: Replicas | None = None) -> str:
+    """A worker's endpoint for version 1; the version's digest."""
+    models = yard.folder / "home" / "models"
+    shutil.copytree(registry, models, dirs_exist_ok=True)
+    digest = EmbeddedArtifacts(root=models).manifest(model="iris", version=1).digest
+    deploy = yard.ask(
+        "deploy", Deploy(model="iris", version=1, environment="staging", digest=digest, replicas=replicas)
+    )
+    assert yard.ended(deploy).state == "succeeded"
+    return digest

@@ -1,0 +1,90 @@
+"""What a search for capacity does, from the queue to its outcome: real workers, real traffic, a limit that is known."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from tests.workers.chart_reading import size_of_png
+from tests.workers.harness import Yard, deployed, wait_until
+from tests.workers.limited_target import limited_target
+from workers.contract.jobs import CapacityFound, FindCapacity
+from workers.contract.load import Slo
+from workers.contract.record import Record
+from workers.contract.replicas import Replicas
+from workers.contract.settings_reader import read_settings_file
+from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
+
+BOUNDS = Replicas(minimum=1, maximum=2)
+
+
+def find(place: str, *, model: str = "", lowest_rps: float, highest_rps: float, hold: bool = False) -> FindCapacity:
+    """A search with short probes."""
+    return FindCapacity(
+        model=model,
+        environment=place,
+        lowest_rps=lowest_rps,
+        highest_rps=highest_rps,
+        probe_s=3.0,
+        hold_replicas=hold,
+        slo=Slo(latency_ms=((95.0, 5_000.0),), errors_percent=10.0),
+    )
+
+
+def outcome_of(record: Record) -> CapacityFound:
+    """The outcome of a search that has ended well."""
+    assert record.state == "succeeded", record.reason
+    assert isinstance(record.outcome, CapacityFound)
+    return record.outcome
+
+
+def served_within(yard: Yard) -> Replicas | None:
+    """The bounds of what is served, as the cluster has them."""
+    environment = read_settings_file(yard.folder / "seatrial.toml").environments["staging"]
+    endpoint = EmbeddedCluster(home=yard.folder / "home").endpoint(model="iris", environment=environment)
+    return endpoint.replicas if endpoint else None
+
+
+def test_the_limit_of_a_target_is_found(yard: Yard) -> None:
+    """Of 52.5 a second: 50 hold, 55 do not; what is told lies between, with every probe, a chart and the numbers."""
+    with limited_target(limit_rps=52.5) as target:
+        yard.add_settings(f'\n[targets.checkout]\nurl = "{target.url}"\nowner = "@shop"\nprivate = true\n')
+        yard.add_settings("body = { instances = [] }\n")
+        yard.worker()
+        record = yard.measured("find", find("checkout", lowest_rps=50, highest_rps=55))
+    outcome = outcome_of(record)
+    assert outcome.rate_rps in (50, 52.4), outcome
+    assert (outcome.replicas, outcome.per_replica_rps) == (0, None)
+    assert [(probe.rate_rps, probe.verdict) for probe in outcome.probes][:2] == [(50, "PASS"), (55, "FAIL")]
+    assert outcome.probes[1].errors_percent > 10
+    assert "did not hold" in outcome.limit
+    files = yard.files(record.id)
+    assert size_of_png(files["chart.png"]) == (1600, 1200)
+    assert json.loads(files["capacity.json"])["result"]["rate_rps"] == outcome.rate_rps
+
+
+def test_held_replicas_get_their_bounds_back(yard: Yard, registry: Path) -> None:
+    """While the search lasts their number is fixed; it is told per replica."""
+    yard.worker()
+    deployed(yard, registry, replicas=BOUNDS)
+    job_id = yard.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=20, hold=True))
+    wait_until(lambda: yard.record(job_id).measured is not None)
+    assert served_within(yard) == Replicas(minimum=1, maximum=1)
+    outcome = outcome_of(yard.ended(job_id))
+    assert served_within(yard) == BOUNDS
+    assert (outcome.replicas, outcome.per_replica_rps) == (1, outcome.rate_rps)
+
+
+def test_a_search_whose_worker_died_gives_the_bounds_back_though_it_is_cancelled(yard: Yard, registry: Path) -> None:
+    """SIGKILL while replicas are held, then a wish to cancel: the next worker knows what is to be given back."""
+    first = yard.worker("first")
+    deployed(yard, registry, replicas=BOUNDS)
+    job_id = yard.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=1_000, hold=True))
+    wait_until(lambda: yard.record(job_id).measured is not None)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    yard.queue.cancel(job_id, by="U2")
+    assert served_within(yard) == Replicas(minimum=1, maximum=1)
+    yard.worker("second")
+    assert yard.ended(job_id).state == "cancelled"
+    assert served_within(yard) == BOUNDS

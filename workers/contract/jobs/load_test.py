@@ -1,0 +1,110 @@
+"""Load tests: a rate over time, and a verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from workers.contract.formatting import show_duration
+from workers.contract.jobs.job import EndpointJob, Load, Outcome
+from workers.contract.load import Abort, Shape, Slo, Spacing, Stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A load test at `at_s` seconds after its start. Rates per second, latencies in ms, None where nothing answered."""
+
+    at_s: float
+    asked_rps: float
+    achieved_rps: float
+    failures_per_s: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    replicas: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """Medians over `runs` earlier tests of the same target with the same rate, which were not INVALID.
+
+    `latency_ms` by percentile; `errors_percent` of the requests; `verdict` the newest one's.
+    """
+
+    runs: int
+    verdict: Literal["PASS", "FAIL"]
+    achieved_rps: float
+    errors_percent: float
+    latency_ms: Mapping[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """A load test's report. `verdict` PASS, FAIL or INVALID with its reasons in words.
+
+    Everything but `timeline` is over what is judged: the ramp is left out. `asked_rps` and `achieved_rps` are means.
+    `failures` counts `dropped` too: requests that were due and could not be sent, because too many were under way.
+    `latency_ms` (from the instant at which a request should have left) and `service_ms` (from when it left) are by
+    percentile, 100 the slowest; `send_lag_ms` is how much later than due requests left. `scaled_after_s` and
+    `settled_after_s` tell when the replicas' number first and last changed, None where it did not. `aborted_after_s`:
+    when the test was ended early. `timeline` has at most 20 points, evenly apart, for a chart.
+    """
+
+    kind: Literal["tested"] = "tested"
+    verdict: Literal["PASS", "FAIL", "INVALID"]
+    reasons: tuple[str, ...]
+    asked_rps: float
+    achieved_rps: float
+    requests: int
+    failures: int
+    failures_by_kind: Mapping[str, int]
+    latency_ms: Mapping[float, float]
+    replicas_before: int
+    replicas_most: int
+    scaled_after_s: float | None
+    settled_after_s: float | None = None
+    dropped: int = 0
+    send_lag_ms: Mapping[float, float] = field(default_factory=dict)
+    service_ms: Mapping[float, float] = field(default_factory=dict)
+    aborted_after_s: float | None = None
+    earlier: Earlier | None = None
+    timeline: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadTest(EndpointJob):
+    """Send requests to an endpoint at the rate of `shape` for `duration_s` seconds, after a ramp of `ramp_s` to it.
+
+    `environment` is an environment's name, or a target's: then there is no model, `model` is "", and `owner` is whom
+    the settings name for it. `abort` None: the test runs to its end, whatever fails. The ramp is not judged.
+    """
+
+    steps: ClassVar[tuple[str, ...]] = ("find endpoint", "load", "report")
+    outcome: ClassVar[type[Outcome]] = Tested
+    kind: Literal["load_test"] = "load_test"
+    model: str
+    environment: str
+    shape: Shape
+    duration_s: float
+    ramp_s: float = 0.0
+    spacing: Spacing = "constant"
+    slo: Slo
+    abort: Abort | None = None
+    owner: str = ""
+
+    @property
+    def load(self) -> Load:
+        """See Job. The duration includes the ramp."""
+        return Load(rate_rps=self.shape.highest_rps, duration_s=self.ramp_s + self.duration_s)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The rate over the whole test, the ramp first where there is one."""
+        stages = self.shape.stages(self.duration_s)
+        ramp = Stage(from_rps=0.0, to_rps=stages[0].from_rps, length_s=self.ramp_s)
+        return (ramp, *stages) if self.ramp_s else stages
+
+    @property
+    def summary(self) -> str:
+        """See Job."""
+        spacing = ", Poisson arrivals," if self.spacing == "poisson" else ""
+        return f"load test {self.place} at {self.shape}{spacing} for {show_duration(self.duration_s)}"

@@ -1,0 +1,34 @@
+"""Changing the number of an endpoint's replicas."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from workers.contract.jobs.job import EndpointJob, Outcome
+from workers.contract.replicas import Replicas
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rescaled:
+    """An endpoint went from `before` to `after` ready replicas, and its bounds are `replicas`."""
+
+    kind: Literal["rescaled"] = "rescaled"
+    before: int
+    after: int
+    replicas: Replicas
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale(EndpointJob):
+    """Give an endpoint a fixed number of replicas, or the bounds of its autoscaler."""
+
+    steps: ClassVar[tuple[str, ...]] = ("scale",)
+    outcome: ClassVar[type[Outcome]] = Rescaled
+    kind: Literal["scale"] = "scale"
+    model: str
+    environment: str
+    replicas: Replicas
+
+    @property
+    def summary(self) -> str:
+        """See Job."""
+        return f"scale {self.model} on {self.environment} to {self.replicas}"

@@ -1,0 +1,60 @@
+"""Training a model's next version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from workers.contract.jobs.job import Change, Outcome
+from workers.contract.settings import Approvals, SettingsFile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """Version `version` is in the registry. `metrics` by the names of ML.EVALUATE; `digest` as in Deploy."""
+
+    kind: Literal["trained"] = "trained"
+    version: int
+    digest: str
+    metrics: Mapping[str, float]
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainModel:
+    """Make the next version of `model`: train, evaluate, gate, export, version, package, smoke test, publish."""
+
+    steps: ClassVar[tuple[str, ...]] = ("train", "evaluate", "gate", "export", "package", "smoke test", "publish")
+    outcome: ClassVar[type[Outcome]] = Trained
+    kind: Literal["train_model"] = "train_model"
+    model: str
+
+    @property
+    def summary(self) -> str:
+        """See Job."""
+        return f"train {self.model}"
+
+    @property
+    def resource(self) -> str:
+        """See Job."""
+        return f"model:{self.model}"
+
+    @property
+    def environment(self) -> None:
+        """See Job."""
+
+    @property
+    def load(self) -> None:
+        """See Job."""
+
+    @property
+    def change(self) -> Change:
+        """See Job."""
+        return "versions"
+
+    def approvals_needed(self, settings: SettingsFile) -> Approvals | None:
+        """See Job."""
+        return None
+
+    def missing_setting(self, settings: SettingsFile) -> str:
+        """See Job."""
+        return "" if self.model in settings.models else f"model {self.model}"

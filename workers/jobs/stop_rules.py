@@ -1,0 +1,52 @@
+"""When a load test is to be ended early. Pure."""
+
+from workers.contract.load import Abort
+from workers.platforms.protocols.load import LoadSample
+
+SURPLUS_S = 2.0
+"""So many seconds' worth of requests may be sent beyond the highest rate: users who wake in herds are uneven."""
+LEAST_SURPLUS = 30.0
+"""And so many at any rate: one user's task may be a whole visit."""
+
+
+class Patience:
+    """Watches a test's seconds, one after the other, for `abort`; None: it never ends."""
+
+    def __init__(self, abort: Abort | None) -> None:
+        self._abort = abort
+        self._at_s = 0.0  # when the last second ended
+        self._bad_since_s: float | None = None
+
+    def ends_with(self, second: LoadSample) -> bool:
+        """Whether too much has failed in every second for long enough, this one the last of them.
+
+        A second in which no request ended says nothing, neither for nor against.
+        """
+        began_s, self._at_s = self._at_s, second.at_s
+        if self._abort is None or not second.ended_per_s:
+            return False
+        if 100 * second.failures_per_s <= self._abort.errors_percent * second.ended_per_s:
+            self._bad_since_s = None
+            return False
+        if self._bad_since_s is None:
+            self._bad_since_s = began_s
+        return second.at_s - self._bad_since_s >= self._abort.for_s
+
+
+class Curb:
+    """Watches the seconds of a test whose requests a Locust file of one's own sends: it sends what it likes.
+
+    A leaky bucket: what is sent above `highest_rps` fills it, what is sent below empties it.
+    """
+
+    def __init__(self, highest_rps: float) -> None:
+        self.surplus = 0.0
+        """How many requests too many have been sent."""
+        self._highest_rps = highest_rps
+        self._at_s = 0.0  # when the last second ended
+
+    def ends_with(self, second: LoadSample) -> bool:
+        """Whether by the end of this second too much has been sent."""
+        length_s, self._at_s = second.at_s - self._at_s, second.at_s
+        self.surplus = max(self.surplus + (second.achieved_rps - self._highest_rps) * length_s, 0.0)
+        return self.surplus > max(SURPLUS_S * self._highest_rps, LEAST_SURPLUS)

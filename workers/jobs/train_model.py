@@ -1,0 +1,122 @@
+"""`/model train`: from SQL to a version that may be deployed."""
+
+import hashlib
+import operator
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from workers.context import Context
+from workers.contract.jobs import Trained, TrainModel
+from workers.contract.settings import Model
+from workers.errors import PermanentError
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.platforms import Platforms
+from workers.platforms.protocols.warehouse import Evaluation, Training
+
+_COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
+
+
+def train_model(job: TrainModel, context: Context, platforms: Platforms) -> Trained:
+    """Train, evaluate, gate, export, version, package, try, publish."""
+    model = platforms.settings.models.get(job.model)
+    if model is None:
+        raise PermanentError(
+            f"The worker's settings have no model {job.model}.",
+            advice="Bot and worker must read the same seatrial.toml; ask again when they do.",
+        )
+    version = platforms.artifacts.claim(model=model.name, job_id=context.request)
+    with context.step("train") as step:
+        training = platforms.warehouse.train(model=model, version=version, progress=context)
+        step.fact = f"{training.rows:,} rows, {training.note}"
+    with context.step("evaluate") as step:
+        evaluation = platforms.warehouse.evaluate(model=model, version=version, progress=context)
+        step.fact = f"{_headline(evaluation.metrics)}, {evaluation.note}"
+    _gate(model, evaluation, context)
+    with context.step("export") as step:
+        staging = platforms.artifacts.staging(model=model.name, version=version)
+        exported_as = platforms.warehouse.export(model=model, version=version, to=staging, progress=context)
+        digest, size_bytes = platforms.artifacts.describe(model=model.name, version=version)
+        step.fact = f"{exported_as.upper()}, {_size(size_bytes)}"
+    manifest = _manifest(context, model, version, training, evaluation, exported_as, digest, size_bytes)
+    _publish(model, manifest, context, platforms)
+    return Trained(version=version, digest=digest, metrics=dict(evaluation.metrics), size_bytes=size_bytes)
+
+
+def _gate(model: Model, evaluation: Evaluation, context: Context) -> None:
+    """A version that misses a bound goes no further. Raises PermanentError with each miss."""
+    if not model.gate:
+        context.skip("gate", f"models.{model.name}.gate sets no bound")
+        return
+    with context.step("gate") as step:
+        missed = []
+        for metric, bound in model.gate.items():
+            if metric not in evaluation.metrics:
+                raise PermanentError(
+                    f"models.{model.name}.gate names {metric}, which this {model.type} does not have"
+                    f" ({evaluation.note}).",
+                    advice=f"It has {', '.join(evaluation.metrics)}.",
+                )
+            found = evaluation.metrics[metric]
+            sign = bound.strip()[:2].rstrip("0123456789.- ")
+            wanted = float(bound.strip()[len(sign) :])
+            if not _COMPARISONS[sign](found, wanted):
+                missed.append(f"{metric} is {found:.6g}, wanted {sign} {wanted:g}")
+        if missed:
+            raise PermanentError(
+                f"The gate stays shut: {'; '.join(missed)}.",
+                advice=f"Nothing was published. Change the query, or models.{model.name}.gate, and train again.",
+            )
+        step.fact = ", ".join(f"{metric} {bound.strip()}" for metric, bound in model.gate.items())
+
+
+def _publish(model: Model, manifest: Manifest, context: Context, platforms: Platforms) -> None:
+    """The image where there is one, the trial that every version must stand, and the registry's entry, last."""
+    artifacts, images = platforms.artifacts, platforms.images
+    folder = artifacts.folder(model=model.name, version=manifest.version)
+    with context.step("package") as step:
+        image = images.build(model=model, manifest=manifest, folder=folder, progress=context)
+        step.fact = image or "no image needed on this machine"
+    with context.step("smoke test") as step:
+        step.fact = images.smoke_test(model=model, folder=folder, image=image, progress=context)
+    with context.step("publish") as step:
+        context.check()
+        pushed = images.publish(image=image, progress=context)
+        artifacts.publish(manifest=replace(manifest, image=pushed or ""))
+        step.fact = f"v{manifest.version}" + (f", {pushed}" if pushed else ", no push needed on this machine")
+
+
+def _manifest(
+    context: Context,
+    model: Model,
+    version: int,
+    training: Training,
+    evaluation: Evaluation,
+    exported_as: str,
+    digest: str,
+    size_bytes: int,
+) -> Manifest:
+    return Manifest(
+        model=model.name,
+        version=version,
+        digest=digest,
+        format=exported_as,
+        size_bytes=size_bytes,
+        metrics=dict(evaluation.metrics),
+        query_sha256=hashlib.sha256(model.query.encode()).hexdigest(),
+        training=training.identity,
+        trained_by=context.asked_by,
+        job_id=context.job_id,
+        created_at_s=time.time(),
+    )
+
+
+def _headline(metrics: Mapping[str, float]) -> str:
+    """The one metric that people ask for first."""
+    name = next((name for name in _FIRST_METRICS if name in metrics), next(iter(metrics)))
+    return f"{name} {metrics[name]:.3f}"
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1024:.1f} kB" if size_bytes < 1024**2 else f"{size_bytes / 1024**2:.1f} MB"

@@ -1,0 +1,1 @@
+"""BigQuery ML: the data warehouse in the cloud."""

@@ -1,0 +1,168 @@
+"""BigQuery's jobs: started under our own id, looked at until they are done, cancelled, found again.
+
+Every call has a deadline, so that a thread never hangs in one; between calls it waits in `progress`, where it can be
+stopped. Raises the SDK's errors and JobFailed: the warehouse puts them into words.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import Conflict, NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.bigquery import Client, ExtractJobConfig, QueryJobConfig
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from workers.errors import Cancelled
+from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed
+from workers.platforms.cloud.bigquery.results import Row
+from workers.platforms.protocols.progress import Progress
+
+CALL_S = 15.0
+"""The deadline of one HTTP request: the API answers in well under a second, and jobs are looked at, not awaited."""
+RETRY = DEFAULT_RETRY.with_timeout(30.0)
+"""5xx, rate limits and broken connections are tried again for half a minute; the SDK's own ten are longer than a
+worker may be deaf to a cancel."""
+QUERY_S = 600.0
+"""How long a query about rows or a model may take, queueing included."""
+
+# The SDK's job classes share no public name.
+Job = Any
+
+
+def open_client(*, project: str, location: str, endpoint: str | None) -> Client:
+    """A client with Application Default Credentials; without any where `endpoint` names an emulator."""
+    if endpoint is None:
+        return Client(project=project, location=location)
+    url = endpoint if "://" in endpoint else f"http://{endpoint}"
+    return Client(
+        project=project,
+        location=location,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options=ClientOptions(api_endpoint=url),
+    )
+
+
+class Jobs:
+    """Jobs of one project and location, looked at every `poll_s` seconds."""
+
+    def __init__(self, client: Client, *, location: str, poll_s: float) -> None:
+        self._client = client
+        self._location = location
+        self._poll_s = poll_s
+
+    def find(self, job_id: str) -> Job | None:
+        """The job as it stands, or None where there is none of that id."""
+        try:
+            return self._client.get_job(job_id, location=self._location, retry=RETRY, timeout=CALL_S)
+        except NotFound:
+            return None
+
+    def dry_run(self, sql: str) -> Job:
+        """The job that `sql` would be: bytes, schema, kind of statement. Costs nothing.
+
+        https://cloud.google.com/bigquery/docs/running-queries#dry-run
+        """
+        return self._query(sql, config=QueryJobConfig(dry_run=True, use_query_cache=False))
+
+    def start(self, sql: str, *, job_id: str, labels: Mapping[str, str], max_bytes: int) -> Job:
+        """Begin `sql` as the job `job_id`, or find it where an answer was lost and it had begun already."""
+        config = QueryJobConfig(labels=dict(labels), maximum_bytes_billed=max_bytes)
+        try:
+            return self._query(sql, config=config, job_id=job_id)
+        except Conflict:
+            return self._found(job_id)
+
+    def start_extract(
+        self, model_id: str, *, to: str, destination_format: str, job_id: str, labels: Mapping[str, str]
+    ) -> Job:
+        """Begin to write the model's files under the gs:// address `to`.
+
+        https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobconfigurationextract
+        """
+        config = ExtractJobConfig(labels=dict(labels), destination_format=destination_format)  # type: ignore[no-untyped-call]
+        try:
+            return self._client.extract_table(
+                model_id,
+                to,
+                source_type="Model",
+                job_id=job_id,
+                job_config=config,
+                location=self._location,
+                retry=RETRY,
+                timeout=CALL_S,
+            )
+        except Conflict:
+            return self._found(job_id)
+
+    def finish(
+        self, job: Job, *, progress: Progress, within_s: float | None = None, watch: Callable[[], None] | None = None
+    ) -> Job:
+        """Wait until `job` is done, calling `watch` at every fifth look. Raises JobFailed where it failed.
+
+        Cancels it, and says so, where a person cancels ours or `within_s` has passed; an attempt that stops for
+        another reason leaves it to the next.
+        """
+        deadline_s = time.monotonic() + within_s if within_s else float("inf")
+        looks = 0
+        try:
+            while job.state != "DONE":
+                if time.monotonic() > deadline_s:
+                    self.cancel(job, progress=progress)
+                    raise JobFailed(reason="timeout", words=f"Job {job.job_id} was not done in {within_s:.0f} s")
+                progress.wait(min(self._poll_s, 0.1 * 2 ** min(looks, 9)))
+                job = self._client.get_job(job.job_id, location=self._location, retry=RETRY, timeout=CALL_S)
+                looks += 1
+                if watch and looks % 5 == 1 and job.state == "RUNNING":
+                    watch()
+        except Cancelled:
+            self.cancel(job, progress=progress)
+            raise
+        if failure := failure_of(job):
+            raise failure
+        return job
+
+    def rows(
+        self, sql: str, *, progress: Progress, within_s: float = QUERY_S, max_bytes: int | None = None
+    ) -> list[Row]:
+        """What `sql` answers; for answers of a few hundred rows."""
+        started = self._query(sql, config=QueryJobConfig(maximum_bytes_billed=max_bytes))
+        job = self.finish(started, progress=progress, within_s=within_s)
+        return [dict(row.items()) for row in job.result(retry=RETRY, timeout=CALL_S, job_retry=None)]
+
+    def cancel(self, job: Job, *, progress: Progress) -> None:
+        """Ask BigQuery to stop `job`; it does so soon, or not at all.
+
+        https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/cancel
+        """
+        try:
+            self._client.cancel_job(job.job_id, location=self._location, retry=RETRY, timeout=CALL_S)
+        except BIGQUERY_ERRORS as error:
+            progress.log(f"BigQuery job {job.job_id} could not be cancelled and may go on: {error}")
+        else:
+            progress.log(f"BigQuery job {job.job_id} was cancelled.")
+
+    def _query(self, sql: str, *, config: QueryJobConfig, job_id: str | None = None) -> Job:
+        return self._client.query(
+            sql,
+            job_config=config,
+            job_id=job_id,
+            location=self._location,
+            retry=RETRY,
+            timeout=CALL_S,
+            job_retry=None,  # a query that failed is not paid again without being asked
+        )
+
+    def _found(self, job_id: str) -> Job:
+        """The job whose id was taken."""
+        job = self.find(job_id)
+        if job is None:
+            raise JobFailed(reason="duplicate", words=f"Job {job_id} exists and cannot be read yet")
+        return job
+
+
+def failure_of(job: Job) -> JobFailed | None:
+    """Why a job that is done failed, or None."""
+    result = job.error_result
+    return JobFailed(reason=result.get("reason", ""), words=result.get("message", "")) if result else None

@@ -1,0 +1,280 @@
+"""The warehouse in the cloud: BigQuery ML trains, evaluates and exports; this module says in which order, and why.
+
+Paid work happens in one place, `train`, after everything that is free has been checked: names, locations, the query,
+its bytes against `max_bytes`. The BigQuery job's id is written down before the job begins, so that the next attempt
+goes on with it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any
+
+from google.api_core.exceptions import NotFound
+from google.cloud.bigquery import Client, Dataset
+
+from workers.contract.findings import Finding
+from workers.contract.formatting import show_count
+from workers.contract.settings import Model
+from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.bigquery import sql
+from workers.platforms.cloud.bigquery.costs import TRAINED_IN_VERTEX_AI, show_bytes, show_price
+from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed, in_words, passes
+from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, Job, Jobs, failure_of, open_client
+from workers.platforms.cloud.bigquery.query import Estimate, check
+from workers.platforms.cloud.bigquery.results import (
+    MAX_ITERATIONS,
+    Iterations,
+    confusion,
+    evaluation,
+    importance,
+    iterations,
+)
+from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols.warehouse import Evaluation, Training
+
+UNEXPORTED_FOR = timedelta(days=7)
+"""How long a model stays in the dataset that was not exported, because its gate stayed shut or its job ended before:
+long enough to find out why with ML.EVALUATE."""
+_TRAINING_INFO_S = 30.0
+
+
+class BigQueryWarehouse:
+    """Implements Warehouse with BigQuery ML; models are PROJECT.DATASET.MODEL_vN.
+
+    `bucket` is where artifacts are kept: BigQuery exports to Cloud Storage alone.
+    `endpoint` is an emulator's base URL, None for Google's own API; `poll_s` the seconds between two looks at a running
+    job. Raises SettingsError for names that BigQuery does not take.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        dataset: str,
+        location: str,
+        bucket: str,
+        endpoint: str | None = None,
+        poll_s: float = 1.0,
+    ) -> None:
+        self._place = sql.Place(project=project, dataset=dataset, location=location)
+        self._bucket = bucket
+        self._endpoint = endpoint
+        self._poll_s = poll_s
+
+    def train(self, *, model: Model, version: int, progress: Progress) -> Training:
+        """Train as the Protocol says. An earlier attempt's BigQuery job is found again and waited for.
+
+        Counts the query's labelled rows on the way, which costs a query over the label's column at most.
+        """
+        with in_words(f"train {model.name} v{version}", model=model), self._connected() as (client, jobs):
+            self._ensure_dataset(client, progress)
+            statement = sql.create_model(self._place.model_id(model, version), model)
+            job = self._earlier(jobs, statement, progress) or self._begin(jobs, model, version, statement, progress)
+            trained = self._trained(jobs, job, model, version, progress)
+            self._expire(client, model, version, at=datetime.now(UTC) + UNEXPORTED_FOR, progress=progress)
+            return trained
+
+    def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
+        """ML.EVALUATE's metrics; a classifier's confusion matrix and a tree's feature importance go to the detail."""
+        progress.check()
+        with in_words(f"evaluate {model.name} v{version}"), self._connected() as (client, jobs):
+            trained = self._model(client, model, version)
+            model_id = self._place.model_id(model, version)
+            metrics = jobs.rows(sql.of_model("EVALUATE", model_id), progress=progress)
+            if model.type in sql.CLASSIFIERS:
+                for line in confusion(jobs.rows(sql.of_model("CONFUSION_MATRIX", model_id), progress=progress)):
+                    progress.log(line)
+            if model.type in sql.BOOSTED_TREES:
+                for line in importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress)):
+                    progress.log(line)
+        # There only where the rows were split:
+        # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun
+        runs = trained.training_runs
+        held_out = bool(runs and runs[-1].get("dataSplitResult", {}).get("evaluationTable"))
+        return evaluation(metrics[0], held_out=held_out)
+
+    def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
+        """Extract to the gs:// prefix `to`: "saved_model", or "xgboost_booster" for boosted trees.
+
+        An extract that an earlier attempt left running is cancelled first: two must not write to one prefix.
+        https://cloud.google.com/bigquery/docs/exporting-models
+        """
+        if not to.startswith(f"gs://{self._bucket}/"):
+            raise PermanentError(
+                f"The store's address {to} does not lie in gs://{self._bucket}/.",
+                advice="Restart the worker: its settings have changed since it started.",
+            )
+        booster = model.type in sql.BOOSTED_TREES
+        with in_words(f"export {model.name} v{version}"), self._connected() as (client, jobs):
+            self._model(client, model, version)
+            self._stop(jobs, progress.identified("export"), progress)
+            identity = sql.job_id(model, version, doing="export", once=token_hex(4))
+            progress.identify("export", identity)
+            progress.check()
+            job = jobs.start_extract(
+                self._place.model_id(model, version),
+                to=to.rstrip("/"),
+                destination_format="ML_XGBOOST_BOOSTER" if booster else "ML_TF_SAVED_MODEL",
+                job_id=identity,
+                labels=sql.labels(model, version, seatrial_job=progress.job_id),
+            )
+            jobs.finish(job, progress=progress)
+            self._expire(client, model, version, at=None, progress=progress)
+        return "xgboost_booster" if booster else "saved_model"
+
+    def diagnose(self) -> Iterator[Finding]:
+        """The way there and the right to run jobs, by a dry run, which costs nothing; the dataset and where it lies."""
+        place = self._place
+        try:
+            with in_words(f"run queries in {place.project}"), self._connected() as (client, jobs):
+                jobs.dry_run("SELECT 1")
+                yield Finding(what=f"BigQuery runs queries in {place.project}, {place.location}", ok=True)
+                yield self._dataset_found(client)
+        except JobError as error:
+            advice = error.advice if isinstance(error, PermanentError) else "Check the way to bigquery.googleapis.com."
+            yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
+
+    def _dataset_found(self, client: Client) -> Finding:
+        place = self._place
+        try:
+            dataset = client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S)
+        except NotFound:
+            # The first training makes it, with the right that roles/bigquery.user brings.
+            return Finding(what=f"dataset {place.dataset_id} is not there yet: the first training makes it", ok=True)
+        self._check_location(str(dataset.location))
+        return Finding(what=f"dataset {place.dataset_id} is in {dataset.location}", ok=True)
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[Client, Jobs]]:
+        """A client of its own for every call: its HTTP session is for one thread."""
+        place = self._place
+        with open_client(project=place.project, location=place.location, endpoint=self._endpoint) as client:
+            yield client, Jobs(client, location=place.location, poll_s=self._poll_s)
+
+    def _ensure_dataset(self, client: Client, progress: Progress) -> None:
+        """Create the dataset where there is none; refuse one that lies elsewhere than the settings say."""
+        place = self._place
+        with in_words(f"open the dataset {place.dataset_id}"):
+            try:
+                dataset = client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S)
+            except NotFound:
+                wanted = Dataset(place.dataset_id)
+                wanted.location = place.location
+                wanted.description = "Models trained by Seatrial."
+                dataset = client.create_dataset(wanted, exists_ok=True, retry=RETRY, timeout=CALL_S)
+                progress.log(f"Created dataset {place.dataset_id} in {dataset.location}.")
+        self._check_location(str(dataset.location))
+
+    def _check_location(self, found: str) -> None:
+        place = self._place
+        if found.casefold() != place.location.casefold():
+            raise PermanentError(
+                f"Dataset {place.dataset_id} lies in {found}, and the settings say {place.location}.",
+                advice=f"Set warehouse to bigquery://{place.project}/{place.dataset}/{found}, and keep the bucket "
+                "there too: BigQuery exports within one location.",
+            )
+
+    def _earlier(self, jobs: Jobs, statement: str, progress: Progress) -> Job | None:
+        """An earlier attempt's training, running or done, where it is of this very statement and worth keeping."""
+        identity = progress.identified("training")
+        job = jobs.find(identity) if identity else None
+        if identity is None or job is None:
+            return None
+        if sql.fingerprint(statement) not in identity:
+            self._stop(jobs, identity, progress)
+            return None
+        failure = failure_of(job)
+        if failure and passes(failure.reason):
+            return None
+        progress.log(f"Going on with BigQuery job {identity}, which an earlier attempt began.")
+        return job
+
+    def _begin(self, jobs: Jobs, model: Model, version: int, statement: str, progress: Progress) -> Job:
+        """Check what is free, count the rows, write the id down, begin."""
+        estimate = self._estimate(jobs, model, progress)
+        counted = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]
+        rows, unlabelled = int(counted["labelled"]), int(counted["unlabelled"])
+        if unlabelled:
+            progress.log(f"{show_count(unlabelled, 'row')} without a label: left out.")
+        if rows < 2:
+            raise PermanentError(
+                f"models.{model.name}.query: it gives {show_count(rows, 'row')} with a label, too few to learn from.",
+                advice="Let it give more rows.",
+            )
+        identity = sql.job_id(model, version, doing=sql.fingerprint(statement), once=token_hex(4))
+        progress.identify("training", identity)
+        progress.report(0, MAX_ITERATIONS, fact=f"{rows:,} rows, {estimate.fact}")
+        labels = sql.labels(model, version, seatrial_job=progress.job_id, rows=str(rows))
+        progress.check()
+        return jobs.start(statement, job_id=identity, labels=labels, max_bytes=model.max_bytes)
+
+    def _estimate(self, jobs: Jobs, model: Model, progress: Progress) -> Estimate:
+        """The dry run, told; refused above the settings' limit."""
+        progress.report(0, None, fact="dry run")
+        estimate = check(model, jobs.dry_run(model.query))
+        progress.log(f"Dry run: {estimate.fact}.")
+        return estimate
+
+    def _trained(self, jobs: Jobs, job: Job, model: Model, version: int, progress: Progress) -> Training:
+        """Wait for the job, telling its iterations; then what came of it."""
+
+        def watch() -> None:
+            now = self._iterations(jobs, model, version, progress)
+            if now.losses:
+                progress.report(min(len(now.losses), MAX_ITERATIONS), MAX_ITERATIONS, fact=now.fact)
+
+        job = jobs.finish(job, progress=progress, watch=watch)
+        rows = job.labels.get("rows")
+        if rows is None:
+            rows = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]["labelled"]
+        done = self._iterations(jobs, model, version, progress)
+        progress.report(max(len(done.losses), 1), max(len(done.losses), 1), fact=done.note)
+        read_bytes = job.total_bytes_processed or 0
+        # In the bytes billed for trees is what Vertex AI's training costs, as if it had been read:
+        # https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#externalservicecost
+        paid_bytes = read_bytes if model.type in TRAINED_IN_VERTEX_AI else job.total_bytes_billed or read_bytes
+        cost = f"{show_bytes(read_bytes)} read, {show_price(model, paid_bytes)}"
+        return Training(identity=job.job_id, rows=int(rows), note=f"{done.note}, {cost}")
+
+    def _iterations(self, jobs: Jobs, model: Model, version: int, progress: Progress) -> Iterations:
+        """How far the training is; none where BigQuery cannot say, which must not end a training that goes well.
+
+        Before the first iteration the model is not found:
+        https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train
+        """
+        statement = sql.of_model("TRAINING_INFO", self._place.model_id(model, version))
+        with suppress(*BIGQUERY_ERRORS):
+            return iterations(jobs.rows(statement, progress=progress, within_s=_TRAINING_INFO_S))
+        return Iterations(losses=[])
+
+    def _model(self, client: Client, model: Model, version: int) -> Any:
+        """The trained model's resource. Raises PermanentError where there is none."""
+        try:
+            return client.get_model(self._place.model_id(model, version), retry=RETRY, timeout=CALL_S)
+        except NotFound as error:
+            raise PermanentError(
+                f"{model.name} v{version} has no finished training in {self._place.dataset_id}.",
+                advice="Train a new version.",
+            ) from error
+
+    def _expire(self, client: Client, model: Model, version: int, *, at: datetime | None, progress: Progress) -> None:
+        """Have BigQuery delete the model at that time, None for never; what it refuses is told, and ends no job.
+
+        https://cloud.google.com/bigquery/docs/updating-model-metadata#expiration
+        """
+        try:
+            found = self._model(client, model, version)
+            found.expires = at
+            client.update_model(found, ["expires"], retry=RETRY, timeout=CALL_S)
+        except BIGQUERY_ERRORS as error:
+            progress.log(f"The expiration of {self._place.model_id(model, version)} could not be set: {error}")
+
+    def _stop(self, jobs: Jobs, identity: str | None, progress: Progress) -> None:
+        """Cancel an earlier attempt's job that still runs, and wait until it has ended, however it ends."""
+        job = jobs.find(identity) if identity else None
+        if job is not None and job.state != "DONE":
+            jobs.cancel(job, progress=progress)
+            with suppress(JobFailed):
+                jobs.finish(job, progress=progress)

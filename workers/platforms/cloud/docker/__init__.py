@@ -1,0 +1,1 @@
+"""Docker: container images of model versions, built, tested and pushed."""

@@ -1,0 +1,64 @@
+"""What `doctor` is told of the engine and the registry."""
+
+from collections.abc import Iterator
+
+import docker.errors
+
+from workers.contract.findings import Finding
+from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.docker.credentials import Credentials, registry_of
+from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
+
+WITHIN_S = 20.0
+"""How long the engine may take to answer, whatever it is asked."""
+
+
+def diagnose(*, engine: DockerEngine, credentials: Credentials, serving: str) -> Iterator[Finding]:
+    """Whether the engine answers, the registry takes the credentials, and there is an image `serving` of our own."""
+    try:
+        with engine.client(silent_for_s=WITHIN_S) as client:
+            version = client.version()["Version"]
+    except JobError as error:
+        yield _trouble("Docker engine", error, f"See that dockerd runs: docker --host {engine.address} info")
+        return
+    elsewhere = "" if engine.here else ", which is on another machine"
+    what = f"Docker engine {version} at {engine.address}{elsewhere}"
+    yield Finding(what=what, ok=engine.here, advice=ELSEWHERE)
+    yield _login(engine, credentials)
+    # With a registry in its name it is pulled when it is first needed.
+    if registry_of(serving) == "docker.io":
+        yield _serving(engine, serving)
+
+
+def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
+    registry = credentials.registry
+    try:
+        access = credentials.for_registry(registry)
+        if access is None:
+            return Finding(what=f"registry {registry}: what docker login left on this machine is sent", ok=True)
+        with engine.client(silent_for_s=WITHIN_S) as client:
+            client.login(access["username"], access["password"], registry=registry, reauth=True)
+    except JobError as error:
+        return _trouble(f"registry {registry}", error, "Check REGISTRY_USERNAME and REGISTRY_PASSWORD.")
+    return Finding(what=f"registry {registry} knows {access['username']}", ok=True)
+
+
+def _serving(engine: DockerEngine, serving: str) -> Finding:
+    try:
+        with engine.client(silent_for_s=WITHIN_S) as client:
+            try:
+                client.inspect_image(serving)
+            except docker.errors.ImageNotFound:
+                return Finding(
+                    what=f"no image {serving} on the engine, which XGBoost and ONNX models need",
+                    ok=False,
+                    advice=f"Build it: docker build --target serving --tag {serving} .",
+                )
+    except JobError as error:
+        return _trouble(f"image {serving}", error, "")
+    return Finding(what=f"image {serving} on the engine", ok=True)
+
+
+def _trouble(what: str, error: JobError, otherwise: str) -> Finding:
+    advice = error.advice if isinstance(error, PermanentError) else ""
+    return Finding(what=f"{what}: {str(error).rstrip('.')}", ok=False, advice=advice or otherwise)

@@ -1,0 +1,220 @@
+"""Images by Docker: a model's version on tensorflow/serving or on our own serving image, tried, and pushed."""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import docker.errors
+import docker.utils
+
+from workers.contract.findings import Finding
+from workers.contract.settings import Images, Model
+from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.docker.context import dockerfile, write_context
+from workers.platforms.cloud.docker.credentials import Credentials, registry_of
+from workers.platforms.cloud.docker.diagnosis import diagnose
+from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
+from workers.platforms.cloud.docker.smoke_test import try_image
+from workers.platforms.cloud.docker.stream import (
+    build_failure,
+    follow_build,
+    follow_pull,
+    follow_push,
+    pull_failure,
+    push_failure,
+)
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.progress import Progress
+
+KEPT_VERSIONS = 3
+"""Images of one model that stay on the engine after a push, the newest first: the registry has them all."""
+
+_PIECE_BYTES = 1024**2
+# https://pkg.go.dev/github.com/distribution/reference has the grammar.
+_REPOSITORY = re.compile(
+    r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*",
+)
+
+
+class DockerImages:
+    """Protocol Images with a Docker engine and a registry.
+
+    The same input gives the same digest: the context is the same bytes, and what the labels say (model, version,
+    digest, format, job, base) is the same for every attempt of the job that claimed the version. No time is among it.
+    An engine writes the time of the build into an image nevertheless, so that an image of the same labels is not built
+    again: it is taken from the engine, or else, when another worker made it, from the registry.
+    """
+
+    def __init__(self, *, settings: Images, environ: Mapping[str, str], username: str = "", password: str = "") -> None:
+        """`environ` names the engine (see DockerEngine); `username` and `password` are the repository's registry's.
+
+        Raises ValueError, with one sentence, for a repository that no engine would take.
+        """
+        if not _REPOSITORY.fullmatch(settings.repository):
+            raise ValueError(
+                f"repository {settings.repository!r} is not known here; write REGISTRY/PATH in lower case, without a"
+                " scheme, a tag and a / at its end."
+            )
+        self._settings = settings
+        self._engine = DockerEngine(environ)
+        self._credentials = Credentials(registry=registry_of(settings.repository), username=username, password=password)
+
+    def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
+        """Build REPOSITORY/MODEL:vN; see Images. What a stopped build leaves behind is removed."""
+        reference = f"{self._settings.repository}/{manifest.model}:v{manifest.version}"
+        base = self._base(manifest.format)
+        labels = self._labels(manifest, base, self._base_digest(base, progress))
+        if self._exists(reference, labels, progress):
+            progress.log(f"{reference} was built from the same files before.")
+            return reference
+        text = dockerfile(base=base, model=manifest.model, labels=labels)
+        with tempfile.TemporaryFile() as context:
+            write_context(context, dockerfile=text, folder=folder, model=manifest.model, version=manifest.version)
+            try:
+                self._build(reference, context, progress)
+            except JobError:
+                self._remove_unfinished(manifest)
+                raise
+        return reference
+
+    def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
+        """Serve the image's version alone on a loopback port and try it; see Images."""
+        if image is None:
+            raise PermanentError("There is no image to try.", advice="Train a new version.")
+        if not self._engine.here:
+            raise PermanentError(f"The engine at {self._engine.address} is on another machine.", advice=ELSEWHERE)
+        labels = self._inspect(image).get("Config", {}).get("Labels") or {}
+        if "seatrial.version" not in labels:
+            raise PermanentError(f"{image} is not on the engine any more.", advice="Train a new version.")
+        version = int(labels["seatrial.version"])
+        return try_image(self._engine, image=image, model=model, version=version, progress=progress)
+
+    def publish(self, *, image: str | None, progress: Progress) -> str | None:
+        """Push; return REPOSITORY/MODEL@sha256:…; see Images. Pushing again what is there changes nothing."""
+        if image is None:
+            return None
+        repository, _, tag = image.rpartition(":")
+        access = self._credentials.for_registry(registry_of(repository))
+        with self._engine.stream(
+            lambda client: client.push(repository, tag=tag, stream=True, decode=True, auth_config=_sent(access)),
+            failure=lambda words: push_failure(words, repository=repository),
+            progress=progress,
+        ) as messages:
+            digest = follow_push(messages, repository=repository, progress=progress)
+        self._forget_old(repository)
+        return f"{repository}@{digest}"
+
+    def diagnose(self) -> Iterator[Finding]:
+        """The engine, the credentials for the registry, and our own serving image; see Diagnosable."""
+        yield from diagnose(engine=self._engine, credentials=self._credentials, serving=self._settings.seatrial)
+
+    def _build(self, reference: str, context: IO[bytes], progress: Progress) -> None:
+        def start(client: Any) -> Any:
+            return client.build(
+                fileobj=_upload(context, progress),
+                custom_context=True,
+                tag=reference,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+
+        with self._engine.stream(start, failure=build_failure, progress=progress) as messages:
+            identity = follow_build(messages, progress=progress)
+        progress.log(f"{reference} is {identity}")
+
+    def _base(self, format_: str) -> str:
+        """The image that serves a version of that format."""
+        match format_:
+            case "saved_model":
+                return self._settings.tensorflow
+            case "onnx" | "xgboost_booster":
+                return self._settings.seatrial
+        raise PermanentError(f"No image serves a model exported as {format_!r}.")
+
+    def _base_digest(self, base: str, progress: Progress) -> str:
+        """The digest that the base was pulled by, or its id where it was built on this engine; pulled if need be."""
+        found = self._inspect(base)
+        if not found:
+            self._pull(base, progress)
+            found = self._inspect(base)
+        digests = sorted(str(item).partition("@")[2] for item in found.get("RepoDigests") or ())
+        return digests[0] if digests else str(found["Id"])
+
+    def _pull(self, reference: str, progress: Progress) -> None:
+        access = self._credentials.for_registry(registry_of(reference))
+        repository, tag = docker.utils.parse_repository_tag(reference)
+
+        def start(client: Any) -> Any:
+            return client.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=_sent(access))
+
+        def failure(words: str) -> JobError:
+            return pull_failure(words, image=reference)
+
+        with self._engine.stream(start, failure=failure, progress=progress) as messages:
+            follow_pull(messages, image=reference, progress=progress)
+
+    def _exists(self, reference: str, labels: Mapping[str, str], progress: Progress) -> bool:
+        """Whether the engine has, or the registry gives, an image that was made of the same input."""
+        found = self._inspect(reference)
+        if not found:
+            with contextlib.suppress(PermanentError):  # there is none, or who asks may not know: the push will tell
+                self._pull(reference, progress)
+                found = self._inspect(reference)
+        has = found.get("Config", {}).get("Labels") or {}
+        return bool(found) and labels.items() <= has.items()
+
+    def _inspect(self, reference: str) -> dict[str, Any]:
+        """What the engine knows of an image; empty where it has none of that name."""
+        with self._engine.client() as client:
+            try:
+                return dict(client.inspect_image(reference))
+            except docker.errors.ImageNotFound:
+                return {}
+
+    def _labels(self, manifest: Manifest, base: str, base_digest: str) -> Mapping[str, str]:
+        """https://github.com/opencontainers/image-spec/blob/main/annotations.md, and our own beside them."""
+        return {
+            "org.opencontainers.image.title": manifest.model,
+            "org.opencontainers.image.version": f"v{manifest.version}",
+            "org.opencontainers.image.base.name": base,
+            "org.opencontainers.image.base.digest": base_digest,
+            "seatrial.model": manifest.model,
+            "seatrial.version": str(manifest.version),
+            "seatrial.digest": manifest.digest,
+            "seatrial.format": manifest.format,
+            "seatrial.job": manifest.job_id,
+        }
+
+    def _remove_unfinished(self, manifest: Manifest) -> None:
+        """Remove the nameless images that a build which was stopped has come to. The first error is the one to tell."""
+        labels = [f"seatrial.model={manifest.model}", f"seatrial.job={manifest.job_id}"]
+        with contextlib.suppress(JobError), self._engine.client() as client:
+            client.prune_images(filters={"dangling": True, "label": labels})
+
+    def _forget_old(self, repository: str) -> None:
+        """Remove all but the newest images of a model from the engine. What cannot go now goes the next time."""
+        with contextlib.suppress(JobError), self._engine.client() as client:
+            found = client.images(name=repository, filters={"label": "seatrial.version"})
+            newest_first = sorted(found, key=lambda image: int(image["Labels"]["seatrial.version"]), reverse=True)
+            for image in newest_first[KEPT_VERSIONS:]:
+                for name in image.get("RepoTags") or ():
+                    with contextlib.suppress(docker.errors.APIError):
+                        client.remove_image(name)
+
+
+def _upload(context: IO[bytes], progress: Progress) -> Iterator[bytes]:
+    """The context in pieces, so that a large model's way to the engine is seen, and can be stopped."""
+    whole_bytes = context.seek(0, os.SEEK_END)
+    context.seek(0)
+    while piece := context.read(_PIECE_BYTES):
+        progress.report(context.tell(), whole_bytes, fact=f"{context.tell() / 1e6:.0f} MB to the engine")
+        yield piece
+
+
+def _sent(access: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if access is None else dict(access)

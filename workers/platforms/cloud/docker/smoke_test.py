@@ -1,0 +1,162 @@
+"""A model's container, run alone to be tried: confined, reached on loopback only, gone afterwards whatever happened."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPConnection, HTTPException
+from secrets import token_hex
+from typing import Any
+
+import docker.errors
+import docker.types
+
+from workers.contract.settings import Model
+from workers.errors import PermanentError
+from workers.platforms.cloud.docker.engine import DockerEngine
+from workers.platforms.cloud.docker.stream import plain
+from workers.platforms.protocols.progress import Progress
+from workers.platforms.smoke_test import TrialFailed, signature_of, try_out
+
+REST_PORT = 8501
+"""TensorFlow Serving's REST port; https://www.tensorflow.org/tfx/serving/docker"""
+
+READY_WITHIN_S = 60.0
+"""How long the model may take to load. TensorFlow Serving tries again a minute after a failure, with the same files
+(--load_retry_interval_micros, https://github.com/tensorflow/serving, model_servers/main.cc): that is not waited for."""
+
+MEMORY_BYTES = 2 * 1024**3
+"""What the container may use: TensorFlow Serving needs a third of a GB beside the model."""
+
+MOST_PROCESSES = 512
+LABEL = "seatrial.trial"
+"""Of containers and networks of trials; its value is the image that is tried."""
+
+_OLD_AFTER_S = 900.0
+_LOG_LINES_SHOWN = 20
+_LOG_CHARACTERS_SHOWN = 2000
+_POLL_S = 0.2
+
+
+def try_image(engine: DockerEngine, *, image: str, model: Model, version: int, progress: Progress) -> str:
+    """Run `image`, wait until `version` of `model` is served, send the sample; return one fact.
+
+    Raises PermanentError with the container's last lines where it does not answer rightly.
+    """
+    # The mark is for what else may use the engine; the label, by which an earlier attempt is found, names the image.
+    name, labels = f"seatrial-trial-{model.name}-v{version}-{token_hex(3)}", {LABEL: image}
+    with engine.client() as client:
+        _sweep(client, image)
+        with (
+            _network(client, name, labels) as network,
+            _container(client, name, image, network, labels) as container,
+        ):
+            try:
+                address = _wait_until_ready(client, container, model, progress)
+                sample = model.sample
+                return try_out(address, model=model.name, version=version, sample=sample, signature=signature_of(model))
+            except TrialFailed as error:
+                raise PermanentError(f"{error}{_last_lines(client, container)}") from error
+
+
+@contextlib.contextmanager
+def _network(client: Any, name: str, labels: Mapping[str, str]) -> Iterator[str]:
+    """A network whose containers reach neither each other nor the world; the engine still publishes their ports.
+
+    Without masquerading no answer finds its way back to them; an "internal" network would publish no port either.
+    https://docs.docker.com/engine/network/drivers/bridge/#options
+    """
+    bridge = "com.docker.network.bridge"
+    options = {
+        f"{bridge}.enable_ip_masquerade": "false",
+        f"{bridge}.enable_icc": "false",
+    }
+    network = client.create_network(name, driver="bridge", options=options, labels=labels)
+    try:
+        yield str(network["Id"])
+    finally:
+        _gone(functools.partial(client.remove_network, network["Id"]))
+
+
+@contextlib.contextmanager
+def _container(client: Any, name: str, image: str, network: str, labels: Mapping[str, str]) -> Iterator[str]:
+    confined = client.create_host_config(
+        network_mode=network,
+        port_bindings={REST_PORT: ("127.0.0.1", None)},
+        read_only=True,
+        tmpfs={"/tmp": "size=64m"},
+        mem_limit=MEMORY_BYTES,
+        memswap_limit=MEMORY_BYTES,
+        pids_limit=MOST_PROCESSES,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        log_config=docker.types.LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
+    )
+    created = client.create_container(
+        image, name=name, labels=labels, ports=[REST_PORT], host_config=confined, user="10001:10001"
+    )
+    try:
+        client.start(created)
+        yield str(created["Id"])
+    finally:
+        _gone(functools.partial(client.remove_container, created["Id"], force=True, v=True))
+
+
+def _gone(remove: Callable[[], Any]) -> None:
+    """Remove what may be gone, or going, already."""
+    try:
+        remove()
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        if error.status_code != 409:  # "removal is already in progress"
+            raise
+
+
+def _sweep(client: Any, image: str) -> None:
+    """Remove what killed workers left behind: an earlier trial of the image, and what is older than any trial."""
+    old = time.time() - _OLD_AFTER_S
+    for found in client.containers(all=True, filters={"label": LABEL}):
+        if found["Labels"][LABEL] == image or found["Created"] < old:
+            _gone(functools.partial(client.remove_container, found["Id"], force=True, v=True))
+    for found in client.networks(filters={"label": f"{LABEL}={image}"}):
+        _gone(functools.partial(client.remove_network, found["Id"]))
+    client.prune_networks(filters={"label": LABEL, "until": f"{_OLD_AFTER_S:.0f}s"})
+
+
+def _wait_until_ready(client: Any, container: str, model: Model, progress: Progress) -> str:
+    """The base URL, once the model's metadata is there: its state is answered with 200 also while it loads."""
+    gives_up_at_s = time.monotonic() + READY_WITHIN_S
+    while True:
+        found = client.inspect_container(container)
+        if not found["State"]["Running"]:
+            raise TrialFailed(f"The model cannot be served: {_how_it_ended(found['State'])}.")
+        bindings = found["NetworkSettings"]["Ports"].get(f"{REST_PORT}/tcp") or [{}]
+        if (port := bindings[0].get("HostPort")) and _answers(int(port), f"/v1/models/{model.name}/metadata"):
+            return f"http://127.0.0.1:{port}"
+        if time.monotonic() > gives_up_at_s:
+            raise TrialFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
+        progress.wait(_POLL_S)
+
+
+def _how_it_ended(state: Mapping[str, Any]) -> str:
+    if state.get("OOMKilled"):
+        return f"its container needs more than {MEMORY_BYTES / 1024**3:g} GB of memory"
+    return f"its container ended with {state.get('ExitCode')}{' ' + state['Error'] if state.get('Error') else ''}"
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=2.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _last_lines(client: Any, container: str) -> str:
+    log = plain(client.logs(container, tail=_LOG_LINES_SHOWN).decode(errors="replace"))
+    lines = " ".join(line.strip() for line in log.splitlines() if line.strip())
+    return f" Its log: {lines[-_LOG_CHARACTERS_SHOWN:]}" if lines else ""

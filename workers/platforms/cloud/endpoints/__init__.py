@@ -1,0 +1,1 @@
+"""Endpoints on Kubernetes: a Deployment, Service, autoscaler and disruption budget each."""

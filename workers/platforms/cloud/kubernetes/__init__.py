@@ -1,0 +1,1 @@
+"""The Kubernetes API, without knowledge of endpoints or load tests."""

@@ -1,0 +1,1 @@
+"""Load tests on Kubernetes: a Locust master and workers as pods."""

@@ -1,0 +1,1 @@
+"""Cloud Storage: the model store in the cloud."""

@@ -1,0 +1,274 @@
+"""The registry of versions in a bucket:
+
+    PREFIX/MODEL/claims/N.json     who took the number N, in the object's metadata too
+    PREFIX/MODEL/N/attempts/K.json an attempt at staging N
+    PREFIX/MODEL/N/files/K/…       what it staged
+    PREFIX/MODEL/N/manifest.json   written last: it makes the version, and says which K
+    PREFIX/_reports/PLACE/T-J.json a load test's report, of time T and job J
+
+Objects are created and never overwritten, each on condition that there was none (generation 0), so that any number
+of workers may race. What was left behind stays, as its number does; old reports are a lifecycle rule's to delete
+(https://cloud.google.com/storage/docs/lifecycle).
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from workers.contract.findings import Finding
+from workers.errors import PermanentError
+from workers.platforms.cloud.storage.bucket import PATIENCE_S, Bucket, Stored
+from workers.platforms.cloud.storage.diagnosis import diagnose
+from workers.platforms.cloud.storage.download_cache import forget_unused, mark_used
+from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.registry import (
+    check_model,
+    check_version,
+    digest,
+    newest_reports,
+    read_manifest,
+    read_report,
+    report_name,
+    reports_folder,
+    write_manifest,
+    write_report,
+)
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Client
+
+DOWNLOADS = 8
+"""Files fetched at once: below the 10 connections to a host that requests keeps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Published:
+    """What manifest.json says beside the manifest: whose files are the version's."""
+
+    attempt: int
+
+
+_PUBLISHED = TypeAdapter(_Published)
+_DAMAGED = "The bucket keeps earlier versions of the object: restore one; or delete it to withdraw the version."
+
+
+class GcsArtifacts:
+    """Implements Artifacts with gs://`bucket`/`prefix`; files are read through the folder `cache` of this machine.
+
+    `location` is the dataset's, in which BigQuery can export (None: anywhere); a bucket that is missing is made there,
+    in `project`, at the first claim. The cache keeps what was used last (see download_cache); it may be thrown away
+    whenever no job runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        prefix: str,
+        location: str | None,
+        cache: Path,
+        project: str | None = None,
+        client: "Client | None" = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._bucket = Bucket(name=bucket, project=project, location=location, client=client, patience_s=patience_s)
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._cache = cache
+
+    def claim(self, *, model: str, job_id: str) -> int:
+        """The number after the highest that was ever claimed, or the one that `job_id` has already.
+
+        Before the first, the bucket is made or checked: PermanentError where BigQuery could not export into it.
+        """
+        check_model(model)
+        self._bucket.ensure()
+        while True:
+            claims = self._claims(model)
+            for number, holder in claims.items():
+                if holder == job_id:
+                    return number
+            number = max(claims, default=0) + 1
+            content = json.dumps({"job_id": job_id}).encode()
+            if self._bucket.create(self._claim_name(model, number), content, labels={"job_id": job_id}):
+                return number
+
+    def staging(self, *, model: str, version: int) -> str:
+        """An address that nobody was ever given: "gs://BUCKET/PREFIX/MODEL/N/files/K"."""
+        check_version(model=model, version=version)
+        if self._bucket.read(self._claim_name(model, version)) is None:
+            raise PermanentError(f"{model} v{version} was never claimed.", advice="Train the model.")
+        while True:
+            attempt = (self._newest_attempt(model, version) or 0) + 1
+            if self._bucket.create(f"{self._folder(model, version)}attempts/{attempt}.json", b"{}"):
+                return f"{self._bucket.url}/{self._folder(model, version)}files/{attempt}"
+
+    def describe(self, *, model: str, version: int) -> tuple[str, int]:
+        """Digest and size of the newest staged files, which are downloaded for it. PermanentError if there are none."""
+        check_version(model=model, version=version)
+        attempt = self._newest_attempt(model, version)
+        folder, contents = self._fetch(model, version, attempt) if attempt else (self._cache, {})
+        if not contents:
+            raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
+        return digest(contents), sum((folder / name).stat().st_size for name in contents)
+
+    def publish(self, *, manifest: Manifest) -> None:
+        """Create the manifest on condition that there is none; a call for a published version changes nothing.
+
+        Raises PermanentError when the files are not those of `manifest.digest`, staged or published.
+        """
+        model, version, what = manifest.model, manifest.version, f"{manifest.model} v{manifest.version}"
+        check_version(model=model, version=version)
+        written = write_manifest(manifest)
+        name = self._manifest_name(model, version)
+        if self._bucket.read(name) is None:
+            attempt = self._newest_attempt(model, version)
+            contents = self._fetch(model, version, attempt)[1] if attempt else {}
+            if not contents or digest(contents) != manifest.digest:
+                raise PermanentError(f"{what}: the files are not those of its manifest.", advice="Train a new version.")
+            whole = json.dumps(json.loads(written) | {"attempt": attempt}, indent=2).encode()
+            if self._bucket.create(name, whole):
+                return
+        if self.manifest(model=model, version=version).digest != manifest.digest:
+            raise PermanentError(f"{what} is published already, with other files.", advice="Train a new version.")
+
+    def versions(self, *, model: str) -> Sequence[Manifest]:
+        """All published versions, oldest first. Raises PermanentError for a manifest that cannot be read.
+
+        Such a version is not skipped: it may be what runs in production, and a list without it would be untrue.
+        """
+        check_model(model)
+        numbers = list(self._claims(model))
+        with ThreadPoolExecutor(DOWNLOADS) as pool:
+            found = pool.map(lambda number: self._published(model, number), numbers)
+            return [published[0] for published in found if published]
+
+    def manifest(self, *, model: str, version: int) -> Manifest:
+        """One published version's manifest. Raises PermanentError when there is none, or none that can be read."""
+        check_version(model=model, version=version)
+        published = self._published(model, version)
+        if published is None:
+            raise self._missing(model, version)
+        return published[0]
+
+    def folder(self, *, model: str, version: int) -> Path:
+        """The version's files in the cache, checked against the manifest's digest: changed ones raise PermanentError.
+
+        Before the manifest is written, the newest staged files.
+        """
+        check_version(model=model, version=version)
+        published = self._published(model, version)
+        if published is None:
+            attempt = self._newest_attempt(model, version)
+            if attempt is None:
+                raise self._missing(model, version)
+            return self._fetch(model, version, attempt)[0]
+        manifest, attempt = published
+        folder, contents = self._fetch(model, version, attempt)
+        if (found := digest(contents)) != manifest.digest:
+            raise PermanentError(
+                f"{model} v{version}: the files in {self._bucket.url}/{self._folder(model, version)}files/{attempt} are"
+                f" no longer those that were published ({', '.join(contents) or 'none'}: {found:.19}…,"
+                f" was {manifest.digest:.19}…).",
+                advice="The bucket keeps earlier versions of its objects: restore them, or train a new version.",
+            )
+        return folder
+
+    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+        """Create an object for the report; of several of one job, the newest counts.
+
+        Raises PermanentError for what JSON cannot hold.
+        """
+        name = f"{self._prefix}{reports_folder(place)}/{report_name(job_id=job_id, at_s=time.time())}"
+        content = write_report(report)
+        self._bucket.ensure()
+        self._bucket.create(name, content)
+
+    def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
+        """The `newest` reports, newest first; damaged ones are left out."""
+        folder = f"{self._prefix}{reports_folder(place)}/"
+        names = newest_reports(one.name.removeprefix(folder) for one in self._bucket.objects(folder))
+        with ThreadPoolExecutor(DOWNLOADS) as pool:
+            written = pool.map(lambda name: self._bucket.read(folder + name), names[:newest])
+            found = [read_report(content) for content in written if content is not None]
+        return [report for report in found if report is not None]
+
+    def diagnose(self) -> Iterator[Finding]:
+        """Whether the bucket is reachable, where BigQuery can export into it, and which rights are missing."""
+        return diagnose(self._bucket)
+
+    def _published(self, model: str, version: int) -> tuple[Manifest, int] | None:
+        """The manifest and the attempt whose files are the version's, or None where it is not published."""
+        name = self._manifest_name(model, version)
+        written = self._bucket.read(name)
+        if written is None:
+            return None
+        source = f"{self._bucket.url}/{name}"
+        manifest = read_manifest(written, source=source, advice=_DAMAGED)
+        if (manifest.model, manifest.version) != (model, version):
+            what = f"{source} is the manifest of another version, {manifest.model} v{manifest.version}."
+            raise PermanentError(what, advice="Delete the object: it was copied there.")
+        try:
+            return manifest, _PUBLISHED.validate_json(written, strict=True).attempt
+        except ValidationError as error:
+            raise PermanentError(f"{source} is damaged: attempt is missing.", advice=_DAMAGED) from error
+
+    def _missing(self, model: str, version: int) -> PermanentError:
+        claims = self._claims(model)
+        have = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
+        if version in claims:
+            what = f"{model} v{version} was never published: job {claims[version]} claimed it."
+        else:
+            what = f"There is no {model} v{version}."
+        return PermanentError(what, advice=f"{model} has {have}.")
+
+    def _fetch(self, model: str, version: int, attempt: int) -> tuple[Path, dict[str, str]]:
+        """The attempt's files as a folder of the cache, and the SHA-256 of each by relative name."""
+        prefix = f"{self._folder(model, version)}files/{attempt}/"
+        folder = self._cache / model / str(version) / str(attempt)
+        # TensorFlow marks folders with empty objects whose names end with a slash.
+        stored = {one.name.removeprefix(prefix): one for one in self._bucket.objects(prefix) if one.name[-1] != "/"}
+        for name in stored:
+            if any(part in ("", ".", "..") for part in re.split(r"[/\\\0]", name)):
+                raise PermanentError(
+                    f"{self._bucket.url}/{prefix}{name!r} is not a file's name.", advice="Train again."
+                )
+        self._bucket.keep_only(stored, folder)
+        arriving = self._cache / ".arriving"
+        mark_used(folder.parent)
+        for downloads in (folder.parent.parent, arriving):
+            forget_unused(downloads)
+        with ThreadPoolExecutor(DOWNLOADS) as pool:
+            fetched = pool.map(lambda name: self._bucket.fetch(stored[name], folder / name, arriving=arriving), stored)
+            return folder, dict(zip(stored, fetched, strict=True))
+
+    def _claims(self, model: str) -> dict[int, str]:
+        """All numbers ever claimed, ascending, and the jobs that did."""
+        return {
+            number: one.labels.get("job_id", "")
+            for number, one in self._numbered(f"{self._prefix}{model}/claims/").items()
+        }
+
+    def _newest_attempt(self, model: str, version: int) -> int | None:
+        return max(self._numbered(f"{self._folder(model, version)}attempts/"), default=None)
+
+    def _numbered(self, prefix: str) -> dict[int, Stored]:
+        """The objects PREFIX/N.json by N, ascending."""
+        pattern = re.compile(re.escape(prefix) + r"([1-9][0-9]*)\.json")
+        found = {int(match[1]): one for one in self._bucket.objects(prefix) if (match := pattern.fullmatch(one.name))}
+        return dict(sorted(found.items()))
+
+    def _claim_name(self, model: str, version: int) -> str:
+        return f"{self._prefix}{model}/claims/{version}.json"
+
+    def _manifest_name(self, model: str, version: int) -> str:
+        return f"{self._folder(model, version)}manifest.json"
+
+    def _folder(self, model: str, version: int) -> str:
+        return f"{self._prefix}{model}/{version}/"

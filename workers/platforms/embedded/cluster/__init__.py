@@ -1,0 +1,1 @@
+"""The cluster of this machine: replicas as processes behind one port, with an autoscaler."""

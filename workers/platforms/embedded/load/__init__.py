@@ -1,0 +1,1 @@
+"""Load tests from this machine: Locust as child processes."""

@@ -1,0 +1,162 @@
+"""Fits a scikit-learn pipeline to examples, stage by stage, with BigQuery ML's defaults where there are such."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workers.contract.settings import Model
+from workers.platforms.embedded.warehouse.background import Tell
+from workers.platforms.embedded.warehouse.features import Examples, Feature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# MAX_ITERATIONS, LEARN_RATE and MAX_TREE_DEPTH as BigQuery ML has them by default:
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-boosted-tree
+TREE_ITERATIONS = 20
+TREE_LEARN_RATE = 0.3
+TREE_DEPTH = 6
+ROUND_ITERATIONS = 10
+"""Iterations of logistic_reg between two reports."""
+MAXIMUM_ROUNDS = 20
+SEED = 0
+"""One fixed seed: the same rows give the same split and the same model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Row numbers to train on and to evaluate on; the same ones where nothing is held out."""
+
+    train: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+    evaluate: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+    note: str
+
+
+def split(examples: Examples, *, classify: bool) -> Split:
+    """Hold rows out as AUTO_SPLIT does: none under 500 rows, 20 % up to 50,000, 10,000 above.
+
+    A classifier's are taken class by class, so that no class is missing from the training.
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-glm#data_split_method
+    """
+    import numpy as np
+
+    count = len(examples.labels)
+    if count < 500:
+        every = np.arange(count)
+        return Split(
+            train=every, evaluate=every, note=f"on the {count} training rows: under 500 rows none are held out"
+        )
+    share = 0.2 if count <= 50_000 else 10_000 / count
+    shuffled = np.random.default_rng(SEED).permutation(count)
+    groups = examples.labels[shuffled] if classify else np.zeros(count)
+    held = np.zeros(count, dtype=bool)
+    for group in np.unique(groups):
+        members = shuffled[groups == group]
+        held[members[: int(len(members) * share)]] = True
+    evaluate = np.flatnonzero(held)
+    return Split(train=np.flatnonzero(~held), evaluate=evaluate, note=f"on {len(evaluate):,} rows held out")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """A fitted scikit-learn pipeline, and one fact about how it was come by."""
+
+    pipeline: Any
+    note: str
+
+
+def fit(model: Model, examples: Examples, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", *, tell: Tell) -> Fitted:
+    """Train on these rows of the examples, telling every iteration or stage. The same rows give the same model."""
+    from sklearn.pipeline import Pipeline
+
+    preprocessing = _preprocessing(examples.features, standardise=model.type in ("linear_reg", "logistic_reg"))
+    inputs = preprocessing.fit_transform(examples.frame.iloc[rows])
+    estimator, note = _ESTIMATORS[model.type](inputs, examples.labels[rows], tell)
+    return Fitted(pipeline=Pipeline([("features", preprocessing), ("estimator", estimator)]), note=note)
+
+
+def _preprocessing(features: tuple[Feature, ...], *, standardise: bool) -> Any:
+    """Strings one-hot, a category never seen counting as none; numbers standardised, but not for trees."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    # By position, not by name: the converter to ONNX trips over a column that is called "label".
+    numbers = [position for position, feature in enumerate(features) if feature.type != "STRING"]
+    strings = [position for position, feature in enumerate(features) if feature.type == "STRING"]
+    steps: list[tuple[str, Any, list[int]]] = []
+    if numbers:
+        steps.append(("numbers", StandardScaler() if standardise else "passthrough", numbers))
+    if strings:
+        steps.append(("strings", OneHotEncoder(handle_unknown="ignore"), strings))
+    return ColumnTransformer(steps)
+
+
+def _linear(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+    from sklearn.linear_model import LinearRegression
+
+    tell(0, 1, "solving least squares")
+    estimator = LinearRegression().fit(inputs, labels)
+    tell(1, 1, "solved least squares")
+    return estimator, "least squares, solved exactly"
+
+
+def _logistic(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+    """Regularised as scikit-learn does by default (L2, C=1): without, classes that a plane parts have no optimum.
+
+    The loss told is what is minimised: mean log loss and penalty.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    # Every round but the last ends before it has converged. For the whole process: catch_warnings is not thread-safe.
+    warnings.filterwarnings("ignore", category=ConvergenceWarning)
+    estimator = LogisticRegression(max_iter=ROUND_ITERATIONS, warm_start=True)
+    most, done = ROUND_ITERATIONS * MAXIMUM_ROUNDS, 0
+    tell(0, most, "first iterations")
+    while True:
+        estimator.fit(inputs, labels)
+        done += int(estimator.n_iter_.max())
+        penalty = float((estimator.coef_**2).sum()) / 2 / len(labels)
+        loss = float(log_loss(labels, estimator.predict_proba(inputs), labels=estimator.classes_)) + penalty
+        converged = bool(estimator.n_iter_.max() < ROUND_ITERATIONS)
+        tell(done, done if converged else most, f"iteration {done}, loss {loss:.4g}")
+        if converged or done >= most:
+            return estimator, f"{'converged after' if converged else 'stopped at'} {done} iterations, loss {loss:.4g}"
+
+
+def _tree_classifier(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    return _boosted(GradientBoostingClassifier, inputs, labels, tell)
+
+
+def _tree_regressor(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    return _boosted(GradientBoostingRegressor, inputs, labels, tell)
+
+
+def _boosted(kind: Any, inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+    """Gradient boosting, not its histogram variant, which skl2onnx 1.20 cannot convert."""
+
+    def stage(iteration: int, estimator: Any, _: dict[str, Any]) -> bool:
+        fact = f"iteration {iteration + 1}, loss {estimator.train_score_[iteration]:.4g}"
+        tell(iteration + 1, TREE_ITERATIONS, fact)
+        return False
+
+    estimator = kind(
+        n_estimators=TREE_ITERATIONS, learning_rate=TREE_LEARN_RATE, max_depth=TREE_DEPTH, random_state=SEED
+    )
+    tell(0, TREE_ITERATIONS, "first iteration")
+    estimator.fit(inputs, labels, monitor=stage)
+    return estimator, f"{estimator.estimators_.size} trees, final loss {estimator.train_score_[-1]:.4g}"
+
+
+_ESTIMATORS: dict[str, Callable[[Any, Any, Tell], tuple[Any, str]]] = {
+    "linear_reg": _linear,
+    "logistic_reg": _logistic,
+    "boosted_tree_classifier": _tree_classifier,
+    "boosted_tree_regressor": _tree_regressor,
+}

@@ -1,0 +1,93 @@
+"""One real question to an endpoint, and whether the answer is one that the model can have given.
+
+Knows no platform: whoever serves the version, a process, a container or a cluster, is asked the same way.
+"""
+
+import http.client
+import json
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from workers.contract.settings import Model
+from workers.platforms.protocols.images import Instance
+from workers.platforms.serving.signature import Signature
+
+ANSWER_WITHIN_S = 5.0
+"""A prediction takes about a millisecond: what takes so much longer does not come any more."""
+
+
+class TrialFailed(Exception):
+    """The endpoint did not answer, or not rightly. The message is one line that says how."""
+
+
+def signature_of(model: Model) -> Signature:
+    """What a version of `model` answers, by the settings: for versions whose files say it in no words of ours."""
+    classifier = model.type in ("logistic_reg", "boosted_tree_classifier")
+    return Signature(label=model.label, task="classification" if classifier else "regression", inputs=())
+
+
+def try_out(address: str, *, model: str, version: int, sample: Sequence[Instance], signature: Signature) -> str:
+    """Send `sample` to `version` of `model` at `address`; return one fact about the first prediction.
+
+    Raises TrialFailed.
+    """
+    started_s = time.perf_counter()
+    predictions = _ask(address, model=model, version=version, sample=sample)
+    took_ms = 1000 * (time.perf_counter() - started_s)
+    if len(predictions) != len(sample):
+        raise TrialFailed(f"{len(sample)} instances were answered with {len(predictions)} predictions.")
+    judge = _classification if signature.task == "classification" else _regression
+    facts = [judge(prediction, signature) for prediction in predictions]
+    return f"{facts[0]} in {took_ms:.1f} ms"
+
+
+def _ask(address: str, *, model: str, version: int, sample: Sequence[Instance]) -> list[Any]:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=ANSWER_WITHIN_S)
+    try:
+        connection.request(
+            "POST",
+            f"/v1/models/{model}/versions/{version}:predict",
+            body=json.dumps({"instances": list(sample)}),
+            headers={"Content-Type": "application/json", "Connection": "close"},
+        )
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise TrialFailed(f"The endpoint did not answer: {error or type(error).__name__}.") from error
+    finally:
+        connection.close()
+    try:
+        answer = json.loads(body)
+    except ValueError as error:
+        raise TrialFailed(f"The endpoint answered with {response.status} and no JSON.") from error
+    if response.status != 200:
+        raise TrialFailed(f"The endpoint answered with {response.status}: {answer.get('error')}")
+    predictions = answer.get("predictions")
+    if not isinstance(predictions, list):
+        raise TrialFailed("The endpoint's answer holds no predictions.")
+    return predictions
+
+
+def _classification(prediction: Any, signature: Signature) -> str:
+    try:
+        predicted = prediction[signature.predicted]
+        label = predicted if isinstance(predicted, str) else predicted[0]
+        values, probabilities = prediction[signature.values], prediction[signature.probabilities]
+        total = math.fsum(probabilities)
+    except (KeyError, IndexError, TypeError) as error:
+        raise TrialFailed(f"A prediction is not one of a classification: {json.dumps(prediction)[:200]}") from error
+    if label not in values or len(values) != len(probabilities):
+        raise TrialFailed(f"The predicted {signature.label} {label!r} is none of {', '.join(map(str, values))}.")
+    if not math.isclose(total, 1, abs_tol=1e-3):  # NaN is close to nothing
+        raise TrialFailed(f"The probabilities add up to {total:g}, not to 1.")
+    return f"{label} {probabilities[values.index(label)]:.2f}"
+
+
+def _regression(prediction: Any, signature: Signature) -> str:
+    match prediction:
+        case [int() | float() as number] if math.isfinite(number):
+            return f"{signature.label} {number:.4g}"
+    raise TrialFailed(f"A prediction is not one finite number: {json.dumps(prediction)[:200]}")
