@@ -133,7 +133,7 @@ def _accepted_in_s(queue: Queue, since_s: float, count: int) -> float:
 def _forget(seatrial: House) -> None:
     """Let the bot show what it has to show, then empty its memory: rounds begin alike, and the bot idle."""
     deadline_s = time.monotonic() + _PATIENCE_S
-    while seatrial.queue.changed() and time.monotonic() < deadline_s:
+    while seatrial.queue.dirty() and time.monotonic() < deadline_s:
         time.sleep(0.1)
     client = redis.Redis.from_url(seatrial.redis_url)
     client.flushall()

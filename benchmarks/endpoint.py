@@ -45,10 +45,10 @@ class Unattended:
     def check(self) -> None:
         """See Progress."""
 
-    def identify(self, kind: str, identity: str) -> None:
+    def save_external_id(self, kind: str, identity: str) -> None:
         """See Progress."""
 
-    def identified(self, kind: str) -> str | None:
+    def external_id(self, kind: str) -> str | None:
         """See Progress."""
         return None
 

@@ -71,7 +71,7 @@ class Relay:
         now = time.time()
         if now < self._not_before_s:
             return
-        states = self._queue.states(self._queue.changed())
+        states = self._queue.states(self._queue.dirty())
         self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if due_s > now}
         for final in (True, False):
             for job_id, ended in states.items():
@@ -90,7 +90,7 @@ class Relay:
             self._not_before_s = time.time() + error.retry_after_s
         except ChatRefused as error:
             logger.warning("the card of job %s cannot be shown: %s", job_id, error.error)
-            self._queue.give_up_showing(job_id)
+            self._queue.drop_dirty(job_id)
         except ChatError as error:
             logger.warning("%s; trying again in %g s", error, UNAVAILABLE_S)
             self._not_before_s = time.time() + UNAVAILABLE_S
@@ -98,7 +98,7 @@ class Relay:
     def _show(self, job_id: str) -> None:
         record = self._queue.record(job_id)
         if record is None:
-            self._queue.give_up_showing(job_id)
+            self._queue.drop_dirty(job_id)
             return
         now = time.time()
         self._due_s[job_id] = now + edit_every_s(now - (record.started_at_s or now))
@@ -113,7 +113,7 @@ class Relay:
             if self._cards_come_first(card.channel):
                 return
             self._tell_thread(record, card)
-        self._queue.shown(job_id, record.seq)
+        self._queue.mark_rendered(job_id, record.seq)
 
     def _post(self, record: Record, message: Message) -> Card:
         """A card for a job whose first one Slack did not take."""

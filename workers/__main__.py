@@ -61,7 +61,7 @@ def _work(settings: Settings) -> int:
     claims = Claims(client, worker=name, lease_s=settings.lease_s / 2)
     transport = Transport(settings.redis_url, heartbeat_s=settings.lease_s)
     inventory = Inventory(platforms=platforms, catalogue=Catalogue(client))
-    runner = Runner(claims=claims, handlers=HANDLERS, platforms=platforms, tell_of=inventory.tell_of)
+    runner = Runner(claims=claims, handlers=HANDLERS, platforms=platforms, refresh=inventory.refresh)
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,9 +88,9 @@ def _prepare(claims: Claims, inventory: Inventory, platforms: Platforms, stop: t
     while not stop.is_set():
         try:
             claims.recover()
-            inventory.tell_all()
+            inventory.publish_all()
             _sweep(platforms, claims)
-            claims.alive()
+            claims.heartbeat()
             return True
         except QueueUnavailable as error:
             logger.warning("waiting for Redis: %s", error)

@@ -146,22 +146,22 @@ class Context:
         """See Progress."""
         self._interruption.wait(0)
 
-    def identify(self, kind: str, identity: str) -> None:
+    def save_external_id(self, kind: str, identity: str) -> None:
         """See Progress."""
         self._identities[kind] = identity
         self._tell(e.Identified(at_s=time.time(), what=kind, identity=identity))
 
-    def identified(self, kind: str) -> str | None:
+    def external_id(self, kind: str) -> str | None:
         """See Progress."""
         return self._identities.get(kind)
 
     def _tell(self, event: e.Event) -> None:
-        self._written(lambda: self._claims.tell(self._claim, event))
+        self._written(lambda: self._claims.append(self._claim, event))
 
     def _tell_newest(self, event: e.Progressed | e.Measured) -> None:
         """The next one says more: one that cannot be written is let go."""
         try:
-            self._accepted(self._claims.tell(self._claim, event))
+            self._accepted(self._claims.append(self._claim, event))
         except QueueUnavailable:
             return
 

@@ -5,9 +5,9 @@
     │   └── TargetDown      what was to be loaded does not answer: no load was sent
     ├── TemporaryError      try again after `retry_after_s`, a bounded number of times
     └── Interrupted         the job is to stop at once; not an error of the job's
-        ├── Cancelled       a person wished it
+        ├── JobCancelled       a person wished it
         ├── Superseded      this attempt lost its claim: another worker has the job now
-        └── HandedBack      this worker is shutting down: another attempt will take the job up
+        └── ShuttingDown      this worker is shutting down: another attempt will take the job up
 
 Every message is a whole sentence that a person can act on: it is shown on the job's card.
 """
@@ -41,7 +41,7 @@ class Interrupted(JobError):
     """The job is to stop now: handlers release what they hold in `finally` and let it pass."""
 
 
-class Cancelled(Interrupted):
+class JobCancelled(Interrupted):
     """A person asked for the job to be cancelled."""
 
 
@@ -49,5 +49,5 @@ class Superseded(Interrupted):
     """Another attempt holds the claim: this one may write nothing any more."""
 
 
-class HandedBack(Interrupted):
+class ShuttingDown(Interrupted):
     """The worker is shutting down."""

@@ -18,22 +18,22 @@ class Inventory:
         self._platforms = platforms
         self._catalogue = catalogue
 
-    def tell_all(self) -> None:
+    def publish_all(self) -> None:
         """Tell everything. What cannot be reached now is logged, and stays as it was told last."""
         for model in self._platforms.settings.models:
-            self._tell_versions(model)
+            self._publish_versions(model)
             for environment in self._platforms.settings.environments:
-                self._tell_served(environment, model)
+                self._publish_endpoint(environment, model)
 
-    def tell_of(self, record: Record) -> None:
+    def refresh(self, record: Record) -> None:
         """Tell what the job may have changed, however it ended."""
         job = record.job
         if job.change == "versions":
-            self._tell_versions(job.model)
+            self._publish_versions(job.model)
         elif job.change == "endpoint" and job.environment is not None and job.environment in self._platforms.clusters:
-            self._tell_served(job.environment, job.model)
+            self._publish_endpoint(job.environment, job.model)
 
-    def _tell_versions(self, model: str) -> None:
+    def _publish_versions(self, model: str) -> None:
         try:
             manifests = self._platforms.artifacts.versions(model=model)
         except JobError as error:
@@ -52,9 +52,9 @@ class Inventory:
             )
             for manifest in manifests
         ]
-        self._catalogue.tell_versions(model, versions)
+        self._catalogue.publish_versions(model, versions)
 
-    def _tell_served(self, environment: str, model: str) -> None:
+    def _publish_endpoint(self, environment: str, model: str) -> None:
         cluster = self._platforms.clusters[environment]
         try:
             endpoint = cluster.endpoint(model=model, environment=self._platforms.settings.environments[environment])
@@ -62,7 +62,7 @@ class Inventory:
             logger.warning("%s on %s could not be read: %s", model, environment, error)
             return
         if endpoint is None:
-            self._catalogue.tell_removed(environment=environment, model=model)
+            self._catalogue.publish_removed(environment=environment, model=model)
             return
         served = Served(
             model=model,
@@ -74,4 +74,4 @@ class Inventory:
             since_s=endpoint.since_s,
             job_id=endpoint.job_id,
         )
-        self._catalogue.tell_served(served)
+        self._catalogue.publish_served(served)

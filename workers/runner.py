@@ -12,7 +12,7 @@ from workers.contract import events as e
 from workers.contract.jobs import Outcome
 from workers.contract.queue import Busy, Claim, Claims, QueueUnavailable
 from workers.contract.record import Record
-from workers.errors import Cancelled, HandedBack, PermanentError, Superseded, TemporaryError
+from workers.errors import JobCancelled, PermanentError, ShuttingDown, Superseded, TemporaryError
 from workers.platforms.protocols.platforms import Platforms
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ MOST_ATTEMPTS = 5
 class Runner:
     """The jobs of one worker, each in a thread of the transport's.
 
-    `tell_of(record)` tells the catalogue what a job may have changed. It is called before the job's end is told: what a
+    `refresh(record)` tells the catalogue what a job may have changed. It is called before the job's end is told: what a
     card offers next is known when it is shown.
     """
 
@@ -37,12 +37,12 @@ class Runner:
         claims: Claims,
         handlers: Mapping[str, Handler],
         platforms: Platforms,
-        tell_of: Callable[[Record], None],
+        refresh: Callable[[Record], None],
     ) -> None:
         self._claims = claims
         self._handlers = handlers
         self._platforms = platforms
-        self._tell_of = tell_of
+        self._refresh = refresh
         self._running: dict[str, tuple[Claim, Interruption]] = {}
         self._draining = threading.Event()
         self._stopping = threading.Event()
@@ -50,10 +50,10 @@ class Runner:
     def run(self, job_id: str) -> None:
         """Work on a job that was delivered, to its end or until it is handed back."""
         if self._draining.is_set():
-            self._insist(lambda: self._claims.put_off(job_id, for_s=1.0))
+            self._retry_until_redis(lambda: self._claims.defer(job_id, for_s=1.0))
             return
         try:
-            claim = self._insist(lambda: self._claims.claim(job_id))
+            claim = self._retry_until_redis(lambda: self._claims.claim(job_id))
         except Busy:
             logger.info("job %s runs elsewhere", job_id)
             return
@@ -71,16 +71,16 @@ class Runner:
         """Give signs of life, have delivered what is due, and pass wishes on to the running jobs, until `stop`."""
         while not self._stopping.wait(WATCH_EVERY_S) or self._running:
             try:
-                self._claims.alive()
+                self._claims.heartbeat()
                 self._claims.deliver_due()
-                self._pass_on()
+                self._deliver_interrupts()
             except QueueUnavailable as error:
                 logger.warning("Redis is away: %s", error)
             if self._stopping.is_set():
                 self._interrupt_all()
                 time.sleep(WATCH_EVERY_S)
         with suppress(*QueueUnavailable):  # its lease runs out in any case
-            self._claims.leave()
+            self._claims.deregister()
 
     def stop(self, grace_s: float) -> None:
         """Begin no more jobs; let running ones end for `grace_s`, then have them handed back."""
@@ -92,17 +92,17 @@ class Runner:
 
     def _interrupt_all(self) -> None:
         for _, interruption in list(self._running.values()):
-            interruption.interrupt(HandedBack("The worker is shutting down."))
+            interruption.interrupt(ShuttingDown("The worker is shutting down."))
 
-    def _pass_on(self) -> None:
+    def _deliver_interrupts(self) -> None:
         running = list(self._running.items())
-        standing = self._claims.standing(claim for _, (claim, _) in running) if running else {}
+        standing = self._claims.check(claim for _, (claim, _) in running) if running else {}
         for job_id, (_, interruption) in running:
             holds, cancel_by = standing[job_id]
             if not holds:
                 interruption.interrupt(Superseded("Another worker has this job now."))
             elif cancel_by is not None:
-                interruption.interrupt(Cancelled(cancel_by))
+                interruption.interrupt(JobCancelled(cancel_by))
 
     def _attempt(self, claim: Claim, context: Context) -> None:
         record = claim.record
@@ -112,17 +112,17 @@ class Runner:
             self._check_approved(record)
             outcome = self._handlers[record.job.kind](record.job, context, self._platforms)
             ends = e.Succeeded(at_s=time.time(), outcome=outcome)
-        except Cancelled as cancelled:
+        except JobCancelled as cancelled:
             ends = e.Cancelled(at_s=time.time(), by=str(cancelled))
         except Superseded:
             logger.warning("job %s, attempt %d: another worker has it now", record.id, claim.attempt)
             return
-        except HandedBack as error:
-            self._hand_back(claim, reason=str(error), after_s=0.0)
+        except ShuttingDown as error:
+            self._requeue(claim, reason=str(error), after_s=0.0)
             return
         except TemporaryError as error:
             if claim.attempt < MOST_ATTEMPTS:
-                self._hand_back(claim, reason=str(error), after_s=error.retry_after_s)
+                self._requeue(claim, reason=str(error), after_s=error.retry_after_s)
                 return
             ends = e.Failed(at_s=time.time(), reason=str(error), advice=f"It was tried {claim.attempt} times.")
         except PermanentError as error:
@@ -136,9 +136,9 @@ class Runner:
                 advice=f"The log of worker {self._claims.worker} says more under job {record.id}.",
             )
         try:
-            self._insist(lambda: self._tell_of(record))
+            self._retry_until_redis(lambda: self._refresh(record))
         finally:  # a job ends, whatever there is
-            self._insist(lambda: self._claims.finish(claim, ends))
+            self._retry_until_redis(lambda: self._claims.finish(claim, ends))
 
     def _check_approved(self, record: Record) -> None:
         """The bot decides; the worker, which has the credentials, does not take its word for it."""
@@ -153,10 +153,10 @@ class Runner:
                 advice=same,
             )
 
-    def _hand_back(self, claim: Claim, *, reason: str, after_s: float) -> None:
-        self._insist(lambda: self._claims.hand_back(claim, reason=reason, after_s=after_s))
+    def _requeue(self, claim: Claim, *, reason: str, after_s: float) -> None:
+        self._retry_until_redis(lambda: self._claims.requeue(claim, reason=reason, after_s=after_s))
 
-    def _insist(self, call: Callable[[], Any]) -> Any:
+    def _retry_until_redis(self, call: Callable[[], Any]) -> Any:
         """What must be written is tried until Redis is back. A worker that is killed first is found dead, and the job
         taken over: nothing is lost by waiting."""
         while True:

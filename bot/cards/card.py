@@ -184,7 +184,7 @@ def _small_print(record: Record) -> str:
         parts.append(f"{record.state} by {person(record.ended_by)}")
     elif record.cancel_by:
         parts.append(f"{person(record.cancel_by)} asked to stop it")
-    if record.taken_over:
+    if record.took_over:
         parts.append(f"its worker died, another took it up (attempt {record.attempt})")
     elif record.attempt > 1:
         parts.append(f"attempt {record.attempt}")

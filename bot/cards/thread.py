@@ -22,9 +22,9 @@ def _line(event: e.Event) -> str:
     match event:
         case e.Approved():
             return f"approved by {person(event.by)}"
-        case e.Started(taken_over=True):
+        case e.Started(took_over=True):
             return f"the worker that ran this died; {escape(event.worker)} takes it up (attempt {event.attempt})"
-        case e.HandedBack():
+        case e.Requeued():
             return f"handed back: {escape(event.reason)}"
         case e.Scaled():
             return f"replicas {event.before} → {event.after}" + (f": {escape(event.reason)}" if event.reason else "")

@@ -97,11 +97,11 @@ class RelayWorkshop:
 
     def end(self, job_id: str, ended: Outcome | str, *, picture: bytes = b"", line: str = "") -> None:
         """Have the worker end the job, well with an outcome or badly for a reason, after a line and a picture."""
-        self.worker.alive()
+        self.worker.heartbeat()
         claim = self.worker.claim(job_id)
         assert claim is not None
         if line:
-            self.worker.tell(claim, e.Logged(at_s=time.time(), line=line))
+            self.worker.append(claim, e.Logged(at_s=time.time(), line=line))
         if picture:
             self.worker.attach(claim, name="chart.png", title="Chart", data=picture)
         now = time.time()

@@ -66,7 +66,7 @@ def test_where_slack_has_no_charts_the_picture_is_the_chart(without_charts: Rela
         assert pictures_in(without_charts) == ["chart.png"]
     refused = [call for call in without_charts.slack.calls("chat.postMessage") if call.error == "invalid_blocks"]
     assert len(refused) == 1
-    assert without_charts.queue.changed() == []
+    assert without_charts.queue.dirty() == []
 
 
 @pytest.mark.parametrize("ended", [report("INVALID"), "The target does not answer."])
@@ -81,7 +81,7 @@ def test_a_file_that_slack_does_not_take_is_posted_later_and_nothing_twice(
     workshop.show()
     assert sum("found v3" in one.plain for one in workshop.thread()) == 1
     assert pictures_in(workshop) == ["chart.png"]
-    assert workshop.queue.changed() == []
+    assert workshop.queue.dirty() == []
 
 
 def test_a_card_that_waits_goes_before_what_a_thread_is_told(workshop: RelayWorkshop) -> None:
@@ -98,7 +98,7 @@ def test_a_card_that_waits_goes_before_what_a_thread_is_told(workshop: RelayWork
 
 def test_the_end_is_shown_in_words_where_slack_does_not_take_the_card(workshop: RelayWorkshop) -> None:
     """Otherwise a job that has ended would be shown as running for ever."""
-    workshop.worker.alive()
+    workshop.worker.heartbeat()
     claim = workshop.worker.claim(workshop.ask())
     assert claim is not None
     workshop.show()
@@ -108,4 +108,4 @@ def test_the_end_is_shown_in_words_where_slack_does_not_take_the_card(workshop: 
     card = workshop.ada.messages()[-1]
     assert "· PASS" in card.text
     assert card.blocks == ()
-    assert workshop.queue.changed() == []
+    assert workshop.queue.dirty() == []

@@ -118,4 +118,4 @@ def test_a_bot_that_dies_after_the_call_leaves_nothing_to_be_called_again(worksh
     workshop.night(report("FAIL"))
     workshop.relays[1].tick()
     assert len(workshop.mentions()) == 1
-    assert workshop.queue.changed() == []
+    assert workshop.queue.dirty() == []

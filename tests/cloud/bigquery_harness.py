@@ -18,7 +18,7 @@ from sqlglot.errors import ParseError
 from tests.cloud.bigquery_stand_in import IRIS_COLUMNS, BigQueryStandIn, Refused, Table
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
-from workers.errors import HandedBack
+from workers.errors import ShuttingDown
 from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 
 IRIS = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
@@ -87,7 +87,7 @@ class HandedBackInTraining(RecordedProgress):
     def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
         super().report(done, total, fact=fact)
         if "iteration" in fact:
-            raise HandedBack("The worker is shutting down.")
+            raise ShuttingDown("The worker is shutting down.")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from tests.cloud.bigquery_harness import IRIS, HandedBackInTraining, model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
 from tests.platforms.recorded_progress import RecordedProgress
-from workers.errors import Cancelled, HandedBack, PermanentError, TemporaryError
+from workers.errors import JobCancelled, PermanentError, ShuttingDown, TemporaryError
 from workers.platforms.cloud.bigquery.errors import JobFailed
 from workers.platforms.cloud.bigquery.jobs import Jobs, open_client
 
@@ -23,7 +23,7 @@ def test_a_cancel_cancels_bigquerys_job(bigquery: BigQueryStandIn) -> None:
     bigquery.endless = True
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         warehouse(bigquery).train(model=model(), version=1, progress=progress)
     job = bigquery.jobs[progress.identities["training"]]
     assert job["status"]["errorResult"]["reason"] == "stopped"
@@ -37,7 +37,7 @@ def test_a_cancel_that_bigquery_does_not_hear_is_told(bigquery: BigQueryStandIn)
     bigquery.faults = [Fault("/cancel", status=403, reason="accessDenied", message="Access Denied.")]
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         warehouse(bigquery).train(model=model(), version=1, progress=progress)
     assert any("could not be cancelled and may go on" in line for line in progress.lines)
 
@@ -57,7 +57,7 @@ def test_a_worker_that_comes_back_waits_for_the_same_job(bigquery: BigQueryStand
     """A training that one attempt began is finished by the next, and paid once."""
     bigquery.endless = True
     first = HandedBackInTraining()
-    with pytest.raises(HandedBack):
+    with pytest.raises(ShuttingDown):
         warehouse(bigquery).train(model=model(), version=1, progress=first)
     bigquery.endless = False
     again = RecordedProgress(identities=first.identities)
@@ -79,7 +79,7 @@ def test_a_training_of_other_settings_is_stopped_and_begun_anew(bigquery: BigQue
     """Where the query was changed between two attempts, two trainings never write one model at a time."""
     bigquery.endless = True
     first = HandedBackInTraining()
-    with pytest.raises(HandedBack):
+    with pytest.raises(ShuttingDown):
         warehouse(bigquery).train(model=model(), version=1, progress=first)
     old = first.identities["training"]
     bigquery.endless = False

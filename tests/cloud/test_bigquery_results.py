@@ -8,7 +8,7 @@ from tests.cloud.bigquery_harness import model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import CLASSIFIER_METRICS, BigQueryStandIn
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import SettingsError
-from workers.errors import HandedBack, PermanentError
+from workers.errors import PermanentError, ShuttingDown
 
 
 @pytest.fixture
@@ -83,12 +83,12 @@ def test_an_extract_left_running_is_stopped_before_the_next(bigquery: BigQuerySt
     progress = RecordedProgress()
     waits = iter(range(100))
 
-    def hand_back(seconds: float) -> None:
+    def requeue(seconds: float) -> None:
         if next(waits) == 2:
-            raise HandedBack("The worker is shutting down.")
+            raise ShuttingDown("The worker is shutting down.")
 
-    progress.wait = hand_back  # type: ignore[method-assign]
-    with pytest.raises(HandedBack):
+    progress.wait = requeue  # type: ignore[method-assign]
+    with pytest.raises(ShuttingDown):
         warehouse(bigquery).export(model=model(), version=3, to="gs://models/a", progress=progress)
     left = progress.identities["export"]
     bigquery.endless = False

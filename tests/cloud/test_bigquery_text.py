@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.contract.settings import Model
-from workers.errors import Cancelled, PermanentError, TemporaryError
+from workers.errors import JobCancelled, PermanentError, TemporaryError
 from workers.platforms.cloud.bigquery import sql
 from workers.platforms.cloud.bigquery.costs import show_bytes, show_price
 from workers.platforms.cloud.bigquery.errors import JobFailed, in_words
@@ -141,5 +141,5 @@ def test_an_error_says_whether_trying_again_helps(error: Exception, wanted: type
 
 def test_an_interruption_passes_unchanged() -> None:
     """A cancel is no error of BigQuery's."""
-    with pytest.raises(Cancelled), in_words("train"):
-        raise Cancelled("A test wished it.")
+    with pytest.raises(JobCancelled), in_words("train"):
+        raise JobCancelled("A test wished it.")

@@ -10,7 +10,7 @@ import pytest
 from tests.cloud.bigquery_harness import IRIS, model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
 from tests.platforms.recorded_progress import RecordedProgress
-from workers.errors import Cancelled, PermanentError
+from workers.errors import JobCancelled, PermanentError
 from workers.platforms.cloud.bigquery.warehouse import UNEXPORTED_FOR
 
 
@@ -84,7 +84,7 @@ def test_bytes_and_price_are_told_before_anything_is_paid(bigquery: BigQueryStan
     bigquery.read_bytes = 2**40 // 1000
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "to read" in fact else None
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         warehouse(bigquery).train(model=model(), version=1, progress=progress)
     assert "Dry run: 1.1 GB to read, about $0.31." in progress.lines
     assert progress.reports[-1][2] == "150 rows, 1.1 GB to read, about $0.31"

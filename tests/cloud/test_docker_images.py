@@ -12,7 +12,7 @@ from tests.cloud.docker_peers import ENVIRON, MODEL, PASSWORD, PEAR, USERNAME, H
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import Images
-from workers.errors import Cancelled, PermanentError, TemporaryError
+from workers.errors import JobCancelled, PermanentError, TemporaryError
 from workers.platforms.cloud.docker import diagnosis, smoke_test
 from workers.platforms.cloud.docker.images import KEPT_VERSIONS, DockerImages
 
@@ -188,7 +188,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(harbour: Harbour, tmp_pa
 
 
 def test_a_build_that_is_cancelled_leaves_nothing(harbour: Harbour, tmp_path: Path) -> None:
-    """Cancelled while the engine says nothing for a minute: it comes back at once, and the engine stops as well."""
+    """JobCancelled while the engine says nothing for a minute: it comes back at once, and the engine stops as well."""
     before, progress = harbour.remains(), RecordedProgress()
     folder = servable(tmp_path / "model")
 
@@ -198,7 +198,7 @@ def test_a_build_that_is_cancelled_leaves_nothing(harbour: Harbour, tmp_path: Pa
 
     watcher = threading.Thread(target=cancel_when_under_way)
     watcher.start()
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         based_on(harbour, harbour.base("serving-slow")).build(
             model=MODEL, manifest=manifest(version=9), folder=folder, progress=progress
         )
@@ -249,12 +249,12 @@ def test_an_answer_of_the_wrong_shape_or_values_fails(
 
 
 def test_a_cancelled_trial_leaves_nothing(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
-    """Cancelled passes through; container and network are gone."""
+    """JobCancelled passes through; container and network are gone."""
     before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=15), folder=folder, progress=RecordedProgress())
     progress = RecordedProgress()
     progress.cancelled.set()
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         images.smoke_test(model=MODEL, folder=folder, image=image, progress=progress)
     assert harbour.remains() <= before
 

@@ -19,7 +19,7 @@ from tests.platforms.recorded_progress import RecordedProgress  # noqa: E402
 from tests.platforms.steady_traffic import wait_until  # noqa: E402
 from workers.contract.replicas import Replicas  # noqa: E402
 from workers.contract.settings import Environment, Model  # noqa: E402
-from workers.errors import Cancelled, HandedBack, PermanentError, Superseded, TemporaryError  # noqa: E402
+from workers.errors import JobCancelled, PermanentError, ShuttingDown, Superseded, TemporaryError  # noqa: E402
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster  # noqa: E402
 from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests  # noqa: E402
 from workers.platforms.cloud.endpoints.rollout_watcher import Timing  # noqa: E402
@@ -246,7 +246,7 @@ def test_a_release_without_an_image_is_refused(bay: Bay) -> None:
     assert bay.kinds() == set()
 
 
-@pytest.mark.parametrize("stopped", [Cancelled("A test wished it."), HandedBack("The worker is shutting down.")])
+@pytest.mark.parametrize("stopped", [JobCancelled("A test wished it."), ShuttingDown("The worker is shutting down.")])
 def test_a_roll_out_that_is_stopped_is_undone(bay: Bay, stopped: Exception) -> None:
     """The version and the count before come back."""
     before = bay.up(1)

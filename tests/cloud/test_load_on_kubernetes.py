@@ -15,7 +15,7 @@ from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.traffic_plans import attack, is_quiet, wait_until
 from workers.contract.load import Stage
-from workers.errors import Cancelled, PermanentError
+from workers.errors import JobCancelled, PermanentError
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.cloud.load.manifests import UNTIL, Attempt, LoadManifests, is_over
 from workers.platforms.protocols.load import Attack
@@ -136,7 +136,7 @@ def test_no_room_is_told_and_can_be_cancelled(tmp_path: Path, target: Target) ->
 
         canceller = threading.Thread(target=cancel_when_told)
         canceller.start()
-        with pytest.raises(Cancelled):
+        with pytest.raises(JobCancelled):
             generator(cluster).start(attack=attack(target), progress=progress).__enter__()
         canceller.join()
         assert progress.lines == ["No node takes the pod: 0/3 nodes are available: 3 Insufficient cpu."]

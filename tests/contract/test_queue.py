@@ -33,7 +33,7 @@ def claims(redis_url: str) -> Iterator[Claims]:
     """A worker that is alive."""
     client = connect(redis_url)
     working = Claims(client, worker="w1", lease_s=60.0)
-    working.alive()
+    working.heartbeat()
     yield working
     client.close()
 
@@ -150,7 +150,7 @@ def test_a_claim_is_refused_to_a_second_delivery_while_its_worker_lives(queue: Q
     claim = claimed(claims, job_id)
     with pytest.raises(Busy):
         claims.claim(job_id)
-    assert claims.tell(claim, e.Logged(at_s=time.time(), line="still here"))
+    assert claims.append(claim, e.Logged(at_s=time.time(), line="still here"))
 
 
 def test_a_dead_workers_job_is_taken_over_and_its_old_claim_writes_nothing(
@@ -160,15 +160,15 @@ def test_a_dead_workers_job_is_taken_over_and_its_old_claim_writes_nothing(
     job_id = submitted(queue, "a", DEPLOY)
     due(queue)
     old = claimed(claims, job_id)
-    claims.leave()
+    claims.deregister()
     other = Claims(connect(redis_url), worker="w2", lease_s=60.0)
-    other.alive()
+    other.heartbeat()
     new = _taken_over(other, job_id)
     assert new.attempt == 2
     record = queue.record(job_id)
     assert record is not None
-    assert record.taken_over
-    assert not claims.tell(old, e.Logged(at_s=time.time(), line="a ghost"))
+    assert record.took_over
+    assert not claims.append(old, e.Logged(at_s=time.time(), line="a ghost"))
     assert not claims.finish(old, succeeded())
     assert other.finish(new, succeeded())
     assert state(queue, job_id) == "succeeded"
@@ -179,7 +179,7 @@ def test_a_job_that_takes_every_worker_down_is_given_up(queue: Queue, claims: Cl
     job_id = submitted(queue, "a", DEPLOY)
     assert due(queue) == [job_id]
     claimed(claims, job_id)
-    claims.leave()
+    claims.deregister()
     for _ in range(3):
         _taken_over(claims, job_id)
     assert _until_not_busy(claims, job_id) is None
@@ -194,12 +194,12 @@ def test_a_finished_job_is_not_begun_again_and_never_changes(queue: Queue, claim
     claim = claimed(claims, job_id)
     claims.finish(claim, succeeded())
     before = queue.record(job_id)
-    claims.put_off(job_id, for_s=0.0)
+    claims.defer(job_id, for_s=0.0)
     assert job_id in due(queue)
     assert claims.claim(job_id) is None
     assert queue._redis.zcard("seatrial:outbox") == 0
     assert queue.cancel(job_id, by="U2") == "closed"
-    assert not claims.tell(claim, e.Logged(at_s=time.time(), line="late"))
+    assert not claims.append(claim, e.Logged(at_s=time.time(), line="late"))
     assert queue.record(job_id) == before
 
 
@@ -207,10 +207,10 @@ def test_a_running_job_is_told_to_stop_and_says_who_wished_it(queue: Queue, clai
     """The wish is in the claim's standing; a second wish changes nothing."""
     job_id = submitted(queue, "a", DEPLOY)
     claim = claimed(claims, job_id)
-    assert claims.standing([claim]) == {job_id: (True, None)}
+    assert claims.check([claim]) == {job_id: (True, None)}
     assert queue.cancel(job_id, by="U2") == "wished"
     assert queue.cancel(job_id, by="U3") == "repeated"
-    assert claims.standing([claim]) == {job_id: (True, "U2")}
+    assert claims.check([claim]) == {job_id: (True, "U2")}
 
 
 def test_a_job_that_was_handed_back_keeps_its_place(queue: Queue, claims: Claims) -> None:
@@ -219,7 +219,7 @@ def test_a_job_that_was_handed_back_keeps_its_place(queue: Queue, claims: Claims
     second = submitted(queue, "b", DEPLOY)
     due(queue)
     claim = claimed(claims, first)
-    assert claims.hand_back(claim, reason="Redis was restarted.", after_s=0.0)
+    assert claims.requeue(claim, reason="Redis was restarted.", after_s=0.0)
     assert due(queue) == [first]
     assert claimed(claims, first).attempt == 2
     assert state(queue, second) == "waiting"
@@ -229,7 +229,7 @@ def test_a_job_put_off_is_not_sent_before_its_time(queue: Queue, claims: Claims)
     """The outbox holds it until it is due."""
     job_id = submitted(queue, "a", DEPLOY)
     due(queue)
-    claims.hand_back(claimed(claims, job_id), reason="busy", after_s=60.0)
+    claims.requeue(claimed(claims, job_id), reason="busy", after_s=60.0)
     assert due(queue) == []
 
 
@@ -294,10 +294,10 @@ def test_only_the_newest_progress_is_kept(queue: Queue, claims: Claims) -> None:
     """A long job's progress does not grow its record."""
     job_id = submitted(queue, "a", DEPLOY)
     claim = claimed(claims, job_id)
-    claims.tell(claim, e.StepStarted(at_s=1.0, step="roll out"))
+    claims.append(claim, e.StepStarted(at_s=1.0, step="roll out"))
     before = len(queue.events(job_id))
     for done in range(50):
-        claims.tell(claim, e.Progressed(at_s=2.0, step="roll out", done=done, total=50, fact=""))
+        claims.append(claim, e.Progressed(at_s=2.0, step="roll out", done=done, total=50, fact=""))
     record = queue.record(job_id)
     assert record is not None
     assert record.progress is not None
@@ -311,12 +311,12 @@ def test_a_change_stays_until_its_newest_state_was_shown(queue: Queue, claims: C
     before = queue.record(job_id)
     assert before is not None
     claim = claimed(claims, job_id)
-    assert queue.changed() == [job_id]
-    assert not queue.shown(job_id, before.seq)
-    assert queue.changed() == [job_id]
+    assert queue.dirty() == [job_id]
+    assert not queue.mark_rendered(job_id, before.seq)
+    assert queue.dirty() == [job_id]
     record = claim.record
-    assert queue.shown(job_id, record.seq)
-    assert queue.changed() == []
+    assert queue.mark_rendered(job_id, record.seq)
+    assert queue.dirty() == []
 
 
 def test_an_attached_file_comes_back_as_it_was(queue: Queue, claims: Claims) -> None:
@@ -363,7 +363,7 @@ def test_a_claim_whose_answer_was_lost_is_granted_when_it_is_asked_again(
     job_id = submitted(queue, "b", TrainModel(model="iris"))
     impatient = redis.Redis.from_url(redis_url, socket_timeout=1.0, retry=Retry(NoBackoff(), 1))
     working = Claims(impatient, worker="w2", lease_s=60.0)
-    working.alive()
+    working.heartbeat()
     assert working.claim("unknown") is None  # the connection stands, the script is known
     pid = int(queue._redis.info()["process_id"])
     os.kill(pid, signal.SIGSTOP)
@@ -398,18 +398,18 @@ def test_what_redis_refuses_is_like_a_redis_that_is_away(queue: Queue, claims: C
     queue._redis.config_set("min-replicas-to-write", 1)
     try:
         with pytest.raises(QueueUnavailable):
-            claims.alive()
+            claims.heartbeat()
         with pytest.raises(QueueUnavailable):
             queue.reserve(key="k", job=DEPLOY, asked=asked())
     finally:
         queue._redis.config_set("min-replicas-to-write", 0)
-    claims.alive()
+    claims.heartbeat()
 
 
 def test_everything_of_an_ended_job_has_a_retention(queue: Queue, claims: Claims, redis_url: str) -> None:
     """After a job has ended, no key of it stays for ever."""
     claim = claimed(claims, submitted(queue, "a", DEPLOY))
-    claims.tell(claim, e.Progressed(at_s=2.0, step="x", done=1, total=2, fact=""))
+    claims.append(claim, e.Progressed(at_s=2.0, step="x", done=1, total=2, fact=""))
     claims.attach(claim, name="a.txt", title="a", data=b"a")
     claims.finish(claim, succeeded())
     due(queue)

@@ -30,7 +30,7 @@ def quiet(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[H
 def played(url: str) -> Claims:
     """A worker that a test plays."""
     claims = Claims(connect(url), worker="played", lease_s=60.0)
-    claims.alive()
+    claims.heartbeat()
     return claims
 
 
@@ -162,14 +162,14 @@ def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> Non
     ask(ada, "/model train iris")
     claims = played(redis_url)
     claim = claimed(quiet.queue, claims)
-    claims.tell(claim, e.StepStarted(at_s=time.time(), step="train"))
+    claims.append(claim, e.StepStarted(at_s=time.time(), step="train"))
     stop = threading.Event()
 
     def report() -> None:
         done = 0
         while not stop.wait(0.05):
             done += 1
-            claims.tell(claim, e.Progressed(at_s=time.time(), step="train", done=done, total=1000, fact=""))
+            claims.append(claim, e.Progressed(at_s=time.time(), step="train", done=done, total=1000, fact=""))
 
     reporter = threading.Thread(target=report)
     reporter.start()
@@ -269,6 +269,6 @@ def test_two_bots_show_a_job_once(quiet: House, redis_url: str) -> None:
         end(claims, claim)
         until(ada, card, "· done")
         ada.wait_for(lambda: ada.thread(card), WAIT_S)
-        ada.wait_for(lambda: not quiet.queue.changed(), WAIT_S)
+        ada.wait_for(lambda: not quiet.queue.dirty(), WAIT_S)
         assert len(ada.messages()) == 1
         assert len([file for one in ada.thread(card) for file in one.files]) == 1

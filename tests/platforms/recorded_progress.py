@@ -1,9 +1,9 @@
-"""A Progress that remembers what it was told, and raises Cancelled from the moment a test wishes it."""
+"""A Progress that remembers what it was told, and raises JobCancelled from the moment a test wishes it."""
 
 from collections.abc import Callable, MutableMapping
 from threading import Event
 
-from workers.errors import Cancelled
+from workers.errors import JobCancelled
 
 
 class RecordedProgress:
@@ -34,10 +34,10 @@ class RecordedProgress:
 
     def check(self) -> None:
         if self.cancelled.is_set():
-            raise Cancelled("A test wished it.")
+            raise JobCancelled("A test wished it.")
 
-    def identify(self, kind: str, identity: str) -> None:
+    def save_external_id(self, kind: str, identity: str) -> None:
         self.identities[kind] = identity
 
-    def identified(self, kind: str) -> str | None:
+    def external_id(self, kind: str) -> str | None:
         return self.identities.get(kind)

@@ -9,7 +9,7 @@ from tests.platforms.adapters import STAGING, Bay, embedded_bay, kubernetes_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import SteadyTraffic, wait_until
 from workers.contract.replicas import Replicas
-from workers.errors import Cancelled, PermanentError, Superseded
+from workers.errors import JobCancelled, PermanentError, Superseded
 
 
 @pytest.fixture(params=[embedded_bay, kubernetes_bay])
@@ -106,7 +106,7 @@ def test_a_cancelled_roll_out_is_undone(bay: Bay) -> None:
     before = bay.replicas()
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set()
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         bay.cluster.roll_out(release=bay.release(2, replicas=(3, 3)), progress=progress)
     now = bay.cluster.endpoint(model="fruit", environment=STAGING)
     assert now is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.platforms.recorded_progress import RecordedProgress
-from workers.errors import Cancelled, PermanentError
+from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.warehouse.background import in_background
 
 
@@ -23,7 +23,7 @@ def test_work_that_cannot_be_interrupted_is_left_behind() -> None:
             ended.set()
 
     try:
-        with pytest.raises(Cancelled):
+        with pytest.raises(JobCancelled):
             in_background(stage, progress=progress)
         assert not ended.is_set()
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.regression_rows import model, orders_warehouse
-from workers.errors import Cancelled, PermanentError
+from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
@@ -134,7 +134,7 @@ def test_a_query_that_would_run_for_years_can_be_cancelled(warehouse: EmbeddedWa
     timer = Timer(0.5, progress.cancelled.set)
     timer.start()
     try:
-        with pytest.raises(Cancelled):
+        with pytest.raises(JobCancelled):
             warehouse.train(model=model(query=query), version=1, progress=progress)
     finally:
         timer.cancel()

@@ -18,7 +18,7 @@ from tests.platforms.onnx_models import SAMPLE, classifier, regressor
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import Model
-from workers.errors import Cancelled, PermanentError
+from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.images import EmbeddedImages
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.images import Images
@@ -153,10 +153,10 @@ def test_files_that_are_no_model_fail(trials: Trials, tmp_path: Path) -> None:
 
 
 def test_a_cancelled_trial_is_given_up(trials: Trials, tmp_path: Path) -> None:
-    """Cancelled passes through, and the server that was starting is gone."""
+    """JobCancelled passes through, and the server that was starting is gone."""
     progress = RecordedProgress()
     threading.Timer(0.05, progress.cancelled.set).start()
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         trials.try_out(classifier(tmp_path), progress=progress)
 
 

@@ -15,7 +15,7 @@ from tests.platforms.counting_target import Target
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.traffic_plans import attack, is_quiet, last_asked_s, load_processes, load_workers, wait_until
 from workers.contract.load import Slo, Stage
-from workers.errors import Cancelled, PermanentError, TargetDown
+from workers.errors import JobCancelled, PermanentError, TargetDown
 from workers.platforms import swarm
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.embedded.load.generator import EmbeddedLoad
@@ -113,7 +113,7 @@ def test_a_target_that_refuses_in_mid_test_fails_it(
 def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: Target) -> None:
     """A job that is cancelled in mid-test gets its Interrupted, and the target has its peace."""
     job = RecordedProgress()
-    with pytest.raises(Cancelled), generator.start(attack=attack(target), progress=job) as load:
+    with pytest.raises(JobCancelled), generator.start(attack=attack(target), progress=job) as load:
         for _ in load.samples():
             job.cancelled.set()
     wait_until(lambda: is_quiet(target), patience_s=SOON_S)

@@ -11,7 +11,7 @@ import pytest
 from tests.platforms.adapters import WarehouseBay, bigquery_bay, embedded_warehouse_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
-from workers.errors import Cancelled, PermanentError
+from workers.errors import JobCancelled, PermanentError
 from workers.platforms.protocols.warehouse import Warehouse
 
 IRIS = "`bigquery-public-data.ml_datasets.iris`"
@@ -177,7 +177,7 @@ def test_a_training_cancelled_between_its_stages_leaves_no_version(warehouse: Wa
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
     model = iris(type="boosted_tree_classifier")
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         warehouse.train(model=model, version=1, progress=progress)
     with pytest.raises(PermanentError):
         warehouse.evaluate(model=model, version=1, progress=RecordedProgress())

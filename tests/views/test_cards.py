@@ -211,7 +211,7 @@ def special() -> dict[str, Record]:
         replicas=2,
     )
     grown = [e.Scaled(at_s=T0 + 9, before=1, after=2, reason="CPU 131 % of the request, target 60 %")]
-    taken_over = e.Started(at_s=T0 + 20, attempt=2, worker="w2", taken_over=True)
+    took_over = e.Started(at_s=T0 + 20, attempt=2, worker="w2", took_over=True)
     passed = replace(
         TESTED,
         verdict="PASS",
@@ -240,13 +240,13 @@ def special() -> dict[str, Record]:
         "load_test-stopped": fold(blank(LOAD), [*run, *grown, measured, e.Cancelled(at_s=T0 + 10, by="U2")]),
         "load_test-stopping": fold(blank(LOAD), [*run, e.CancelRequested(at_s=T0 + 11, by="U2")]),
         "load_test-passed": fold(blank(LOAD), [*worked(LOAD), *grown, e.Succeeded(at_s=T0 + 40, outcome=passed)]),
-        "deploy-taken_over": fold(blank(DEPLOY), [*working(DEPLOY), taken_over]),
+        "deploy-took_over": fold(blank(DEPLOY), [*working(DEPLOY), took_over]),
         "deploy-first": fold(
             blank(DEPLOY),
             [*worked(DEPLOY), e.Succeeded(at_s=T0 + 9, outcome=replace(DEPLOYED, previous=None, ready=1))],
         ),
-        "train_model-handed_back": fold(
-            blank(TRAIN), [*working(TRAIN), e.HandedBack(at_s=T0 + 8, reason="The worker is shutting down.", after_s=0)]
+        "train_model-requeued": fold(
+            blank(TRAIN), [*working(TRAIN), e.Requeued(at_s=T0 + 8, reason="The worker is shutting down.", after_s=0)]
         ),
     }
 

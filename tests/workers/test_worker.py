@@ -41,7 +41,7 @@ def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(yard: Yard) 
     os.kill(victim, signal.SIGKILL)
     assert holder.attempt == 1
     record = yard.ended(job_id)
-    assert (record.state, record.attempt, record.taken_over) == ("succeeded", 2, True)
+    assert (record.state, record.attempt, record.took_over) == ("succeeded", 2, True)
     assert record.outcome is not None
     assert record.outcome.kind == "trained"
     assert record.outcome.version == 1
@@ -89,7 +89,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back(yard: Yard, registry: 
     assert yard.record(job_id).state == "queued"
     yard.worker("second")
     record = yard.ended(job_id)
-    assert (record.state, record.attempt, record.taken_over) == ("succeeded", 2, False)
+    assert (record.state, record.attempt, record.took_over) == ("succeeded", 2, False)
 
 
 def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(yard: Yard, registry: Path) -> None:

@@ -66,12 +66,12 @@ class Waiting(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started(_Event):
-    """`worker` began the job's `attempt` (1, 2, …). `taken_over` tells that the worker before died with it."""
+    """`worker` began the job's `attempt` (1, 2, …). `took_over` tells that the worker before died with it."""
 
     kind: Literal["started"] = "started"
     attempt: int
     worker: str
-    taken_over: bool = False
+    took_over: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,10 +179,10 @@ class CancelRequested(_Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HandedBack(_Event):
+class Requeued(_Event):
     """The job goes back to the queue and is tried again after `after_s` seconds, because of `reason`."""
 
-    kind: Literal["handed_back"] = "handed_back"
+    kind: Literal["requeued"] = "requeued"
     reason: str
     after_s: float
 
@@ -238,7 +238,7 @@ Event = (
     | Attached
     | Identified
     | CancelRequested
-    | HandedBack
+    | Requeued
     | Succeeded
     | Failed
     | Cancelled

@@ -48,7 +48,7 @@ class Record:
     seq: int = 0
     state: State = "reserved"
     attempt: int = 0
-    taken_over: bool = False
+    took_over: bool = False
     started_at_s: float | None = None
     ended_at_s: float | None = None
     approval: e.ApprovalRequested | None = None
@@ -108,7 +108,7 @@ def _after(record: Record, event: e.Event) -> Record:
             return replace(record, identities=(*record.identities, (event.what, event.identity)))
         case e.CancelRequested():
             return replace(record, cancel_by=event.by)
-        case e.HandedBack():
+        case e.Requeued():
             return replace(record, state="queued", reason=event.reason)
         case e.Logged() | e.Attached():
             return record
@@ -124,7 +124,7 @@ def _started(record: Record, event: e.Started) -> Record:
         record,
         state="running",
         attempt=event.attempt,
-        taken_over=record.taken_over or event.taken_over,
+        took_over=record.took_over or event.took_over,
         started_at_s=record.started_at_s or event.at_s,
         waits_for=None,
         steps=(),

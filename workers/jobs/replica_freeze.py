@@ -20,8 +20,8 @@ def hold(job: FindCapacity, endpoint: Endpoint, context: Context, platforms: Pla
     fixed = Replicas(minimum=endpoint.ready, maximum=endpoint.ready)
     if endpoint.replicas == fixed:
         return
-    if context.identified(HELD) is None:
-        context.identify(HELD, str(endpoint.replicas))
+    if context.external_id(HELD) is None:
+        context.save_external_id(HELD, str(endpoint.replicas))
     environment = platforms.settings.environments[job.environment]
     platforms.clusters[job.environment].scale(
         model=job.model, environment=environment, replicas=fixed, progress=context
@@ -42,7 +42,7 @@ def given_back(job: FindCapacity, context: Context, platforms: Platforms) -> Ite
 
 def _give_back(job: FindCapacity, context: Context, platforms: Platforms) -> None:
     """Nothing where nothing was held, by this attempt or one before it that was killed."""
-    before = context.identified(HELD)
+    before = context.external_id(HELD)
     if before is None:
         return
     try:
@@ -84,9 +84,9 @@ class _Unwaiting:
     def check(self) -> None:
         """Nothing."""
 
-    def identify(self, kind: str, identity: str) -> None:
+    def save_external_id(self, kind: str, identity: str) -> None:
         """Nothing."""
 
-    def identified(self, kind: str) -> str | None:
+    def external_id(self, kind: str) -> str | None:
         """None."""
         return None

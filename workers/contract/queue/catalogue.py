@@ -24,7 +24,7 @@ class Catalogue:
         found = self._redis.hvals(_VERSIONS + model)
         return sorted((wire.VERSION.decode(data) for data in found), key=lambda version: version.version)
 
-    def tell_versions(self, model: str, versions: Iterable[Version]) -> None:
+    def publish_versions(self, model: str, versions: Iterable[Version]) -> None:
         """Make `versions` all that there are of `model`."""
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(_VERSIONS + model)
@@ -37,10 +37,10 @@ class Catalogue:
         found = [wire.SERVED.decode(data) for data in self._redis.hvals(_SERVED)]
         return sorted(found, key=lambda served: (served.environment, served.model))
 
-    def tell_served(self, served: Served) -> None:
+    def publish_served(self, served: Served) -> None:
         """Note what runs as `served.model` on `served.environment`."""
         self._redis.hset(_SERVED, f"{served.environment}/{served.model}", wire.SERVED.encode(served).decode())
 
-    def tell_removed(self, *, environment: str, model: str) -> None:
+    def publish_removed(self, *, environment: str, model: str) -> None:
         """Note that nothing runs there."""
         self._redis.hdel(_SERVED, f"{environment}/{model}")

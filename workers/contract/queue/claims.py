@@ -15,7 +15,7 @@ from workers.contract.queue.connection import (
     LARGEST_FILE_BYTES,
     PREFIX,
     RETENTION_S,
-    Jobs,
+    QueueClient,
     QueueUnavailable,
 )
 from workers.contract.record import Record
@@ -37,7 +37,7 @@ class Busy(Exception):
     """The job runs on a worker that is alive; it is looked at again later."""
 
 
-class Claims(Jobs):
+class Claims(QueueClient):
     """Jobs as the worker `worker` sees them. `lease_s`: how long it counts as alive after its last sign of life.
 
     Every write says whether it was accepted: False means that the claim is lost, and the work must stop.
@@ -48,16 +48,16 @@ class Claims(Jobs):
         super().__init__(client)
         self.worker = worker
         self._lease_s = lease_s
-        self._unanswered: dict[str, str] = {}
+        self._pending_tokens: dict[str, str] = {}
         """The tokens of claims that may have been granted, by job: Redis went away before it answered."""
 
-    def alive(self) -> None:
+    def heartbeat(self) -> None:
         """Give a sign of life."""
         now = time.time()
         self._redis.zadd(PREFIX + "workers", {self.worker: now + self._lease_s})
         self._redis.zremrangebyscore(PREFIX + "workers", "-inf", now - 3600)
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         """Count as gone from now on."""
         self._redis.zrem(PREFIX + "workers", self.worker)
 
@@ -67,7 +67,7 @@ class Claims(Jobs):
         Raises Busy where another worker that is alive has it. After QueueUnavailable it is to be called again: whether
         the job is claimed is not known before.
         """
-        token = self._unanswered.pop(job_id, None) or token_hex(8)
+        token = self._pending_tokens.pop(job_id, None) or token_hex(8)
         recheck_s = self._lease_s + 0.5
         try:
             answer = self._run(
@@ -75,7 +75,7 @@ class Claims(Jobs):
             )
             record = self.record(job_id) if answer[0] == b"started" else None
         except QueueUnavailable:
-            self._unanswered[job_id] = token
+            self._pending_tokens[job_id] = token
             raise
         except WireError:
             self._fail_unread(job_id, attempt=answer[1])
@@ -97,16 +97,16 @@ class Claims(Jobs):
         )
         self._run(scripts.FINISH, job_id, failed.at_s, attempt, failed.kind, wire.EVENT.encode(failed), RETENTION_S)
 
-    def put_off(self, job_id: str, *, for_s: float) -> None:
+    def defer(self, job_id: str, *, for_s: float) -> None:
         """Have a job that was delivered here delivered again, to whoever is free then."""
         self._redis.zadd(PREFIX + "outbox", {job_id: time.time() + for_s})
 
-    def tell(self, claim: Claim, event: e.Event) -> bool:
+    def append(self, claim: Claim, event: e.Event) -> bool:
         """Write an event down."""
         data, now = wire.EVENT.encode(event), time.time()
         if isinstance(event, e.TRANSIENT):
-            return bool(self._run(scripts.TELL_NEWEST, claim.record.id, now, claim.attempt, event.kind, data))
-        return bool(self._run(scripts.TELL, claim.record.id, now, claim.attempt, data))
+            return bool(self._run(scripts.APPEND_TRANSIENT, claim.record.id, now, claim.attempt, event.kind, data))
+        return bool(self._run(scripts.APPEND, claim.record.id, now, claim.attempt, data))
 
     def attach(self, claim: Claim, *, name: str, title: str, data: bytes) -> bool:
         """Keep a file for the job's readers. Raises ValueError above 10 MiB."""
@@ -114,7 +114,7 @@ class Claims(Jobs):
             raise ValueError(f"{name} has {len(data)} bytes; a job's file has at most {LARGEST_FILE_BYTES}")
         file = f"{claim.record.id}/{claim.attempt}/{name}"
         self._redis.set(PREFIX + "file:" + file, data, ex=FILE_RETENTION_S)
-        return self.tell(claim, e.Attached(at_s=time.time(), file=file, name=name, title=title))
+        return self.append(claim, e.Attached(at_s=time.time(), file=file, name=name, title=title))
 
     def finish(self, claim: Claim, event: e.Succeeded | e.Failed | e.Cancelled) -> bool:
         """End the job, and hand its target to the next in line in the same step."""
@@ -122,13 +122,13 @@ class Claims(Jobs):
         args = (claim.record.id, time.time(), claim.attempt, event.kind, data, RETENTION_S)
         return bool(self._run(scripts.FINISH, *args))
 
-    def hand_back(self, claim: Claim, *, reason: str, after_s: float) -> bool:
+    def requeue(self, claim: Claim, *, reason: str, after_s: float) -> bool:
         """Queue the job again, due in `after_s`; it keeps its place at the head of its target's line."""
         now = time.time()
-        data = wire.EVENT.encode(e.HandedBack(at_s=now, reason=reason, after_s=after_s))
-        return bool(self._run(scripts.HAND_BACK, claim.record.id, now, claim.attempt, now + after_s, data))
+        data = wire.EVENT.encode(e.Requeued(at_s=now, reason=reason, after_s=after_s))
+        return bool(self._run(scripts.REQUEUE, claim.record.id, now, claim.attempt, now + after_s, data))
 
-    def standing(self, claims: Iterable[Claim]) -> dict[str, tuple[bool, str | None]]:
+    def check(self, claims: Iterable[Claim]) -> dict[str, tuple[bool, str | None]]:
         """By job id: whether the claim still holds, and who wishes the job cancelled, if anyone."""
         held = list(claims)
         with self._redis.pipeline(transaction=False) as pipe:

@@ -44,7 +44,7 @@ def connect(url: str) -> "redis.Redis":
         raise SettingsError(("REDIS_URL is no Redis URL. Write it like redis://HOST:6379/0.",)) from None
 
 
-class Jobs:
+class QueueClient:
     """What both sides know of jobs in Redis: how to run a script, and how to read a record."""
 
     def __init__(self, client: "redis.Redis") -> None:

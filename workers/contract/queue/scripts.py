@@ -191,7 +191,7 @@ if state ~= 'queued' and state ~= 'running' then return {'refused'} end
 if redis.call('LINDEX', P .. 'target:' .. held[3], 0) ~= id then return {'refused'} end
 -- Asked again by whom the answer did not reach: it has the job already.
 if state == 'running' and held[4] == ARGV[7] then return {'started', tonumber(held[5])} end
-local taken_over = 'false'
+local took_over = 'false'
 if state == 'running' then
   local alive_until = redis.call('ZSCORE', P .. 'workers', worker)
   if alive_until and tonumber(alive_until) > tonumber(now) then
@@ -207,7 +207,7 @@ if state == 'running' then
     return {'busy'}
   end
   redis.call('HDEL', job(id), 'missed_at')
-  taken_over = 'true'
+  took_over = 'true'
   if redis.call('HINCRBY', job(id), 'takeovers', 1) > tonumber(ARGV[4]) then
     finish(id, now, 'lost', '{"kind":"lost","at_s":' .. now .. ',"reason":"' .. ARGV[4] + 1 ..
       ' workers stopped in the middle of this job, so it was given up."}', ARGV[6])
@@ -218,13 +218,13 @@ local attempt = redis.call('HINCRBY', job(id), 'attempt', 1)
 redis.call('HSET', job(id), 'state', 'running', 'worker', ARGV[3], 'token', ARGV[7])
 redis.call('DEL', job(id) .. ':newest')
 tell(id, now, '{"kind":"started","at_s":' .. now .. ',"attempt":' .. attempt .. ',"worker":"' .. ARGV[3] ..
-  '","taken_over":' .. taken_over .. '}')
+  '","took_over":' .. took_over .. '}')
 return {'started', attempt}
 """
 )
 
 # id, now, attempt, event → 1 if written
-TELL = (
+APPEND = (
     PRELUDE
     + """
 if not holds(ARGV[1], ARGV[3]) then return 0 end
@@ -234,7 +234,7 @@ return 1
 )
 
 # id, now, attempt, kind, event → 1 if written
-TELL_NEWEST = (
+APPEND_TRANSIENT = (
     PRELUDE
     + """
 if not holds(ARGV[1], ARGV[3]) then return 0 end
@@ -256,7 +256,7 @@ return 1
 )
 
 # id, now, attempt, due, event → 1 if it is queued again; it keeps its place at the head of its target's line
-HAND_BACK = (
+REQUEUE = (
     PRELUDE
     + """
 if not holds(ARGV[1], ARGV[3]) then return 0 end
@@ -289,7 +289,7 @@ return 'closed'
 )
 
 # id, seq that was shown → 1 if nothing has changed since
-SHOWN = (
+MARK_RENDERED = (
     PRELUDE
     + """
 local seq = redis.call('HGET', job(ARGV[1]), 'seq')

@@ -8,14 +8,14 @@ from workers.contract import events as e
 from workers.contract import wire
 from workers.contract.jobs import Asked, Job
 from workers.contract.queue import scripts
-from workers.contract.queue.connection import PREFIX, RETENTION_S, Jobs
+from workers.contract.queue.connection import PREFIX, RETENTION_S, QueueClient
 from workers.contract.record import FINAL, Record
 
 Decision = Literal["approved", "counted", "repeated", "closed"]
 """What became of an approval: it completed the policy; more are needed; this person already gave one; too late."""
 
 
-class Queue(Jobs):
+class Queue(QueueClient):
     """Jobs as those see them who ask for them. Every call is one step in Redis, and safe to repeat.
 
     Raises QueueUnavailable while Redis is away.
@@ -70,7 +70,7 @@ class Queue(Jobs):
         answer = self._run(scripts.CANCEL, job_id, now, by, ends, wishes, RETENTION_S)
         return cast(Literal["cancelled", "wished", "repeated", "closed"], answer.decode())
 
-    def changed(self) -> list[str]:
+    def dirty(self) -> list[str]:
         """The jobs that changed since they were last shown, longest first."""
         return [job_id.decode() for job_id in self._redis.zrange(PREFIX + "changed", 0, -1)]
 
@@ -82,7 +82,7 @@ class Queue(Jobs):
             found = pipe.execute()
         return {job_id: state is None or state.decode() in FINAL for job_id, state in zip(ids, found, strict=True)}
 
-    def give_up_showing(self, job_id: str) -> None:
+    def drop_dirty(self, job_id: str) -> None:
         """Take a job from the changed ones whose card cannot be shown."""
         self._redis.zrem(PREFIX + "changed", job_id)
 
@@ -95,9 +95,9 @@ class Queue(Jobs):
             states = pipe.execute()
         return self._read([job_id for job_id, state in zip(ids, states, strict=True) if state == b"reserved"])
 
-    def shown(self, job_id: str, seq: int) -> bool:
+    def mark_rendered(self, job_id: str, seq: int) -> bool:
         """Tell that the record as of `seq` was shown; False where it has changed since and stays `changed`."""
-        return bool(self._run(scripts.SHOWN, job_id, seq))
+        return bool(self._run(scripts.MARK_RENDERED, job_id, seq))
 
     def file(self, file: str) -> bytes | None:
         """The bytes of an attached file, or None where they have been forgotten."""

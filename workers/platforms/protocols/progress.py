@@ -13,7 +13,7 @@ class Progress(Protocol):
     def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
         """Tell that `done` of `total` (same unit; None = unknown) is reached, with one short fact.
 
-        Raises Interrupted (Cancelled, Superseded, HandedBack) when the job is to stop.
+        Raises Interrupted (JobCancelled, Superseded, ShuttingDown) when the job is to stop.
         """
 
     def log(self, line: str) -> None:
@@ -28,8 +28,8 @@ class Progress(Protocol):
     def check(self) -> None:
         """Raise Interrupted when the job is to stop; otherwise nothing. Call before what cannot be undone."""
 
-    def identify(self, kind: str, identity: str) -> None:
+    def save_external_id(self, kind: str, identity: str) -> None:
         """Write down the identity of work that goes on outside (a BigQuery job), for the next attempt."""
 
-    def identified(self, kind: str) -> str | None:
+    def external_id(self, kind: str) -> str | None:
         """The identity an earlier attempt (or this one) wrote down under `kind`."""

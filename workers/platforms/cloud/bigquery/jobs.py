@@ -14,7 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client, ExtractJobConfig, QueryJobConfig
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from workers.errors import Cancelled
+from workers.errors import JobCancelled
 from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed
 from workers.platforms.cloud.bigquery.results import Row
 from workers.platforms.protocols.progress import Progress
@@ -116,7 +116,7 @@ class Jobs:
                 looks += 1
                 if watch and looks % 5 == 1 and job.state == "RUNNING":
                     watch()
-        except Cancelled:
+        except JobCancelled:
             self.cancel(job, progress=progress)
             raise
         if failure := failure_of(job):

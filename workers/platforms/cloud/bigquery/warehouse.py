@@ -109,9 +109,9 @@ class BigQueryWarehouse:
         booster = model.type in sql.BOOSTED_TREES
         with in_words(f"export {model.name} v{version}"), self._connected() as (client, jobs):
             self._model(client, model, version)
-            self._stop(jobs, progress.identified("export"), progress)
+            self._stop(jobs, progress.external_id("export"), progress)
             identity = sql.job_id(model, version, doing="export", once=token_hex(4))
-            progress.identify("export", identity)
+            progress.save_external_id("export", identity)
             progress.check()
             job = jobs.start_extract(
                 self._place.model_id(model, version),
@@ -178,7 +178,7 @@ class BigQueryWarehouse:
 
     def _earlier(self, jobs: Jobs, statement: str, progress: Progress) -> Job | None:
         """An earlier attempt's training, running or done, where it is of this very statement and worth keeping."""
-        identity = progress.identified("training")
+        identity = progress.external_id("training")
         job = jobs.find(identity) if identity else None
         if identity is None or job is None:
             return None
@@ -204,7 +204,7 @@ class BigQueryWarehouse:
                 advice="Let it give more rows.",
             )
         identity = sql.job_id(model, version, doing=sql.fingerprint(statement), once=token_hex(4))
-        progress.identify("training", identity)
+        progress.save_external_id("training", identity)
         progress.report(0, MAX_ITERATIONS, fact=f"{rows:,} rows, {estimate.fact}")
         labels = sql.labels(model, version, seatrial_job=progress.job_id, rows=str(rows))
         progress.check()

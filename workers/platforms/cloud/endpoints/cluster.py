@@ -15,7 +15,7 @@ from dataclasses import replace
 from workers.contract.findings import Finding
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment
-from workers.errors import HandedBack, Interrupted, JobError, PermanentError, Superseded, TemporaryError
+from workers.errors import Interrupted, JobError, PermanentError, ShuttingDown, Superseded, TemporaryError
 from workers.platforms.cloud.endpoints.address import prove
 from workers.platforms.cloud.endpoints.diagnosis import diagnose
 from workers.platforms.cloud.endpoints.judgement import judge
@@ -224,7 +224,7 @@ class KubernetesCluster:
         """Undo. Where that fails too, a PermanentError says both; an interruption is passed on as it is."""
         try:
             undone = self._undo(placed, release, wanted, before)
-            if undone is not None and not isinstance(error, HandedBack):
+            if undone is not None and not isinstance(error, ShuttingDown):
                 self._await_quietly(placed)
         except JobError as second:
             logger.warning("%s could not be undone: %s", placed.name, second)

@@ -87,10 +87,10 @@ class KubernetesLoad:
         find_locustfile(self._locust_dir)
         files = self._files(attack)
         addresses, answer = self._find_target(attack)
-        if earlier := progress.identified(_IDENTITY):
+        if earlier := progress.external_id(_IDENTITY):
             _remove(self._api, Attempt(name=earlier))
         attempt = Attempt.at(attack.job_id, secrets.token_hex(3))
-        progress.identify(_IDENTITY, attempt.name)
+        progress.save_external_id(_IDENTITY, attempt.name)
         workers = max(workers_for(attack), FEWEST_WORKERS)
         files["attack.json"] = attack_json(
             attack, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer

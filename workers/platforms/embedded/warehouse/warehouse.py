@@ -76,13 +76,13 @@ class EmbeddedWarehouse:
         within a second; the query or stage under way then ends by itself.
         """
         folder = self._folder(model, version)
-        identity = progress.identified("training")
+        identity = progress.external_id("training")
         done = _read(folder)
         if done and done.training.identity == identity and done.settings_sha256 == _digest(model):
             progress.log(f"Training {identity} had finished already.")
             return done.training
         identity = f"{model.name}-v{version}-{token_hex(4)}"
-        progress.identify("training", identity)
+        progress.save_external_id("training", identity)
         examples = self._examples(model, progress)
         product = in_background(lambda tell: _produce(model, examples, identity, tell), progress=progress)
         progress.check()
