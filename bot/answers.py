@@ -9,7 +9,7 @@ from bot.cards.card import card
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
-from bot.intake import Intake, Origin
+from bot.intake import Intake, Invocation
 from bot.policy import Refused, outsider
 from bot.schedules import Schedules, next_times
 from bot.state import Schedule
@@ -30,8 +30,8 @@ RUN_NOW_S = 10.0
 """Who runs a schedule within this time after somebody else did, or twice, means the same run."""
 
 
-class Facts:
-    """What parsers may look up (`commands.command.Known`), read from Redis."""
+class CatalogueLookup:
+    """What parsers may look up (`commands.command.Lookup`), read from Redis."""
 
     def __init__(self, *, settings: SettingsFile, catalogue: Catalogue, queue: Queue) -> None:
         self._settings = settings
@@ -40,19 +40,19 @@ class Facts:
 
     @property
     def settings(self) -> SettingsFile:
-        """See Known."""
+        """See Lookup."""
         return self._settings
 
     def versions(self, model: str) -> Sequence[Version]:
-        """See Known."""
+        """See Lookup."""
         return self._catalogue.versions(model)
 
     def served(self) -> Sequence[Served]:
-        """See Known."""
+        """See Lookup."""
         return self._catalogue.served()
 
     def deployed_before(self, *, environment: str, model: str) -> int | None:
-        """See Known: what ran before the version that runs now."""
+        """See Lookup: what ran before the version that runs now."""
         now = next((item for item in self.served() if (item.environment, item.model) == (environment, model)), None)
         if now is None:
             return None
@@ -70,7 +70,7 @@ class Answers:
     """Answers for the person who asked. Raises Refused, ChatError, and QueueUnavailable while Redis is away."""
 
     def __init__(
-        self, *, facts: Facts, intake: Intake, queue: Queue, store: Store, schedules: Schedules, chat: Chat
+        self, *, facts: CatalogueLookup, intake: Intake, queue: Queue, store: Store, schedules: Schedules, chat: Chat
     ) -> None:
         self._facts = facts
         self._intake = intake
@@ -79,12 +79,12 @@ class Answers:
         self._schedules = schedules
         self._chat = chat
 
-    def answer(self, meaning: c.Meaning, origin: Origin) -> Message | None:
+    def answer(self, meaning: c.Request, origin: Invocation) -> Message | None:
         """Do what was meant; the answer, or None where a card says it."""
         if why := outsider(origin.by):
             raise Refused(why)
         match meaning:
-            case c.Ask():
+            case c.Submit():
                 return self._intake.ask(meaning.job, origin, dry_run=meaning.dry_run)
             case c.ShowHelp():
                 wanted = [COMMANDS[meaning.verb]] if meaning.verb else list(COMMANDS.values())
@@ -124,7 +124,7 @@ class Answers:
                 return replies.status(workers=self._queue.workers(), running=running, waiting=waiting)
 
     def _tell_of_jobs(
-        self, meaning: c.ShowHistory | c.LastLoadTest | c.CompareLoadTests | c.ListJobs | c.ShowJob, origin: Origin
+        self, meaning: c.ShowHistory | c.LastLoadTest | c.CompareLoadTests | c.ListJobs | c.ShowJob, origin: Invocation
     ) -> Message:
         if isinstance(meaning, c.ShowJob):
             return card(self._job(meaning.job_id))
@@ -148,9 +148,9 @@ class Answers:
             case c.ListJobs():
                 return replies.jobs(recent[:SHOWN], "There was no job yet.")
 
-    def _change_job(self, meaning: c.CancelJob | c.RetryJob, origin: Origin) -> Message | None:
+    def _change_job(self, meaning: c.CancelJob | c.RetryJob, origin: Invocation) -> Message | None:
         if isinstance(meaning, c.RetryJob):
-            return self._intake.again(self._job(meaning.job_id), origin)
+            return self._intake.retry(self._job(meaning.job_id), origin)
         if meaning.job_id is not None:
             return self._intake.cancel(self._job(meaning.job_id), origin.by)
         tests = [r for r in self._queue.recent(LOOK_BACK) if _is_load(r.job) and not r.final]
@@ -159,12 +159,14 @@ class Answers:
             raise Refused(f"Which load test? Type {listed}." if tests else "No load test is running.")
         return self._intake.cancel(tests[0], origin.by)
 
-    def _schedule(self, meaning: c.AddSchedule | c.ListSchedules | c.ChangeSchedule, origin: Origin) -> Message | None:
+    def _schedule(
+        self, meaning: c.AddSchedule | c.ListSchedules | c.ChangeSchedule, origin: Invocation
+    ) -> Message | None:
         now = origin.at_s
         match meaning:
             case c.AddSchedule():
                 scheduled = read_command(meaning.command, self._facts)
-                assert isinstance(scheduled, c.Ask), "a schedule is of a command that starts a job"
+                assert isinstance(scheduled, c.Submit), "a schedule is of a command that starts a job"
                 approvals = self._intake.approvals_for(scheduled.job, origin.by)
                 added = self._schedules.add(
                     cron=meaning.cron,
@@ -193,7 +195,7 @@ class Answers:
             return message
         return None
 
-    def _change_schedule(self, meaning: c.ChangeSchedule, schedule: Schedule, origin: Origin) -> Message | None:
+    def _change_schedule(self, meaning: c.ChangeSchedule, schedule: Schedule, origin: Invocation) -> Message | None:
         match meaning.change:
             case "pause":
                 self._schedules.pause(schedule)
@@ -209,9 +211,9 @@ class Answers:
             case "run":
                 return self._run_now(schedule, origin)
 
-    def _run_now(self, schedule: Schedule, origin: Origin) -> Message | None:
+    def _run_now(self, schedule: Schedule, origin: Invocation) -> Message | None:
         """Ask for a schedule's job now, once for all who do so within a moment; the card goes where its others go."""
-        key = self._store.first(f"run:{schedule.id}", origin.key, for_s=RUN_NOW_S)
+        key = self._store.get_or_set(f"run:{schedule.id}", origin.key, for_s=RUN_NOW_S)
         asked = replace(origin, key=key, channel=schedule.channel, scheduled_by=schedule.id)
         reply = self.answer(read_command(schedule.command, self._facts), asked)
         if reply is None and origin.channel != schedule.channel:

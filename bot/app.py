@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from slack_bolt import App
 
-from bot.answers import Answers, Facts
+from bot.answers import Answers, CatalogueLookup
 from bot.chat import Chat, ChatError
-from bot.directory import People
+from bot.directory import Directory
 from bot.intake import Intake
 from bot.listeners import Listeners
 from bot.relay import Relay
 from bot.schedules import Schedules, Timekeeper
-from bot.settings import Settings
+from bot.settings import BotSettings
 from bot.store import Store
 from workers.contract.queue import Catalogue, Queue, QueueUnavailable, connect
 
@@ -23,17 +23,17 @@ logger = logging.getLogger(__name__)
 class Bot:
     """Bolt's App in `app`; `start` begins what goes on beside it. Raises ChatError where Slack refuses the token."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BotSettings) -> None:
         self._redis = connect(settings.redis_url)
         self._queue = Queue(self._redis)
         chat, store = Chat(token=settings.bot_token, api_url=settings.api_url), Store(self._redis)
-        people = People(chat, team=str(chat.whoami()["team_id"]))
-        facts = Facts(settings=settings.file, catalogue=Catalogue(self._redis), queue=self._queue)
+        directory = Directory(chat, team=str(chat.whoami()["team_id"]))
+        facts = CatalogueLookup(settings=settings.file, catalogue=Catalogue(self._redis), queue=self._queue)
         self._intake = Intake(
             queue=self._queue,
             store=store,
             chat=chat,
-            people=people,
+            directory=directory,
             settings=settings.file,
         )
         answers = Answers(
@@ -50,7 +50,7 @@ class Bot:
             intake=self._intake,
             queue=self._queue,
             store=store,
-            people=people,
+            directory=directory,
             chat=chat,
         )
         self._timekeeper = Timekeeper(self._redis, store=store, fire=listeners.fire, missed=listeners.missed)
@@ -85,7 +85,7 @@ class Bot:
         """Once a second: what is due, and what was left behind."""
         while not self._stop.wait(1.0):
             self._round(self._timekeeper.round)
-            self._round(self._intake.carry_on)
+            self._round(self._intake.resume_reserved)
             self._round(self._queue.deliver_due)
 
     def _round(self, work: Callable[[], object]) -> None:
@@ -99,7 +99,7 @@ class Bot:
             logger.exception("a round failed")
 
 
-def _bolt(settings: Settings, chat: Chat) -> App:
+def _bolt(settings: BotSettings, chat: Chat) -> App:
     app = App(
         client=chat.client,
         signing_secret=settings.signing_secret or "unused-by-socket-mode",

@@ -65,7 +65,7 @@ def _texts(blocks: Iterable[Block]) -> Iterator[str]:
         yield from (part["text"] for part in parts if part and part["type"] != "button")
 
 
-def fingerprint(shown: Message) -> str:
+def digest(shown: Message) -> str:
     """What tells one message from another."""
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
@@ -157,7 +157,7 @@ def person(user_id: str) -> str:
     return f"<@{user_id}>" if user_id[:1] in ("U", "W") and user_id.isalnum() else escape(user_id)
 
 
-def moment(at_s: float, how: str = "{date_short_pretty} {time}") -> str:
+def date(at_s: float, how: str = "{date_short_pretty} {time}") -> str:
     """A time in each reader's own zone, with its day unless `how` (in Slack's date tokens) says otherwise."""
     fallback = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"<!date^{int(at_s)}^{how}|{fallback}>"

@@ -92,7 +92,7 @@ class Chat:
         """Put `message` in the place of an earlier one."""
         self._call("chat.update", {"channel": channel, "ts": ts, "text": message.text, "blocks": list(message.blocks)})
 
-    def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str | None = None) -> None:
+    def post_ephemeral(self, channel: str, user: str, message: Message, *, thread_ts: str | None = None) -> None:
         """Post what only `user` sees."""
         sent = {"channel": channel, "user": user, "text": message.text, "blocks": list(message.blocks)}
         self._call("chat.postEphemeral", sent | ({"thread_ts": thread_ts} if thread_ts else {}))

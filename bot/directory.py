@@ -13,7 +13,7 @@ REMEMBERED_S = 300.0
 _Value = TypeVar("_Value")
 
 
-class People:
+class Directory:
     """The members and user groups of the bot's workspace `team`. Raises ChatError."""
 
     def __init__(self, chat: Chat, *, team: str) -> None:

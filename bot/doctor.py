@@ -10,7 +10,7 @@ from slack_sdk.web import SlackResponse
 
 from bot.chat import TIMEOUT_S, Chat, ChatError
 from bot.manifest import SCOPES
-from bot.settings import Settings, read_settings
+from bot.settings import BotSettings, read_settings
 from workers.contract.findings import Finding, tell
 from workers.contract.formatting import show_count
 from workers.contract.queue.diagnosis import diagnose as diagnose_redis
@@ -49,7 +49,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _bot_token(settings: Settings) -> Iterator[Finding]:
+def _bot_token(settings: BotSettings) -> Iterator[Finding]:
     """The token, its scopes, and the user groups that may approve.
 
     auth.test needs no scope itself: https://docs.slack.dev/reference/methods/auth.test; every answer's header
@@ -76,7 +76,7 @@ def _scopes(missing: list[str]) -> Finding:
     return Finding(what=f"scopes: {', '.join(missing)} missing", ok=False, advice=advice)
 
 
-def _approvers(settings: Settings) -> Iterator[Finding]:
+def _approvers(settings: BotSettings) -> Iterator[Finding]:
     """Each user group that a place's approvals name: one without members lets nobody approve."""
     chat = Chat(token=settings.bot_token, api_url=settings.api_url)
     for place in settings.file.places.values():
@@ -93,7 +93,7 @@ def _approvers(settings: Settings) -> Iterator[Finding]:
             yield Finding(what=what, ok=members > 0, advice=advice)
 
 
-def _app_token(settings: Settings) -> Finding:
+def _app_token(settings: BotSettings) -> Finding:
     """Opens no connection, only asks for the address of one: https://docs.slack.dev/reference/methods/apps.connections.open"""
     try:
         _call(settings, settings.app_token, "apps.connections.open")
@@ -115,7 +115,7 @@ def _advice(error: _NoAnswer, otherwise: str) -> str:
     return otherwise if error.refused else "Check the way to slack.com, and SLACK_API_URL if it is set."
 
 
-def _call(settings: Settings, token: str, method: str) -> SlackResponse:
+def _call(settings: BotSettings, token: str, method: str) -> SlackResponse:
     """Slack's whole answer with its headers. Raises _NoAnswer."""
     try:
         return WebClient(token=token, base_url=settings.api_url, timeout=int(TIMEOUT_S)).api_call(method)

@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass
 
 from bot import policy
-from bot.blocks import Message, fingerprint
-from bot.cards.card import card as picture
+from bot.blocks import Message, digest
+from bot.cards.card import card as render
 from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
-from bot.directory import People
+from bot.directory import Directory
 from bot.policy import Refused
 from bot.store import Store
 from bot.views import replies
@@ -26,7 +26,7 @@ than a call to Slack lasts, connecting included."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class Invocation:
     """Where a request comes from, and when. `key` is the same when the same request arrives twice.
 
     `unattended`: nobody waits for an answer, so that there is one only where there will be no job.
@@ -49,19 +49,19 @@ class Intake:
         queue: Queue,
         store: Store,
         chat: Chat,
-        people: People,
+        directory: Directory,
         settings: SettingsFile,
     ) -> None:
         self._queue = queue
         self._store = store
         self._chat = chat
-        self._people = people
+        self._directory = directory
         self._settings = settings
         self._without_card: set[str] = set()
         """Jobs that this bot reserved, and whose card Slack did not take."""
         self._not_before_s = 0.0
 
-    def ask(self, job: Job, origin: Origin, *, dry_run: bool = False) -> Message | None:
+    def ask(self, job: Job, origin: Invocation, *, dry_run: bool = False) -> Message | None:
         """Take a job in. The answer for the person alone, or None where the card says it all."""
         approvals = self.approvals_for(job, origin.by)
         if dry_run:
@@ -76,15 +76,15 @@ class Intake:
         job_id, new = self._queue.reserve(key=origin.key, job=job, asked=asked)
         if not new:
             return None if origin.unattended else replies.already(job_id)
-        trouble = self._take_on(Record(id=job_id, job=job, asked=asked), posted=False)
+        trouble = self._post_and_submit(Record(id=job_id, job=job, asked=asked), posted=False)
         return None if origin.unattended and job_id in self._without_card else trouble
 
     def approvals_for(self, job: Job, by: Member) -> Approvals | None:
         """Whose approval a job would wait for. Raises Refused where a rule forbids it."""
-        policy.check(policy.Request(by=by, job=job, settings=self._settings))
+        policy.check(policy.PolicyQuery(by=by, job=job, settings=self._settings))
         return job.approvals_needed(self._settings)
 
-    def carry_on(self) -> None:
+    def resume_reserved(self) -> None:
         """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""
         left = self._queue.reserved()
         self._without_card.intersection_update(record.id for record in left)
@@ -98,13 +98,13 @@ class Intake:
                 continue
             with self._store.locked(f"card:{record.id}") as ours:
                 if ours:
-                    self._take_on(record, posted=self._store.card(record.id) is not None)
+                    self._post_and_submit(record, posted=self._store.card(record.id) is not None)
 
     def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
         """Count an approval, or deny."""
         if record.state == "reserved":
             raise Refused(f"Job #{record.id} is not ready to be decided about; try again in half a minute.")
-        policy.check_approver(record, by, self._people)
+        policy.check_approver(record, by, self._directory)
         if record.approval is None or record.state != "awaiting_approval":
             return replies.decided_before(record)
         if not approve:
@@ -126,11 +126,11 @@ class Intake:
             case _:
                 return None
 
-    def again(self, record: Record, origin: Origin) -> Message | None:
+    def retry(self, record: Record, origin: Invocation) -> Message | None:
         """The same job once more."""
         return self.ask(record.job, origin)
 
-    def _take_on(self, record: Record, *, posted: bool) -> Message | None:
+    def _post_and_submit(self, record: Record, *, posted: bool) -> Message | None:
         """A reserved job's way to the queue, or to its approvers; `posted`: it has its card."""
         now = time.time()
         approvals = record.job.approvals_needed(self._settings)
@@ -154,7 +154,7 @@ class Intake:
 
     def _post_card(self, record: Record) -> Message | None:
         """Post the card. Where that cannot be, forget the job and say why; where Slack is slow, leave it reserved."""
-        message = picture(record)
+        message = render(record)
         try:
             channel, ts = self._chat.post(record.asked.where, message)
         except ChatRefused as error:
@@ -166,5 +166,5 @@ class Intake:
                 self._not_before_s = time.time() + error.retry_after_s
             self._without_card.add(record.id)
             return replies.card_follows(record)
-        self._store.keep_card(record.id, channel=channel, ts=ts, shown=fingerprint(message))
+        self._store.save_card(record.id, channel=channel, ts=ts, shown=digest(message))
         return None

@@ -9,13 +9,13 @@ from typing import Any
 
 from slack_bolt import App
 
-from bot.answers import Answers, Facts
+from bot.answers import Answers, CatalogueLookup
 from bot.blocks import Message
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
-from bot.directory import People
-from bot.intake import Intake, Origin
+from bot.directory import Directory
+from bot.intake import Intake, Invocation
 from bot.policy import Refused
 from bot.state import Schedule
 from bot.store import Store
@@ -44,11 +44,11 @@ class Listeners:
         self,
         *,
         answers: Answers,
-        facts: Facts,
+        facts: CatalogueLookup,
         intake: Intake,
         queue: Queue,
         store: Store,
-        people: People,
+        directory: Directory,
         chat: Chat,
     ) -> None:
         self._answers = answers
@@ -56,7 +56,7 @@ class Listeners:
         self._intake = intake
         self._queue = queue
         self._store = store
-        self._people = people
+        self._directory = directory
         self._chat = chat
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="listener")
 
@@ -113,7 +113,7 @@ class Listeners:
         def understand() -> Message | None:
             record = self._settled(action["value"])
             button = f"click:{action['action_id']}:{record.id}"
-            key = self._store.first(button, f"{button}:{time.time()}", for_s=CLICK_S)
+            key = self._store.get_or_set(button, f"{button}:{time.time()}", for_s=CLICK_S)
             return self._clicked(action["action_id"], record, self._origin(body["user"]["id"], record.asked.where, key))
 
         self._hand_over(understand, lambda reply: _respond(respond, reply))
@@ -128,7 +128,7 @@ class Listeners:
             origin = self._origin(user, channel, f"mention:{channel}:{event['ts']}")
             return self._answers.answer(read_mention(event["text"], self._facts, job_id), origin)
 
-        self._hand_over(understand, lambda reply: self._chat.whisper(channel, user, reply, thread_ts=thread_ts))
+        self._hand_over(understand, lambda reply: self._chat.post_ephemeral(channel, user, reply, thread_ts=thread_ts))
 
     def _settled(self, job_id: str) -> Record:
         """The job's record, once it is what its card says: a card is there a moment before its job is queued."""
@@ -141,14 +141,14 @@ class Listeners:
                 return record
             time.sleep(0.05)
 
-    def _clicked(self, action: str, record: Record, origin: Origin) -> Message | None:
+    def _clicked(self, action: str, record: Record, origin: Invocation) -> Message | None:
         match action, record.outcome:
             case (("approve" | "deny"), _):
                 return self._intake.decide(record, origin.by, approve=action == "approve")
             case "cancel", _:
                 return self._intake.cancel(record, origin.by)
             case "retry", _:
-                return self._intake.again(record, origin)
+                return self._intake.retry(record, origin)
             case "deploy", Trained() as trained:
                 return self._typed(f"/deploy v{trained.version} {record.job.model}", origin)
             case "roll_back", Deployed() as deployed:
@@ -158,13 +158,13 @@ class Listeners:
             case _:
                 raise Refused("This button is of another time; nothing was done.")
 
-    def _typed(self, command: str, origin: Origin) -> Message | None:
+    def _typed(self, command: str, origin: Invocation) -> Message | None:
         """As if it had been typed."""
         return self._answers.answer(read_command(command, self._facts), origin)
 
-    def _origin(self, user: str, channel: str, key: str, *, scheduled_by: str | None = None) -> Origin:
-        by = self._people.member(user)
-        return Origin(by=by, channel=channel, key=key, at_s=time.time(), scheduled_by=scheduled_by)
+    def _origin(self, user: str, channel: str, key: str, *, scheduled_by: str | None = None) -> Invocation:
+        by = self._directory.member(user)
+        return Invocation(by=by, channel=channel, key=key, at_s=time.time(), scheduled_by=scheduled_by)
 
     def _hand_over(self, understand: Callable[[], Message | None], say: Callable[[Message], None]) -> None:
         """Have it understood and answered while Slack already has its ack."""

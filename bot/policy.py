@@ -1,10 +1,10 @@
-"""Who may do what: small rules in one table, each with the sentence that its refusal says. Pure but for `People`."""
+"""Who may do what: small rules in one table, each with the sentence that its refusal says. Pure but for `Directory`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.chat import Member
-from bot.directory import People
+from bot.directory import Directory
 from workers.contract.formatting import show_duration, show_number
 from workers.contract.jobs import Job
 from workers.contract.record import Record
@@ -16,7 +16,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class PolicyQuery:
     """What a rule looks at: who wants which job."""
 
     by: Member
@@ -24,15 +24,15 @@ class Request:
     settings: SettingsFile
 
 
-def _known_member(request: Request) -> str:
+def _known_member(request: PolicyQuery) -> str:
     return outsider(request.by)
 
 
-def _known_place(request: Request) -> str:
+def _known_place(request: PolicyQuery) -> str:
     return unknown_place(request.job, request.settings)
 
 
-def _under_the_cap(request: Request) -> str:
+def _under_the_cap(request: PolicyQuery) -> str:
     load, environment = request.job.load, request.job.environment
     if load is None or environment is None:
         return ""
@@ -43,7 +43,7 @@ def _under_the_cap(request: Request) -> str:
     return f"Load on {place.name} is capped at {show_number(cap_rps)} rps by {place.key}.max_load."
 
 
-def _short_enough(request: Request) -> str:
+def _short_enough(request: PolicyQuery) -> str:
     load = request.job.load
     if load is None:
         return ""
@@ -54,7 +54,7 @@ def _short_enough(request: Request) -> str:
     return f"Load lasts at most {show_duration(longest_s)} by loadtest.longest, and this may last {asked}."
 
 
-RULES: tuple[Callable[[Request], str], ...] = (_known_member, _known_place, _under_the_cap, _short_enough)
+RULES: tuple[Callable[[PolicyQuery], str], ...] = (_known_member, _known_place, _under_the_cap, _short_enough)
 """In their order; each answers "" or why not."""
 
 
@@ -78,14 +78,14 @@ def unknown_place(job: Job, settings: SettingsFile) -> str:
     return f"The settings have no {missing} any more." if missing else ""
 
 
-def check(request: Request) -> None:
+def check(request: PolicyQuery) -> None:
     """Raise Refused with the first rule's sentence that forbids the request."""
     for rule in RULES:
         if why := rule(request):
             raise Refused(why)
 
 
-def check_approver(record: Record, by: Member, people: People) -> None:
+def check_approver(record: Record, by: Member, directory: Directory) -> None:
     """Raise Refused where `by` may not decide about `record`."""
     approval = record.approval
     if approval is None:
@@ -94,5 +94,5 @@ def check_approver(record: Record, by: Member, people: People) -> None:
         raise Refused(why)
     if by.id == record.asked.by and not approval.own:
         raise Refused("You asked for this, so somebody else must approve it; Cancel takes it back.")
-    if not people.is_among(by.id, approval.approvers):
+    if not directory.is_among(by.id, approval.approvers):
         raise Refused("Only those whom its card names may decide about this.")

@@ -9,9 +9,9 @@ import threading
 import time
 from itertools import groupby
 
-from bot.blocks import Message, fingerprint
+from bot.blocks import Message, digest
 from bot.cards import thread
-from bot.cards.card import card as picture
+from bot.cards.card import card as render
 from bot.cards.load_charts import charts
 from bot.chat import Chat, ChatError, ChatRefused, RateLimited
 from bot.state import Card, Result
@@ -103,7 +103,7 @@ class Relay:
         now = time.time()
         self._due_s[job_id] = now + edit_every_s(now - (record.started_at_s or now))
         ahead = self._queue.record(record.waits_for) if record.waits_for else None
-        message = picture(record, ahead=ahead)
+        message = render(record, ahead=ahead)
         card = self._store.card(job_id) or self._post(record, message)
         if not self._edit(record, card, message):
             return
@@ -118,16 +118,16 @@ class Relay:
     def _post(self, record: Record, message: Message) -> Card:
         """A card for a job whose first one Slack did not take."""
         channel, ts = self._chat.post(record.asked.where, message)
-        shown = fingerprint(message)
-        self._store.keep_card(record.id, channel=channel, ts=ts, shown=shown)
+        shown = digest(message)
+        self._store.save_card(record.id, channel=channel, ts=ts, shown=shown)
         return Card(channel=channel, ts=ts, shown=shown, shown_at_s=0.0, posted=0, posted_at_s=time.time())
 
     def _edit(self, record: Record, card: Card, message: Message) -> bool:
         """Whether the card shows `message` now."""
-        shown = fingerprint(message)
+        shown = digest(message)
         if shown == card.shown:
             return True
-        if not self._store.take_edit():
+        if not self._store.acquire_edit():
             self._due_s[record.id] = time.time() + 1.0
             return False
         try:
@@ -137,7 +137,7 @@ class Relay:
                 raise
             logger.warning("the card of job %s is shown without its blocks: %s", record.id, error.error)
             self._chat.edit(card.channel, card.ts, Message(text=message.text))
-        self._store.note_shown(record.id, shown)
+        self._store.set_rendered(record.id, shown)
         return True
 
     def _cards_come_first(self, channel: str) -> bool:
@@ -152,12 +152,12 @@ class Relay:
             for event in events if stands_alone else ():
                 self._post_alone(event, record, card)
                 told += 1
-                self._store.note_posted(record.id, told)
+                self._store.set_posted(record.id, told)
             if not stands_alone:
                 for text in thread.posts(thread.lines(events)):
                     self._chat.post(card.channel, Message(text=text), thread_ts=card.ts)
                 told += len(events)
-                self._store.note_posted(record.id, told)
+                self._store.set_posted(record.id, told)
 
     def _post_alone(self, event: e.Event, record: Record, card: Card) -> None:
         match event:
@@ -203,7 +203,7 @@ class Relay:
             if before is not None and before.word != word:
                 link = self._chat.permalink(card.channel, card.ts)
                 self._chat.post(card.channel, schedules.changed(record, before, now, link=link))
-            self._store.note_result(schedule_id, now)
+            self._store.save_result(schedule_id, now)
             return True
 
 

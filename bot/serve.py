@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from waitress.server import create_server
 
 from bot.app import Bot
-from bot.settings import Settings
+from bot.settings import BotSettings
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 """WSGI's, PEP 3333."""
 
 
-def serve(settings: Settings, stop: threading.Event) -> None:
+def serve(settings: BotSettings, stop: threading.Event) -> None:
     """Run the bot until `stop`. Raises CannotServe, and ChatError where Slack refuses the token."""
     stay_on_one_core()
     bot = Bot(settings)
@@ -65,7 +65,7 @@ def stay_on_one_core() -> None:
         os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
 
 
-def _serve_sockets(bot: Bot, settings: Settings, stop: threading.Event) -> None:
+def _serve_sockets(bot: Bot, settings: BotSettings, stop: threading.Event) -> None:
     handler = SocketModeHandler(bot.app, settings.app_token)
     try:
         handler.connect()  # type: ignore[no-untyped-call]  # Bolt 1.30 leaves it out

@@ -14,7 +14,7 @@ SLACK_API_URL = "https://slack.com/api/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class BotSettings:
     """The bot's settings.
 
     * `bot_token` (SLACK_BOT_TOKEN): xoxb-…; needed.
@@ -36,7 +36,7 @@ class Settings:
     file: SettingsFile
 
 
-def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(environ: Mapping[str, str] = os.environ) -> BotSettings:
     """The settings in `environ` and in the file that it names. Raises SettingsError with every mistake."""
     mistakes: list[str] = []
     bot_token, app_token = environ.get("SLACK_BOT_TOKEN", ""), environ.get("SLACK_APP_TOKEN", "")
@@ -66,7 +66,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mistakes.extend(error.mistakes)
     if mistakes:
         raise SettingsError(tuple(mistakes))
-    return Settings(
+    return BotSettings(
         bot_token=bot_token,
         signing_secret=signing_secret,
         app_token=app_token,

@@ -55,7 +55,7 @@ class Store:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis: Any = client  # redis-py's annotations leave open what a reply is
-        self._keep_card = self._redis.register_script(_KEEP_CARD)
+        self._save_card = self._redis.register_script(_KEEP_CARD)
 
     def card(self, job_id: str) -> Card | None:
         """Where the job's card is."""
@@ -72,16 +72,16 @@ class Store:
             compared="compared" in found,
         )
 
-    def keep_card(self, job_id: str, *, channel: str, ts: str, shown: str) -> None:
+    def save_card(self, job_id: str, *, channel: str, ts: str, shown: str) -> None:
         """Remember a card that was posted."""
         card, at = f"{_P}card:{job_id}", f"{_P}at:{channel}:{ts}"
-        self._keep_card(keys=[card, at], args=[job_id, channel, ts, shown, time.time(), _RETENTION_S])
+        self._save_card(keys=[card, at], args=[job_id, channel, ts, shown, time.time(), _RETENTION_S])
 
-    def note_shown(self, job_id: str, shown: str) -> None:
+    def set_rendered(self, job_id: str, shown: str) -> None:
         """Remember which picture the card shows now."""
         self._redis.hset(f"{_P}card:{job_id}", mapping={"shown": shown, "shown_at": time.time()})
 
-    def note_posted(self, job_id: str, posted: int) -> None:
+    def set_posted(self, job_id: str, posted: int) -> None:
         """Remember how many events the thread has been told of."""
         self._redis.hset(f"{_P}card:{job_id}", mapping={"posted": posted, "posted_at": time.time()})
 
@@ -90,7 +90,7 @@ class Store:
         found = self._redis.get(f"{_P}at:{channel}:{ts}")
         return found.decode() if found else None
 
-    def take_edit(self) -> bool:
+    def acquire_edit(self) -> bool:
         """Take one edit from the minute's budget, which all bots share; False when it is used up."""
         return bool(self._redis.eval(_TAKE_EDIT, 1, _P + "edits", time.time(), EDITS_A_MINUTE, uuid4().hex))
 
@@ -105,7 +105,7 @@ class Store:
             if got:
                 self._redis.eval(_UNLOCK, 1, key, token)
 
-    def first(self, name: str, value: str, *, for_s: float = 3600.0) -> str:
+    def get_or_set(self, name: str, value: str, *, for_s: float = 3600.0) -> str:
         """`value`, or whatever was said first under `name` within the last `for_s`."""
         key = f"{_P}first:{name}"
         self._redis.set(key, value, nx=True, px=int(for_s * 1000))
@@ -116,7 +116,7 @@ class Store:
         """The next schedule's id: "s1", "s2", …"""
         return f"s{self._redis.incr(_P + 'last_schedule')}"
 
-    def note_result(self, schedule_id: str, result: Result) -> None:
+    def save_result(self, schedule_id: str, result: Result) -> None:
         """Remember how a schedule's job ended, where there is that schedule, and with its card that this is settled."""
         with self._redis.pipeline(transaction=True) as pipe:
             keys = (SCHEDULES_KEY, _P + "results")
@@ -129,6 +129,6 @@ class Store:
         found = self._redis.hget(_P + "results", schedule_id)
         return Result(**json.loads(found)) if found else None
 
-    def forget_result(self, schedule_id: str) -> None:
+    def delete_result(self, schedule_id: str) -> None:
         """Forget how a schedule's jobs ended."""
         self._redis.hdel(_P + "results", schedule_id)

@@ -96,7 +96,7 @@ def ask(person: Person, typed: str, channel: str = "ml-ops") -> Message:
     )
 
 
-def whisper(person: Person, typed: str, channel: str = "ml-ops") -> str:
+def post_ephemeral(person: Person, typed: str, channel: str = "ml-ops") -> str:
     """Type a command and return the answer that only its author sees."""
     before = len(person.ephemerals())
     assert person.type(typed, channel) == ""

@@ -21,7 +21,7 @@ from workers.jobs import HANDLERS
 from workers.platforms.connect import connect, take_down
 from workers.platforms.protocols.platforms import Platforms
 from workers.runner import Runner
-from workers.settings import Settings, read_settings
+from workers.settings import WorkerSettings, read_settings
 
 logger = logging.getLogger("workers")
 
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _work(settings: Settings) -> int:
+def _work(settings: WorkerSettings) -> int:
     platforms = connect(settings)
     client = connect_redis(settings.redis_url)
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"

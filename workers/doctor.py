@@ -11,7 +11,7 @@ from workers.platforms.connect import connect
 from workers.platforms.embedded.diagnosis import diagnose as diagnose_machine
 from workers.platforms.protocols.diagnosable import Diagnosable
 from workers.platforms.protocols.platforms import Platforms
-from workers.settings import Settings, read_settings
+from workers.settings import WorkerSettings, read_settings
 
 
 def doctor(environ: Mapping[str, str]) -> int:
@@ -39,7 +39,7 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _platforms(settings)
 
 
-def _platforms(settings: Settings) -> Iterator[Finding]:
+def _platforms(settings: WorkerSettings) -> Iterator[Finding]:
     """What the adapters tell that the settings ask for."""
     try:
         platforms = connect(settings)

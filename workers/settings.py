@@ -12,7 +12,7 @@ DOCKER = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class WorkerSettings:
     """A worker's settings.
 
     * `redis_url` (REDIS_URL): default redis://127.0.0.1:6379/0.
@@ -44,7 +44,7 @@ class Settings:
     file: SettingsFile
 
 
-def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(environ: Mapping[str, str] = os.environ) -> WorkerSettings:
     """The settings in `environ` and in the file that it names. Raises SettingsError with every mistake."""
     mistakes: list[str] = []
 
@@ -69,7 +69,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mistakes.extend(error.mistakes)
     if mistakes:
         raise SettingsError(tuple(mistakes))
-    return Settings(
+    return WorkerSettings(
         redis_url=environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
         config=config,
         home=Path(environ.get("SEATRIAL_HOME") or ".seatrial").absolute(),

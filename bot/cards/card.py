@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from bot.blocks import Block, Button, Message, actions, code, context, escape, message, moment, person, section
+from bot.blocks import Block, Button, Message, actions, code, context, date, escape, message, person, section
 from bot.cards import find_capacity, load_test
 from workers.contract.events import Scaled
 from workers.contract.formatting import show_count, show_duration
@@ -51,9 +51,9 @@ def card(record: Record, *, ahead: Record | None = None) -> Message:
         sign = find_capacity.sign(record.outcome)
     title = record.job.summary[0].upper() + record.job.summary[1:]
     blocks = [section(f"{sign} *{escape(title)}* · {word(record)}")]
-    blocks += _standing(record, ahead)
+    blocks += _waiting_reason(record, ahead)
     blocks += _body(record)
-    blocks.append(context(_small_print(record)))
+    blocks.append(context(_footer(record)))
     if buttons := _buttons(record):
         blocks.append(actions(buttons))
     return message(blocks)
@@ -70,7 +70,7 @@ def word(record: Record) -> str:
             return "stopping" if record.cancel_by and not record.final else _STATES[record.state][1]
 
 
-def _standing(record: Record, ahead: Record | None) -> list[Block]:
+def _waiting_reason(record: Record, ahead: Record | None) -> list[Block]:
     """Why it does not run, while it does not."""
     if record.state == "awaiting_approval" and record.approval:
         asked = record.approval
@@ -80,7 +80,7 @@ def _standing(record: Record, ahead: Record | None) -> list[Block]:
             lines.append(f"Exactly this will run: v{record.job.version}, content {code(record.job.digest[:19])}.")
         if isinstance(record.job, LoadTest | FindCapacity):
             lines.append(f"Exactly this will run: {escape(load_test.amount(record.job))}.")
-        lines.append(f"The request stands until {moment(asked.expires_at_s)}.")
+        lines.append(f"The request stands until {date(asked.expires_at_s)}.")
         return [section("\n".join(lines))]
     if record.state == "waiting" and record.waits_for:
         what = f" ({escape(ahead.job.summary)})" if ahead else ""
@@ -172,8 +172,8 @@ def _sentence(outcome: Trained | Deployed | Rescaled) -> str:
             assert_never(outcome)
 
 
-def _small_print(record: Record) -> str:
-    parts = [f"#{record.id}", f"asked by {person(record.asked.by)} {moment(record.asked.at_s)}"]
+def _footer(record: Record) -> str:
+    parts = [f"#{record.id}", f"asked by {person(record.asked.by)} {date(record.asked.at_s)}"]
     if record.asked.scheduled_by:
         parts[-1] += f" through schedule {escape(record.asked.scheduled_by)}"
     if isinstance(record.job, LoadTest | FindCapacity) and (ownership := load_test.ownership(record.job)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bot.blocks import escape, moment, packed, person
+from bot.blocks import date, escape, packed, person
 from workers.contract import events as e
 
 LONGEST = 3500
@@ -10,7 +10,7 @@ LONGEST = 3500
 
 def lines(happened: Iterable[e.Event]) -> list[str]:
     """A line for each event that people may want to read later; most are on the card already and have none."""
-    return [f"{moment(event.at_s, '{time_secs}')} {text}" for event in happened if (text := _line(event))]
+    return [f"{date(event.at_s, '{time_secs}')} {text}" for event in happened if (text := _line(event))]
 
 
 def posts(texts: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
-from bot.commands.command import Command, Known, Meaning, ShowHelp, UsageError
+from bot.commands.command import Command, Lookup, Request, ShowHelp, UsageError
 from bot.commands.line import FILLERS, HELP, clean, closest
 from bot.commands.spelling import typed
 from workers.contract.units import quoted
@@ -30,27 +30,27 @@ _USAGE = "/VERB …, where VERB is " + ", ".join(verb.removeprefix("/") for verb
 _MOST_MISTAKES = 12
 
 
-def read(verb: str, text: str, known: Known) -> Meaning:
+def read(verb: str, text: str, lookup: Lookup) -> Request:
     """What `text` after `verb` ("/deploy") means.
 
     Raises UsageError for whatever is not understood: its `nearest` is a whole command that is, as it stands.
     """
     try:
-        return _read_once(verb, text, known)
+        return _read_once(verb, text, lookup)
     except UsageError as error:
-        nearest, why = _mended(error.nearest, known)
+        nearest, why = _mended(error.nearest, lookup)
         elsewhere = nearest.split()[0] != error.nearest.split()[0]
         problem = f"{error.problem} {why}" if why and elsewhere and why != error.problem else error.problem
         raise UsageError(problem, usage=error.usage, nearest=nearest) from error
 
 
-def read_command(command: str, known: Known) -> Meaning:
+def read_command(command: str, lookup: Lookup) -> Request:
     """What a whole command means, verb and all. Raises UsageError as `read` does."""
     verb, _, text = clean(command).partition(" ")
-    return read(verb, text, known)
+    return read(verb, text, lookup)
 
 
-def read_mention(text: str, known: Known, job_id: str | None) -> Meaning:
+def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
     """What a mention means: any command with or without its slash, or a word about a job.
 
     `text` may have the mention itself at any place: what follows it is read, or what is before where nothing follows.
@@ -63,16 +63,16 @@ def read_mention(text: str, known: Known, job_id: str | None) -> Meaning:
     if not first or first in HELP:
         return ShowHelp()
     if first == "status":
-        return read("/seatrial", " ".join(words), known)
+        return read("/seatrial", " ".join(words), lookup)
     first = "cancel" if first == "stop" else first
     if first in _ON_A_JOB:
         first, words = "jobs", ["jobs", first, *words[1:]]
     if first == "jobs" and len(words) == 2 and words[1].lower() in _ON_A_JOB and job_id is not None:
         words.append(job_id)
-    return read(f"/{first}", " ".join(words[1:]), known)
+    return read(f"/{first}", " ".join(words[1:]), lookup)
 
 
-def _read_once(verb: str, text: str, known: Known) -> Meaning:
+def _read_once(verb: str, text: str, lookup: Lookup) -> Request:
     command = COMMANDS.get(verb.lower())
     if command is None:
         raise _unknown_verb(verb, text)
@@ -85,7 +85,7 @@ def _read_once(verb: str, text: str, known: Known) -> Meaning:
     words = clean(text).lower().split()
     if words and not HELP.isdisjoint((words[0], words[-1])):  # of a subcommand, at its end
         return ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
-    return command.parse(text, known)
+    return command.parse(text, lookup)
 
 
 def _unknown_verb(verb: str, text: str) -> UsageError:
@@ -109,7 +109,7 @@ def _subcommand(command: str) -> str:
     return name if name.islower() and any(words[1:2] == [name] for words in usages) else ""
 
 
-def _mended(command: str, known: Known) -> tuple[str, str]:
+def _mended(command: str, lookup: Lookup) -> tuple[str, str]:
     """`command` with its mistakes put right one after another, and the last one that there was.
 
     A reader corrects the first mistake that it finds and no more, so a correction is read again until it is
@@ -119,10 +119,10 @@ def _mended(command: str, known: Known) -> tuple[str, str]:
     for _ in range(_MOST_MISTAKES):
         verb, _, text = command.partition(" ")
         try:
-            meaning = _read_once(verb, text, known)
+            meaning = _read_once(verb, text, lookup)
             if isinstance(meaning, ShowHelp):
                 break
-            short = typed(meaning, known.settings)
+            short = typed(meaning, lookup.settings)
             # A subcommand such as `/deploy rollback` is not told in other words.
             return (command if _subcommand(command) not in ("", _subcommand(short)) else short), why
         except UsageError as error:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
-from bot.commands.command import Known, UsageError
+from bot.commands.command import Lookup, UsageError
 from bot.commands.line import Line, Word, closest
 from workers.contract.catalogue import Version
 from workers.contract.replicas import Replicas
@@ -26,20 +26,20 @@ def is_number(word: str) -> bool:
     return _NUMBER.fullmatch(word) is not None
 
 
-def take_model(line: Line, known: Known) -> str | None:
+def take_model(line: Line, lookup: Lookup) -> str | None:
     """The model that is named, or None."""
-    word = line.take(lambda text: text in known.settings.models, after=("for", "of", "on", "model"))
+    word = line.take(lambda text: text in lookup.settings.models, after=("for", "of", "on", "model"))
     return word.text if word else None
 
 
-def take_environment(line: Line, known: Known) -> str | None:
+def take_environment(line: Line, lookup: Lookup) -> str | None:
     """The environment that is named, or None. Raises UsageError where `to` or `on` is followed by an unknown name."""
-    return _take_place(line, known.settings, "environment", known.settings.environments)
+    return _take_place(line, lookup.settings, "environment", lookup.settings.environments)
 
 
-def take_place(line: Line, known: Known) -> str | None:
+def take_place(line: Line, lookup: Lookup) -> str | None:
     """The environment or target that is named, or None. Raises UsageError as `take_environment` does."""
-    settings = known.settings
+    settings = lookup.settings
     kind = "environment or target" if settings.targets else "environment"
     return _take_place(line, settings, kind, settings.places)
 
@@ -76,7 +76,7 @@ def take_job_id(line: Line) -> str | None:
     return str(int(match[1]))
 
 
-def end(line: Line, known: Known, keywords: Iterable[str] = (), *, lacking: str = "") -> None:
+def end(line: Line, lookup: Lookup, keywords: Iterable[str] = (), *, lacking: str = "") -> None:
     """Raise UsageError where a word is left that nobody took.
 
     `keywords` are what it could have been meant to be, and `lacking` stands for what the command cannot do without.
@@ -84,7 +84,7 @@ def end(line: Line, known: Known, keywords: Iterable[str] = (), *, lacking: str 
     word = line.next_left()
     if word is None:
         return
-    settings = known.settings
+    settings = lookup.settings
     if word.text not in (*settings.environments, *settings.models):
         for kind, names in (("environment", settings.environments), ("model", settings.models)):
             if closest(word.text, names):
@@ -94,20 +94,20 @@ def end(line: Line, known: Known, keywords: Iterable[str] = (), *, lacking: str 
     raise line.mistake(f"{quoted(word.text)} is not understood here.", at=word.at, instead=instead)
 
 
-def named_model(line: Line, known: Known) -> str:
+def named_model(line: Line, lookup: Lookup) -> str:
     """The next word as a model's name; the only model where no word is left."""
-    models = known.settings.models
-    if taken := take_model(line, known):
+    models = lookup.settings.models
+    if taken := take_model(line, lookup):
         return taken
     word = line.next_left()
     if word and models and not is_version(word.text):
         raise _unknown(line, word, "model", models)
-    return only_model(line, known)
+    return only_model(line, lookup)
 
 
-def only_model(line: Line, known: Known) -> str:
+def only_model(line: Line, lookup: Lookup) -> str:
     """The model that need not be named. Raises UsageError where there are several, or none."""
-    models = tuple(known.settings.models)
+    models = tuple(lookup.settings.models)
     if len(models) == 1:
         return models[0]
     if not models:
@@ -115,9 +115,9 @@ def only_model(line: Line, known: Known) -> str:
     raise line.mistake(f"Say which model: {_listed(models)}.", instead=models[0])
 
 
-def only_environment(line: Line, known: Known) -> str:
+def only_environment(line: Line, lookup: Lookup) -> str:
     """The environment that need not be named: the only one, or the only one without approvals. Raises UsageError."""
-    environments = known.settings.environments
+    environments = lookup.settings.environments
     free = [name for name, environment in environments.items() if environment.approvals is None]
     if len(environments) == 1 or len(free) == 1:
         return free[0] if free else next(iter(environments))
@@ -127,20 +127,20 @@ def only_environment(line: Line, known: Known) -> str:
     raise line.mistake(f"Say on which environment: {_listed(environments)}.", instead=f"on {instead}")
 
 
-def only_place(line: Line, known: Known) -> str:
+def only_place(line: Line, lookup: Lookup) -> str:
     """The environment that need not be named, or the only target where there are targets alone. Raises UsageError."""
-    targets = known.settings.targets
-    if known.settings.environments or not targets:
-        return only_environment(line, known)
+    targets = lookup.settings.targets
+    if lookup.settings.environments or not targets:
+        return only_environment(line, lookup)
     first = next(iter(targets))
     if len(targets) == 1:
         return first
     raise line.mistake(f"Say on which target: {_listed(targets)}.", instead=f"on {first}")
 
 
-def published(line: Line, known: Known, *, model: str, word: Word | None) -> Version:
+def published(line: Line, lookup: Lookup, *, model: str, word: Word | None) -> Version:
     """The published version that `word` names. Raises UsageError where there is none like it."""
-    versions = known.versions(model)
+    versions = lookup.versions(model)
     if not versions:
         raise UsageError(
             f"{model} has no version yet; train one first.", usage=line.usage, nearest=f"/model train {model}"
@@ -162,11 +162,11 @@ def version_number(word: Word) -> int:
     return int(word.text[1:])
 
 
-def must_be_served(line: Line, known: Known, *, model: str, environment: str) -> None:
+def must_be_served(line: Line, lookup: Lookup, *, model: str, environment: str) -> None:
     """Raise UsageError, with the command to type first, where `model` is not served on `environment`."""
-    if any((served.model, served.environment) == (model, environment) for served in known.served()):
+    if any((served.model, served.environment) == (model, environment) for served in lookup.served()):
         return
-    versions = known.versions(model)
+    versions = lookup.versions(model)
     if versions:
         todo, first = "deploy a version there first", f"/deploy v{versions[-1].version} {model} to {environment}"
     else:

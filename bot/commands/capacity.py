@@ -1,7 +1,7 @@
 """`/loadtest find`: the highest rate that an endpoint or a target still holds."""
 
 from bot.commands.arguments import end, is_number, no_way
-from bot.commands.command import Ask, Form, Known
+from bot.commands.command import Form, Lookup, Submit
 from bot.commands.line import Line, Word
 from bot.commands.load_place import take_where
 from bot.commands.quantities import (
@@ -15,7 +15,7 @@ from bot.commands.quantities import (
     read_time_s,
     take_slo,
 )
-from bot.commands.spelling import duration_typed, rate_typed
+from bot.commands.spelling import spell_duration, spell_rate
 from workers.contract.formatting import show_number
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import MOST_PROBES
@@ -33,12 +33,12 @@ LOWEST, HIGHEST = 100.0, 10_000.0
 """Between which rates is searched, in requests a second, where neither the command nor a cap says."""
 
 
-def find(line: Line, known: Known) -> Ask:
+def find(line: Line, lookup: Lookup) -> Submit:
     """The search that the rest of the line asks for. Raises UsageError."""
     dry_run = line.dry_run()
-    slo = take_slo(line, known)
+    slo = take_slo(line, lookup)
     held = line.take(lambda text: text in ("hold", "held"), before=("replicas",), after=("replicas",))
-    where = take_where(line, known)
+    where = take_where(line, lookup)
     both = line.take(is_range)
     lowest = both or line.take_after(("from",), is_number)
     highest = both or line.take_after(("to",), is_number)
@@ -47,13 +47,13 @@ def find(line: Line, known: Known) -> Ask:
     if stray and is_rate(stray.text):
         problem = f"{quoted(stray.text)} alone does not say whether to search from it or up to it."
         raise line.mistake(problem, at=stray.at, instead="" if highest else f"to {stray.text}")
-    end(line, known, ("from", "to", "for", "slo", "hold", "replicas", *known.settings.targets))
-    found = where.found(line, known)
+    end(line, lookup, ("from", "to", "for", "slo", "hold", "replicas", *lookup.settings.targets))
+    found = where.found(line, lookup)
     if held and isinstance(found.place, Target):
         problem = f"{found.place.name} is a target: Seatrial knows nothing of its replicas, and cannot hold them."
         raise line.mistake(problem, at=held.at)
     lowest_rps, highest_rps = _rates(line, found.place, lowest, highest)
-    probe_s = _read_probe_s(line, probe) if probe else _probe_s(line, known)
+    probe_s = _read_probe_s(line, probe) if probe else _probe_s(line, lookup)
     job = FindCapacity(
         model=found.model,
         environment=found.place.name,
@@ -64,9 +64,9 @@ def find(line: Line, known: Known) -> Ask:
         slo=slo,
         owner=found.owner,
     )
-    fitting = max(known.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
-    must_be_short_enough(line, known, job.load.duration_s, probe, instead=duration_typed(fitting))
-    return Ask(job=job, dry_run=dry_run)
+    fitting = max(lookup.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
+    must_be_short_enough(line, lookup, job.load.duration_s, probe, instead=spell_duration(fitting))
+    return Submit(job=job, dry_run=dry_run)
 
 
 def _rates(line: Line, place: Environment | Target, lowest: Word | None, highest: Word | None) -> tuple[float, float]:
@@ -82,7 +82,7 @@ def _rates(line: Line, place: Environment | Target, lowest: Word | None, highest
         return lowest_rps, highest_rps
     nothing = f"from {show_number(lowest_rps)} to {show_number(highest_rps)} rps there is nothing to search."
     if word := lowest or highest:
-        instead = rate_typed(highest_rps / 10) if lowest else rate_typed(HIGHEST)
+        instead = spell_rate(highest_rps / 10) if lowest else spell_rate(HIGHEST)
         raise line.mistake(f"{quoted(word.text)} is no use: {nothing}", at=word.at, instead=instead)
     raise no_way(f"The cap {place.key}.max_load is too low: {nothing}", line)
 
@@ -90,16 +90,16 @@ def _rates(line: Line, place: Environment | Target, lowest: Word | None, highest
 def _read_probe_s(line: Line, word: Word) -> float:
     probe_s = read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
     if probe_s > LONGEST_PROBE_S:
-        instead = duration_typed(LONGEST_PROBE_S)
+        instead = spell_duration(LONGEST_PROBE_S)
         raise line.mistake(
             f"{quoted(word.text)} is too long for one rate; write at most {instead}.", at=word.at, instead=instead
         )
     return probe_s
 
 
-def _probe_s(line: Line, known: Known) -> float:
+def _probe_s(line: Line, lookup: Lookup) -> float:
     """For how long each rate is tried where nothing is said: as long as all of them together may take."""
-    probe_s = min(PROBE_S, known.settings.loadtest.longest_s / MOST_PROBES)
+    probe_s = min(PROBE_S, lookup.settings.loadtest.longest_s / MOST_PROBES)
     if probe_s < SHORTEST_PROBE_S:
         raise no_way("loadtest.longest in seatrial.toml leaves no time for a search, which takes at least 1m.", line)
     return probe_s

@@ -23,7 +23,7 @@ class UsageError(Exception):
         self.nearest = nearest
 
 
-class Known(Protocol):
+class Lookup(Protocol):
     """What a parser may look up while it reads."""
 
     @property
@@ -41,7 +41,7 @@ class Known(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
+class Submit:
     """A job is wanted; with `dry_run`, only what it would do."""
 
     job: Job
@@ -162,8 +162,8 @@ class ShowHelp:
     verb: str = ""
 
 
-Meaning = (
-    Ask
+Request = (
+    Submit
     | ListModels
     | ShowModel
     | CompareVersions
@@ -195,11 +195,11 @@ class Form:
 class Command:
     """A slash command: the manual's rows and the parser in one.
 
-    `parse(text, known)` reads what follows the verb. Raises UsageError for the first mistake, whose `nearest` has that
+    `parse(text, lookup)` reads what follows the verb. Raises UsageError for the first mistake, whose `nearest` has that
     mistake corrected and no other; `commands.read` corrects them all.
     """
 
     verb: str
     does: str
     forms: tuple[Form, ...]
-    parse: Callable[[str, Known], Meaning]
+    parse: Callable[[str, Lookup], Request]

@@ -11,7 +11,17 @@ from bot.commands.arguments import (
     take_model,
     take_replicas,
 )
-from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowDeployments, ShowHelp, ShowHistory, UsageError
+from bot.commands.command import (
+    Command,
+    Form,
+    Lookup,
+    Request,
+    ShowDeployments,
+    ShowHelp,
+    ShowHistory,
+    Submit,
+    UsageError,
+)
 from bot.commands.line import Line
 from workers.contract.jobs import Deploy
 from workers.contract.units import quoted
@@ -32,60 +42,60 @@ _FORMS = {
 }
 
 
-def _parse(text: str, known: Known) -> Meaning:
+def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/deploy", text, _DEPLOY)
     if line.is_empty:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "status":
-            end(line, known)
+            end(line, lookup)
             return ShowDeployments()
         case "history":
-            environment = take_environment(line, known)
-            end(line, known)
+            environment = take_environment(line, lookup)
+            end(line, lookup)
             return ShowHistory(environment=environment)
         case "rollback":
-            return _roll_back(line, known)
-    return _deploy(line, known)
+            return _roll_back(line, lookup)
+    return _deploy(line, lookup)
 
 
-def _deploy(line: Line, known: Known) -> Ask:
+def _deploy(line: Line, lookup: Lookup) -> Submit:
     dry_run = line.dry_run()
     replicas = take_replicas(line)
     version = line.take(is_version, after=("to", "version"))
-    environment = take_environment(line, known)
-    model = take_model(line, known)
+    environment = take_environment(line, lookup)
+    model = take_model(line, lookup)
     stray = line.next_left()
     if version is None and stray and is_number(stray.text):
         digits = "".join(sign for sign in stray.text if sign in "0123456789")[:9]
         raise line.mistake(
             f"{quoted(stray.text)} is not a version; a version is written like v3.", at=stray.at, instead=f"v{digits}"
         )
-    end(line, known, _FORMS, lacking="" if version else _NO_VERSION)
-    model = model or only_model(line, known)
-    found = published(line, known, model=model, word=version)
-    environment = environment or only_environment(line, known)
+    end(line, lookup, _FORMS, lacking="" if version else _NO_VERSION)
+    model = model or only_model(line, lookup)
+    found = published(line, lookup, model=model, word=version)
+    environment = environment or only_environment(line, lookup)
     job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest, replicas=replicas)
-    return Ask(job=job, dry_run=dry_run)
+    return Submit(job=job, dry_run=dry_run)
 
 
-def _roll_back(line: Line, known: Known) -> Ask:
+def _roll_back(line: Line, lookup: Lookup) -> Submit:
     dry_run = line.dry_run()
     version = line.take(is_version, after=("to", "version"))
-    environment = take_environment(line, known)
-    model = take_model(line, known)
-    end(line, known)
-    model = model or only_model(line, known)
-    environment = environment or only_environment(line, known)
+    environment = take_environment(line, lookup)
+    model = take_model(line, lookup)
+    end(line, lookup)
+    model = model or only_model(line, lookup)
+    environment = environment or only_environment(line, lookup)
     if version is None:
-        before = known.deployed_before(environment=environment, model=model)
+        before = lookup.deployed_before(environment=environment, model=model)
         if before is None:
             raise UsageError(
                 f"{model} has no earlier version to go back to on {environment}.",
                 usage=line.usage,
                 nearest=f"/deploy history {environment}",
             )
-        found = next((item for item in known.versions(model) if item.version == before), None)
+        found = next((item for item in lookup.versions(model) if item.version == before), None)
         if found is None:
             raise UsageError(
                 f"{model} v{before}, which ran on {environment} before, is not in the model store any more.",
@@ -93,9 +103,9 @@ def _roll_back(line: Line, known: Known) -> Ask:
                 nearest=f"/model show {model}",
             )
     else:
-        found = published(line, known, model=model, word=version)
+        found = published(line, lookup, model=model, word=version)
     job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest)
-    return Ask(job=job, dry_run=dry_run)
+    return Submit(job=job, dry_run=dry_run)
 
 
 COMMAND = Command(

@@ -5,9 +5,9 @@ from bot.commands.command import (
     CancelJob,
     Command,
     Form,
-    Known,
     ListJobs,
-    Meaning,
+    Lookup,
+    Request,
     RetryJob,
     ShowJob,
     UsageError,
@@ -24,24 +24,24 @@ _FORMS = {
 _FILTERS = {"running": _LIST, "mine": _LIST}
 
 
-def _parse(text: str, known: Known) -> Meaning:
+def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/jobs", text, _LIST)
     word = line.next_left()
     if word is None:
         return ListJobs(which="all")
     match line.subcommand(_FORMS | _FILTERS):
         case "running":
-            end(line, known)
+            end(line, lookup)
             return ListJobs(which="running")
         case "mine":
-            end(line, known)
+            end(line, lookup)
             return ListJobs(which="mine")
         case "show":
-            return ShowJob(job_id=_job_id(line, known))
+            return ShowJob(job_id=_job_id(line, lookup))
         case "cancel":
-            return CancelJob(job_id=_job_id(line, known))
+            return CancelJob(job_id=_job_id(line, lookup))
         case "retry":
-            return RetryJob(job_id=_job_id(line, known))
+            return RetryJob(job_id=_job_id(line, lookup))
     # A number alone is most likely wanted to be shown.
     instead = f"show {word.text}" if is_number(word.text.lstrip("#")) else closest(word.text, _FORMS | _FILTERS) or ""
     raise line.mistake(
@@ -51,9 +51,9 @@ def _parse(text: str, known: Known) -> Meaning:
     )
 
 
-def _job_id(line: Line, known: Known) -> str:
+def _job_id(line: Line, lookup: Lookup) -> str:
     job_id = take_job_id(line)
-    end(line, known)
+    end(line, lookup)
     if job_id is None:
         raise UsageError("Say which job; /jobs lists them.", usage=line.usage, nearest="/jobs")
     return job_id

@@ -11,7 +11,7 @@ from bot.commands.arguments import (
     take_model,
     take_place,
 )
-from bot.commands.command import Known
+from bot.commands.command import Lookup
 from bot.commands.line import Line
 from bot.commands.quantities import is_rate
 from workers.contract.settings import Environment, Target
@@ -38,24 +38,24 @@ class Where:
     place: str | None
     model: str | None
 
-    def found(self, line: Line, known: Known) -> Found:
+    def found(self, line: Line, lookup: Lookup) -> Found:
         """What is meant, with what need not be named. Raises UsageError where that is nothing, or not served."""
         # Whoever names a model means an environment.
-        name = self.place or (only_environment if self.model else only_place)(line, known)
-        place = known.settings.place(name)
+        name = self.place or (only_environment if self.model else only_place)(line, lookup)
+        place = lookup.settings.place(name)
         if isinstance(place, Target):
             return Found(place=place, model="")
-        model = self.model or only_model(line, known)
-        must_be_served(line, known, model=model, environment=name)
+        model = self.model or only_model(line, lookup)
+        must_be_served(line, lookup, model=model, environment=name)
         return Found(place=place, model=model)
 
 
-def take_where(line: Line, known: Known) -> Where:
+def take_where(line: Line, lookup: Lookup) -> Where:
     """Take the place and the model that are named. Raises UsageError where `on` is followed by an unknown name, or by
     a number, as an address begins."""
-    place = take_place(line, known)
+    place = take_place(line, lookup)
     if stray := line.take_after(("on",), lambda text: is_number(text) and not is_rate(text)):
         problem = f"{quoted(stray.text)} is no environment and no target; load goes only to what seatrial.toml names."
         raise line.mistake(problem, at=stray.at)
     # Beside a target a model stays in the line, and is not understood there.
-    return Where(place=place, model=None if place in known.settings.targets else take_model(line, known))
+    return Where(place=place, model=None if place in lookup.settings.targets else take_model(line, lookup))

@@ -5,15 +5,15 @@ import re
 from bot.commands.arguments import end, is_number, take_job_id, take_place
 from bot.commands.capacity import FIND, find
 from bot.commands.command import (
-    Ask,
     CancelJob,
     Command,
     CompareLoadTests,
     Form,
-    Known,
     LastLoadTest,
-    Meaning,
+    Lookup,
+    Request,
     ShowHelp,
+    Submit,
     UsageError,
 )
 from bot.commands.line import Line, Word, joined
@@ -32,7 +32,7 @@ from bot.commands.quantities import (
     take_abort,
     take_slo,
 )
-from bot.commands.spelling import duration_typed
+from bot.commands.spelling import spell_duration
 from workers.contract.formatting import show_duration
 from workers.contract.jobs import LoadTest
 from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
@@ -53,55 +53,55 @@ _KEYWORDS = (*_FORMS, "ramp", "slo", "for", "steps", "spike", "poisson", "abort"
 _STEPS = ("steps", "step")
 
 
-def _parse(text: str, known: Known) -> Meaning:
+def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/loadtest", joined(text), _LOADTEST)
     if line.is_empty:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "find":
-            return find(line, known)
+            return find(line, lookup)
         case "compare":
-            return _compare(line, known)
+            return _compare(line, lookup)
         case "stop":
             job_id = take_job_id(line)
-            end(line, known)
+            end(line, lookup)
             return CancelJob(job_id=job_id)
         case "last":
-            place = take_place(line, known)
-            end(line, known, known.settings.targets)
+            place = take_place(line, lookup)
+            end(line, lookup, lookup.settings.targets)
             return LastLoadTest(environment=place)
-    return _load_test(line, known)
+    return _load_test(line, lookup)
 
 
-def _compare(line: Line, known: Known) -> CompareLoadTests:
+def _compare(line: Line, lookup: Lookup) -> CompareLoadTests:
     first, second = take_job_id(line), take_job_id(line)
-    end(line, known)
+    end(line, lookup)
     if first is None or second is None or first == second:
         problem = "Say which two load tests, like /loadtest compare 41 42; /jobs lists them."
         raise UsageError(problem, usage=line.usage, nearest="/jobs")
     return CompareLoadTests(first=first, second=second)
 
 
-def _load_test(line: Line, known: Known) -> Ask:
+def _load_test(line: Line, lookup: Lookup) -> Submit:
     dry_run = line.dry_run()
-    abort, patience = take_abort(line, known)
-    slo = take_slo(line, known)
+    abort, patience = take_abort(line, lookup)
+    slo = take_slo(line, lookup)
     ramp = line.take_after(("ramp",), is_number)
     kind, steps = _take_kind(line)
     poisson = line.take(lambda text: text == "poisson", before=("arrivals",)) is not None
-    where = take_where(line, known)
+    where = take_where(line, lookup)
     rate = line.take(lambda text: is_rate(text) or is_range(text), after=("at", "for", "of", "from"))
     duration = line.take_after(("for",), is_number) or line.take(is_time)
     # A number without a unit: what it lacks is said when it is read.
     rate = rate or line.take(is_number, after=("at", "of"))
     duration = duration or line.take(lambda text: is_number(text) and not is_rate(text))
-    end(line, known, (*_KEYWORDS, *known.settings.targets), lacking="" if rate else GOOD_RATE)
+    end(line, lookup, (*_KEYWORDS, *lookup.settings.targets), lacking="" if rate else GOOD_RATE)
     if rate is None:
         raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=GOOD_RATE)
     shape = _shape(line, rate, kind, steps)
-    duration_s = read_time_s(line, duration) if duration else known.settings.loadtest.duration_s
+    duration_s = read_time_s(line, duration) if duration else lookup.settings.loadtest.duration_s
     ramp_s = read_time_s(line, ramp) if ramp else 0.0
-    found = where.found(line, known)
+    found = where.found(line, lookup)
     must_be_under_the_cap(line, found.place, shape.highest_rps, rate)
     job = LoadTest(
         model=found.model,
@@ -114,8 +114,8 @@ def _load_test(line: Line, known: Known) -> Ask:
         abort=abort,
         owner=found.owner,
     )
-    _must_last_right(line, known, job, duration=duration, ramp=ramp, patience=patience)
-    return Ask(job=job, dry_run=dry_run)
+    _must_last_right(line, lookup, job, duration=duration, ramp=ramp, patience=patience)
+    return Submit(job=job, dry_run=dry_run)
 
 
 def _take_kind(line: Line) -> tuple[ShapeKind, Word | None]:
@@ -157,14 +157,14 @@ def _step_count(line: Line, word: Word) -> int:
 
 
 def _must_last_right(
-    line: Line, known: Known, job: LoadTest, *, duration: Word | None, ramp: Word | None, patience: Word | None
+    line: Line, lookup: Lookup, job: LoadTest, *, duration: Word | None, ramp: Word | None, patience: Word | None
 ) -> None:
     """Raise UsageError where the test is too short for its shape or to be ended early, or longer than any may be."""
     steps = job.shape.step_count
     # A spike is the middle fifth of its time.
     what, parts = {"steps": (f"{steps} steps", steps), "spike": ("a spike", 5)}.get(job.shape.kind, ("a load test", 1))
     if job.duration_s < parts * SHORTEST_S:
-        least, at = duration_typed(parts * SHORTEST_S), duration.at if duration else None
+        least, at = spell_duration(parts * SHORTEST_S), duration.at if duration else None
         problem = f"{show_duration(job.duration_s)} is too short for {what}: numbers are taken every second."
         raise line.mistake(problem, at=at, instead=least if duration else f"for {least}")
     # The time of the whole test, probably: there are two, and the first belongs to what ends it.
@@ -172,9 +172,9 @@ def _must_last_right(
         problem = f"{quoted(patience.text)} of failures cannot end a test of {show_duration(job.load.duration_s)}."
         raise line.mistake(problem, at=patience.at, instead=f"10s for {patience.text}")
     blamed, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
-    left_s = max(known.settings.loadtest.longest_s - other_s, SHORTEST_S)
-    instead = duration_typed(left_s) if blamed else f"for {duration_typed(left_s)}"
-    must_be_short_enough(line, known, job.load.duration_s, blamed, instead=instead)
+    left_s = max(lookup.settings.loadtest.longest_s - other_s, SHORTEST_S)
+    instead = spell_duration(left_s) if blamed else f"for {spell_duration(left_s)}"
+    must_be_short_enough(line, lookup, job.load.duration_s, blamed, instead=instead)
 
 
 COMMAND = Command(

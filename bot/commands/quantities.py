@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bot.commands.arguments import is_number
-from bot.commands.command import Known
+from bot.commands.command import Lookup
 from bot.commands.line import Line, Word
-from bot.commands.spelling import duration_typed, rate_typed
+from bot.commands.spelling import spell_duration, spell_rate
 from workers.contract.formatting import digits, show_duration, show_number
 from workers.contract.load import SHORTEST_S, Abort, Slo
 from workers.contract.settings import Environment, Target
@@ -44,19 +44,19 @@ def is_time(word: str) -> bool:
     return _TIME_LIKE.fullmatch(word) is not None and not is_rate(word)
 
 
-def take_slo(line: Line, known: Known) -> Slo:
+def take_slo(line: Line, lookup: Lookup) -> Slo:
     """The objectives that are named, all of them, or else the settings'. Take what ends the test before."""
     words: list[Word] = []
     while word := line.take_after(("slo",), _is_objective) or line.take(lambda text: "<" in text or ">" in text):
         words.append(word)
     for word in words:
-        instead = _possible_slo(word.text) or str(known.settings.loadtest.slo)
+        instead = _possible_slo(word.text) or str(lookup.settings.loadtest.slo)
         _read(line, word, read_slo, instead)
     whole = ",".join(word.text for word in words)
-    return _read(line, Word(whole, words[-1].at), read_slo) if words else known.settings.loadtest.slo
+    return _read(line, Word(whole, words[-1].at), read_slo) if words else lookup.settings.loadtest.slo
 
 
-def take_abort(line: Line, known: Known) -> tuple[Abort | None, Word | None]:
+def take_abort(line: Line, lookup: Lookup) -> tuple[Abort | None, Word | None]:
     """When the test is ended early: as said, or as in the settings; and the word for the time, where there is one."""
     if line.take_after(("abort",), lambda text: text == "never"):
         return None, None
@@ -65,7 +65,7 @@ def take_abort(line: Line, known: Known) -> tuple[Abort | None, Word | None]:
         if alone := line.take(lambda text: text == "abort"):
             problem = "Say when to give up, like abort errors>20% for 10s, or abort never."
             raise line.mistake(problem, at=alone.at, instead=f"abort {GOOD_ABORT}")
-        return known.settings.loadtest.abort, None
+        return lookup.settings.loadtest.abort, None
     abort = _read(line, word, read_abort, _possible_abort(word.text))
     time = line.take_behind(word, ("for",), is_number)
     return (
@@ -87,7 +87,7 @@ def read_time_s(line: Line, word: Word, *, shortest_s: float = SHORTEST_S, good:
     """The seconds that `word` says, at least `shortest_s`. Raises UsageError, with `good` where it says none."""
     duration_s = _read(line, word, read_duration_s, _possible_time(word.text) or good)
     if duration_s < shortest_s:
-        instead = duration_typed(shortest_s)
+        instead = spell_duration(shortest_s)
         raise line.mistake(f"{quoted(word.text)} is too short; write at least {instead}.", at=word.at, instead=instead)
     return duration_s
 
@@ -98,13 +98,13 @@ def must_be_under_the_cap(line: Line, place: Environment | Target, rate_rps: flo
     if word is None or cap_rps is None or rate_rps <= cap_rps or place.approvals is not None:
         return
     problem = f"{quoted(word.text)} is above the cap of {show_number(cap_rps)} rps that {place.key}.max_load sets."
-    within = rate_typed(cap_rps)
+    within = spell_rate(cap_rps)
     raise line.mistake(problem, at=word.at, instead=a_range_below(cap_rps) if is_range(word.text) else within)
 
 
-def must_be_short_enough(line: Line, known: Known, whole_s: float, word: Word | None, *, instead: str) -> None:
+def must_be_short_enough(line: Line, lookup: Lookup, whole_s: float, word: Word | None, *, instead: str) -> None:
     """Raise UsageError where a load of `whole_s` is longer than any may be; `word` is to blame, `instead` would do."""
-    longest_s = known.settings.loadtest.longest_s
+    longest_s = lookup.settings.loadtest.longest_s
     if whole_s <= longest_s:
         return
     said = quoted(word.text) if word else "That"
@@ -116,7 +116,7 @@ def must_be_short_enough(line: Line, known: Known, whole_s: float, word: Word | 
 def a_range_below(highest_rps: float) -> str:
     """Two rates, the higher one `highest_rps`, as they are typed."""
     lowest_rps = highest_rps / 10
-    return f"{digits(lowest_rps)}..{rate_typed(highest_rps)}" if lowest_rps >= LOWEST_RPS else GOOD_RATES
+    return f"{digits(lowest_rps)}..{spell_rate(highest_rps)}" if lowest_rps >= LOWEST_RPS else GOOD_RATES
 
 
 def _take_bare_condition(line: Line) -> Word | None:
@@ -150,7 +150,7 @@ def _possible_rate(text: str) -> str:
 
 def _possible_range(text: str) -> str:
     rates = sorted(float(number) for number in re.findall(r"[0-9]{1,7}(?:\.[0-9]{1,3})?", text)[:2])
-    instead = f"{digits(rates[0])}..{rate_typed(rates[-1])}" if rates else ""
+    instead = f"{digits(rates[0])}..{spell_rate(rates[-1])}" if rates else ""
     return instead if _reads(read_rates_rps, instead) else GOOD_RATES
 
 

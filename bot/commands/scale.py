@@ -9,7 +9,7 @@ from bot.commands.arguments import (
     take_model,
     take_replicas,
 )
-from bot.commands.command import Ask, Command, Form, Known, Meaning, ShowHelp
+from bot.commands.command import Command, Form, Lookup, Request, ShowHelp, Submit
 from bot.commands.line import Line
 from workers.contract.jobs import Scale
 
@@ -20,21 +20,21 @@ _FORMS = (
 _GOOD = "1..4"
 
 
-def _parse(text: str, known: Known) -> Meaning:
+def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/scale", text, _FORMS[1] if ".." in text else _FORMS[0])
     if line.is_empty:
         return ShowHelp(verb=line.verb)
     dry_run = line.dry_run()
     replicas = take_replicas(line, bare=True)
-    environment = take_environment(line, known)
-    model = take_model(line, known)
-    end(line, known, lacking="" if replicas else _GOOD)
+    environment = take_environment(line, lookup)
+    model = take_model(line, lookup)
+    end(line, lookup, lacking="" if replicas else _GOOD)
     if replicas is None:
         raise line.mistake("Say how many replicas: 3 for a fixed number, 1..4 for bounds.", instead=_GOOD)
-    model = model or only_model(line, known)
-    environment = environment or only_environment(line, known)
-    must_be_served(line, known, model=model, environment=environment)
-    return Ask(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
+    model = model or only_model(line, lookup)
+    environment = environment or only_environment(line, lookup)
+    must_be_served(line, lookup, model=model, environment=environment)
+    return Submit(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
 
 
 COMMAND = Command(

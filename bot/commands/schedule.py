@@ -9,18 +9,18 @@ from bot.commands import cron, deploy, loadtest, model, scale
 from bot.commands.arguments import end
 from bot.commands.command import (
     AddSchedule,
-    Ask,
     ChangeSchedule,
     Command,
     Form,
-    Known,
     ListSchedules,
-    Meaning,
+    Lookup,
+    Request,
     ShowHelp,
+    Submit,
     UsageError,
 )
 from bot.commands.line import Line, clean, closest
-from bot.commands.spelling import job_typed
+from bot.commands.spelling import command_for
 from workers.contract.units import quoted
 
 _JOBS = {
@@ -43,24 +43,24 @@ _FORMS = {
 }
 
 
-def _parse(text: str, known: Known) -> Meaning:
+def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/schedule", text, _ADD)
     if line.is_empty:
         return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "add":
-            return _add(re.split(r"\badd\b", clean(text), maxsplit=1, flags=re.IGNORECASE)[-1], known)
+            return _add(re.split(r"\badd\b", clean(text), maxsplit=1, flags=re.IGNORECASE)[-1], lookup)
         case "list":
-            end(line, known)
+            end(line, lookup)
             return ListSchedules()
         case "pause":
-            return ChangeSchedule(change="pause", schedule_id=_schedule_id(line, known))
+            return ChangeSchedule(change="pause", schedule_id=_schedule_id(line, lookup))
         case "resume":
-            return ChangeSchedule(change="resume", schedule_id=_schedule_id(line, known))
+            return ChangeSchedule(change="resume", schedule_id=_schedule_id(line, lookup))
         case "run":
-            return ChangeSchedule(change="run", schedule_id=_schedule_id(line, known))
+            return ChangeSchedule(change="run", schedule_id=_schedule_id(line, lookup))
         case "remove":
-            return ChangeSchedule(change="remove", schedule_id=_schedule_id(line, known))
+            return ChangeSchedule(change="remove", schedule_id=_schedule_id(line, lookup))
     word = line.next_left()
     if word is None:
         return ShowHelp(verb=line.verb)
@@ -71,7 +71,7 @@ def _parse(text: str, known: Known) -> Meaning:
     )
 
 
-def _schedule_id(line: Line, known: Known) -> str:
+def _schedule_id(line: Line, lookup: Lookup) -> str:
     """A schedule's id: a letter s and a number; the number alone will do."""
     word = line.take(lambda text: True)
     match = re.fullmatch(r"[s#]?([0-9]{1,9})", word.text) if word else None
@@ -80,11 +80,11 @@ def _schedule_id(line: Line, known: Known) -> str:
             f"{quoted(word.text)} is not a schedule; schedules are named like s1." if word else "Say which schedule."
         )
         raise UsageError(problem, usage=line.usage, nearest="/schedule list")
-    end(line, known)
+    end(line, lookup)
     return f"s{int(match[1])}"
 
 
-def _add(text: str, known: Known) -> AddSchedule:
+def _add(text: str, lookup: Lookup) -> AddSchedule:
     """Read what follows `add`: the cron expression, quoted or not, then the time zone, then the command."""
     if match := re.fullmatch(r' ?"([^"]*)" ?(.*)', text):
         fields, words = match[1], match[2].replace('"', " ").split()
@@ -100,7 +100,7 @@ def _add(text: str, known: Known) -> AddSchedule:
     except cron.CronError as error:
         problem = str(error) if fields else "Say when: five fields of cron, in quotes."
         raise _mistake(problem, error.nearest, zone, " ".join(words)) from error
-    return AddSchedule(cron=when, time_zone=zone, command=_command(when, zone, words, known))
+    return AddSchedule(cron=when, time_zone=zone, command=_command(when, zone, words, lookup))
 
 
 def _time_zone(fields: str, words: list[str]) -> tuple[str, list[str]]:
@@ -131,7 +131,7 @@ def _zones() -> dict[str, str]:
     return {name.lower(): name for name in available_timezones() | {"UTC"}}
 
 
-def _command(when: str, zone: str, words: list[str], known: Known) -> str:
+def _command(when: str, zone: str, words: list[str], lookup: Lookup) -> str:
     """The command of a schedule, spelled out so that it goes on to mean the same. Raises UsageError."""
     if not words:
         raise _mistake("Say what to do: a command that starts a job.", when, zone, _GOOD_COMMAND)
@@ -145,15 +145,15 @@ def _command(when: str, zone: str, words: list[str], known: Known) -> str:
             " ".join([meant, *words[1:]] if meant else dropwhile(lambda word: not _is_job(word), words)),
         )
     try:
-        meaning = _JOBS[verb].parse(" ".join(words[1:]), known)
+        meaning = _JOBS[verb].parse(" ".join(words[1:]), lookup)
     except UsageError as error:
         raise _mistake(error.problem, when, zone, error.nearest.removeprefix("/")) from error
-    if not isinstance(meaning, Ask):
+    if not isinstance(meaning, Submit):
         raise _mistake(f"{quoted(' '.join(words))} starts no job.", when, zone, _GOOD_COMMAND)
     if meaning.dry_run:
-        command = job_typed(meaning.job, known.settings).removeprefix("/")
+        command = command_for(meaning.job, lookup.settings).removeprefix("/")
         raise _mistake("A dry run does nothing; schedule the command itself.", when, zone, command)
-    return job_typed(meaning.job, known.settings, model_always=True)
+    return command_for(meaning.job, lookup.settings, model_always=True)
 
 
 def _mistake(problem: str, when: str, zone: str, command: str) -> UsageError:

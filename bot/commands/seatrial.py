@@ -1,7 +1,7 @@
 """`/seatrial`: what can be typed, and how Seatrial is."""
 
 from bot.commands.arguments import end
-from bot.commands.command import Command, Form, Known, Meaning, ShowHelp, ShowStatus
+from bot.commands.command import Command, Form, Lookup, Request, ShowHelp, ShowStatus
 from bot.commands.line import Line, closest
 from workers.contract.units import quoted
 
@@ -11,12 +11,12 @@ _FORMS = {
 }
 
 
-def _parse(text: str, known: Known) -> Meaning:
+def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/seatrial", text, _FORMS["help"])
     if line.is_empty:
         return ShowHelp()
     if line.subcommand(_FORMS) == "status":
-        end(line, known)
+        end(line, lookup)
         return ShowStatus()
     word = line.next_left()
     if word is None:

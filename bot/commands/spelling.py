@@ -4,7 +4,6 @@ from typing import assert_never
 
 from bot.commands.command import (
     AddSchedule,
-    Ask,
     CancelJob,
     ChangeSchedule,
     CompareLoadTests,
@@ -13,7 +12,7 @@ from bot.commands.command import (
     ListJobs,
     ListModels,
     ListSchedules,
-    Meaning,
+    Request,
     RetryJob,
     ShowDeployments,
     ShowHelp,
@@ -21,6 +20,7 @@ from bot.commands.command import (
     ShowJob,
     ShowModel,
     ShowStatus,
+    Submit,
 )
 from workers.contract.formatting import digits
 from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest, Scale, TrainModel
@@ -28,11 +28,11 @@ from workers.contract.load import Shape
 from workers.contract.settings import SettingsFile
 
 
-def typed(meaning: Meaning, settings: SettingsFile) -> str:
+def typed(meaning: Request, settings: SettingsFile) -> str:
     """The shortest command that means `meaning`: reading it gives `meaning` again."""
     match meaning:
-        case Ask():
-            return job_typed(meaning.job, settings) + (" dry-run" if meaning.dry_run else "")
+        case Submit():
+            return command_for(meaning.job, settings) + (" dry-run" if meaning.dry_run else "")
         case ShowModel() | CompareVersions() | ListModels():
             return _about_models(meaning, settings)
         case ShowDeployments():
@@ -60,7 +60,7 @@ def typed(meaning: Meaning, settings: SettingsFile) -> str:
             assert_never(meaning)
 
 
-def job_typed(job: Job, settings: SettingsFile, *, model_always: bool = False) -> str:
+def command_for(job: Job, settings: SettingsFile, *, model_always: bool = False) -> str:
     """The command that asks for `job`; it names the model where there are several, or with `model_always`."""
     model = job.model if model_always or len(settings.models) > 1 else ""
     match job:
@@ -74,9 +74,9 @@ def job_typed(job: Job, settings: SettingsFile, *, model_always: bool = False) -
         case LoadTest():
             return _line("/loadtest", _load(job), model, f"on {job.environment}", *_terms(job, settings))
         case FindCapacity():
-            rates = f"from {rate_typed(job.lowest_rps)} to {rate_typed(job.highest_rps)}"
+            rates = f"from {spell_rate(job.lowest_rps)} to {spell_rate(job.highest_rps)}"
             held = "hold replicas" if job.hold_replicas else ""
-            probe = f"for {duration_typed(job.probe_s)}"
+            probe = f"for {spell_duration(job.probe_s)}"
             slo = _slo(job, settings)
             return _line("/loadtest find", rates, probe, held, model, f"on {job.environment}", slo)
         case _:
@@ -111,12 +111,12 @@ def _line(*parts: str | None) -> str:
     return " ".join(part for part in parts if part)
 
 
-def rate_typed(rps: float) -> str:
+def spell_rate(rps: float) -> str:
     """A rate as it is read again."""
     return f"{digits(rps)}rps"
 
 
-def duration_typed(seconds: float) -> str:
+def spell_duration(seconds: float) -> str:
     """A time as it is read again."""
     if seconds != int(seconds):
         return f"{digits(seconds)}s"
@@ -127,18 +127,18 @@ def duration_typed(seconds: float) -> str:
 
 def _load(job: LoadTest) -> str:
     poisson = "poisson" if job.spacing == "poisson" else ""
-    return _line(_shape(job.shape), poisson, f"for {duration_typed(job.duration_s)}")
+    return _line(_shape(job.shape), poisson, f"for {spell_duration(job.duration_s)}")
 
 
 def _shape(shape: Shape) -> str:
     if shape.kind == "constant":
-        return rate_typed(shape.highest_rps)
+        return spell_rate(shape.highest_rps)
     kinds = {"ramp": "", "steps": f"steps {shape.step_count}", "spike": "spike"}
-    return _line(f"{digits(shape.lowest_rps)}..{rate_typed(shape.highest_rps)}", kinds[shape.kind])
+    return _line(f"{digits(shape.lowest_rps)}..{spell_rate(shape.highest_rps)}", kinds[shape.kind])
 
 
 def _terms(job: LoadTest, settings: SettingsFile) -> tuple[str, ...]:
-    ramp = f"ramp {duration_typed(job.ramp_s)}" if job.ramp_s else ""
+    ramp = f"ramp {spell_duration(job.ramp_s)}" if job.ramp_s else ""
     abort = "" if job.abort == settings.loadtest.abort else f"abort {job.abort or 'never'}"
     return ramp, _slo(job, settings), abort
 

@@ -28,7 +28,7 @@ class Schedules:
         """Keep a new schedule, once for each request `key`; its first firing is the next one that is due."""
         first = ClockTrigger(cron, time_zone).get_next_fire_time(None, datetime.now(UTC))
         schedule = Schedule(
-            id=self._store.first(f"add:{key}", self._store.new_schedule_id()),
+            id=self._store.get_or_set(f"add:{key}", self._store.new_schedule_id()),
             cron=cron,
             time_zone=time_zone,
             command=command,
@@ -72,4 +72,4 @@ class Schedules:
         """Forget a schedule, and how its newest job ended."""
         with suppress(JobLookupError):
             self._scheduler.remove_job(schedule.id)
-        self._store.forget_result(schedule.id)
+        self._store.delete_result(schedule.id)

@@ -1,6 +1,6 @@
 """`/loadtest compare`: two load tests that have ended, side by side. Pure."""
 
-from bot.blocks import Message, context, escape, message, moment, person, section
+from bot.blocks import Message, context, date, escape, message, person, section
 from bot.cards.number_format import change, ms, replicas, table
 from workers.contract.formatting import show_number, show_percentile, show_share
 from workers.contract.jobs import Tested
@@ -23,7 +23,7 @@ def load_comparison(first: Record, second: Record, before: Tested, after: Tested
 
 
 def _what(record: Record) -> str:
-    return f"#{record.id} {escape(record.job.summary)} · {person(record.asked.by)} {moment(record.asked.at_s)}"
+    return f"#{record.id} {escape(record.job.summary)} · {person(record.asked.by)} {date(record.asked.at_s)}"
 
 
 def _rows(before: Tested, after: Tested) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
+from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
 from bot.cards import load_test
 from bot.cards.card import approvals_wanted, word
 from bot.commands.command import Command, UsageError
@@ -145,7 +145,7 @@ def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Mess
         by = escape(version.trained_by)
         lines.append(
             f"*v{version.version}* {_metrics(version)} · {version.size_bytes / 1024:.1f} kB · by {by} "
-            f"{moment(version.created_at_s)}, job #{version.job_id}{where}"
+            f"{date(version.created_at_s)}, job #{version.job_id}{where}"
         )
     return message(paragraphs(lines))
 
@@ -167,7 +167,7 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
         here = [item for item in served if item.environment == environment]
         lines += [
             f"*{environment}*: {item.model} v{item.version} · {item.ready} ready (bounds {item.replicas})"
-            f" · {item.address} · since {moment(item.since_s)}"
+            f" · {item.address} · since {date(item.since_s)}"
             for item in here
         ] or [f"*{environment}*: nothing"]
     return message(paragraphs(lines or ["The settings name no environment."]))
@@ -192,7 +192,7 @@ def _job_line(record: Record) -> str:
     took = ""
     if record.started_at_s and record.ended_at_s:
         took = f" in {show_duration(record.ended_at_s - record.started_at_s)}"
-    asked = f"{person(record.asked.by)} {moment(record.asked.at_s)}"
+    asked = f"{person(record.asked.by)} {date(record.asked.at_s)}"
     return f"*#{record.id}* {escape(record.job.summary)} · {word(record)}{took} · {asked}"
 
 

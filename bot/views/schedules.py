@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bot.blocks import Message, code, context, escape, message, moment, paragraphs, person, section
+from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
 from bot.cards import load_test
 from bot.state import Result, Schedule
 from bot.views.replies import plain, waiting
@@ -50,9 +50,9 @@ def removed(schedule: Schedule) -> Message:
 
 def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
     """Firings that nobody saw to in time."""
-    when = moment(due_s[0], _DAY)
+    when = date(due_s[0], _DAY)
     if len(due_s) > 1:
-        when = f"{len(due_s):,} times from {when} to {moment(due_s[-1], _DAY)}"
+        when = f"{len(due_s):,} times from {when} to {date(due_s[-1], _DAY)}"
     return plain(
         f":warning: {_what(schedule)} was due {when} and was missed: no bot ran that could reach Slack and Redis."
     )
@@ -87,7 +87,7 @@ def _what(schedule: Schedule) -> str:
 
 
 def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
-    for_reader = ", ".join(moment(at_s, _DAY) for at_s in times)
+    for_reader = ", ".join(date(at_s, _DAY) for at_s in times)
     lines = [_asked(schedule)]
     if schedule.next_due_s is None:
         lines.append(f"*paused*; {code(f'/schedule resume {schedule.id}')} starts it again")
@@ -96,7 +96,7 @@ def _schedule(schedule: Schedule, times: Sequence[float]) -> str:
         lines += [f"next: {there} in {schedule.time_zone}", f"for you: {for_reader}"]
     if schedule.result:
         result = schedule.result
-        lines.append(f"last: *{result.word}* in job #{result.job_id}, {moment(result.at_s, _DAY)}")
+        lines.append(f"last: *{result.word}* in job #{result.job_id}, {date(result.at_s, _DAY)}")
     return "\n".join(lines)
 
 

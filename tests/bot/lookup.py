@@ -35,8 +35,8 @@ def settings(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KnownValues:
-    """`Known` out of values: each model has the versions 1 to `newest`, and runs at `places`."""
+class LookupValues:
+    """`Lookup` out of values: each model has the versions 1 to `newest`, and runs at `places`."""
 
     settings: SettingsFile = field(default_factory=settings)
     newest: int = 2

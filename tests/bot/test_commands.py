@@ -8,7 +8,6 @@ import pytest
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import (
     AddSchedule,
-    Ask,
     CancelJob,
     ChangeSchedule,
     CompareLoadTests,
@@ -17,7 +16,7 @@ from bot.commands.command import (
     ListJobs,
     ListModels,
     ListSchedules,
-    Meaning,
+    Request,
     RetryJob,
     ShowDeployments,
     ShowHelp,
@@ -25,10 +24,11 @@ from bot.commands.command import (
     ShowJob,
     ShowModel,
     ShowStatus,
+    Submit,
     UsageError,
 )
 from bot.commands.spelling import typed
-from tests.bot.lookup import KnownValues, settings
+from tests.bot.lookup import LookupValues, settings
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
 from workers.contract.replicas import Replicas
@@ -47,31 +47,31 @@ SEARCH = FindCapacity(
     model="iris", environment="staging", lowest_rps=100.0, highest_rps=10_000.0, probe_s=20.0, slo=SLO
 )
 SETTINGS = settings(targets={"docs": "100rps", "shop": "1krps"})
-KNOWN = KnownValues(settings=SETTINGS)
+KNOWN = LookupValues(settings=SETTINGS)
 
 
-def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> Ask:
+def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> Submit:
     job = Deploy(model="iris", version=version, environment=environment, digest=f"sha256:{version}", replicas=replicas)
-    return Ask(job=job)
+    return Submit(job=job)
 
 
-def load(rate_rps: float = 1000.0, duration_s: float = 60.0, ramp_s: float = 0.0, slo: Slo = SLO) -> Ask:
+def load(rate_rps: float = 1000.0, duration_s: float = 60.0, ramp_s: float = 0.0, slo: Slo = SLO) -> Submit:
     shape = Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
-    return Ask(job=replace(SHAPED, shape=shape, duration_s=duration_s, ramp_s=ramp_s, slo=slo))
+    return Submit(job=replace(SHAPED, shape=shape, duration_s=duration_s, ramp_s=ramp_s, slo=slo))
 
 
-def shaped(kind: ShapeKind, *, steps: int = 5, duration_s: float = 60.0, spacing: Spacing = "constant") -> Ask:
+def shaped(kind: ShapeKind, *, steps: int = 5, duration_s: float = 60.0, spacing: Spacing = "constant") -> Submit:
     shape = Shape(kind=kind, lowest_rps=200.0, highest_rps=2000.0, step_count=steps)
-    return Ask(job=replace(SHAPED, shape=shape, duration_s=duration_s, spacing=spacing))
+    return Submit(job=replace(SHAPED, shape=shape, duration_s=duration_s, spacing=spacing))
 
 
-def ending(abort: Abort | None, *, duration_s: float = 60.0) -> Ask:
+def ending(abort: Abort | None, *, duration_s: float = 60.0) -> Submit:
     shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
-    return Ask(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
+    return Submit(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
 
 
-def scale(minimum: int, maximum: int) -> Ask:
-    return Ask(job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum)))
+def scale(minimum: int, maximum: int) -> Submit:
+    return Submit(job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum)))
 
 
 LOADTEST = (
@@ -84,8 +84,8 @@ FIND = (
 FIVE_S = Abort(errors_percent=20.0, for_s=5.0)
 ON_DOCS: Any = {"model": "", "environment": "docs", "owner": "@search"}
 
-EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
-    "/model train MODEL": [("/model train iris", Ask(job=TrainModel(model="iris")))],
+EXAMPLES: dict[str, list[tuple[str, Request]]] = {
+    "/model train MODEL": [("/model train iris", Submit(job=TrainModel(model="iris")))],
     "/model list": [("/model list", ListModels())],
     "/model show MODEL [vN]": [
         ("/model show iris", ShowModel(model="iris", version=None)),
@@ -121,7 +121,7 @@ EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
         ("/loadtest 200..2000rps steps", shaped("steps")),
         ("/loadtest 200..2000rps steps 10 poisson", shaped("steps", steps=10, spacing="poisson")),
         ("/loadtest 200..2000rps spike", shaped("spike")),
-        ("/loadtest 50rps on docs", Ask(job=replace(SHAPED, **ON_DOCS, shape=Shape(lowest_rps=50, highest_rps=50)))),
+        ("/loadtest 50rps on docs", Submit(job=replace(SHAPED, **ON_DOCS, shape=Shape(lowest_rps=50, highest_rps=50)))),
         (
             "/loadtest 1000rps abort errors>20% for 5s for 5m",
             ending(Abort(errors_percent=20.0, for_s=5.0), duration_s=300.0),
@@ -129,10 +129,10 @@ EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
         ("/loadtest 1000rps abort never", ending(None)),
     ],
     FIND: [
-        ("/loadtest find", Ask(job=SEARCH)),
+        ("/loadtest find", Submit(job=SEARCH)),
         (
             "/loadtest find slo p95<100ms from 200rps to 2krps for 30s hold replicas iris on staging",
-            Ask(
+            Submit(
                 job=replace(
                     SEARCH,
                     lowest_rps=200.0,
@@ -143,7 +143,7 @@ EXAMPLES: dict[str, list[tuple[str, Meaning]]] = {
                 )
             ),
         ),
-        ("/loadtest find on docs", Ask(job=replace(SEARCH, **ON_DOCS, lowest_rps=10.0, highest_rps=100.0))),
+        ("/loadtest find on docs", Submit(job=replace(SEARCH, **ON_DOCS, lowest_rps=10.0, highest_rps=100.0))),
     ],
     "/loadtest compare JOB JOB": [("/loadtest compare 41 #42", CompareLoadTests(first="41", second="42"))],
     "/loadtest stop [JOB]": [
@@ -190,14 +190,14 @@ def test_every_form_of_the_manual_has_an_example() -> None:
 
 
 @pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
-def test_each_form_means_what_it_says(command: str, meaning: Meaning) -> None:
+def test_each_form_means_what_it_says(command: str, meaning: Request) -> None:
     """Every example of every form is read as its meaning."""
     assert read_command(command, KNOWN) == meaning
 
 
 @pytest.mark.parametrize("models", [("iris",), ("iris", "wine")])
 @pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
-def test_a_meaning_typed_again_means_the_same(command: str, meaning: Meaning, models: tuple[str, ...]) -> None:
+def test_a_meaning_typed_again_means_the_same(command: str, meaning: Request, models: tuple[str, ...]) -> None:
     """The command that is made of a meaning is read as that meaning, with one model and with several."""
     known = replace(KNOWN, settings=settings(models=models, targets={"docs": "100rps"}))
     assert read_command(typed(meaning, known.settings), known) == meaning
@@ -229,16 +229,16 @@ def test_a_meaning_typed_again_means_the_same(command: str, meaning: Meaning, mo
         ("/loadtest for 5m 1000rps abort errors &gt; 20 % for 5 s", ending(FIVE_S, duration_s=300.0)),
         ("/loadtest 1000rps errors>20% for 5s 5m", ending(FIVE_S, duration_s=300.0)),
         ("/loadtest 1000rps slo p95<200ms,errors<1% abort error>20% for 5s", ending(FIVE_S)),
-        ("/loadtest find 100..10000rps for 20 s on staging", Ask(job=SEARCH)),
-        ("/loadtest find to 50rps", Ask(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
-        ("/loadtest find replicas held", Ask(job=replace(SEARCH, hold_replicas=True))),
+        ("/loadtest find 100..10000rps for 20 s on staging", Submit(job=SEARCH)),
+        ("/loadtest find to 50rps", Submit(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
+        ("/loadtest find replicas held", Submit(job=replace(SEARCH, hold_replicas=True))),
         ("/loadtest compare job 41 and job 42", CompareLoadTests(first="41", second="42")),
         ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
     ],
 )
-def test_words_come_as_people_type_them(command: str, meaning: Meaning) -> None:
+def test_words_come_as_people_type_them(command: str, meaning: Request) -> None:
     """Order, case, spaces, quotes, escapes, invisible signs and small words do not matter."""
-    assert read_command(command, KnownValues()) == meaning
+    assert read_command(command, LookupValues()) == meaning
 
 
 @pytest.mark.parametrize("flag", ["dry-run", "dry run", "--dry-run", "—dry-run", "DRY-RUN"])
@@ -247,21 +247,21 @@ def test_words_come_as_people_type_them(command: str, meaning: Meaning) -> None:
 )
 def test_every_job_can_be_run_dry(command: str, flag: str) -> None:
     """Each form that asks for a job takes `dry-run`, which keeps the job and says so."""
-    asked, dry = read_command(command, KnownValues()), read_command(f"{command} {flag}", KnownValues())
-    assert isinstance(asked, Ask) and dry == Ask(job=asked.job, dry_run=True)
+    asked, dry = read_command(command, LookupValues()), read_command(f"{command} {flag}", LookupValues())
+    assert isinstance(asked, Submit) and dry == Submit(job=asked.job, dry_run=True)
 
 
 @pytest.mark.parametrize("verb", list(COMMANDS))
 @pytest.mark.parametrize("word", ["help", "HELP", "?", "--help", "help find", "find help", "v2 to staging help"])
 def test_every_verb_takes_help(verb: str, word: str) -> None:
     """`help` after a verb or a subcommand shows the verb's part of the manual, and after /seatrial all of it."""
-    assert read(verb, word, KnownValues()) == ShowHelp(verb="" if verb == "/seatrial" else verb)
+    assert read(verb, word, LookupValues()) == ShowHelp(verb="" if verb == "/seatrial" else verb)
 
 
 @pytest.mark.parametrize("verb", [verb for verb in COMMANDS if verb != "/jobs"])
 def test_a_verb_alone_shows_its_help(verb: str) -> None:
     """Without words a verb shows its help; only /jobs says something better."""
-    assert read(verb, " \n", KnownValues()) == read(verb, "help", KnownValues())
+    assert read(verb, " \n", LookupValues()) == read(verb, "help", LookupValues())
 
 
 def test_the_only_environment_without_approvals_need_not_be_named() -> None:
@@ -270,8 +270,8 @@ def test_the_only_environment_without_approvals_need_not_be_named() -> None:
         ({"staging": False, "production": True}, "staging"),
         ({"production": True}, "production"),
     ):
-        meaning = read("/deploy", "v1", KnownValues(settings=settings(environments=environments)))
-        assert isinstance(meaning, Ask) and isinstance(meaning.job, Deploy)
+        meaning = read("/deploy", "v1", LookupValues(settings=settings(environments=environments)))
+        assert isinstance(meaning, Submit) and isinstance(meaning.job, Deploy)
         assert meaning.job.environment == expected
 
 
@@ -298,25 +298,25 @@ def test_the_only_environment_without_approvals_need_not_be_named() -> None:
         ("help", None, ShowHelp()),
     ],
 )
-def test_a_mention_takes_the_same_words(text: str, job_id: str | None, meaning: Meaning) -> None:
+def test_a_mention_takes_the_same_words(text: str, job_id: str | None, meaning: Request) -> None:
     """Commands work with and without their slash, and words about a job take the thread's job."""
-    assert read_mention(text, KnownValues(), job_id) == meaning
+    assert read_mention(text, LookupValues(), job_id) == meaning
 
 
 def test_cancel_outside_a_thread_asks_for_the_job() -> None:
     """Without a thread there is no job that `cancel` could mean."""
     with pytest.raises(UsageError, match="which job") as caught:
-        read_mention("cancel", KnownValues(), None)
+        read_mention("cancel", LookupValues(), None)
     assert caught.value.nearest == "/jobs"
 
 
 def test_targets_alone_need_no_model() -> None:
     """Where the settings have no environment, the only target is what is loaded; several must be named."""
-    one = KnownValues(settings=settings(models=(), environments={}, targets={"docs": "100rps"}))
+    one = LookupValues(settings=settings(models=(), environments={}, targets={"docs": "100rps"}))
     meaning = read("/loadtest", "50rps", one)
-    assert isinstance(meaning, Ask) and isinstance(meaning.job, LoadTest)
+    assert isinstance(meaning, Submit) and isinstance(meaning.job, LoadTest)
     assert (meaning.job.environment, meaning.job.model, meaning.job.owner) == ("docs", "", "@search")
-    two = KnownValues(settings=settings(models=(), environments={}, targets={"docs": "100rps", "shop": "1krps"}))
+    two = LookupValues(settings=settings(models=(), environments={}, targets={"docs": "100rps", "shop": "1krps"}))
     with pytest.raises(UsageError, match="docs and shop") as caught:
         read("/loadtest", "50rps", two)
     assert caught.value.nearest == "/loadtest 50rps for 1m on docs"
@@ -326,15 +326,15 @@ def test_above_a_cap_that_somebody_can_lift_is_understood() -> None:
     """The card then asks for the approval."""
     capped = Environment.model_validate({"name": "staging", "max_load": "100rps", "approvals": Approvals()})
     lifted = settings().model_copy(update={"environments": {"staging": capped}})
-    assert isinstance(read("/loadtest", "200rps", KnownValues(settings=lifted)), Ask)
+    assert isinstance(read("/loadtest", "200rps", LookupValues(settings=lifted)), Submit)
 
 
 def test_what_a_schedule_keeps_outlives_new_settings() -> None:
     """The command of a schedule names model and environment, so that a second one does not make it ambiguous."""
-    added = read("/schedule", 'add "0 2 * * *" deploy v1', KnownValues())
+    added = read("/schedule", 'add "0 2 * * *" deploy v1', LookupValues())
     assert isinstance(added, AddSchedule)
     grown = settings(models=("iris", "wine"), environments={"staging": False, "canary": False})
-    assert read_command(added.command, KnownValues(settings=grown)) == deploy()
+    assert read_command(added.command, LookupValues(settings=grown)) == deploy()
 
 
 def test_the_manual_fits_into_a_slack_manifest() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
 from bot.commands.spelling import typed
-from tests.bot.lookup import KnownValues
+from tests.bot.lookup import LookupValues
 from tests.bot.lookup import settings as seatrial_settings
 
 VOCABULARY = """
@@ -24,7 +24,7 @@ LIKE_WORDS = [
 ]
 """Settings whose names are words of the commands as well."""
 KNOWN = st.builds(
-    KnownValues,
+    LookupValues,
     settings=st.sampled_from(
         [
             seatrial_settings(),
@@ -71,7 +71,7 @@ def mutated(draw: st.DrawFn) -> str:
 TEXTS = st.one_of(st.text(max_size=200), st.text(st.characters(), max_size=20), JUMBLED, mutated())
 
 
-def check(error: UsageError, known: KnownValues) -> None:
+def check(error: UsageError, known: LookupValues) -> None:
     """The suggestion is understood, and nothing that is said is long, or more than a line."""
     read_command(error.nearest, known)
     assert error.problem.endswith(".") and error.usage.startswith("/")
@@ -81,7 +81,7 @@ def check(error: UsageError, known: KnownValues) -> None:
 
 @settings(max_examples=600)
 @given(verb=VERBS, text=TEXTS, known=KNOWN)
-def test_any_text_is_understood_or_corrected(verb: str, text: str, known: KnownValues) -> None:
+def test_any_text_is_understood_or_corrected(verb: str, text: str, known: LookupValues) -> None:
     """Nothing but UsageError comes of any text after a verb, and its nearest command is understood as it stands."""
     try:
         meaning = read(verb, text, known)
@@ -94,7 +94,7 @@ def test_any_text_is_understood_or_corrected(verb: str, text: str, known: KnownV
 
 @settings(max_examples=200)
 @given(text=st.one_of(TEXTS, st.tuples(VERBS, TEXTS).map(" ".join)), job_id=st.sampled_from([None, "7"]), known=KNOWN)
-def test_any_mention_is_understood_or_corrected(text: str, job_id: str | None, known: KnownValues) -> None:
+def test_any_mention_is_understood_or_corrected(text: str, job_id: str | None, known: LookupValues) -> None:
     """The same holds of mentions, and of verbs that do not exist."""
     try:
         read_mention(text, known, job_id)

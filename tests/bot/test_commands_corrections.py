@@ -4,13 +4,13 @@ import pytest
 
 from bot.commands import read, read_command, read_mention
 from bot.commands.command import UsageError
-from tests.bot.lookup import KnownValues, settings
+from tests.bot.lookup import LookupValues, settings
 from workers.contract.settings import LoadTestDefaults
 
 
-def mistake(command: str, known: KnownValues | None = None) -> UsageError:
+def mistake(command: str, known: LookupValues | None = None) -> UsageError:
     """The error for `command`, whose suggestion was tried."""
-    known = known or KnownValues()
+    known = known or LookupValues()
     with pytest.raises(UsageError) as caught:
         read_command(command, known)
     read_command(caught.value.nearest, known)
@@ -135,7 +135,7 @@ def test_the_nearest_command_is_suggested(command: str, piece: str, nearest: str
 )
 def test_the_nearest_load_is_suggested(text: str, piece: str, nearest: str) -> None:
     """Rates, shapes, times, limits and places of load tests and searches, each with a command that does."""
-    error = mistake(f"/loadtest {text}", KnownValues(settings=settings(targets={"docs": "100rps"})))
+    error = mistake(f"/loadtest {text}", LookupValues(settings=settings(targets={"docs": "100rps"})))
     assert piece in error.problem
     assert error.nearest == (nearest if nearest.startswith("/") else f"/loadtest {nearest}")
 
@@ -143,7 +143,7 @@ def test_the_nearest_load_is_suggested(text: str, piece: str, nearest: str) -> N
 def test_where_no_search_fits_the_hard_limit_help_is_suggested() -> None:
     """Twelve rates of at least five seconds do not fit into less than a minute."""
     short = settings().model_copy(update={"loadtest": LoadTestDefaults(duration_s="10s", longest_s="50s")})
-    error = mistake("/loadtest find", KnownValues(settings=short))
+    error = mistake("/loadtest find", LookupValues(settings=short))
     assert "loadtest.longest" in error.problem
     assert error.nearest == "/loadtest help"
 
@@ -179,30 +179,30 @@ def test_the_nearest_schedule_is_suggested(text: str, piece: str, nearest: str) 
 @pytest.mark.parametrize(
     ("command", "known", "nearest"),
     [
-        ("/deploy v1", KnownValues(newest=0, places=()), "/model train iris"),
-        ("/scale 3", KnownValues(newest=0, places=()), "/model train iris"),
-        ("/scale 3", KnownValues(places=()), "/deploy v2 to staging"),
-        ("/loadtest 10rps on production", KnownValues(), "/deploy v2 to production"),
-        ("/loadtest 10rps", KnownValues(places=()), "/deploy v2 to staging"),
-        ("/deploy rollback", KnownValues(before=None), "/deploy history staging"),
-        ("/deploy rollback", KnownValues(before=9), "/model show iris"),
+        ("/deploy v1", LookupValues(newest=0, places=()), "/model train iris"),
+        ("/scale 3", LookupValues(newest=0, places=()), "/model train iris"),
+        ("/scale 3", LookupValues(places=()), "/deploy v2 to staging"),
+        ("/loadtest 10rps on production", LookupValues(), "/deploy v2 to production"),
+        ("/loadtest 10rps", LookupValues(places=()), "/deploy v2 to staging"),
+        ("/deploy rollback", LookupValues(before=None), "/deploy history staging"),
+        ("/deploy rollback", LookupValues(before=9), "/model show iris"),
     ],
 )
-def test_what_must_come_first_is_said(command: str, known: KnownValues, nearest: str) -> None:
+def test_what_must_come_first_is_said(command: str, known: LookupValues, nearest: str) -> None:
     """Where something is lacking, the answer is the command that provides it."""
     assert mistake(command, known).nearest == nearest
 
 
 def test_a_correction_that_needs_something_else_first_says_why() -> None:
     """A mistyped rate where nothing is served names both, because the suggestion is about the second."""
-    error = mistake("/loadtest 1000", KnownValues(places=()))
+    error = mistake("/loadtest 1000", LookupValues(places=()))
     assert "“1000” is not a rate" in error.problem and "not served on staging" in error.problem
     assert error.nearest == "/deploy v2 to staging"
 
 
 def test_several_models_or_environments_must_be_named() -> None:
     """What is ambiguous is asked for, with what there is."""
-    many = KnownValues(settings=settings(models=("iris", "wine"), environments={"blue": False, "green": False}))
+    many = LookupValues(settings=settings(models=("iris", "wine"), environments={"blue": False, "green": False}))
     assert "iris and wine" in mistake("/model train", many).problem
     error = mistake("/deploy v1 iris", many)
     assert "blue and green" in error.problem
@@ -212,7 +212,7 @@ def test_several_models_or_environments_must_be_named() -> None:
 @pytest.mark.parametrize("command", ["/model train", "/deploy v1", "/scale 3", "/loadtest 10rps", "/schedule add"])
 def test_empty_settings_are_told_apart_from_mistakes(command: str) -> None:
     """With nothing in the settings the answer says what to add there, and suggests help."""
-    empty = KnownValues(settings=settings(models=(), environments={}), places=())
+    empty = LookupValues(settings=settings(models=(), environments={}), places=())
     assert mistake(command, empty).nearest == f"{command.split(maxsplit=1)[0]} help"
 
 
@@ -249,11 +249,11 @@ def test_what_is_repeated_is_harmless(verb: str, text: str) -> None:
 def test_a_mention_of_nothing_known_gets_the_manual() -> None:
     """Small talk is answered with what can be typed."""
     with pytest.raises(UsageError) as caught:
-        read_mention("<@U1> good morning", KnownValues(), None)
+        read_mention("<@U1> good morning", LookupValues(), None)
     assert caught.value.nearest == "/seatrial help"
 
 
 def test_an_unknown_verb_is_a_mistake_too() -> None:
     """A slash command that Slack knows and Seatrial does not is answered, not dropped."""
     with pytest.raises(UsageError, match="/frobnicate"):
-        read("/frobnicate", "", KnownValues())
+        read("/frobnicate", "", LookupValues())

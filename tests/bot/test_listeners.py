@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot import listeners
-from bot.answers import Answers, Facts
+from bot.answers import Answers, CatalogueLookup
 from bot.chat import Chat
-from bot.directory import People
+from bot.directory import Directory
 from bot.intake import Intake
 from bot.listeners import Listeners
 from bot.local_slack.running import LocalSlack
@@ -29,10 +29,10 @@ class Desk(RelayWorkshop):
     def sit_down(self) -> None:
         """Put the listeners together as `bot.app` does."""
         chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
-        people = People(chat, team=str(chat.whoami()["team_id"]))
+        directory = Directory(chat, team=str(chat.whoami()["team_id"]))
         file = settings(environments={"staging1": False})
-        facts = Facts(settings=file, catalogue=Catalogue(self.client), queue=self.queue)
-        intake = Intake(queue=self.queue, store=self.store, chat=chat, people=people, settings=file)
+        facts = CatalogueLookup(settings=file, catalogue=Catalogue(self.client), queue=self.queue)
+        intake = Intake(queue=self.queue, store=self.store, chat=chat, directory=directory, settings=file)
         schedules = Schedules(self.client, store=self.store)
         answers = Answers(
             facts=facts, intake=intake, queue=self.queue, store=self.store, schedules=schedules, chat=chat
@@ -43,7 +43,7 @@ class Desk(RelayWorkshop):
             intake=intake,
             queue=self.queue,
             store=self.store,
-            people=people,
+            directory=directory,
             chat=chat,
         )
         self.answered: list[str] = []

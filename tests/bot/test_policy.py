@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.chat import Member
-from bot.policy import Refused, Request, check, check_approver
+from bot.policy import PolicyQuery, Refused, check, check_approver
 from workers.contract.events import ApprovalRequested
 from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, TrainModel
 from workers.contract.load import Shape, Slo
@@ -75,7 +75,7 @@ def search(environment: str, highest_rps: float, *, probe_s: float = 20.0) -> Fi
 def test_a_rule_refuses_with_its_sentence(by: Member, job: Job, why: str) -> None:
     """Each names what is in the way."""
     with pytest.raises(Refused, match=why):
-        check(Request(by=by, job=job, settings=SETTINGS))
+        check(PolicyQuery(by=by, job=job, settings=SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_rule_refuses_with_its_sentence(by: Member, job: Job, why: str) -> Non
 )
 def test_what_no_rule_forbids_is_allowed(job: Job) -> None:
     """At the cap, and above it where approval can be had."""
-    check(Request(by=ADA, job=job, settings=SETTINGS))
+    check(PolicyQuery(by=ADA, job=job, settings=SETTINGS))
 
 
 def test_above_the_cap_approval_is_needed_where_it_can_be_had() -> None:
@@ -106,7 +106,7 @@ class Leads:
     """A workspace whose @ml-leads is Grace alone."""
 
     def is_among(self, user: str, names: tuple[str, ...]) -> bool:
-        """As People."""
+        """As Directory."""
         return not names or user in names or ("@ml-leads" in names and user == GRACE.id)
 
 
@@ -130,7 +130,7 @@ def waiting(*, own: bool = False, approvers: tuple[str, ...] = ()) -> Record:
 def test_who_may_not_approve_hears_why(by: Member, record: Record, why: str) -> None:
     """Asker, guest, stranger, and who is not in the group."""
     with pytest.raises(Refused, match=why):
-        check_approver(record, by, Leads())  # type: ignore[arg-type]  # all that is asked of People
+        check_approver(record, by, Leads())  # type: ignore[arg-type]  # all that is asked of Directory
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_who_may_not_approve_hears_why(by: Member, record: Record, why: str) -> 
 )
 def test_who_may_approve_may(by: Member, record: Record) -> None:
     """Any other member, a member of the group, the asker where the policy says so."""
-    check_approver(record, by, Leads())  # type: ignore[arg-type]  # all that is asked of People
+    check_approver(record, by, Leads())  # type: ignore[arg-type]  # all that is asked of Directory

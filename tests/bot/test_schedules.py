@@ -288,10 +288,10 @@ def test_a_schedule_survives_a_restart(redis: Redis) -> None:
     )
     assert Bot(redis).schedules.all() == [kept]
     result = Result(job_id="7", word="FAIL", at_s=12.5)
-    bot.store.note_result(kept.id, result)
+    bot.store.save_result(kept.id, result)
     assert Bot(redis).schedules.get(kept.id) == replace(kept, result=result)
     bot.schedules.remove(kept)
-    bot.store.note_result(kept.id, result)
+    bot.store.save_result(kept.id, result)
     assert Bot(redis).schedules.all() == []
     assert bot.store.result(kept.id) is None
     for change in (bot.schedules.pause, bot.schedules.resume, bot.schedules.remove):

@@ -7,7 +7,7 @@ from bot.commands.command import AddSchedule, UsageError
 from bot.schedules import next_times
 from bot.state import Result, Schedule
 from bot.views import schedules
-from tests.bot.lookup import KnownValues
+from tests.bot.lookup import LookupValues
 
 NOW_S = 1_795_392_000.0
 
@@ -24,7 +24,7 @@ NOW_S = 1_795_392_000.0
 )
 def test_the_time_zone_may_stand_before_or_behind_the_command(typed: str, zone: str) -> None:
     """Whoever names it last must not be offered the same command at another hour."""
-    added = read("/schedule", f'add "0 2 * * *" {typed}', KnownValues())
+    added = read("/schedule", f'add "0 2 * * *" {typed}', LookupValues())
     assert added == AddSchedule(cron="0 2 * * *", time_zone=zone, command="/model train iris")
 
 
@@ -32,7 +32,7 @@ def test_the_time_zone_may_stand_before_or_behind_the_command(typed: str, zone: 
 def test_a_zone_that_is_like_none_is_left_out_of_what_is_suggested_and_the_command_is_not(zone: str) -> None:
     """Nobody who wants to train is offered a load test."""
     with pytest.raises(UsageError) as caught:
-        read("/schedule", f'add "0 2 * * *" {zone} model train iris', KnownValues())
+        read("/schedule", f'add "0 2 * * *" {zone} model train iris', LookupValues())
     assert zone.split(maxsplit=1)[0] in caught.value.problem
     assert caught.value.nearest == '/schedule add "0 2 * * *" model train iris'
 

@@ -16,19 +16,19 @@ yaml = pytest.importorskip("yaml")
 from tests.cloud.strict_models import mistakes  # noqa: E402
 from workers.contract.replicas import Replicas  # noqa: E402
 from workers.errors import PermanentError  # noqa: E402
-from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests, Origin, Placed, back_to, origin_of  # noqa: E402
+from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests, Placed, ReleaseNotes, back_to, origin_of  # noqa: E402
 from workers.platforms.cloud.endpoints.revisions import fingerprint, is_proven  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
 PLACED = Placed(model="iris", environment="staging")
-ORIGIN = Origin(
+ORIGIN = ReleaseNotes(
     version=3, digest="sha256:abc", replicas=Replicas(minimum=2, maximum=20), job_id="job-7", asked_by="Ada Lovelace",
     since_s=1767225600.5, proven="0123",
 )  # fmt: skip
 IMAGE = "us-docker.pkg.dev/p/models/iris@sha256:" + "a" * 64
 
 
-def deployment(origin: Origin = ORIGIN, **how: Any) -> dict[str, Any]:
+def deployment(origin: ReleaseNotes = ORIGIN, **how: Any) -> dict[str, Any]:
     return Manifests(**how).deployment(PLACED, origin, image=IMAGE, cpu_request="250m")
 
 
@@ -75,7 +75,7 @@ def test_the_selectors_select_the_pods_and_nothing_that_changes() -> None:
 
 def test_another_job_for_the_same_release_replaces_no_pod() -> None:
     """Job and people are noted on the Deployment and not in the pods' template."""
-    other = Origin(
+    other = ReleaseNotes(
         version=3, digest="sha256:abc", replicas=Replicas(minimum=1, maximum=1), job_id="job-8",
         asked_by="Bob", since_s=0,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_the_origin_is_read_back_as_it_was_noted() -> None:
 
 def test_what_comes_back_is_the_revision_with_its_own_origin() -> None:
     """Its template without the controller's hash, its job, and the mark that it is proven."""
-    later = Origin(
+    later = ReleaseNotes(
         version=4, digest="sha256:def", replicas=Replicas(minimum=1, maximum=1), job_id="job-9",
         asked_by="Bob", since_s=9,
     )  # fmt: skip

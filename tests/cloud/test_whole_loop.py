@@ -10,7 +10,7 @@ from bot.local_slack.person import Message, Person, SharedFile
 from tests.cloud.cloud_stack import LABEL, CloudHouse, cloud_house
 from tests.cloud.worker_role import beyond_the_role
 from tests.platforms.steady_traffic import wait_until
-from tests.stack import WAIT_S, ask, until, whisper
+from tests.stack import WAIT_S, ask, post_ephemeral, until
 
 pytestmark = pytest.mark.docker
 
@@ -65,7 +65,7 @@ def test_a_version_comes_of_sql(cloud: CloudHouse, ada: Person) -> None:
     assert f"{cloud.harbour.settings.repository}/iris@{cloud.harbour.registry.digest('iris', 'v1')}" in card.plain
     for words in ("Created dataset demo-project.ships", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
         in_thread(ada, card, words)
-    assert "v1" in whisper(ada, "/model show iris")
+    assert "v1" in post_ephemeral(ada, "/model show iris")
 
 
 def test_a_version_is_deployed_by_its_digest(cloud: CloudHouse, ada: Person) -> None:
@@ -119,7 +119,7 @@ def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudHouse, ada
     assert "· failed" in card.plain
     assert "v2 does not become ready. The image" in card.plain
     assert "unauthorized" in card.plain
-    assert "v1" in whisper(ada, "/deploy status")
+    assert "v1" in post_ephemeral(ada, "/deploy status")
     cloud.credentials["password"] = "hornblower"
     wait_until(lambda: len(set(images(cloud))) == 1)
 
@@ -149,7 +149,7 @@ def test_a_model_that_does_not_load_is_not_published(cloud: CloudHouse, ada: Per
     assert "its container ended with 1. Its log: " in card.plain
     assert "model.bst" in card.plain
     assert cloud.harbour.registry.digest("damaged", "v1") is None
-    assert "no version" in whisper(ada, "/model show damaged")
+    assert "no version" in post_ephemeral(ada, "/model show damaged")
 
 
 def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudHouse, ada: Person) -> None:
@@ -175,7 +175,7 @@ def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudHouse, ada: Person
 )
 def test_what_was_done_is_found_again(ada: Person, typed: str, shown: str) -> None:
     """By the one who asks, alone."""
-    assert shown in whisper(ada, typed)
+    assert shown in post_ephemeral(ada, typed)
 
 
 def test_all_this_took_no_more_rights_than_are_granted(cloud: CloudHouse) -> None:

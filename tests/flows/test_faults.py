@@ -12,7 +12,7 @@ import pytest
 from slack_sdk import WebClient
 
 from bot.demo import processes
-from tests.stack import WAIT_S, House, ask, until, whisper
+from tests.stack import WAIT_S, House, ask, post_ephemeral, until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Trained, TrainModel
 from workers.contract.queue import Claim, Claims, Queue, connect
@@ -103,7 +103,7 @@ def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", times=2, status=503)
-    assert "the card follows" in whisper(ada, "/model train iris")
+    assert "the card follows" in post_ephemeral(ada, "/model train iris")
     assert quiet.queue.recent(1)[0].state == "reserved"
     card = ada.wait_for(lambda: next(iter(ada.messages()), None), WAIT_S)
     assert "Train iris" in card.plain
@@ -116,7 +116,7 @@ def test_a_card_that_slack_puts_off_is_not_posted_before(quiet: House) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", status=429, retry_after_s=4)
-    assert "the card follows" in whisper(ada, "/model train iris")
+    assert "the card follows" in post_ephemeral(ada, "/model train iris")
     ada.wait_for(lambda: ada.messages(), WAIT_S)
     refused, posted = quiet.slack.calls("chat.postMessage")
     assert posted.at_s - refused.at_s >= 3.5
@@ -127,9 +127,9 @@ def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: Ho
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", times=1, status=429, retry_after_s=1)
-    assert "*s1*" in whisper(ada, '/schedule add "0 2 * * 1-5" model train iris')
-    assert "/invite" in whisper(ada, '/schedule add "0 3 * * 1-5" model train iris', channel="random")
-    listed = whisper(ada, "/schedule list")
+    assert "*s1*" in post_ephemeral(ada, '/schedule add "0 2 * * 1-5" model train iris')
+    assert "/invite" in post_ephemeral(ada, '/schedule add "0 3 * * 1-5" model train iris', channel="random")
+    listed = post_ephemeral(ada, "/schedule list")
     assert "0 2 * * 1-5" in listed
     assert "0 3 * * 1-5" not in listed
 
@@ -190,13 +190,13 @@ def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path
         house = House(url=url, folder=tmp_path, environ=environ, stack=stack)
         house.start_bot()
         ada = house.person("Ada")
-        assert "no job yet" in whisper(ada, "/jobs")
+        assert "no job yet" in post_ephemeral(ada, "/jobs")
         assert httpx.get(house.bot_url + "/healthz", timeout=60).status_code == 200
         outer.close()
         took_s = []
         for _ in range(5):
             began_s = time.monotonic()
-            assert "cannot reach its queue" in whisper(ada, "/model train iris")
+            assert "cannot reach its queue" in post_ephemeral(ada, "/model train iris")
             took_s.append(time.monotonic() - began_s)
         assert min(took_s) < 3.0, took_s  # a busy machine may delay one of them, a bot that waits delays all
         assert httpx.get(house.bot_url + "/healthz", timeout=60).status_code == 503
@@ -210,7 +210,7 @@ def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: House) -> N
     ada = quiet.person("Ada")
     with process:
         ada.wait_for(lambda: "connected by Socket Mode" in quiet.logs(), WAIT_S)
-        assert "no job yet" in whisper(ada, "/jobs")
+        assert "no job yet" in post_ephemeral(ada, "/jobs")
         assert "Train iris" in ask(ada, "/model train iris").plain
         assert httpx.get(quiet.bot_url + "/healthz", timeout=60).status_code == 200
         assert httpx.post(quiet.bot_url + "/slack/events", timeout=60).status_code == 404

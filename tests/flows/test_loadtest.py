@@ -10,7 +10,7 @@ import pytest
 import redis as redis_client
 
 from bot.local_slack.person import Message
-from tests.stack import House, ask, until, whisper
+from tests.stack import House, ask, post_ephemeral, until
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -103,15 +103,15 @@ def test_above_a_cap_a_test_waits_for_the_target_s_approvers(harbour: House) -> 
 def test_two_load_tests_are_compared_for_who_asks(harbour: House) -> None:
     """Side by side, to the author alone; what cannot be compared is refused with the reason."""
     ada = harbour.person("Ada")
-    compared = whisper(ada, "/loadtest compare 1 2")
+    compared = post_ephemeral(ada, "/loadtest compare 1 2")
     for words in ("#1", "#2", "verdict", "requests", "p95", "%", "compare with care"):
         assert words in compared
     card = until(ada, ask(ada, "/loadtest 20rps for 60s on docs"), "Latency")
-    assert f"#{number(card)} has not ended yet" in whisper(ada, f"/loadtest compare 1 {number(card)}")
+    assert f"#{number(card)} has not ended yet" in post_ephemeral(ada, f"/loadtest compare 1 {number(card)}")
     ada.click_button(card, "Stop")
     until(ada, card, "cancelled by")
-    assert "it ended as cancelled" in whisper(ada, f"/loadtest compare 1 {number(card)}")
-    assert "There is no job #999" in whisper(ada, "/loadtest compare 1 999")
+    assert "it ended as cancelled" in post_ephemeral(ada, f"/loadtest compare 1 {number(card)}")
+    assert "There is no job #999" in post_ephemeral(ada, "/loadtest compare 1 999")
 
 
 def test_the_capacity_of_a_target_is_found(harbour: House) -> None:
@@ -123,7 +123,7 @@ def test_the_capacity_of_a_target_is_found(harbour: House) -> None:
     assert re.search(r"10 +(PASS|INVALID)", found.plain)
     assert "docs belongs to @search" in found.plain
     assert [button.label for button in found.buttons] == ["Run again"]
-    assert "is no load test" in whisper(ada, f"/loadtest compare {number(card)} 1")
+    assert "is no load test" in post_ephemeral(ada, f"/loadtest compare {number(card)} 1")
 
 
 @pytest.mark.parametrize(
@@ -146,5 +146,5 @@ def test_what_makes_no_sense_or_is_too_much_starts_nothing(harbour: House, typed
     """Its author alone reads why, with a command that would do."""
     ada = harbour.person("Ada")
     jobs = harbour.queue.recent(1)[0].id
-    assert said in whisper(ada, typed)
+    assert said in post_ephemeral(ada, typed)
     assert harbour.queue.recent(1)[0].id == jobs

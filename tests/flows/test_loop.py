@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stack import WAIT_S, House, ask, until, whisper
+from tests.stack import WAIT_S, House, ask, post_ephemeral, until
 
 
 def test_a_model_is_trained_and_its_card_offers_to_deploy_it(house: House) -> None:
@@ -122,11 +122,11 @@ def test_a_schedule_fires_once_and_its_card_says_so(house: House) -> None:
     ada = house.person("Ada")
     added = ask(ada, '/schedule add "*/5 * * * *" Europe/Berlin loadtest 10rps for 1s iris on staging')
     assert "next:" in added.plain
-    assert "s1" in whisper(ada, "/schedule list")
+    assert "s1" in post_ephemeral(ada, "/schedule list")
     card = ask(ada, "/schedule run s1")
     assert "10 rps" in until(ada, card, "· took").plain
-    assert "is removed" in whisper(ada, "/schedule remove s1")
-    assert "There is no schedule" in whisper(ada, "/schedule list")
+    assert "is removed" in post_ephemeral(ada, "/schedule remove s1")
+    assert "There is no schedule" in post_ephemeral(ada, "/schedule list")
 
 
 def test_a_schedule_whose_jobs_would_wait_for_approval_says_so(house: House) -> None:
@@ -134,7 +134,7 @@ def test_a_schedule_whose_jobs_would_wait_for_approval_says_so(house: House) -> 
     ada = house.person("Ada")
     added = ask(ada, '/schedule add "0 2 * * *" loadtest 60rps for 5s iris on production')
     assert "Each time it will wait up to 30 m for one approval" in added.plain
-    assert "is removed" in whisper(ada, "/schedule remove s2")
+    assert "is removed" in post_ephemeral(ada, "/schedule remove s2")
 
 
 def test_a_deployment_is_rolled_back_by_its_button(house: House) -> None:
@@ -147,7 +147,7 @@ def test_a_deployment_is_rolled_back_by_its_button(house: House) -> None:
     ada.click_button(card, "Roll back to v1")
     back = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
     assert "v1 is live" in until(ada, back, "· done").plain.replace("*", "")
-    assert "v1" in whisper(ada, "/deploy status")
+    assert "v1" in post_ephemeral(ada, "/deploy status")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_question_is_answered_to_its_author_alone(house: House, typed: str, sh
     """Nothing is posted for all to see."""
     ada = house.person("Ada")
     before = len(ada.messages())
-    assert shown in whisper(ada, typed)
+    assert shown in post_ephemeral(ada, typed)
     assert len(ada.messages()) == before
 
 
@@ -203,7 +203,7 @@ def test_what_cannot_be_understood_is_told_to_its_author_alone(house: House, typ
     """An answer that helps; nothing is queued, nothing is posted."""
     ada = house.person("Ada")
     jobs, posts = house.queue.recent(1)[0].id, len(ada.messages())
-    answer = whisper(ada, typed)
+    answer = post_ephemeral(ada, typed)
     assert len(answer) < 1000
     assert "<!channel>" not in answer
     assert house.queue.recent(1)[0].id == jobs
@@ -212,14 +212,14 @@ def test_what_cannot_be_understood_is_told_to_its_author_alone(house: House, typ
 
 def test_a_guest_is_refused_with_a_sentence(house: House) -> None:
     """Nobody is refused silently."""
-    assert "Guests may not" in whisper(house.person("Mallory"), "/jobs")
+    assert "Guests may not" in post_ephemeral(house.person("Mallory"), "/jobs")
 
 
 def test_where_the_bot_is_not_invited_nothing_starts(house: House) -> None:
     """The answer says how to invite it."""
     ada = house.person("Ada")
     newest = house.queue.recent(1)[0].id
-    assert "/invite" in whisper(ada, "/loadtest 10rps for 1s iris on staging", channel="random")
+    assert "/invite" in post_ephemeral(ada, "/loadtest 10rps for 1s iris on staging", channel="random")
     assert house.queue.recent(1)[0].id == newest
 
 

@@ -13,7 +13,7 @@ from bot.demo import processes
 from bot.schedules import Schedules
 from bot.state import Schedule
 from bot.store import Store
-from tests.stack import WAIT_S, House, ask, whisper
+from tests.stack import WAIT_S, House, ask, post_ephemeral
 from workers.contract.queue import connect
 from workers.contract.record import Record
 
@@ -205,13 +205,13 @@ def test_run_now_is_one_job_however_often_it_is_typed_at_once(bots: Bots) -> Non
     assert "02:00" in added.plain and "in Europe/Berlin" in added.plain and "<!date^" in added.plain
     card = ask(ada, "/schedule run s1")
     assert "through schedule s1" in card.plain
-    assert "already" in whisper(grace, "/schedule run s1")
-    assert "already" in whisper(grace, "/schedule run s1", channel="random")
+    assert "already" in post_ephemeral(grace, "/schedule run s1")
+    assert "already" in post_ephemeral(grace, "/schedule run s1", channel="random")
     assert len(bots.jobs()) == 1
     bots.house.queue.cancel(bots.jobs()[0].id, by=ada.id)
-    assert "is paused" in whisper(ada, "/schedule pause s1")
-    assert "paused" in whisper(ada, "/schedule list")
-    resumed = whisper(ada, "/schedule resume s1")
+    assert "is paused" in post_ephemeral(ada, "/schedule pause s1")
+    assert "paused" in post_ephemeral(ada, "/schedule list")
+    resumed = post_ephemeral(ada, "/schedule resume s1")
     assert "fires again" in resumed and "02:00" in resumed
-    assert "paused" not in whisper(ada, "/schedule list")
-    assert "Where clocks change" in whisper(ada, "/schedule help")
+    assert "paused" not in post_ephemeral(ada, "/schedule list")
+    assert "Where clocks change" in post_ephemeral(ada, "/schedule help")

@@ -13,7 +13,7 @@ from workers.platforms.protocols.images import Images
 from workers.platforms.protocols.load import LoadGenerator
 from workers.platforms.protocols.platforms import Platforms
 from workers.platforms.protocols.warehouse import Warehouse
-from workers.settings import Settings
+from workers.settings import WorkerSettings
 
 LOCAL = "local"
 Adapter = TypeVar("Adapter")
@@ -35,7 +35,7 @@ class _Bucket(NamedTuple):
     prefix: str
 
 
-def connect(settings: Settings) -> Platforms:
+def connect(settings: WorkerSettings) -> Platforms:
     """The adapters that the settings ask for. Raises SettingsError naming every address that cannot be used."""
     mistakes: list[str] = []
 
@@ -90,7 +90,7 @@ def take_down(*, home: Path) -> None:
     EmbeddedCluster(home=home).remove_all()
 
 
-def _warehouse(settings: Settings) -> Warehouse:
+def _warehouse(settings: WorkerSettings) -> Warehouse:
     file = settings.file
     if file.warehouse == LOCAL:
         from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
@@ -107,7 +107,7 @@ def _warehouse(settings: Settings) -> Warehouse:
     return BigQueryWarehouse(**address._asdict(), bucket=bucket, endpoint=settings.bigquery_endpoint or None)
 
 
-def _artifacts(settings: Settings) -> Artifacts:
+def _artifacts(settings: WorkerSettings) -> Artifacts:
     file = settings.file
     if file.artifacts == LOCAL:
         from workers.platforms.embedded.artifacts import EmbeddedArtifacts
@@ -128,7 +128,7 @@ def _artifacts(settings: Settings) -> Artifacts:
     )
 
 
-def _images(settings: Settings) -> Images:
+def _images(settings: WorkerSettings) -> Images:
     if settings.file.images is None:
         from workers.platforms.embedded.images import EmbeddedImages
 
@@ -143,7 +143,7 @@ def _images(settings: Settings) -> Images:
     )
 
 
-def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, LoadGenerator]:
+def _serving(settings: WorkerSettings, environment: Environment) -> tuple[Cluster, LoadGenerator]:
     """Where the environment's endpoints run, and what loads them there."""
     if environment.cluster == LOCAL:
         from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
@@ -159,7 +159,7 @@ def _serving(settings: Settings, environment: Environment) -> tuple[Cluster, Loa
     return KubernetesCluster(api=api), KubernetesLoad(api=api, image=settings.file.loadtest.image)
 
 
-def _load_from_here(settings: Settings) -> LoadGenerator:
+def _load_from_here(settings: WorkerSettings) -> LoadGenerator:
     from workers.platforms.embedded.load.generator import EmbeddedLoad
 
     return EmbeddedLoad(home=settings.home)

@@ -20,7 +20,7 @@ from workers.platforms.cloud.endpoints.address import prove
 from workers.platforms.cloud.endpoints.diagnosis import diagnose
 from workers.platforms.cloud.endpoints.judgement import judge
 from workers.platforms.cloud.endpoints.lookup import address_of, check_mine, count_of, describe, find, is_mine, ready_of
-from workers.platforms.cloud.endpoints.manifests import Manifests, Origin, Placed, back_to, origin_of
+from workers.platforms.cloud.endpoints.manifests import Manifests, Placed, ReleaseNotes, back_to, origin_of
 from workers.platforms.cloud.endpoints.revisions import PROVEN, fingerprint, is_proven, proven_of, undo_to
 from workers.platforms.cloud.endpoints.rollout_watcher import Following, Timing
 from workers.platforms.cloud.kubernetes.api import Api
@@ -133,7 +133,7 @@ class KubernetesCluster:
             )
 
         was = origin_of(before) if before else None
-        origin = Origin(
+        origin = ReleaseNotes(
             version=manifest.version,
             digest=manifest.digest,
             replicas=release.replicas,
@@ -150,7 +150,7 @@ class KubernetesCluster:
         kept = replace(origin, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s)
         return self._deployment(placed, release, kept)
 
-    def _deployment(self, placed: Placed, release: Release, origin: Origin) -> Object:
+    def _deployment(self, placed: Placed, release: Release, origin: ReleaseNotes) -> Object:
         return self._manifests.deployment(
             placed, origin, image=release.manifest.image, cpu_request=release.environment.cpu_request
         )

@@ -75,7 +75,7 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class ReleaseNotes:
     """What runs and how it came there, as the Deployment's annotations keep it.
 
     `proven` is the fingerprint of the release that has answered last (see rollout.PROVEN), or "".
@@ -104,12 +104,12 @@ class Origin:
         }
 
 
-def origin_of(obj: Mapping[str, Any]) -> Origin:
+def origin_of(obj: Mapping[str, Any]) -> ReleaseNotes:
     """What a Deployment or ReplicaSet says of itself. PermanentError where somebody has spoilt its annotations."""
     noted = obj["metadata"].get("annotations") or {}
     try:
         minimum, maximum = noted["seatrial/replicas"].split("..")
-        return Origin(
+        return ReleaseNotes(
             version=int(noted["seatrial/version"]),
             digest=noted["seatrial/digest"],
             replicas=Replicas(minimum=int(minimum), maximum=int(maximum)),
@@ -135,7 +135,7 @@ class Manifests:
         self._where = folder
         _container(json.loads(self._objects["Deployment"]), folder)
 
-    def deployment(self, placed: Placed, origin: Origin, *, image: str, cpu_request: str) -> Object:
+    def deployment(self, placed: Placed, origin: ReleaseNotes, *, image: str, cpu_request: str) -> Object:
         """The Deployment of a release. It has no replicas: they belong to whoever scales."""
         made = self._named("Deployment", placed)
         version = {"app.kubernetes.io/version": f"v{origin.version}"}
