@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.load_generators import Patient
 from workers.contract.load import Stage
 from workers.platforms.embedded.load.generator import EmbeddedLoad
-from workers.platforms.protocols.load import Attack
+from workers.platforms.protocols.load import TrafficPlan
 
 LASTS_S = 60.0
 
@@ -17,8 +17,8 @@ LASTS_S = 60.0
 def main(url: str, rate_rps: float, folder: str) -> None:
     """Load for a minute, as long as nobody interferes."""
     stages = (Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=LASTS_S),)
-    attack = Attack(url=url, body=b"{}", stages=stages, job_id="benchmark")
-    with EmbeddedLoad(home=Path(folder)).start(attack=attack, progress=Patient()) as load:
+    plan = TrafficPlan(url=url, body=b"{}", stages=stages, job_id="benchmark")
+    with EmbeddedLoad(home=Path(folder)).start(plan=plan, progress=Patient()) as load:
         for _ in load.samples():
             pass
 

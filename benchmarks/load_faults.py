@@ -13,8 +13,8 @@ from benchmarks.table import Line, show
 from bot.demo.processes import python
 from tests.cloud import kubernetes_driver
 from tests.cloud.locust_cluster import LocustCluster
-from tests.platforms.counting_target import INTERVALS, Target
-from tests.platforms.traffic_plans import attack
+from tests.platforms.counting_target import INTERVALS, CountingTarget
+from tests.platforms.traffic_plans import plan
 from workers.contract.load import Slo
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.embedded.load.generator import EmbeddedLoad
@@ -52,8 +52,8 @@ def _line(what: str, took_s: float, goal_s: float, compared: str = "") -> Line:
 def _worker_lost() -> tuple[float, str]:
     """One of two workers is killed: until the other sends everything, and what the test is worth."""
     with target() as asked, home() as folder:
-        ordered = attack(asked, rate_rps=RATE_RPS, duration_s=SETTLED_S + 10)
-        with EmbeddedLoad(home=folder, workers=2).start(attack=ordered, progress=Patient()) as load:
+        ordered = plan(asked, rate_rps=RATE_RPS, duration_s=SETTLED_S + 10)
+        with EmbeddedLoad(home=folder, workers=2).start(plan=ordered, progress=Patient()) as load:
             killed_s = 0.0
             for sample in load.samples():
                 if sample.at_s == SETTLED_S:
@@ -77,10 +77,10 @@ def _stopped_there_s() -> float:
         return _after_stop_s(asked, KubernetesLoad(api=cluster.api(), image=IMAGE))
 
 
-def _after_stop_s(asked: Target, generator: LoadGenerator) -> float:
+def _after_stop_s(asked: CountingTarget, generator: LoadGenerator) -> float:
     """How long requests still come after `stop`."""
-    ordered = attack(asked, rate_rps=RATE_RPS, duration_s=60)
-    with generator.start(attack=ordered, progress=Patient()) as load:
+    ordered = plan(asked, rate_rps=RATE_RPS, duration_s=60)
+    with generator.start(plan=ordered, progress=Patient()) as load:
         for sample in load.samples():
             if sample.at_s >= SETTLED_S:
                 stopped_s = time.monotonic()
@@ -99,7 +99,7 @@ def _driverless_there_s() -> float:
         return _after_death_s(asked, driver, _kill_driver)
 
 
-def _after_death_s(asked: Target, driver: Driver, kill: Callable[[psutil.Process], None]) -> float:
+def _after_death_s(asked: CountingTarget, driver: Driver, kill: Callable[[psutil.Process], None]) -> float:
     """How long requests still come after `kill`, which is given the driver."""
     with driver as process:
         _await_traffic(asked)
@@ -119,7 +119,7 @@ def _kill_master(driver: psutil.Process) -> None:
 
 
 @contextmanager
-def _driver(asked: Target, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _driver(asked: CountingTarget, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     driver = subprocess.Popen(python("-m", "benchmarks.load_driver", asked.url, str(RATE_RPS), str(folder)))
     try:
         yield driver
@@ -128,7 +128,7 @@ def _driver(asked: Target, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         driver.wait()
 
 
-def _await_traffic(asked: Target) -> None:
+def _await_traffic(asked: CountingTarget) -> None:
     deadline_s = time.monotonic() + 30
     while asked.count < SETTLED_S * RATE_RPS:
         if time.monotonic() > deadline_s:
@@ -136,7 +136,7 @@ def _await_traffic(asked: Target) -> None:
         time.sleep(0.05)
 
 
-def _last_s(asked: Target) -> float:
+def _last_s(asked: CountingTarget) -> float:
     """When the last request came, to a tenth of a second; waits for it."""
     deadline_s, count = time.monotonic() + 30, -1
     while asked.count != count and time.monotonic() < deadline_s:

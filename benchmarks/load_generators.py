@@ -1,6 +1,6 @@
 """Load on a counting target: by Seatrial's open loop, by plain Locust, by wrk. What the target counted, what they say.
 
-Target and generator have a core each, where there are two.
+CountingTarget and generator have a core each, where there are two.
 """
 
 import json
@@ -21,8 +21,8 @@ import psutil
 
 from benchmarks.endpoint import Unattended
 from bot.demo.processes import free_port
-from tests.platforms.counting_target import INTERVALS, Target
-from tests.platforms.traffic_plans import attack
+from tests.platforms.counting_target import INTERVALS, CountingTarget
+from tests.platforms.traffic_plans import plan
 from workers.platforms.embedded.load.generator import EmbeddedLoad
 from workers.platforms.protocols.load import LoadResult, RunningLoad
 
@@ -67,9 +67,9 @@ class Run:
 
 
 @contextmanager
-def target() -> Iterator[Target]:
+def target() -> Iterator[CountingTarget]:
     """A target, on a core of its own."""
-    started = Target()
+    started = CountingTarget()
     try:
         pin(started.process.pid, core=0)
         started.counted()  # it answers
@@ -103,12 +103,12 @@ def open_loop(
     duration_s: float,
     *,
     workers: int | None = None,
-    during: Callable[[Target, RunningLoad], None] | None = None,
+    during: Callable[[CountingTarget, RunningLoad], None] | None = None,
 ) -> Run:
     """Seatrial's. `during` is called when the first second has passed."""
     with target() as asked, home() as folder:
-        ordered = attack(asked, rate_rps=rate_rps, duration_s=duration_s)
-        with EmbeddedLoad(home=folder, workers=workers).start(attack=ordered, progress=Patient()) as load:
+        ordered = plan(asked, rate_rps=rate_rps, duration_s=duration_s)
+        with EmbeddedLoad(home=folder, workers=workers).start(plan=ordered, progress=Patient()) as load:
             processes = load_processes("--worker")
             for process in processes:
                 pin(process.pid, core=1)
@@ -127,7 +127,12 @@ def open_loop(
 
 
 def plain_locust(
-    user: str, *, users: int, per_user_rps: float, duration_s: float, during: Callable[[Target], None] | None = None
+    user: str,
+    *,
+    users: int,
+    per_user_rps: float,
+    duration_s: float,
+    during: Callable[[CountingTarget], None] | None = None,
 ) -> Run:
     """Locust's own users, of class `user`: a master and a worker, as ours. `during` is called after a second."""
     with target() as asked, home() as folder:
@@ -147,7 +152,7 @@ def plain_locust(
 
 @contextmanager
 def _plain_processes(
-    folder: Path, asked: Target, user: str, users: int, per_user_rps: float, duration_s: float
+    folder: Path, asked: CountingTarget, user: str, users: int, per_user_rps: float, duration_s: float
 ) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
     port = str(free_port())
     both = [sys.executable, "-m", "locust", "-f", str(_USERS), user, "--host", asked.address]
@@ -185,7 +190,7 @@ def wrk(duration_s: int) -> Run | None:
     return Run(by_interval=counted, latency_ms={}, cpu_us=1e6 * (usage.ru_utime + usage.ru_stime) / sum(counted))
 
 
-def _counted(asked: Target) -> tuple[int, ...]:
+def _counted(asked: CountingTarget) -> tuple[int, ...]:
     """What the target counted, in every tenth from the first to the last; not what tried whether it answers."""
     found = {int(at): count for at, count in asked.counted()["by_interval"].items()}
     intervals = sorted(found)
@@ -193,7 +198,7 @@ def _counted(asked: Target) -> tuple[int, ...]:
     return tuple(found.get(at, 0) for at in range(first, intervals[-1] + 1))
 
 
-def _await_traffic(asked: Target) -> None:
+def _await_traffic(asked: CountingTarget) -> None:
     deadline_s = time.monotonic() + 30
     while not asked.count:
         if time.monotonic() > deadline_s:

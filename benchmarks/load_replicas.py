@@ -20,7 +20,7 @@ from workers.platforms.embedded.load.generator import EmbeddedLoad
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.cluster import Endpoint, Release
-from workers.platforms.protocols.load import Attack, LoadResult
+from workers.platforms.protocols.load import LoadResult, TrafficPlan
 
 RATE_RPS, DURATION_S, REPLICAS = 1_000, 25, 4
 LOOK_S = 0.5
@@ -119,13 +119,13 @@ class Watch:
 
 
 def _load(model: Model, endpoint: Endpoint, folder: Path, watch: Watch) -> LoadResult:
-    attack = Attack(
+    plan = TrafficPlan(
         url=f"{endpoint.address}/v1/models/{model.name}:predict",
         body=json.dumps({"instances": [dict(model.sample[0])]}).encode(),
         stages=(Stage(from_rps=RATE_RPS, to_rps=RATE_RPS, length_s=DURATION_S),),
         job_id="benchmark",
     )
-    with EmbeddedLoad(home=folder / "load").start(attack=attack, progress=Patient()) as load, watch:
+    with EmbeddedLoad(home=folder / "load").start(plan=plan, progress=Patient()) as load, watch:
         for _ in load.samples():
             pass
         return load.result()

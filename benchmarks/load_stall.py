@@ -7,7 +7,7 @@ import time
 
 from benchmarks.load_generators import open_loop, plain_locust
 from benchmarks.table import Line, percentile, show
-from tests.platforms.counting_target import Target
+from tests.platforms.counting_target import CountingTarget
 from workers.platforms.protocols.load import RunningLoad
 
 RATE_RPS, DURATION_S, STALL_S = 500, 20, 2.0
@@ -48,10 +48,10 @@ def truth() -> list[float]:
     return [0.0] * (RATE_RPS * DURATION_S - waiting) + [1000 * number / RATE_RPS for number in range(1, waiting + 1)]
 
 
-def _stall(asked: Target) -> None:
+def _stall(asked: CountingTarget) -> None:
     time.sleep(STALL_AFTER_S)
     asked.stall(STALL_S)
 
 
-def _stall_under(asked: Target, load: RunningLoad) -> None:
+def _stall_under(asked: CountingTarget, load: RunningLoad) -> None:
     _stall(asked)

@@ -46,7 +46,7 @@ class Stage:
         return (self.to_rps - self.from_rps) / self.length_s
 
 
-class Schedule:
+class ArrivalSchedule:
     """The rate of a whole test. All times are seconds since the traffic began."""
 
     def __init__(self, stages: Iterable[Stage]) -> None:
@@ -101,7 +101,7 @@ class Arrivals:
 
     def __init__(
         self,
-        schedule: Schedule,
+        schedule: ArrivalSchedule,
         *,
         index: int = 0,
         workers: int = 1,

@@ -6,7 +6,7 @@ from errno import EINPROGRESS
 from typing import Any, Protocol
 
 import httptools
-from destination import Target
+from destination import Destination
 from gevent.monkey import get_original
 from http_answers import Answer, AnswerReader
 from tls import Tls
@@ -23,7 +23,7 @@ HALF_AN_ANSWER = "connection closed in mid-answer"
 NO_HTTP = "an answer that is not HTTP"
 
 
-class Keeper(Protocol):
+class ConnectionOwner(Protocol):
     """Who has a connection while nothing is asked of it. Called by the event loop: nothing of this may wait."""
 
     def opened(self, connection: "Connection") -> None:
@@ -33,7 +33,7 @@ class Keeper(Protocol):
         """It has failed, or said something unasked; it is closed."""
 
 
-class Asker(Protocol):
+class ResponseHandler(Protocol):
     """Whose request is under way. Called by the event loop: nothing of this may wait."""
 
     def answered(self, connection: "Connection", answer: Answer) -> None:
@@ -50,12 +50,12 @@ class Connection:
     `due_s` and `left_s` are its asker's on the request under way.
     """
 
-    def __init__(self, *, target: Target, address: str, keeper: Keeper, loop: Any) -> None:
+    def __init__(self, *, target: Destination, address: str, keeper: ConnectionOwner, loop: Any) -> None:
         self.address = address
         self.old_at_s = self.due_s = self.left_s = 0.0
         self.at = f" at {address}" if len(target.addresses) > 1 else ""
         self._keeper = keeper
-        self._asker: Asker | None = None
+        self._asker: ResponseHandler | None = None
         self._reader = AnswerReader()
         self._tls = Tls(target.tls, server=target.host) if target.tls else None
         self._request = b""  # what is to be sent as soon as it is open
@@ -75,7 +75,7 @@ class Connection:
         self._writable = loop.io(self._socket.fileno(), _WRITE)
         self._writable.start(self._on_connected)
 
-    def ask(self, request: bytes, asker: Asker) -> None:
+    def ask(self, request: bytes, asker: ResponseHandler) -> None:
         """Send a request, as soon as it is open; one at a time."""
         self._asker = asker
         if not self._open:

@@ -1,6 +1,6 @@
-"""The target of an attack: which addresses may be asked, and how. Nothing of the load connects to any other.
+"""The target of a plan: which addresses may be asked, and how. Nothing of the load connects to any other.
 
-The list is made where the attack is ordered, which resolves the name once (workers/platforms/destination.py).
+The list is made where the plan is ordered, which resolves the name once (workers/platforms/destination.py).
 A name that only this network knows, such as a Service's, is resolved here, and held against the same rules.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-class Refused(Exception):
+class DestinationRefused(Exception):
     """The target may not be loaded; says why, as a whole sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class Destination:
     """Where every request goes. `request` is the request itself, byte for byte; `tls` None: plain HTTP."""
 
     host: str
@@ -31,14 +31,14 @@ class Target:
     request: bytes
 
 
-def read_target(attack: dict[str, Any], *, body: bytes) -> Target:
-    """The attack's target. Raises Refused where it may not be loaded or its name is not known."""
-    parts = urlsplit(attack["url"])
+def read_destination(plan: dict[str, Any], *, body: bytes) -> Destination:
+    """The plan's target. Raises DestinationRefused where it may not be loaded or its name is not known."""
+    parts = urlsplit(plan["url"])
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    addresses = attack.get("addresses") or _resolved(host, port)
-    _check(addresses, private=attack["private"], refused=attack["refused"])
+    addresses = plan.get("addresses") or _resolved(host, port)
+    _check(addresses, private=plan["private"], refused=plan["refused"])
     method = "POST" if body else "GET"
     lines = [
         f"{method} {path} HTTP/1.1",
@@ -48,7 +48,7 @@ def read_target(attack: dict[str, Any], *, body: bytes) -> Target:
     ]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return Target(
+    return Destination(
         host=host,
         port=port,
         addresses=tuple(addresses),
@@ -59,7 +59,7 @@ def read_target(attack: dict[str, Any], *, body: bytes) -> Target:
     )
 
 
-def keep_to(target: Target) -> None:
+def keep_to(target: Destination) -> None:
     """From now on this process connects to the target's addresses alone, whoever's code it is that tries.
 
     Nobody can take an audit hook off again. https://docs.python.org/3/library/audit_events.html
@@ -78,7 +78,7 @@ def _resolved(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise Refused(f"{host} is not known here: {error.strerror or error}.") from error
+        raise DestinationRefused(f"{host} is not known here: {error.strerror or error}.") from error
     return [str(address[0]) for family, *_, address in found if family == found[0][0]]
 
 
@@ -87,4 +87,4 @@ def _check(addresses: Iterable[str], *, private: bool, refused: Iterable[str]) -
     for address in addresses:
         ip = ipaddress.ip_address(address)
         if ip in never or not (private or ip.is_global):
-            raise Refused(f"{address} is an address that may not be loaded.")
+            raise DestinationRefused(f"{address} is an address that may not be loaded.")

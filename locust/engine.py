@@ -10,11 +10,11 @@ from typing import Any
 import gevent
 from arrivals import NEVER, Arrivals
 from connection import Connection, failure_words
-from destination import Target
+from destination import Destination
 from http_answers import Answer, Judge
 from ledger import Ledger, Seconds
 from pool import Pool
-from timer import pacer
+from timer import timer
 
 TOO_MANY = "not sent: too many requests were under way"
 TOO_LATE = "not sent: the load generator was late"
@@ -43,7 +43,7 @@ class Engine:
     def __init__(
         self,
         *,
-        target: Target,
+        target: Destination,
         arrivals: Arrivals,
         seconds: Seconds,
         ledger: Ledger,
@@ -63,7 +63,7 @@ class Engine:
         self._stopped = False
         loop: Any = gevent.get_hub().loop
         self._pool = Pool(target=target, loop=loop)
-        self._pacer = pacer(loop, self._on_due)
+        self._timer = timer(loop, self._on_due)
         gevent.spawn(self._look_after)
 
     @property
@@ -85,14 +85,14 @@ class Engine:
         """Let nothing more leave; what is under way may still be answered. A second call does nothing."""
         if not self._stopped:
             self._stopped = True
-            self._pacer.close()
+            self._timer.close()
             self._pool.close()
 
     # ------------------------------------------------------------------------------------------ a request's way
 
     def _set_pacer(self) -> None:
         if self._arrivals.next_s != NEVER:
-            self._pacer.set(self._begun_s + self._arrivals.next_s)
+            self._timer.set(self._begun_s + self._arrivals.next_s)
 
     def _on_due(self) -> None:
         for _ in range(BURST):
@@ -122,13 +122,13 @@ class Engine:
         connection.ask(self._request, self)
 
     def answered(self, connection: Connection, answer: Answer) -> None:
-        """See Asker."""
+        """See ResponseHandler."""
         failure = self._judge.failure(answer)
         self._end(connection, failure, measured=failure is None)
         self._pool.give_back(connection, reusable=answer.reusable)
 
     def failed(self, connection: Connection, words: str) -> None:
-        """See Asker."""
+        """See ResponseHandler."""
         self._end(connection, words, measured=False)
 
     def _end(self, connection: Connection, failure: str | None, *, measured: bool) -> None:

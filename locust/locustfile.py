@@ -1,15 +1,15 @@
 """The load test as Locust runs it: an open loop, whose rate Locust's users stand for.
 
-    python -m locust -f locustfile.py --master --attack ATTACK.json --host http://TARGET
-    python -m locust -f locustfile.py --worker --attack ATTACK.json
+    python -m locust -f locustfile.py --master --plan PLAN.json --host http://TARGET
+    python -m locust -f locustfile.py --worker --plan PLAN.json
 
 A user here sends nothing: it is a token, worth its share of the rate. So whatever Locust does with users (spread them
 over workers that join, move them from a lost one to the others, add some from its web page) it does with the rate. The
 requests are sent by the process's engine (engine.py), and counted by the master (master.py).
 
-ATTACK.json is described in attack.py. With `own_users` the users are those of another Locust file, given beside this
-one (`-f locustfile.py,theirs.py`): one for each request a second. It may import what is installed, and modules beside
-it that are not called like those here.
+PLAN.json is described in traffic_plan.py. With `own_users` the users are those of another Locust file, given beside
+this one (`-f locustfile.py,theirs.py`): one for each request a second. That file may import installed packages, and
+modules beside it whose names are not used here.
 """
 
 import os
@@ -23,7 +23,7 @@ import gevent.socket
 from destination import keep_to
 from locust import User, events, runners, stats, task
 from master import Master
-from traffic_plan import read_attack
+from traffic_plan import read_plan
 from worker import Worker
 
 REPORT_POINTS = 300
@@ -58,7 +58,7 @@ class Token(User):
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
     """The options beside Locust's own."""
-    parser.add_argument("--attack", required=True, include_in_web_ui=False, help="the attack, a JSON file")
+    parser.add_argument("--plan", required=True, include_in_web_ui=False, help="the plan, a JSON file")
     parser.add_argument(
         "--end-with-stdin", action="store_true", include_in_web_ui=False, help="exit at once when stdin is closed"
     )
@@ -66,28 +66,28 @@ def add_options(parser: Any) -> None:
 
 @events.init.add_listener
 def set_up(environment: Any, runner: Any, **_: Any) -> None:
-    """Make this process the attack's master, a worker, or both."""
+    """Make this process the plan's master, a worker, or both."""
     options = environment.parsed_options
     if options.end_with_stdin:
         gevent.spawn(_end_with_stdin)
-    attack = read_attack(Path(options.attack))
-    keep_to(attack.target)
+    plan = read_plan(Path(options.plan))
+    keep_to(plan.target)
     options.enable_rebalancing = True
     environment.shape_class = None
-    if attack.own_users:
+    if plan.own_users:
         environment.user_classes = [each for each in environment.user_classes if each is not Token]
         if not environment.user_classes:
             sys.exit("The Locust file has no user class.")
     else:
-        options.num_users = options.spawn_rate = attack.tokens
+        options.num_users = options.spawn_rate = plan.tokens
         # The traffic begins when all tokens are where they belong: after 1 s Locust would go on without those of a
         # machine that is busy, and their first requests would never be due.
         os.environ["LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP"] = "10"
     if not isinstance(runner, runners.MasterRunner):
-        Token.worker = Worker(environment, attack)
+        Token.worker = Worker(environment, plan)
     if not isinstance(runner, runners.WorkerRunner):
-        stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, attack.schedule.end_s / REPORT_POINTS)
-        Master(environment, attack)
+        stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, plan.schedule.end_s / REPORT_POINTS)
+        Master(environment, plan)
     _ready.set()
 
 

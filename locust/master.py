@@ -19,8 +19,8 @@ import gevent
 from flask import Response, request
 from locust.runners import STATE_MISSING, MasterRunner
 from locust_statistics import file_under
-from test_run import Course
-from traffic_plan import Attack
+from test_run import TestRun
+from traffic_plan import Plan
 from worker import BEGIN, SECOND
 
 LEAD_S = 0.5
@@ -88,13 +88,13 @@ class Driver:
 class Master:
     """Drives one test after the other."""
 
-    def __init__(self, environment: Any, attack: Attack) -> None:
+    def __init__(self, environment: Any, plan: Plan) -> None:
         self._environment = environment
         self._runner = environment.runner
-        self._attack = attack
+        self._plan = plan
         self._numbers = itertools.count(1)
         self._test = 0
-        self._course: Course | None = None
+        self._course: TestRun | None = None
         self._begun_s = 0.0
         self._stopping = False
         self._driver = Driver()
@@ -102,7 +102,7 @@ class Master:
         self._runner.register_message(SECOND, self._hear)
         environment.events.test_start.add_listener(self._forget)
         # Tokens do nothing before they are told; users of one's own begin as soon as they are there.
-        begin = environment.events.test_start if attack.own_users else environment.events.spawning_complete
+        begin = environment.events.test_start if plan.own_users else environment.events.spawning_complete
         begin.add_listener(self._begin)
         environment.events.test_stopping.add_listener(self._stop)
         if environment.web_ui:
@@ -119,12 +119,12 @@ class Master:
         """Tell the workers that the traffic begins; one that came late, how far it is."""
         if self._course is None:
             self._test = next(self._numbers)
-            self._begun_s = monotonic() + (0.0 if self._attack.own_users else LEAD_S)
-            self._course = Course(
-                schedule=self._attack.schedule,
-                seconds=self._attack.seconds,
-                ramp_s=self._attack.ramp_s,
-                timeout_s=self._attack.timeout_s,
+            self._begun_s = monotonic() + (0.0 if self._plan.own_users else LEAD_S)
+            self._course = TestRun(
+                schedule=self._plan.schedule,
+                seconds=self._plan.seconds,
+                ramp_s=self._plan.ramp_s,
+                timeout_s=self._plan.timeout_s,
                 workers=self._present(),
             )
         self._runner.send_message(BEGIN, {"test": self._test, "at_s": self._now_s})
@@ -138,8 +138,8 @@ class Master:
         if self._course is None or msg.data["test"] != self._test:
             return
         filed = self._course.hear(msg.node_id, msg.data)
-        if not self._attack.own_users:  # their requests Locust counts itself
-            target = self._attack.target
+        if not self._plan.own_users:  # their requests Locust counts itself
+            target = self._plan.target
             file_under(self._environment.stats, target.method, target.path, filed, at_s=time())
 
     # ------------------------------------------------------------------------------------------ now and then
@@ -154,10 +154,10 @@ class Master:
                 continue
             if self._course.over or self._driver.gone:
                 gevent.spawn(self._runner.stop)
-            elif self._attack.own_users:
+            elif self._plan.own_users:
                 self._follow_the_rate()
 
-    def _lose_the_missing(self, course: Course) -> None:
+    def _lose_the_missing(self, course: TestRun) -> None:
         now_s = monotonic()
         self._here_at_s.update(dict.fromkeys(self._present(), now_s))
         for worker in course.workers:
@@ -166,7 +166,7 @@ class Master:
 
     def _follow_the_rate(self) -> None:
         users = self._users(self._now_s)
-        if users != self._runner.target_user_count and self._now_s < self._attack.schedule.end_s:
+        if users != self._runner.target_user_count and self._now_s < self._plan.schedule.end_s:
             self._runner.start(users, spawn_rate=users)
 
     def _present(self) -> list[str]:
@@ -176,9 +176,9 @@ class Master:
 
     def _users(self, at_s: float) -> int:
         """How many users to have: all tokens; of one's own, one for each request a second."""
-        if not self._attack.own_users:
-            return self._attack.tokens
-        return max(math.ceil(self._attack.schedule.rate_rps(max(at_s, 0.0))), 1)
+        if not self._plan.own_users:
+            return self._plan.tokens
+        return max(math.ceil(self._plan.schedule.rate_rps(max(at_s, 0.0))), 1)
 
     @property
     def _now_s(self) -> float:
@@ -196,8 +196,8 @@ class Master:
     def _on_start(self) -> tuple[dict[str, Any], int]:
         if self._course and not self._course.over:
             return {"error": "A test is running."}, 409
-        if self._runner.worker_count < self._attack.workers:
-            return {"error": f"{self._runner.worker_count} of {self._attack.workers} workers are there."}, 503
+        if self._runner.worker_count < self._plan.workers:
+            return {"error": f"{self._runner.worker_count} of {self._plan.workers} workers are there."}, 503
         users = self._users(0.0)
         gevent.spawn(self._start, users)
         return {"users": users}, 202

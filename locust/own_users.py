@@ -10,7 +10,7 @@ import gevent
 from connection import failure_words
 from ledger import Ledger
 from locust.exception import CatchResponseError
-from traffic_plan import Attack
+from traffic_plan import Plan
 
 OTHERS = "another failure"
 MOST_KINDS = 50
@@ -23,15 +23,15 @@ _DEEPEST = 10  # exceptions that wrap one another
 class OwnUsers:
     """Requests of a process's own users while one test lasts. Ends them by itself with the schedule."""
 
-    def __init__(self, environment: Any, *, attack: Attack, ledger: Ledger, begun_s: float) -> None:
+    def __init__(self, environment: Any, *, plan: Plan, ledger: Ledger, begun_s: float) -> None:
         self._environment = environment
-        self._attack = attack
+        self._plan = plan
         self._ledger = ledger
         self._begun_s = begun_s
         self._over = False
         self._kinds: set[str] = set()
         environment.events.request.add_listener(self._record)
-        left_s = begun_s + attack.schedule.end_s - monotonic()
+        left_s = begun_s + plan.schedule.end_s - monotonic()
         gevent.spawn_later(max(left_s, 0.0), self._end)
 
     @property
@@ -55,9 +55,9 @@ class OwnUsers:
     def _record(self, *, response_time: float | None, exception: BaseException | None, **_: Any) -> None:
         took_ms = response_time or 0.0
         began_s = monotonic() - self._begun_s - took_ms / 1000
-        if not 0 <= began_s <= self._attack.schedule.end_s:
+        if not 0 <= began_s <= self._plan.schedule.end_s:
             return
-        second = self._ledger.second(self._attack.seconds.number(began_s))
+        second = self._ledger.second(self._plan.seconds.number(began_s))
         second.leave(lag_ms=None)
         second.end(None if exception is None else self._kind(_words(exception)[:LONGEST]))
         if exception is None:

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from connection import Connection
-from destination import Target
+from destination import Destination
 
 OLD_S = (3.0, 5.0)
 """How old a connection gets, at random within this. A Service balances connections, so only new ones reach new
@@ -26,7 +26,7 @@ class Pool:
     on an idle one while another has its request.
     """
 
-    def __init__(self, *, target: Target, loop: Any) -> None:
+    def __init__(self, *, target: Destination, loop: Any) -> None:
         self.ready = 0
         self._target = target
         self._loop = loop
@@ -76,12 +76,12 @@ class Pool:
         self._opening.clear()
 
     def opened(self, connection: Connection) -> None:
-        """See Keeper."""
+        """See ConnectionOwner."""
         self._opening.discard(connection)
         self._free.append(connection)
 
     def lost(self, connection: Connection) -> None:
-        """See Keeper."""
+        """See ConnectionOwner."""
         if connection in self._opening:
             self._opening.discard(connection)
             self._put_off(connection.address)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from arrivals import Schedule
+from arrivals import ArrivalSchedule
 from ledger import PERCENTILES, Histogram, Ledger, Second, Seconds, percentile_ms, total
 
 WINDOW = 3
@@ -19,7 +19,7 @@ CPU_WINDOW_S = 2.5
 UNSEEN = "its end was not seen"
 
 
-class _Heard:
+class _WorkerState:
     """What a worker has reported."""
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class _Heard:
             self.busiest_percent = max(self.busiest_percent, 100 * (cpu_s - self._cpu[0][1]) / over_s)
 
 
-class Course:
+class TestRun:
     """One test. Times are seconds since its traffic began."""
 
     def __init__(
-        self, *, schedule: Schedule, seconds: Seconds, ramp_s: float, timeout_s: float, workers: list[str]
+        self, *, schedule: ArrivalSchedule, seconds: Seconds, ramp_s: float, timeout_s: float, workers: list[str]
     ) -> None:
         self.samples: list[dict[str, Any]] = []
         """A LoadSample for every second that has passed, of what ended in it."""
@@ -56,13 +56,13 @@ class Course:
         self._judged = Second()  # of the seconds that are closed: distributions of an hour's are too many to keep
         self._closed: list[dict[str, Any]] = []
         self._close_after = math.ceil(timeout_s + LATEST_S)
-        self._workers = {worker: _Heard() for worker in workers}
+        self._workers = {worker: _WorkerState() for worker in workers}
         self._live: dict[int, Second] = {}
         self._window: deque[Histogram] = deque(maxlen=WINDOW)
 
     def hear(self, worker: str, report: Mapping[str, Any]) -> Second:
         """Take a worker's report; return the sum of what it filed."""
-        heard = self._workers.setdefault(worker, _Heard())
+        heard = self._workers.setdefault(worker, _WorkerState())
         heard.number, heard.over = report["number"], report["over"]
         heard.look(at_s=report["at_s"], cpu_s=report["cpu_s"])
         filed = self._ledger.merge(report["filed"])

@@ -18,7 +18,7 @@ _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _READ = 1  # libev's EV_READ
 
 
-class Pacer(Protocol):
+class Timer(Protocol):
     """Calls back in the event loop, once for each time it is set, at a time of `time.monotonic()`."""
 
     def set(self, at_s: float) -> None:
@@ -28,7 +28,7 @@ class Pacer(Protocol):
         """Never wake again."""
 
 
-def pacer(loop: Any, wake: Callable[[], None]) -> Pacer:
+def timer(loop: Any, wake: Callable[[], None]) -> Timer:
     """The best that this machine has."""
     return _TimerFd(loop, wake) if sys.platform == "linux" else _LoopTimer(loop, wake)
 
@@ -49,12 +49,12 @@ class _TimerFd:
         self._watcher.start(self._on_time)
 
     def set(self, at_s: float) -> None:
-        """See Pacer."""
+        """See Timer."""
         seconds = int(at_s)
         self._arm(seconds, int((at_s - seconds) * 1e9) + 1)
 
     def close(self) -> None:
-        """See Pacer."""
+        """See Timer."""
         self._settled = True
         self._watcher.stop()
         self._watcher.close()
@@ -80,13 +80,13 @@ class _LoopTimer:
         self._timer = loop.timer(0.0)
 
     def set(self, at_s: float) -> None:
-        """See Pacer."""
+        """See Timer."""
         self._timer.stop()
         self._timer.close()
         self._timer = self._loop.timer(max(at_s - monotonic(), 0.0))
         self._timer.start(self._wake)
 
     def close(self) -> None:
-        """See Pacer."""
+        """See Timer."""
         self._timer.stop()
         self._timer.close()

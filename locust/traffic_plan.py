@@ -1,4 +1,4 @@
-"""The attack's file: `workers/platforms/traffic_plan.py` writes it, or a person, as k8s/locust/attack.json shows. JSON:
+"""The plan's file: `workers/platforms/traffic_plan.py` writes it, or a person, as k8s/locust/plan.json shows. JSON:
 
 url        where every request goes
 private    whether its address may be a private one
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arrivals import Schedule, Stage
-from destination import Target, read_target
+from arrivals import ArrivalSchedule, Stage
+from destination import Destination, read_destination
 from http_answers import Judge
 from ledger import Seconds
 
@@ -30,14 +30,14 @@ TOKENS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attack:
+class Plan:
     """A load test as ordered.
 
     `workers` share the rate. `own_users`: the requests are sent by user classes of another Locust file.
     """
 
-    target: Target
-    schedule: Schedule
+    target: Destination
+    schedule: ArrivalSchedule
     seconds: Seconds
     ramp_s: float
     poisson: bool
@@ -58,13 +58,15 @@ class Attack:
         return Judge(predicts=self.predicts, right=self.answer)
 
 
-def read_attack(path: Path) -> Attack:
-    """The attack of a file. Raises target.Refused where its target may not be loaded."""
+def read_plan(path: Path) -> Plan:
+    """The plan of a file. Raises target.DestinationRefused where its target may not be loaded."""
     fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    schedule = Schedule(Stage(from_rps=low, to_rps=high, length_s=length_s) for low, high, length_s in fields["stages"])
+    schedule = ArrivalSchedule(
+        Stage(from_rps=low, to_rps=high, length_s=length_s) for low, high, length_s in fields["stages"]
+    )
     ramp_s = float(fields.get("ramp_s", 0.0))
-    return Attack(
-        target=read_target(fields, body=base64.b64decode(fields.get("body", ""))),
+    return Plan(
+        target=read_destination(fields, body=base64.b64decode(fields.get("body", ""))),
         schedule=schedule,
         seconds=Seconds(ramp_s=ramp_s, end_s=schedule.end_s),
         ramp_s=ramp_s,

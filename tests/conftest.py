@@ -10,7 +10,7 @@ import redis as redis_client
 from hypothesis import HealthCheck, settings
 
 from bot.demo import processes
-from tests.platforms.counting_target import Target
+from tests.platforms.counting_target import CountingTarget
 from tests.stack import House
 
 IN_CI = "CI" in os.environ
@@ -86,9 +86,9 @@ def house(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
+def target() -> Iterator[CountingTarget]:
     """A server to be loaded, which counts for itself."""
-    target = Target()
+    target = CountingTarget()
     try:
         yield target
     finally:

@@ -12,7 +12,15 @@ import pytest
 from bot.commands import COMMANDS
 from bot.manifest import manifest
 from workers.contract.jobs import KINDS
-from workers.contract.settings import Approvals, Environment, Images, LoadTestDefaults, Model, SettingsFile, Target
+from workers.contract.settings import (
+    Approvals,
+    Environment,
+    ImageSettings,
+    LoadTarget,
+    LoadTestDefaults,
+    Model,
+    SettingsFile,
+)
 from workers.contract.settings_reader import read_settings_file
 from workers.jobs import HANDLERS
 
@@ -78,7 +86,7 @@ def test_the_settings_file_that_we_ship_is_right_and_shows_every_key() -> None:
     file = read_settings_file(ROOT / "seatrial.toml")
     text = (ROOT / "seatrial.toml").read_text(encoding="utf-8")
     assert set(file.environments) == {"staging", "production"}
-    for table in (SettingsFile, Model, Environment, Approvals, Target, LoadTestDefaults, Images):
+    for table in (SettingsFile, Model, Environment, Approvals, LoadTarget, LoadTestDefaults, ImageSettings):
         for name, field in table.model_fields.items():
             key = field.alias or name
             shown = re.search(rf"^\W*\[{key}\b|\b{key} = ", text, re.MULTILINE)

@@ -19,7 +19,7 @@ from bot.commands.spelling import spell_duration, spell_rate
 from workers.contract.formatting import show_number
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import MOST_PROBES
-from workers.contract.settings import Environment, Target
+from workers.contract.settings import Environment, LoadTarget
 from workers.contract.units import LOWEST_RPS, quoted
 
 FIND = Form(
@@ -49,7 +49,7 @@ def find(line: Line, lookup: Lookup) -> Submit:
         raise line.mistake(problem, at=stray.at, instead="" if highest else f"to {stray.text}")
     end(line, lookup, ("from", "to", "for", "slo", "hold", "replicas", *lookup.settings.targets))
     found = where.found(line, lookup)
-    if held and isinstance(found.place, Target):
+    if held and isinstance(found.place, LoadTarget):
         problem = f"{found.place.name} is a target: Seatrial knows nothing of its replicas, and cannot hold them."
         raise line.mistake(problem, at=held.at)
     lowest_rps, highest_rps = _rates(line, found.place, lowest, highest)
@@ -69,7 +69,9 @@ def find(line: Line, lookup: Lookup) -> Submit:
     return Submit(job=job, dry_run=dry_run)
 
 
-def _rates(line: Line, place: Environment | Target, lowest: Word | None, highest: Word | None) -> tuple[float, float]:
+def _rates(
+    line: Line, place: Environment | LoadTarget, lowest: Word | None, highest: Word | None
+) -> tuple[float, float]:
     """Between which rates to search, from the lowest to the highest. Raises UsageError."""
     if lowest and lowest is highest:
         lowest_rps, highest_rps = read_range(line, lowest)

@@ -14,7 +14,7 @@ from bot.commands.arguments import (
 from bot.commands.command import Lookup
 from bot.commands.line import Line
 from bot.commands.quantities import is_rate
-from workers.contract.settings import Environment, Target
+from workers.contract.settings import Environment, LoadTarget
 from workers.contract.units import quoted
 
 
@@ -22,13 +22,13 @@ from workers.contract.units import quoted
 class Found:
     """A place that can be loaded, and the model there; "" on a target."""
 
-    place: Environment | Target
+    place: Environment | LoadTarget
     model: str
 
     @property
     def owner(self) -> str:
         """Whom to ask about a target; "" for an environment, which is the team's own."""
-        return self.place.owner if isinstance(self.place, Target) else ""
+        return self.place.owner if isinstance(self.place, LoadTarget) else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Where:
         # Whoever names a model means an environment.
         name = self.place or (only_environment if self.model else only_place)(line, lookup)
         place = lookup.settings.place(name)
-        if isinstance(place, Target):
+        if isinstance(place, LoadTarget):
             return Found(place=place, model="")
         model = self.model or only_model(line, lookup)
         must_be_served(line, lookup, model=model, environment=name)

@@ -10,7 +10,7 @@ from bot.commands.line import Line, Word
 from bot.commands.spelling import spell_duration, spell_rate
 from workers.contract.formatting import digits, show_duration, show_number
 from workers.contract.load import SHORTEST_S, Abort, Slo
-from workers.contract.settings import Environment, Target
+from workers.contract.settings import Environment, LoadTarget
 from workers.contract.units import (
     LOWEST_RPS,
     quoted,
@@ -92,7 +92,7 @@ def read_time_s(line: Line, word: Word, *, shortest_s: float = SHORTEST_S, good:
     return duration_s
 
 
-def must_be_under_the_cap(line: Line, place: Environment | Target, rate_rps: float, word: Word | None) -> None:
+def must_be_under_the_cap(line: Line, place: Environment | LoadTarget, rate_rps: float, word: Word | None) -> None:
     """Raise UsageError where `rate_rps`, said by `word`, is more than `place` takes and nobody can approve it."""
     cap_rps = place.max_load_rps
     if word is None or cap_rps is None or rate_rps <= cap_rps or place.approvals is not None:

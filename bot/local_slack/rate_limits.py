@@ -29,7 +29,7 @@ GENEROUS = Rate(per_minute=600, burst=600)
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _TokenBucket:
     level: float
     filled_at_s: float
 
@@ -39,12 +39,12 @@ class RateLimits:
     """Counts calls by any key; `clock` gives seconds."""
 
     clock: Callable[[], float]
-    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+    _buckets: dict[str, _TokenBucket] = field(default_factory=dict)
 
     def take(self, key: str, rate: Rate) -> int:
         """Returns 0 and counts the call, or the whole seconds after which to try again."""
         now_s = self.clock()
-        bucket = self._buckets.setdefault(key, _Bucket(rate.burst, now_s))
+        bucket = self._buckets.setdefault(key, _TokenBucket(rate.burst, now_s))
         gained = max(0.0, now_s - bucket.filled_at_s) * rate.per_minute / 60
         bucket.level = min(rate.burst, bucket.level + gained)
         bucket.filled_at_s = now_s

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from workers.contract.catalogue import Served, Version
 from workers.contract.replicas import Replicas
-from workers.contract.settings import Approvals, Environment, Model, SettingsFile, Target
+from workers.contract.settings import Approvals, Environment, LoadTarget, Model, SettingsFile
 
 
 def settings(
@@ -26,7 +26,7 @@ def settings(
             for name, approved in protected.items()
         },
         targets={
-            name: Target.model_validate(
+            name: LoadTarget.model_validate(
                 {"name": name, "url": f"https://{name}.example.com/", "owner": "@search", "max_load": cap}
             )
             for name, cap in (targets or {}).items()

@@ -10,7 +10,7 @@ from workers.contract.events import ApprovalRequested
 from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, TrainModel
 from workers.contract.load import Shape, Slo
 from workers.contract.record import Record, fold
-from workers.contract.settings import Approvals, Environment, Model, SettingsFile, Target
+from workers.contract.settings import Approvals, Environment, LoadTarget, Model, SettingsFile
 
 ADA = Member(id="U1", name="Ada", guest=False, foreign=False)
 GRACE = Member(id="U2", name="Grace", guest=False, foreign=False)
@@ -29,7 +29,10 @@ SETTINGS = SettingsFile(
             {"name": "production", "max_load": "100rps", "approvals": Approvals(count=1)}
         ),
     },
-    targets={"docs": Target.model_validate(DOCS), "shop": Target.model_validate(DOCS | {"approvals": Approvals()})},
+    targets={
+        "docs": LoadTarget.model_validate(DOCS),
+        "shop": LoadTarget.model_validate(DOCS | {"approvals": Approvals()}),
+    },
 )
 
 

@@ -27,7 +27,7 @@ import docker.utils
 import pytest
 
 from bot.demo.processes import free_port
-from workers.contract.settings import Images, Model
+from workers.contract.settings import ImageSettings, Model
 from workers.platforms.cloud.docker import smoke_test
 from workers.platforms.protocols.artifacts import Manifest
 
@@ -107,7 +107,7 @@ class Harbour:
 
     engine: Any
     registry: Registry
-    settings: Images
+    settings: ImageSettings
 
     def base(self, kind: str) -> str:
         """One of the bases, "serving", "serving-slow" and "serving-broken"; no other harbour has its name."""
@@ -137,7 +137,7 @@ def open_harbour(folder: Path) -> Iterator[Harbour]:
         if not shutil.which(program):
             _do_without(f"there is no {program}: {NEEDED}")
     process, address = _start_registry(folder)
-    settings = Images(repository=f"{address}/ships", seatrial="absent:1")
+    settings = ImageSettings(repository=f"{address}/ships", seatrial="absent:1")
     harbour = Harbour(engine=engine, registry=Registry(address=address), settings=settings)
     try:
         for kind, more in _BASES.items():

@@ -16,7 +16,7 @@ from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.cloud.kubernetes.api import connect
 from workers.platforms.cloud.load.generator import KubernetesLoad
-from workers.platforms.protocols.load import Attack
+from workers.platforms.protocols.load import TrafficPlan
 
 LASTS_S = 60.0
 _ROOT = Path(__file__).parents[2]
@@ -38,9 +38,9 @@ def driver(stand_in: StandIn, *, url: str, rate_rps: float, folder: Path) -> Ite
 def main(url: str, rate_rps: float) -> None:
     """Load for a minute, as long as nobody interferes."""
     stages = (Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=LASTS_S),)
-    attack = Attack(url=url, body=b"{}", stages=stages, job_id="driven")
+    plan = TrafficPlan(url=url, body=b"{}", stages=stages, job_id="driven")
     load = KubernetesLoad(api=connect(f"kubernetes://{CONTEXT}/{NAMESPACE}"), image="seatrial-load:0.1.0")
-    with load.start(attack=attack, progress=RecordedProgress()) as running:
+    with load.start(plan=plan, progress=RecordedProgress()) as running:
         for _ in running.samples():
             pass
 

@@ -22,7 +22,7 @@ from kubernetes.client import ApiClient, Configuration
 from tests.cloud.kubernetes_services import Answered, Streamed, ToService, nobody
 from tests.cloud.kubernetes_store import NAMESPACE, Refusal, Store, merged
 from tests.cloud.strict_models import mistakes
-from workers.platforms.cloud.kubernetes.access import Target
+from workers.platforms.cloud.kubernetes.access import ClusterAddress
 from workers.platforms.cloud.kubernetes.api import KINDS, Api
 
 Object = dict[str, Any]
@@ -72,7 +72,7 @@ class StandIn:
 
     def api(self) -> Api:
         """A client of it, from outside the cluster."""
-        target = Target(cluster=f"kubernetes://{CONTEXT}", namespace=NAMESPACE, context=CONTEXT)
+        target = ClusterAddress(cluster=f"kubernetes://{CONTEXT}", namespace=NAMESPACE, context=CONTEXT)
         return Api(target=target, client=ApiClient(Configuration(host=self.url)))
 
     def kubeconfig(self, path: Path) -> Path:

@@ -9,7 +9,7 @@ from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError, ShuttingDown, TemporaryError
 from workers.platforms.cloud.bigquery.errors import JobFailed
-from workers.platforms.cloud.bigquery.jobs import Jobs, open_client
+from workers.platforms.cloud.bigquery.jobs import BigQueryJobs, open_client
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_query_that_does_not_end_is_given_up(bigquery: BigQueryStandIn) -> Non
     """Past its time a job is cancelled, and called timed out."""
     bigquery.endless = True
     with open_client(project="demo", location="EU", endpoint=bigquery.url) as client:
-        jobs = Jobs(client, location="EU", poll_s=0.01)
+        jobs = BigQueryJobs(client, location="EU", poll_s=0.01)
         job = jobs.start("CREATE OR REPLACE MODEL `a.b.c`", job_id="slow", labels={}, max_bytes=1)
         with pytest.raises(JobFailed, match="slow was not done"):
             jobs.finish(job, progress=RecordedProgress(), within_s=0.1)

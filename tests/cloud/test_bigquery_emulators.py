@@ -14,7 +14,7 @@ from tests.cloud.bigquery_peers import bqemulator, crucible
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.cloud.bigquery.jobs import Jobs, open_client
+from workers.platforms.cloud.bigquery.jobs import BigQueryJobs, open_client
 from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 
 # The first run on a machine installs the emulators.
@@ -124,7 +124,7 @@ def test_a_repeated_job_id_finds_the_job_that_has_it(tmp_path: Path) -> None:
         crucible(tmp_path) as url,
         open_client(project="demo", location="US", endpoint=url) as client,
     ):
-        jobs = Jobs(client, location="US", poll_s=0.05)
+        jobs = BigQueryJobs(client, location="US", poll_s=0.05)
         started = [
             jobs.start(f"SELECT {number} AS n", job_id="seatrial-once", labels={"model": "iris"}, max_bytes=10**9)
             for number in (1, 2)

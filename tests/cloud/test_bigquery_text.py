@@ -14,7 +14,7 @@ from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError, TemporaryError
 from workers.platforms.cloud.bigquery import sql
 from workers.platforms.cloud.bigquery.costs import show_bytes, show_price
-from workers.platforms.cloud.bigquery.errors import JobFailed, in_words
+from workers.platforms.cloud.bigquery.errors import JobFailed, translated_errors
 from workers.platforms.cloud.bigquery.results import LINES, Row, chart, confusion, evaluation, iterations
 
 PLACE = sql.Place(project="demo", dataset="ships", location="EU")
@@ -132,7 +132,7 @@ def test_a_long_matrix_is_cut() -> None:
 )
 def test_an_error_says_whether_trying_again_helps(error: Exception, wanted: type[Exception], words: str) -> None:
     """Each of the SDK's errors becomes one of ours, with its cause and, where it stays, advice."""
-    with pytest.raises(wanted) as caught, in_words("train", model=model()):
+    with pytest.raises(wanted) as caught, translated_errors("train", model=model()):
         raise error
     assert words in str(caught.value)
     assert caught.value.__cause__ is error
@@ -141,5 +141,5 @@ def test_an_error_says_whether_trying_again_helps(error: Exception, wanted: type
 
 def test_an_interruption_passes_unchanged() -> None:
     """A cancel is no error of BigQuery's."""
-    with pytest.raises(JobCancelled), in_words("train"):
+    with pytest.raises(JobCancelled), translated_errors("train"):
         raise JobCancelled("A test wished it.")

@@ -90,8 +90,8 @@ def test_a_load_tests_config_map_has_every_module() -> None:
     """A module added to locust/ is added to its kustomization, or no pod would find it."""
     generator = documents(TOP / "locust" / "kustomization.yaml")[0]["configMapGenerator"][0]
     assert generator["files"] == sorted(path.name for path in (TOP / "locust").glob("*.py"))
-    attack = json.loads((K8S / "locust" / "attack.json").read_text())
-    assert attack["workers"] == documents(K8S / "locust" / "worker-controller.yaml")[0]["spec"]["replicas"]
+    plan = json.loads((K8S / "locust" / "plan.json").read_text())
+    assert plan["workers"] == documents(K8S / "locust" / "worker-controller.yaml")[0]["spec"]["replicas"]
 
 
 @pytest.mark.parametrize("folder", RENDERED)

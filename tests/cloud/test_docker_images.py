@@ -11,7 +11,7 @@ import pytest
 from tests.cloud.docker_peers import ENVIRON, MODEL, PASSWORD, PEAR, USERNAME, Harbour, manifest, open_harbour, servable
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import wait_until
-from workers.contract.settings import Images
+from workers.contract.settings import ImageSettings
 from workers.errors import JobCancelled, PermanentError, TemporaryError
 from workers.platforms.cloud.docker import diagnosis, smoke_test
 from workers.platforms.cloud.docker.images import KEPT_VERSIONS, DockerImages
@@ -142,7 +142,7 @@ def test_a_bad_password_is_said_to_be_bad(harbour: Harbour, tmp_path: Path) -> N
 
 def test_a_registry_that_is_away_may_come_back(harbour: Harbour, tmp_path: Path) -> None:
     """Nobody listening is a temporary error, so that the job is tried again."""
-    settings = Images(repository="127.0.0.1:1/ships", tensorflow=harbour.settings.tensorflow)
+    settings = ImageSettings(repository="127.0.0.1:1/ships", tensorflow=harbour.settings.tensorflow)
     alone = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
     with pytest.raises(TemporaryError, match="connection refused"):
         alone.build(
@@ -274,7 +274,7 @@ def test_a_trial_removes_what_a_killed_one_left(harbour: Harbour, images: Docker
 
 def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
     """One sentence with the address that was tried and what to set."""
-    settings = Images(repository="127.0.0.1:1/ships")
+    settings = ImageSettings(repository="127.0.0.1:1/ships")
     away = DockerImages(settings=settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     with pytest.raises(
         TemporaryError, match=r"^No Docker engine answers at unix:.*/none\.sock \(.*\): .*DOCKER_HOST\.$"
@@ -302,7 +302,9 @@ def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(silent)
         listener.listen()
-        away = DockerImages(settings=Images(repository="127.0.0.1:1/x"), environ={"DOCKER_HOST": f"unix://{silent}"})
+        away = DockerImages(
+            settings=ImageSettings(repository="127.0.0.1:1/x"), environ={"DOCKER_HOST": f"unix://{silent}"}
+        )
         began_s = time.monotonic()
         (finding,) = away.diagnose()
     assert not finding.ok and "No Docker engine answers" in finding.what

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.platforms.recorded_progress import RecordedProgress
-from workers.contract.settings import Images, Model, SettingsError
+from workers.contract.settings import ImageSettings, Model, SettingsError
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.docker.context import dockerfile, write_context
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
@@ -207,7 +207,7 @@ def test_an_engine_on_another_machine_is_known_by_its_address(address: str, here
 
 def test_nothing_is_tried_on_another_machine(tmp_path: Path) -> None:
     """It is told at once, with what to set, and not after a minute's silence."""
-    images = DockerImages(settings=Images(repository=REPOSITORY), environ={"DOCKER_HOST": "tcp://10.0.0.7:2376"})
+    images = DockerImages(settings=ImageSettings(repository=REPOSITORY), environ={"DOCKER_HOST": "tcp://10.0.0.7:2376"})
     model = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
     with pytest.raises(PermanentError, match=r"tcp://10\.0\.0\.7:2376 is on another machine") as caught:
         images.smoke_test(model=model, folder=tmp_path, image="fruit:v1", progress=RecordedProgress())

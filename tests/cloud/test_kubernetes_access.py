@@ -25,18 +25,18 @@ from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn  # noqa: E402
 from tests.cloud.kubernetes_store import NAMESPACE  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
 from workers.platforms.cloud.kubernetes import access  # noqa: E402
-from workers.platforms.cloud.kubernetes.access import Target, read_address  # noqa: E402
+from workers.platforms.cloud.kubernetes.access import ClusterAddress, read_address  # noqa: E402
 from workers.platforms.cloud.kubernetes.api import connect  # noqa: E402
 
 
 @pytest.mark.parametrize(
     ("address", "target"),
     [
-        ("kubernetes://kind/prod", Target(cluster="kubernetes://kind", namespace="prod", context="kind")),
-        ("kubernetes://in-cluster/prod", Target(cluster="kubernetes://in-cluster", namespace="prod")),
+        ("kubernetes://kind/prod", ClusterAddress(cluster="kubernetes://kind", namespace="prod", context="kind")),
+        ("kubernetes://in-cluster/prod", ClusterAddress(cluster="kubernetes://in-cluster", namespace="prod")),
         (
             "kubernetes://arn:aws:eks:eu-1:1:cluster/c/prod",
-            Target(
+            ClusterAddress(
                 cluster="kubernetes://arn:aws:eks:eu-1:1:cluster/c",
                 namespace="prod",
                 context="arn:aws:eks:eu-1:1:cluster/c",
@@ -44,7 +44,7 @@ from workers.platforms.cloud.kubernetes.api import connect  # noqa: E402
         ),
         (
             "gke://p/us-central1-b/serving/prod",
-            Target(
+            ClusterAddress(
                 cluster="gke://p/us-central1-b/serving",
                 namespace="prod",
                 gke="projects/p/locations/us-central1-b/clusters/serving",
@@ -52,7 +52,7 @@ from workers.platforms.cloud.kubernetes.api import connect  # noqa: E402
         ),
     ],
 )
-def test_an_address_is_taken_apart(address: str, target: Target) -> None:
+def test_an_address_is_taken_apart(address: str, target: ClusterAddress) -> None:
     """The namespace is what follows the last slash."""
     assert read_address(address) == target
     assert target.inside == ("in-cluster" in address)

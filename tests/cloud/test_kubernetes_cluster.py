@@ -22,13 +22,13 @@ from workers.contract.settings import Environment, Model  # noqa: E402
 from workers.errors import JobCancelled, PermanentError, ShuttingDown, Superseded, TemporaryError  # noqa: E402
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster  # noqa: E402
 from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests  # noqa: E402
-from workers.platforms.cloud.endpoints.rollout_watcher import Timing  # noqa: E402
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming  # noqa: E402
 from workers.platforms.protocols.artifacts import Manifest  # noqa: E402
 from workers.platforms.protocols.cluster import Endpoint, Release  # noqa: E402
 
 MODEL = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
 STAGING = Environment(name="staging", cpu_request="250m", cpu_target=60)
-QUICK = Timing(poll_s=0.02, address_s=60.0, answer_s=5.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
+QUICK = RolloutTiming(poll_s=0.02, address_s=60.0, answer_s=5.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
 
 
 class Bay:

@@ -16,11 +16,11 @@ yaml = pytest.importorskip("yaml")
 from tests.cloud.strict_models import mistakes  # noqa: E402
 from workers.contract.replicas import Replicas  # noqa: E402
 from workers.errors import PermanentError  # noqa: E402
-from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests, Placed, ReleaseNotes, back_to, origin_of  # noqa: E402
-from workers.platforms.cloud.endpoints.revisions import fingerprint, is_proven  # noqa: E402
+from workers.platforms.cloud.endpoints.manifests import SERVING, EndpointId, Manifests, ReleaseNotes, back_to, origin_of  # noqa: E402
+from workers.platforms.cloud.endpoints.revisions import fingerprint, is_verified  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
-PLACED = Placed(model="iris", environment="staging")
+PLACED = EndpointId(model="iris", environment="staging")
 ORIGIN = ReleaseNotes(
     version=3, digest="sha256:abc", replicas=Replicas(minimum=2, maximum=20), job_id="job-7", asked_by="Ada Lovelace",
     since_s=1767225600.5, proven="0123",
@@ -104,18 +104,18 @@ def test_what_comes_back_is_the_revision_with_its_own_origin() -> None:
     back = back_to(deployment(later), revision)
     assert back["spec"] == deployment()["spec"]
     assert origin_of(back).job_id == "job-7"
-    assert is_proven(back)
+    assert is_verified(back)
     assert "deployment.kubernetes.io/revision" not in back["metadata"]["annotations"]
     assert back["metadata"]["labels"] == deployment()["metadata"]["labels"]
 
 
 def test_a_long_name_is_cut_to_one_of_its_own() -> None:
     """A pod's host name has 63 characters at most; two endpoints never share a name for having been cut."""
-    longest = [Placed(model="m" * 40, environment=name * 40) for name in "ab"]
-    names = {placed.name for placed in longest}
+    longest = [EndpointId(model="m" * 40, environment=name * 40) for name in "ab"]
+    names = {endpoint_id.name for endpoint_id in longest}
     assert len(names) == 2
     assert all(len(f"{name}-0123456789-01234") <= 63 for name in names)
-    assert Placed(model="iris", environment="staging").name == "iris-staging"
+    assert EndpointId(model="iris", environment="staging").name == "iris-staging"
 
 
 def test_what_people_change_in_the_yaml_stays(tmp_path: Path) -> None:

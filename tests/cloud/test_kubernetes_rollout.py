@@ -6,7 +6,7 @@ import pytest
 
 from workers.platforms.cloud.endpoints.autoscaling import cpu_percent, scaling_reason, scaling_trouble
 from workers.platforms.cloud.endpoints.judgement import Judgement, judge
-from workers.platforms.cloud.endpoints.revisions import is_proven, newest, template, undo_to
+from workers.platforms.cloud.endpoints.revisions import is_verified, newest, template, undo_to
 from workers.platforms.cloud.endpoints.troubles import troubles
 from workers.platforms.cloud.kubernetes.pods import pod_trouble
 
@@ -210,9 +210,9 @@ def test_of_two_revisions_of_one_release_the_newer_is_taken() -> None:
 
 def test_a_release_is_proven_when_its_hash_is_noted() -> None:
     """Not when nothing is."""
-    assert is_proven(deployment(notes={"seatrial/proven": "A", "seatrial/template": "A"}))
-    assert not is_proven(deployment(notes={"seatrial/proven": "A", "seatrial/template": "B"}))
-    assert not is_proven(deployment())
+    assert is_verified(deployment(notes={"seatrial/proven": "A", "seatrial/template": "A"}))
+    assert not is_verified(deployment(notes={"seatrial/proven": "A", "seatrial/template": "B"}))
+    assert not is_verified(deployment())
 
 
 def test_a_template_is_taken_back_without_what_the_controller_added() -> None:

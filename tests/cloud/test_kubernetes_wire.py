@@ -18,9 +18,9 @@ from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
 from tests.platforms.steady_traffic import wait_until  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
 from workers.platforms.cloud.kubernetes import api  # noqa: E402
-from workers.platforms.cloud.kubernetes.access import Target  # noqa: E402
+from workers.platforms.cloud.kubernetes.access import ClusterAddress  # noqa: E402
 from workers.platforms.cloud.kubernetes.api import Api  # noqa: E402
-from workers.platforms.cloud.kubernetes.errors import Call, refusal  # noqa: E402
+from workers.platforms.cloud.kubernetes.errors import ApiCall, refusal  # noqa: E402
 
 
 class Peer:
@@ -62,7 +62,7 @@ def peer() -> Iterator[Peer]:
 
 
 def api_at(url: str, **how: Any) -> Api:
-    target = Target(cluster="kubernetes://bay", namespace="ns", context="bay")
+    target = ClusterAddress(cluster="kubernetes://bay", namespace="ns", context="bay")
     return Api(target=target, client=client.ApiClient(client.Configuration(host=url)), **how)
 
 
@@ -188,7 +188,7 @@ def test_a_watch_that_says_what_is_no_event_is_begun_again() -> None:
 def test_a_watch_that_loses_its_rights_says_so() -> None:
     """At the next look, not never."""
     with StandIn() as stand_in:
-        target = Target(cluster="kubernetes://bay", namespace="bay", context="bay")
+        target = ClusterAddress(cluster="kubernetes://bay", namespace="bay", context="bay")
         api = Api(
             target=target, client=client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{stand_in.port}"))
         )
@@ -221,7 +221,7 @@ def test_no_call_waits_for_ever() -> None:
             api.get("Service", "a")
 
 
-CALL = Call(verb="patch", group="apps", resource="deployments", namespace="prod", cluster="gke://p/l/c")
+CALL = ApiCall(verb="patch", group="apps", resource="deployments", namespace="prod", cluster="gke://p/l/c")
 
 
 @pytest.mark.parametrize(

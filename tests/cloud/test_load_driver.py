@@ -11,13 +11,13 @@ import pytest
 from tests.cloud.kubernetes_driver import driver
 from tests.cloud.kubernetes_proxy import Address
 from tests.cloud.locust_cluster import LocustCluster
-from tests.platforms.counting_target import Target
+from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import attack, is_quiet, wait_until
+from tests.platforms.traffic_plans import is_quiet, plan, wait_until
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.cloud.load.keepalive import THREAD, held
 from workers.platforms.cloud.load.manifests import WEB_PORT
-from workers.platforms.swarm import HOLD, Master
+from workers.platforms.swarm import HOLD, MasterClient
 
 RATE_RPS = 100
 LONGER_THAN_THE_GRACE = 3 * RATE_RPS
@@ -44,9 +44,9 @@ def web_of(cluster: LocustCluster) -> Address:
     return container.address(WEB_PORT)
 
 
-def master_of(cluster: LocustCluster) -> Master:
+def master_of(cluster: LocustCluster) -> MasterClient:
     host, port = web_of(cluster)
-    return Master(host=host, port=port)
+    return MasterClient(host=host, port=port)
 
 
 def lose_the_hold(cluster: LocustCluster) -> None:
@@ -55,7 +55,7 @@ def lose_the_hold(cluster: LocustCluster) -> None:
     cluster.stand_in.cut()
 
 
-def test_the_traffic_ends_with_its_driver(cluster: LocustCluster, target: Target, tmp_path: Path) -> None:
+def test_the_traffic_ends_with_its_driver(cluster: LocustCluster, target: CountingTarget, tmp_path: Path) -> None:
     """A driver that is killed takes the traffic with it, although somebody goes on asking how far the test is."""
     with driver(cluster.stand_in, url=target.url, rate_rps=RATE_RPS, folder=tmp_path) as process:
         wait_until(lambda: target.count > 20)
@@ -66,9 +66,9 @@ def test_the_traffic_ends_with_its_driver(cluster: LocustCluster, target: Target
     assert master.result()["stopped_at_s"] is not None
 
 
-def test_a_hold_that_breaks_is_taken_up_again(cluster: LocustCluster, target: Target) -> None:
+def test_a_hold_that_breaks_is_taken_up_again(cluster: LocustCluster, target: CountingTarget) -> None:
     """An API server that cuts the connection ends no test; leaving the context ends the hold for good."""
-    with generator(cluster).start(attack=attack(target, duration_s=4), progress=RecordedProgress()) as load:
+    with generator(cluster).start(plan=plan(target, duration_s=4), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
         cluster.stand_in.cut()
@@ -80,9 +80,9 @@ def test_a_hold_that_breaks_is_taken_up_again(cluster: LocustCluster, target: Ta
     wait_until(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
 
 
-def test_any_hold_keeps_the_test_until_it_is_let_go(cluster: LocustCluster, target: Target) -> None:
+def test_any_hold_keeps_the_test_until_it_is_let_go(cluster: LocustCluster, target: CountingTarget) -> None:
     """Inside the cluster a driver holds the master without the API server; the last hold decides."""
-    with generator(cluster).start(attack=attack(target, duration_s=60), progress=RecordedProgress()):
+    with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()):
         master = master_of(cluster)
         with held(master):
             lose_the_hold(cluster)
@@ -91,9 +91,9 @@ def test_any_hold_keeps_the_test_until_it_is_let_go(cluster: LocustCluster, targ
         assert is_quiet(target)
 
 
-def test_a_person_at_the_web_page_holds_nothing(cluster: LocustCluster, target: Target) -> None:
+def test_a_person_at_the_web_page_holds_nothing(cluster: LocustCluster, target: CountingTarget) -> None:
     """A test that was begun there goes on, though no driver is left, and nobody asks."""
-    with generator(cluster).start(attack=attack(target, duration_s=60), progress=RecordedProgress()) as load:
+    with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()) as load:
         wait_until(lambda: target.count > 20)
         lose_the_hold(cluster)
         load.stop()

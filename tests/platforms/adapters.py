@@ -21,10 +21,10 @@ from tests.platforms.steady_traffic import wait_until
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment, Model
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
-from workers.platforms.cloud.endpoints.rollout_watcher import Timing as Patience
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
-from workers.platforms.embedded.cluster.supervisor import Timing
+from workers.platforms.embedded.cluster.supervisor import SupervisorTiming
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.cluster import Cluster, Endpoint, Release
@@ -32,8 +32,8 @@ from workers.platforms.protocols.warehouse import Warehouse
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE,))
 STAGING = Environment(name="staging", cpu_request="20m", cpu_target=60)
-QUICK = Timing(sync_period_s=0.5, scale_down_window_s=2.0, ready_deadline_s=60.0)
-PATIENT = Patience(poll_s=0.05, address_s=60.0, answer_s=60.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
+QUICK = SupervisorTiming(sync_period_s=0.5, scale_down_window_s=2.0, ready_deadline_s=60.0)
+PATIENT = RolloutTiming(poll_s=0.05, address_s=60.0, answer_s=60.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
 
 
 class Bay(Protocol):

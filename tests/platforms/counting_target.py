@@ -41,7 +41,7 @@ INTERVALS = 10  # a second
 PATIENCE_S = 60.0
 
 
-class Target:
+class CountingTarget:
     """The server, started. With a `certificate` (PEM: key and certificates) it speaks TLS."""
 
     def __init__(self, *, certificate: Path | None = None) -> None:

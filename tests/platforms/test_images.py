@@ -23,7 +23,7 @@ from workers.platforms.embedded.images import EmbeddedImages
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.images import Images
 from workers.platforms.serving.signature import Signature
-from workers.platforms.smoke_test import TrialFailed, try_out
+from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE, SAMPLE))
 REGRESSION = MODEL.model_copy(update={"type": "linear_reg"})
@@ -43,7 +43,7 @@ class Trials:
         self.remains = remains
         self._versions = itertools.count(1)
 
-    def try_out(self, folder: Path, *, model: Model = MODEL, progress: RecordedProgress | None = None) -> str:
+    def predict_once(self, folder: Path, *, model: Model = MODEL, progress: RecordedProgress | None = None) -> str:
         """The fact about the model in `folder`, built where the adapter builds."""
         manifest = replace(MANIFEST, version=next(self._versions))
         image = self.images.build(model=model, manifest=manifest, folder=folder, progress=RecordedProgress())
@@ -114,27 +114,27 @@ def test_on_one_machine_nothing_is_built_or_published(tmp_path: Path) -> None:
 
 def test_a_good_classifier_passes_with_a_fact(trials: Trials, tmp_path: Path) -> None:
     """The fact holds the label, its probability and the time; a boolean and a word are among what was asked."""
-    fact = trials.try_out(classifier(tmp_path))
+    fact = trials.predict_once(classifier(tmp_path))
     assert fact.startswith("apple 0.96 in ")
     assert fact.endswith(" ms")
 
 
 def test_a_good_regressor_passes_with_a_fact(trials: Trials, tmp_path: Path) -> None:
     """The fact holds the number."""
-    assert trials.try_out(regressor(tmp_path), model=REGRESSION).startswith("fruit 4 in ")
+    assert trials.predict_once(regressor(tmp_path), model=REGRESSION).startswith("fruit 4 in ")
 
 
 def test_a_regressor_whose_answer_is_no_number_fails(trials: Trials, tmp_path: Path) -> None:
     """NaN is not an answer."""
     with pytest.raises(PermanentError, match="not one finite number"):
-        trials.try_out(regressor(tmp_path, factor=float("nan")), model=REGRESSION)
+        trials.predict_once(regressor(tmp_path, factor=float("nan")), model=REGRESSION)
 
 
 def test_a_sample_that_does_not_fit_the_model_fails_with_the_servers_words(trials: Trials, tmp_path: Path) -> None:
     """The error names what the model takes."""
     model = MODEL.model_copy(update={"sample": ({"size": 1.0},)})
     with pytest.raises(PermanentError, match=r"answered with 400: .*keys must be equal to: colour,ripe,size"):
-        trials.try_out(classifier(tmp_path), model=model)
+        trials.predict_once(classifier(tmp_path), model=model)
 
 
 def test_a_model_that_cannot_be_loaded_fails_with_the_servers_log(trials: Trials, tmp_path: Path) -> None:
@@ -142,14 +142,14 @@ def test_a_model_that_cannot_be_loaded_fails_with_the_servers_log(trials: Trials
     folder = classifier(tmp_path)
     (folder / "model.onnx").write_bytes(b"no model")
     with pytest.raises(PermanentError, match=r"cannot be served.*model\.onnx cannot be loaded"):
-        trials.try_out(folder)
+        trials.predict_once(folder)
 
 
 def test_files_that_are_no_model_fail(trials: Trials, tmp_path: Path) -> None:
     """The error names the file that is missing."""
     (tmp_path / "notes.txt").write_text("to do")
     with pytest.raises(PermanentError, match=r"signature\.json cannot be read"):
-        trials.try_out(tmp_path)
+        trials.predict_once(tmp_path)
 
 
 def test_a_cancelled_trial_is_given_up(trials: Trials, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_cancelled_trial_is_given_up(trials: Trials, tmp_path: Path) -> None:
     progress = RecordedProgress()
     threading.Timer(0.05, progress.cancelled.set).start()
     with pytest.raises(JobCancelled):
-        trials.try_out(classifier(tmp_path), progress=progress)
+        trials.predict_once(classifier(tmp_path), progress=progress)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_a_cancelled_trial_is_given_up(trials: Trials, tmp_path: Path) -> None:
 def test_an_answer_that_no_classifier_can_have_given_fails(prediction: Any, reason: str) -> None:
     """Labels, values and probabilities must agree."""
     signature = Signature(label="fruit", task="classification", inputs=(), classes=("a", "b"))
-    with canned_endpoint({"predictions": [prediction]}) as address, pytest.raises(TrialFailed, match=reason):
-        try_out(address, model="fruit", version=1, sample=[SAMPLE], signature=signature)
+    with canned_endpoint({"predictions": [prediction]}) as address, pytest.raises(SmokeTestFailed, match=reason):
+        predict_once(address, model="fruit", version=1, sample=[SAMPLE], signature=signature)
 
 
 def test_an_answer_with_too_few_predictions_fails() -> None:
@@ -184,6 +184,6 @@ def test_an_answer_with_too_few_predictions_fails() -> None:
     signature = Signature(label="fruit", task="regression", inputs=())
     with (
         canned_endpoint({"predictions": [[1.0]]}) as address,
-        pytest.raises(TrialFailed, match="2 instances were answered with 1 predictions"),
+        pytest.raises(SmokeTestFailed, match="2 instances were answered with 1 predictions"),
     ):
-        try_out(address, model="fruit", version=1, sample=[SAMPLE, SAMPLE], signature=signature)
+        predict_once(address, model="fruit", version=1, sample=[SAMPLE, SAMPLE], signature=signature)

@@ -11,15 +11,15 @@ from urllib.request import urlopen
 import pytest
 
 from tests.cloud.locust_cluster import LocustCluster
-from tests.platforms.counting_target import Target
+from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import attack, is_quiet, last_asked_s, load_processes, load_workers, wait_until
+from tests.platforms.traffic_plans import is_quiet, last_asked_s, load_processes, load_workers, plan, wait_until
 from workers.contract.load import Slo, Stage
 from workers.errors import JobCancelled, PermanentError, TargetDown
 from workers.platforms import swarm
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.embedded.load.generator import EmbeddedLoad
-from workers.platforms.protocols.load import Attack, LoadGenerator
+from workers.platforms.protocols.load import LoadGenerator, TrafficPlan
 from workers.reports.verdict import judge
 
 CONNECTION_FAILURES = {
@@ -63,9 +63,9 @@ def generator(request: pytest.FixtureRequest, home: Path) -> Iterator[LoadGenera
     shutil.rmtree(home / "cluster")
 
 
-def test_every_request_is_counted_once(generator: LoadGenerator, target: Target) -> None:
+def test_every_request_is_counted_once(generator: LoadGenerator, target: CountingTarget) -> None:
     """The result's total is the asked one and the target's own count, and each second has its sample."""
-    with generator.start(attack=attack(target, rate_rps=200, duration_s=3), progress=RecordedProgress()) as load:
+    with generator.start(plan=plan(target, rate_rps=200, duration_s=3), progress=RecordedProgress()) as load:
         samples = list(load.samples())
         result = load.result()
     assert result.requests == 600 == target.count - 1  # the request that tried whether the target answers
@@ -84,14 +84,14 @@ def test_every_request_is_counted_once(generator: LoadGenerator, target: Target)
 
 
 def test_a_target_that_refuses_in_mid_test_fails_it(
-    generator: LoadGenerator, target: Target, monkeypatch: pytest.MonkeyPatch
+    generator: LoadGenerator, target: CountingTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Refusals and lost connections are counted by kind, the rate is kept, and the verdict is FAIL, not INVALID."""
     # A machine that tests keep busy sends late, which is another reason for INVALID, and not the one that matters here.
     monkeypatch.setattr(swarm, "LAG_FLOOR_MS", 10_000.0)
     monkeypatch.setattr(swarm, "CPU_LIMIT_PERCENT", 1_000.0)
-    ordered = attack(target, rate_rps=150, duration_s=4, ramp_s=1)
-    with generator.start(attack=ordered, progress=RecordedProgress()) as load:
+    ordered = plan(target, rate_rps=150, duration_s=4, ramp_s=1)
+    with generator.start(plan=ordered, progress=RecordedProgress()) as load:
         samples = load.samples()
         asked = [next(samples).asked_rps]
         target.behave("refusing")
@@ -110,18 +110,18 @@ def test_a_target_that_refuses_in_mid_test_fails_it(
     assert "HTTP 503" in judged.reasons[0]
 
 
-def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: Target) -> None:
+def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: CountingTarget) -> None:
     """A job that is cancelled in mid-test gets its Interrupted, and the target has its peace."""
     job = RecordedProgress()
-    with pytest.raises(JobCancelled), generator.start(attack=attack(target), progress=job) as load:
+    with pytest.raises(JobCancelled), generator.start(plan=plan(target), progress=job) as load:
         for _ in load.samples():
             job.cancelled.set()
     wait_until(lambda: is_quiet(target), patience_s=SOON_S)
 
 
-def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator, target: Target) -> None:
+def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator, target: CountingTarget) -> None:
     """Long before its end nothing more is asked; the result tells of what was due until then."""
-    with generator.start(attack=attack(target), progress=RecordedProgress()) as load:
+    with generator.start(plan=plan(target), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
         stopped_s = time.monotonic()
@@ -139,11 +139,11 @@ def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator,
     assert "stopped" not in result.generator_trouble
 
 
-def test_a_target_that_is_down_gets_no_load(generator: LoadGenerator, target: Target) -> None:
+def test_a_target_that_is_down_gets_no_load(generator: LoadGenerator, target: CountingTarget) -> None:
     """Where nobody listens the job ends at once, in plain words."""
     target.kill()
     with pytest.raises(TargetDown, match="does not answer: connection refused"):
-        generator.start(attack=attack(target), progress=RecordedProgress()).__enter__()
+        generator.start(plan=plan(target), progress=RecordedProgress()).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,18 @@ def test_a_target_that_is_down_gets_no_load(generator: LoadGenerator, target: Ta
     ],
 )
 def test_a_target_that_answers_wrongly_gets_no_load(
-    generator: LoadGenerator, target: Target, behaviour: str, words: str
+    generator: LoadGenerator, target: CountingTarget, behaviour: str, words: str
 ) -> None:
     """One wrong answer is enough to know: nothing else is asked, and no redirect is followed."""
     target.behave(behaviour)
     with pytest.raises(TargetDown, match=words):
-        generator.start(attack=attack(target), progress=RecordedProgress()).__enter__()
+        generator.start(plan=plan(target), progress=RecordedProgress()).__enter__()
     assert target.count == 1
 
 
-def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: Target, home: Path) -> None:
+def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: CountingTarget, home: Path) -> None:
     """Others take over its rate where there are any; the result has numbers, and says what they lack."""
-    with generator.start(attack=attack(target, rate_rps=100, duration_s=30), progress=RecordedProgress()) as load:
+    with generator.start(plan=plan(target, rate_rps=100, duration_s=30), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
         killed, *others = load_workers(home)
@@ -184,24 +184,26 @@ def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: 
     assert bool(others) == (rates_rps[-1] > 95)
 
 
-def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: Target, home: Path) -> None:
+def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: CountingTarget, home: Path) -> None:
     """Nobody can tell any more what was sent: an error that says so, never a smaller number."""
     with (
         pytest.raises(PermanentError, match="master ended in mid-test"),
-        generator.start(attack=attack(target), progress=RecordedProgress()) as load,
+        generator.start(plan=plan(target), progress=RecordedProgress()) as load,
     ):
         for _ in load.samples():
             next(each for each in load_processes(home) if "--master" in each.cmdline()).kill()
     wait_until(lambda: is_quiet(target), patience_s=SOON_S)
 
 
-def test_a_locust_file_of_ones_own_sends_the_requests(generator: LoadGenerator, target: Target, tmp_path: Path) -> None:
+def test_a_locust_file_of_ones_own_sends_the_requests(
+    generator: LoadGenerator, target: CountingTarget, tmp_path: Path
+) -> None:
     """There is a user for each request a second; what they do is counted; they reach no other address."""
     own = tmp_path / "shop.py"
     own.write_text(OWN_LOCUSTFILE)
     stages = (Stage(from_rps=10, to_rps=10, length_s=2), Stage(from_rps=30, to_rps=30, length_s=3))
-    ordered = Attack(url=target.url, body=b"{}", stages=stages, predicts=False, locustfile=own, job_id="job-1")
-    with generator.start(attack=ordered, progress=RecordedProgress()) as load:
+    ordered = TrafficPlan(url=target.url, body=b"{}", stages=stages, predicts=False, locustfile=own, job_id="job-1")
+    with generator.start(plan=ordered, progress=RecordedProgress()) as load:
         samples = list(load.samples())
         result = load.result()
     assert [sample.asked_rps for sample in samples] == [10, 10, 30, 30, 30]
@@ -213,9 +215,9 @@ def test_a_locust_file_of_ones_own_sends_the_requests(generator: LoadGenerator, 
     assert b"elsewhere" in result.report_html
 
 
-def test_fewer_users_are_less_of_the_rate(home: Path, target: Target) -> None:
+def test_fewer_users_are_less_of_the_rate(home: Path, target: CountingTarget) -> None:
     """In Locust's own page, too: half of the users are half of the rate."""
-    with EmbeddedLoad(home=home).start(attack=attack(target), progress=RecordedProgress()) as load:
+    with EmbeddedLoad(home=home).start(plan=plan(target), progress=RecordedProgress()) as load:
         samples = load.samples()
         assert any(sample.achieved_rps == pytest.approx(100, abs=10) for sample in samples)
         wait_until(lambda: load_processes(home))

@@ -35,7 +35,7 @@ stages = st.lists(st.builds(arrivals.Stage, from_rps=rates, to_rps=rates, length
 
 
 def constant(rate_rps: float, length_s: float) -> object:
-    return arrivals.Schedule([arrivals.Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=length_s)])
+    return arrivals.ArrivalSchedule([arrivals.Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=length_s)])
 
 
 def all_of(worker: object) -> list[float]:
@@ -50,7 +50,7 @@ def all_of(worker: object) -> list[float]:
 @given(stages=stages, share=st.floats(min_value=0, max_value=1))
 def test_requests_are_due_when_the_rate_asks_for_them(stages: list, share: float) -> None:
     """When request n is due, n requests have been asked for, whatever the rate does meanwhile."""
-    schedule = arrivals.Schedule(stages)
+    schedule = arrivals.ArrivalSchedule(stages)
     asked = share * schedule.total
     at_s = schedule.when(asked)
     assert 0 <= at_s <= schedule.end_s
@@ -70,7 +70,7 @@ def test_workers_together_send_what_is_asked(
 ) -> None:
     """Their requests are in order, within the test, and as many as its rate asks for, rounded; one at least."""
     ramp = arrivals.Stage(from_rps=0, to_rps=rate_rps, length_s=ramp_s)
-    schedule = arrivals.Schedule([ramp, arrivals.Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=2)])
+    schedule = arrivals.ArrivalSchedule([ramp, arrivals.Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=2)])
     due_s = []
     for index in range(workers):
         part = arrivals.Arrivals(schedule, index=index, workers=workers, poisson=poisson, random=Random(seed + index))
@@ -166,13 +166,13 @@ def report(number: int, *, over: bool = False, sent: int = 10, cpu_s: float = 0.
 def two_workers() -> object:
     schedule = constant(20, 4)
     seconds = ledger.Seconds(ramp_s=0.0, end_s=4.0)
-    return test_run.Course(schedule=schedule, seconds=seconds, ramp_s=0.0, timeout_s=10.0, workers=["a", "b"])
+    return test_run.TestRun(schedule=schedule, seconds=seconds, ramp_s=0.0, timeout_s=10.0, workers=["a", "b"])
 
 
 def test_a_long_test_keeps_its_numbers_and_not_its_distributions() -> None:
     """Seconds whose every request has ended are made up; an answer that comes late all the same is counted."""
     schedule, seconds = constant(10, 100), ledger.Seconds(ramp_s=5.0, end_s=100.0)
-    test = test_run.Course(schedule=schedule, seconds=seconds, ramp_s=5.0, timeout_s=2.0, workers=["a"])
+    test = test_run.TestRun(schedule=schedule, seconds=seconds, ramp_s=5.0, timeout_s=2.0, workers=["a"])
     for number in range(-5, 94):
         test.hear("a", report(number))
         assert len(test._ledger.seconds) < 8

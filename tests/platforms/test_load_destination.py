@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.counting_target import Target
+from tests.platforms.counting_target import CountingTarget
 from tests.platforms.traffic_plans import BODY
 from workers.contract.load import Stage
 from workers.errors import PermanentError, TargetDown
-from workers.platforms.destination import find_target
-from workers.platforms.protocols.load import Attack
-from workers.platforms.traffic_plan import LOCUST_DIR, attack_json
+from workers.platforms.destination import find_destination
+from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.traffic_plan import LOCUST_DIR, plan_json
 
 STAGES = (Stage(from_rps=1, to_rps=1, length_s=1),)
 METADATA = [
@@ -43,8 +43,8 @@ PRIVATE = [
 ]
 
 
-def attack(url: str, *, private: bool) -> Attack:
-    return Attack(url=url, body=BODY, stages=STAGES, private=private, job_id="1")
+def plan(url: str, *, private: bool) -> TrafficPlan:
+    return TrafficPlan(url=url, body=BODY, stages=STAGES, private=private, job_id="1")
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def listening() -> Iterator[str]:
 def test_metadata_servers_are_never_loaded(host: str, private: bool) -> None:
     """However their address is written, and whatever the settings allow: no advice to allow it there."""
     with pytest.raises(PermanentError, match="may not be loaded") as caught:
-        find_target(attack(f"http://{host}/computeMetadata/v1/", private=private), timeout_s=0.2)
+        find_destination(plan(f"http://{host}/computeMetadata/v1/", private=private), timeout_s=0.2)
     assert "no setting allows it" in caught.value.advice
 
 
@@ -72,28 +72,28 @@ def test_metadata_servers_are_never_loaded(host: str, private: bool) -> None:
 def test_private_addresses_are_loaded_only_where_they_may_be(host: str) -> None:
     """Refused by the address that a name leads to, before anything is sent."""
     with pytest.raises(PermanentError, match="may not be loaded"):
-        find_target(attack(f"http://{host}:9/", private=False), timeout_s=0.2)
+        find_destination(plan(f"http://{host}:9/", private=False), timeout_s=0.2)
 
 
 def test_a_refusal_is_not_the_targets_failure() -> None:
     """The test does not FAIL: it never was allowed."""
     with pytest.raises(PermanentError) as caught:
-        find_target(attack("http://127.0.0.1:9/", private=False), timeout_s=0.2)
+        find_destination(plan("http://127.0.0.1:9/", private=False), timeout_s=0.2)
     assert not isinstance(caught.value, TargetDown)
 
 
 def test_an_unknown_name_is_a_target_that_is_down() -> None:
     """The resolver's words are the reason."""
     with pytest.raises(TargetDown, match="is not known"):
-        find_target(attack("http://nowhere.invalid/", private=True), timeout_s=0.2)
+        find_destination(plan("http://nowhere.invalid/", private=True), timeout_s=0.2)
 
 
 def test_the_addresses_that_answer_are_the_ones_that_are_loaded() -> None:
     """A name may lead to addresses of two families: those of the one that takes connections are kept."""
-    target = Target()
+    target = CountingTarget()
     try:
         url = f"http://localhost:{target.port}/v1/models/iris:predict"
-        addresses, answer = find_target(attack(url, private=True), timeout_s=30)
+        addresses, answer = find_destination(plan(url, private=True), timeout_s=30)
         assert addresses == ("127.0.0.1",)
         assert b"predictions" in answer
     finally:
@@ -102,20 +102,20 @@ def test_the_addresses_that_answer_are_the_ones_that_are_loaded() -> None:
 
 def test_a_redirect_is_told_as_one_that_is_not_followed() -> None:
     """Whoever named the wrong address reads why, and no empty brackets for a body that has nothing in it."""
-    target = Target()
+    target = CountingTarget()
     try:
         target.behave("moved")
         with pytest.raises(TargetDown, match="answers HTTP 302, which is not followed; no load was sent"):
-            find_target(attack(target.url, private=True), timeout_s=30)
+            find_destination(plan(target.url, private=True), timeout_s=30)
     finally:
         target.kill()
 
 
 def locust_says(tmp_path: Path, text: str) -> str:
-    """What Locust with this attack says before it ends."""
-    file = tmp_path / "attack.json"
+    """What Locust with this plan says before it ends."""
+    file = tmp_path / "plan.json"
     file.write_text(text)
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file)]
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUST_DIR / "locustfile.py"), "--plan", str(file)]
     command += ["--headless", "--host", "http://target"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode
@@ -128,6 +128,6 @@ def locust_says(tmp_path: Path, text: str) -> str:
 def test_the_loads_processes_hold_the_addresses_against_the_rules_again(tmp_path: Path, changed: dict) -> None:
     """Whoever wrote the file, and where they find the addresses themselves: a process refuses to be part of it."""
     with listening() as where:
-        ordered = attack(f"http://{where}/", private=True)
-        text = json.dumps(json.loads(attack_json(ordered, workers=1, timeout_s=1, addresses=["127.0.0.1"])) | changed)
+        ordered = plan(f"http://{where}/", private=True)
+        text = json.dumps(json.loads(plan_json(ordered, workers=1, timeout_s=1, addresses=["127.0.0.1"])) | changed)
         assert "may not be loaded" in locust_says(tmp_path, text)

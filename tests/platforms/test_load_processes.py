@@ -14,23 +14,23 @@ from pathlib import Path
 import pytest
 
 from bot.demo.processes import free_port
-from tests.platforms.counting_target import Target
+from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import attack, is_quiet, load_processes, load_workers, wait_until
+from tests.platforms.traffic_plans import is_quiet, load_processes, load_workers, plan, wait_until
 from workers.contract.load import Slo
 from workers.errors import PermanentError
 from workers.platforms.embedded.load.generator import EmbeddedLoad
 from workers.platforms.embedded.load.locust_processes import locust_processes
-from workers.platforms.protocols.load import Attack, LoadResult
+from workers.platforms.protocols.load import LoadResult, TrafficPlan
 from workers.platforms.swarm import Swarm, load_result
-from workers.platforms.traffic_plan import LOCUST_DIR, attack_json
+from workers.platforms.traffic_plan import LOCUST_DIR, plan_json
 from workers.reports.verdict import judge
 
 OTHER = "127.0.0.2"
 """An address of this machine at which the target does not listen."""
 
 
-def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path: Path) -> None:
+def test_the_traffic_begins_when_every_worker_is_ready(target: CountingTarget, tmp_path: Path) -> None:
     """A worker that is slow to take its share keeps the others waiting: nothing that is asked for is left out."""
     # On a busy machine Locust may give up a worker that is silent for so long: that is no try.
     tries = (with_a_slow_worker(target, tmp_path) for _ in range(4))
@@ -38,12 +38,12 @@ def test_the_traffic_begins_when_every_worker_is_ready(target: Target, tmp_path:
     assert (result.requests, result.dropped) == (100, 0)
 
 
-def with_a_slow_worker(target: Target, folder: Path) -> LoadResult:
+def with_a_slow_worker(target: CountingTarget, folder: Path) -> LoadResult:
     """A second's load of two workers, one of which stands still while it is to begin."""
-    ordered, before = attack(target, duration_s=1), target.count
-    file = folder / "attack.json"
-    file.write_text(attack_json(ordered, workers=2, timeout_s=10))
-    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    ordered, before = plan(target, duration_s=1), target.count
+    file = folder / "plan.json"
+    file.write_text(plan_json(ordered, workers=2, timeout_s=10))
+    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--plan", str(file), "--host", target.address]
     progress = RecordedProgress()
     with locust_processes(folder=folder, options=options, workers=2, progress=progress) as processes:
         slow = load_workers(folder)[0]
@@ -57,7 +57,7 @@ def with_a_slow_worker(target: Target, folder: Path) -> LoadResult:
 
 
 @pytest.fixture
-def silent(target: Target) -> Iterator[str]:
+def silent(target: CountingTarget) -> Iterator[str]:
     """An address at the target's port where connections are never taken: as behind a host that is gone."""
     with socket.socket() as listener, ExitStack() as waiting:
         listener.bind((OTHER, target.port))
@@ -69,24 +69,24 @@ def silent(target: Target) -> Iterator[str]:
         yield OTHER
 
 
-def test_a_dead_address_among_several_is_told_of(target: Target, tmp_path: Path) -> None:
+def test_a_dead_address_among_several_is_told_of(target: CountingTarget, tmp_path: Path) -> None:
     """Connections that are open to the others do not hide it: requests meet it as new connections would."""
     result = at_two_addresses(target, tmp_path, OTHER, duration_s=3)
     assert 3 <= result.failures_by_kind[f"connection refused at {OTHER}"] < result.requests / 2
 
 
-def test_a_silent_address_among_several_is_told_of(target: Target, silent: str, tmp_path: Path) -> None:
+def test_a_silent_address_among_several_is_told_of(target: CountingTarget, silent: str, tmp_path: Path) -> None:
     """That connections to it neither open nor fail is no reason to wait for them for ever."""
     result = at_two_addresses(target, tmp_path, silent, duration_s=7)
     assert 1 <= result.failures_by_kind[f"no answer within 1 s at {silent}"] < result.requests / 2
 
 
-def at_two_addresses(target: Target, folder: Path, other: str, *, duration_s: float) -> LoadResult:
+def at_two_addresses(target: CountingTarget, folder: Path, other: str, *, duration_s: float) -> LoadResult:
     """A load of a target whose name leads to its own address and to `other`; a request may take 1 s."""
-    ordered = attack(target, rate_rps=50, duration_s=duration_s)
-    file = folder / "attack.json"
-    file.write_text(attack_json(ordered, workers=1, timeout_s=1, addresses=["127.0.0.1", other]))
-    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--attack", str(file), "--host", target.address]
+    ordered = plan(target, rate_rps=50, duration_s=duration_s)
+    file = folder / "plan.json"
+    file.write_text(plan_json(ordered, workers=1, timeout_s=1, addresses=["127.0.0.1", other]))
+    options = ["-f", str(LOCUST_DIR / "locustfile.py"), "--plan", str(file), "--host", target.address]
     progress = RecordedProgress()
     with locust_processes(folder=folder, options=options, workers=1, progress=progress) as processes:
         processes.start()
@@ -101,15 +101,15 @@ from pathlib import Path
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.embedded.load.generator import EmbeddedLoad
-from workers.platforms.protocols.load import Attack
+from workers.platforms.protocols.load import TrafficPlan
 stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
-attack = Attack(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
-with EmbeddedLoad(home=Path(sys.argv[2])).start(attack=attack, progress=RecordedProgress()) as load:
+plan = TrafficPlan(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
+with EmbeddedLoad(home=Path(sys.argv[2])).start(plan=plan, progress=RecordedProgress()) as load:
     list(load.samples())
 """
 
 
-def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> None:
+def test_the_drivers_death_ends_the_traffic(target: CountingTarget, tmp_path: Path) -> None:
     """When the process that drives the test is killed outright, its load processes end by themselves.
 
     The files that it left are removed once its job is over.
@@ -134,9 +134,9 @@ def test_the_drivers_death_ends_the_traffic(target: Target, tmp_path: Path) -> N
             process.kill()
 
 
-def test_the_only_workers_loss_is_told_as_that_alone(target: Target, home: Path) -> None:
+def test_the_only_workers_loss_is_told_as_that_alone(target: CountingTarget, home: Path) -> None:
     """Locust ends such a test, which is not told as if somebody had stopped it."""
-    with EmbeddedLoad(home=home).start(attack=attack(target), progress=RecordedProgress()) as load:
+    with EmbeddedLoad(home=home).start(plan=plan(target), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
         load_workers(home)[0].kill()
@@ -170,29 +170,27 @@ def test_users_who_stumble_over_failed_requests_are_the_targets_doing() -> None:
     assert "no basket × 4" in trouble(failures=5, exceptions=[("no basket", 4), ("no shop", 2)])
 
 
-def test_a_missing_locust_file_says_where_it_belongs(target: Target, home: Path, tmp_path: Path) -> None:
+def test_a_missing_locust_file_says_where_it_belongs(target: CountingTarget, home: Path, tmp_path: Path) -> None:
     """A worker that was installed without the folder locust/ tells what to do."""
     with pytest.raises(PermanentError, match=r"locustfile\.py") as caught:
-        EmbeddedLoad(home=home, locust_dir=tmp_path).start(
-            attack=attack(target), progress=RecordedProgress()
-        ).__enter__()
+        EmbeddedLoad(home=home, locust_dir=tmp_path).start(plan=plan(target), progress=RecordedProgress()).__enter__()
     assert "checkout" in caught.value.advice
 
 
-def test_locusts_last_words_are_in_the_error(target: Target, home: Path, tmp_path: Path) -> None:
+def test_locusts_last_words_are_in_the_error(target: CountingTarget, home: Path, tmp_path: Path) -> None:
     """Where Locust does not come up, the error carries what it wrote last: here of a user's own file."""
     own = tmp_path / "own.py"
     own.write_text("raise RuntimeError('the harbour is closed')\n")
     with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
-        EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
+        EmbeddedLoad(home=home).start(plan=plan(target, locustfile=own), progress=RecordedProgress()).__enter__()
 
 
-def test_a_locust_file_without_users_is_told_of(target: Target, home: Path, tmp_path: Path) -> None:
+def test_a_locust_file_without_users_is_told_of(target: CountingTarget, home: Path, tmp_path: Path) -> None:
     """At once, and in plain words."""
     own = tmp_path / "own.py"
     own.write_text("import locust\n")
     with pytest.raises(PermanentError, match="has no user class"):
-        EmbeddedLoad(home=home).start(attack=attack(target, locustfile=own), progress=RecordedProgress()).__enter__()
+        EmbeddedLoad(home=home).start(plan=plan(target, locustfile=own), progress=RecordedProgress()).__enter__()
 
 
 UNABLE = """
@@ -208,11 +206,13 @@ class Shopper(FastHttpUser):
 """
 
 
-def test_users_that_fail_before_they_send_anything_are_told_of(target: Target, home: Path, tmp_path: Path) -> None:
+def test_users_that_fail_before_they_send_anything_are_told_of(
+    target: CountingTarget, home: Path, tmp_path: Path
+) -> None:
     """That nothing was sent is not all that is known."""
     own = tmp_path / "own.py"
     own.write_text(UNABLE)
-    result = run(home, attack(target, rate_rps=5, duration_s=1, locustfile=own))
+    result = run(home, plan(target, rate_rps=5, duration_s=1, locustfile=own))
     assert result.requests == 0
     assert "before they sent anything: the harbour is closed × 5." in result.generator_trouble
 
@@ -230,11 +230,11 @@ class Shopper(FastHttpUser):
 """
 
 
-def test_users_that_stumble_make_the_test_invalid(target: Target, home: Path, tmp_path: Path) -> None:
+def test_users_that_stumble_make_the_test_invalid(target: CountingTarget, home: Path, tmp_path: Path) -> None:
     """That their requests were answered is not all that they were to do."""
     own = tmp_path / "own.py"
     own.write_text(STUMBLING)
-    result = run(home, attack(target, rate_rps=5, duration_s=5, locustfile=own))
+    result = run(home, plan(target, rate_rps=5, duration_s=5, locustfile=own))
     assert result.requests > result.failures == 0
     assert "users raised exceptions: the basket is empty × " in result.generator_trouble
     assert judge(slo=Slo(), result=result).outcome == "INVALID"
@@ -256,12 +256,12 @@ class Shopper(FastHttpUser):
 """
 
 
-def test_failures_in_a_users_own_words_are_told_and_bounded(target: Target, home: Path, tmp_path: Path) -> None:
+def test_failures_in_a_users_own_words_are_told_and_bounded(target: CountingTarget, home: Path, tmp_path: Path) -> None:
     """What `catch_response` found wrong is the kind of the failure; no test has thousands of kinds. These users send
     more than they were asked to: no verdict is built on that."""
     own = tmp_path / "own.py"
     own.write_text(CRITICAL)
-    result = run(home, attack(target, rate_rps=5, duration_s=6, locustfile=own))
+    result = run(home, plan(target, rate_rps=5, duration_s=6, locustfile=own))
     assert result.failures == result.requests > 50
     assert "basket 7 is empty" in result.failures_by_kind
     assert len(result.failures_by_kind) == 51
@@ -269,9 +269,9 @@ def test_failures_in_a_users_own_words_are_told_and_bounded(target: Target, home
     assert judge(slo=Slo(), result=result).outcome == "INVALID"
 
 
-def run(home: Path, ordered: Attack) -> LoadResult:
+def run(home: Path, ordered: TrafficPlan) -> LoadResult:
     """The whole of a test."""
-    with EmbeddedLoad(home=home).start(attack=ordered, progress=RecordedProgress()) as load:
+    with EmbeddedLoad(home=home).start(plan=ordered, progress=RecordedProgress()) as load:
         list(load.samples())
         return load.result()
 
@@ -288,13 +288,13 @@ def take_long(runner, **_):
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_locusts_own_option_for_processes_is_taken(late: bool, target: Target, tmp_path: Path) -> None:
+def test_locusts_own_option_for_processes_is_taken(late: bool, target: CountingTarget, tmp_path: Path) -> None:
     """With `--processes` a person at a terminal has master and workers at once; the rate is theirs together, even of
     those that are told to begin before they are set up: a test begins as soon as Locust's master knows them."""
-    file, before = tmp_path / "attack.json", tmp_path / "before.py"
-    file.write_text(attack_json(attack(target, rate_rps=200, duration_s=1), workers=2, timeout_s=10))
+    file, before = tmp_path / "plan.json", tmp_path / "before.py"
+    file.write_text(plan_json(plan(target, rate_rps=200, duration_s=1), workers=2, timeout_s=10))
     before.write_text(LATE if late else "")
-    options = ["-f", f"{before},{LOCUST_DIR / 'locustfile.py'}", "--attack", str(file), "--host", target.address]
+    options = ["-f", f"{before},{LOCUST_DIR / 'locustfile.py'}", "--plan", str(file), "--host", target.address]
     port = str(free_port())
     options += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     command = [sys.executable, "-m", "locust", *options, "--processes", "2", "--headless"]

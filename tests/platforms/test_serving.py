@@ -53,7 +53,7 @@ class Replica(NamedTuple):
             connection.close()
 
     def refusal(self, body: object, path: str = PREDICT) -> tuple[int, str]:
-        """Status and error of a predict request that is wrong."""
+        """EndpointStatus and error of a predict request that is wrong."""
         answer = self.ask("POST", path, body)
         assert answer.document.keys() == {"error"}
         return answer.status, answer.document["error"]

@@ -18,7 +18,7 @@ from workers.contract.settings import Model
 from workers.platforms.serving.servable import Servable
 from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.serving.tensors import InvalidRequest
-from workers.platforms.smoke_test import signature_of, try_out
+from workers.platforms.smoke_test import predict_once, signature_of
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("_null_filler", "green", "red")
@@ -137,7 +137,9 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str
 def test_arrays_are_refused(tmp_path: Path) -> None:
     """A feature that is an array is named."""
     folder = export(tmp_path / "model", asset="1_array_one_hot.txt")
-    with pytest.raises(UnusableModel, match="Feature colour is encoded by categorical_label, which is not served"):
+    with pytest.raises(
+        UnusableModel, match="TensorFeature colour is encoded by categorical_label, which is not served"
+    ):
         Servable(folder)
 
 
@@ -184,7 +186,7 @@ def test_a_container_serves_the_newest_version_of_its_model(tmp_path: Path) -> N
     with container(tmp_path, "fruit") as address:
         with urllib.request.urlopen(f"{address}/v1/models/fruit", timeout=60) as response:
             assert json.load(response)["model_version_status"][0]["version"] == "10"
-        fact = try_out(address, model="fruit", version=10, sample=model.sample, signature=signature_of(model))
+        fact = predict_once(address, model="fruit", version=10, sample=model.sample, signature=signature_of(model))
     assert fact.startswith("apple 1.00 in ")
 
 

@@ -7,19 +7,21 @@ from typing import Any
 
 import psutil
 
-from tests.platforms.counting_target import INTERVALS, Target
+from tests.platforms.counting_target import INTERVALS, CountingTarget
 from workers.contract.load import Stage
-from workers.platforms.protocols.load import Attack
+from workers.platforms.protocols.load import TrafficPlan
 
 BODY = b'{"instances": [{"sepal_length": 5.0}]}'
 PATIENCE_S = 60.0
 
 
-def attack(target: Target, *, rate_rps: float = 100, duration_s: float = 30, ramp_s: float = 0, **more: Any) -> Attack:
+def plan(
+    target: CountingTarget, *, rate_rps: float = 100, duration_s: float = 30, ramp_s: float = 0, **more: Any
+) -> TrafficPlan:
     """A constant rate after a ramp."""
     stages = [Stage(from_rps=0.0, to_rps=rate_rps, length_s=ramp_s)] if ramp_s else []
     stages.append(Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=duration_s))
-    return Attack(url=target.url, body=BODY, stages=tuple(stages), ramp_s=ramp_s, job_id="job-1", **more)
+    return TrafficPlan(url=target.url, body=BODY, stages=tuple(stages), ramp_s=ramp_s, job_id="job-1", **more)
 
 
 def load_processes(home: Path) -> list[psutil.Process]:
@@ -47,12 +49,12 @@ def wait_until(holds: Callable[[], object], *, patience_s: float = PATIENCE_S) -
         time.sleep(0.05)
 
 
-def last_asked_s(target: Target) -> float:
+def last_asked_s(target: CountingTarget) -> float:
     """When the target was last asked for a prediction, of `time.monotonic()`, to a tenth of a second."""
     return max(map(int, target.counted()["by_interval"])) / INTERVALS
 
 
-def is_quiet(target: Target) -> bool:
+def is_quiet(target: CountingTarget) -> bool:
     """Whether nothing was asked of the target for half a second: fifty requests' time in these tests."""
     before = target.count
     time.sleep(0.5)

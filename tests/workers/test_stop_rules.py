@@ -3,7 +3,7 @@
 import pytest
 
 from workers.contract.load import Abort
-from workers.jobs.stop_rules import Curb, Patience
+from workers.jobs.stop_rules import ErrorRateStop, OverrateStop
 from workers.platforms.protocols.load import LoadSample
 
 ABORT = Abort(errors_percent=20.0, for_s=3.0)
@@ -12,7 +12,7 @@ GOOD, AT_THE_BOUND, BAD, EMPTY = (100.0, 5.0), (100.0, 20.0), (100.0, 21.0), (0.
 
 def ended_at(seconds: list[tuple[float, float]], abort: Abort | None = ABORT, *, length_s: float = 1.0) -> float | None:
     """When a test of these (ended, failed) seconds is ended early."""
-    patience = Patience(abort)
+    patience = ErrorRateStop(abort)
     for number, (ended, failed) in enumerate(seconds, 1):
         second = LoadSample(
             at_s=number * length_s,
@@ -62,7 +62,7 @@ def test_time_is_counted_and_not_samples() -> None:
 
 def curbed_at(rates_rps: list[float], *, highest_rps: float) -> float | None:
     """When a test whose seconds have these rates is ended."""
-    curb = Curb(highest_rps)
+    curb = OverrateStop(highest_rps)
     for at_s, rate_rps in enumerate(rates_rps, 1):
         second = LoadSample(
             at_s=at_s, asked_rps=10.0, achieved_rps=rate_rps, failures_per_s=0.0, p50_ms=None, p95_ms=None

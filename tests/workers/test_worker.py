@@ -205,9 +205,9 @@ def test_a_place_that_only_the_bots_settings_have_is_said(yard: Yard) -> None:
     yard.worker()
     record = yard.ended(yard.ask("x", Deploy(model="iris", version=1, environment="elsewhere", digest="sha256:1")))
     assert record.state == "failed"
-    assert "have no place elsewhere" in record.reason
+    assert "have no environment elsewhere" in record.reason
     assert "same seatrial.toml" in record.advice
-    assert (yard.folder / "worker.log").read_text().count("Traceback") == 1, "of the cause, and of nothing after it"
+    assert "Traceback" not in (yard.folder / "worker.log").read_text()
 
 
 def test_wrong_settings_are_all_listed_and_the_exit_is_2(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -145,7 +145,7 @@ def test_an_address_that_is_not_known(told: dict[str, str]) -> None:
 
 def test_an_address_whose_packages_are_not_installed(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each field that needs them is told, with the extra that has them, as the worker's start would tell it."""
-    for adapter in ("warehouse", "artifacts"):
+    for adapter in ("bigquery.warehouse", "storage.artifacts"):
         monkeypatch.setitem(sys.modules, f"workers.platforms.cloud.{adapter}", None)
     addresses = 'warehouse = "bigquery://p/d/US"\nartifacts = "gs://b/p"\n'
     Path(told["SEATRIAL_CONFIG"]).write_text(SETTINGS.replace("[models", addresses + "[models", 1))

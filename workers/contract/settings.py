@@ -149,7 +149,7 @@ class Environment(_Table):
         return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
-class Target(_Table):
+class LoadTarget(_Table):
     """`[targets.NAME]`: an address beside the environments that may be loaded."""
 
     name: Name = Field(alias="NAME")
@@ -203,7 +203,7 @@ class LoadTestDefaults(_Table):
         return self
 
 
-class Images(_Table):
+class ImageSettings(_Table):
     """`[images]`: where models are built into container images. Needed for environments on Kubernetes."""
 
     repository: str
@@ -220,7 +220,7 @@ class SettingsFile(_Table):
 
     models: dict[str, Model] = {}
     environments: dict[str, Environment] = {}
-    targets: dict[str, Target] = {}
+    targets: dict[str, LoadTarget] = {}
     loadtest: LoadTestDefaults = LoadTestDefaults()
     tables: dict[str, Annotated[str, _like(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
     """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
@@ -228,15 +228,15 @@ class SettingsFile(_Table):
     """"local" or "bigquery://PROJECT/DATASET/LOCATION" (like "US" or "europe-west4"). Default: this machine."""
     artifacts: str = "local"
     """"local" or "gs://BUCKET/PREFIX". Default: a folder under SEATRIAL_HOME."""
-    images: Images | None = None
+    images: ImageSettings | None = None
     """Default: no images; replicas on this machine read the model's folder."""
 
     @property
-    def places(self) -> Mapping[str, Environment | Target]:
+    def places(self) -> Mapping[str, Environment | LoadTarget]:
         """What can be loaded, by name."""
         return {**self.environments, **self.targets}
 
-    def place(self, name: str) -> Environment | Target:
+    def place(self, name: str) -> Environment | LoadTarget:
         """What can be loaded under `name`. Raises KeyError where the settings know no such name."""
         return self.places[name]
 

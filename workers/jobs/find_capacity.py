@@ -106,7 +106,7 @@ class _Search:
     def _send(self, rate_rps: float) -> Sent:
         held_rps, _ = bounds(self._probes)
         best = "" if held_rps is None else f", {show_number(held_rps)} rps held"
-        attack = self._loaded.attack(
+        plan = self._loaded.plan(
             self._platforms,
             stages=(
                 Stage(from_rps=0.0, to_rps=rate_rps, length_s=RAMP_S),
@@ -121,7 +121,7 @@ class _Search:
             self._context.report(len(self._probes), fact=f"trying {show_number(rate_rps)} rps{best}")
 
         return send(
-            attack,
+            plan,
             loaded=self._loaded,
             platforms=self._platforms,
             context=self._context,

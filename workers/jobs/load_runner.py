@@ -11,11 +11,11 @@ from pathlib import Path
 from workers.context import Context
 from workers.contract.formatting import show_duration, show_number
 from workers.contract.load import Abort, Spacing, Stage
-from workers.contract.settings import Environment, Target
+from workers.contract.settings import Environment, LoadTarget
 from workers.errors import PermanentError, TemporaryError
-from workers.jobs.stop_rules import Curb, Patience
+from workers.jobs.stop_rules import ErrorRateStop, OverrateStop
 from workers.platforms.protocols.cluster import Cluster, Endpoint
-from workers.platforms.protocols.load import Attack, LoadResult, LoadSample
+from workers.platforms.protocols.load import LoadResult, LoadSample, TrafficPlan
 from workers.platforms.protocols.platforms import Platforms
 
 
@@ -45,9 +45,9 @@ class Loaded:
         """The replicas that were ready when it was found; 0 for a target."""
         return self.endpoint.ready if self.endpoint else 0
 
-    def attack(
+    def plan(
         self, platforms: Platforms, *, stages: tuple[Stage, ...], ramp_s: float, spacing: Spacing, job_id: str
-    ) -> Attack:
+    ) -> TrafficPlan:
         """The traffic of `stages` at it. Raises PermanentError where it would last longer than the settings allow, or
         where the settings' own Locust file is missing."""
         longest_s = platforms.settings.loadtest.longest_s
@@ -57,7 +57,7 @@ class Loaded:
                 f"A load test may last {show_duration(longest_s)}, and this one would last {show_duration(whole_s)}.",
                 advice="Ask for a shorter one, or raise longest under [loadtest] in seatrial.toml.",
             )
-        return Attack(
+        return TrafficPlan(
             url=self.url,
             body=self.body,
             stages=stages,
@@ -77,7 +77,7 @@ def find(platforms: Platforms, *, name: str, model: str) -> Loaded:
     """
     place = platforms.settings.place(name)
     match place:
-        case Target():
+        case LoadTarget():
             return Loaded(
                 name=name,
                 model="",
@@ -171,7 +171,7 @@ class Sent:
 
 
 def send(
-    attack: Attack,
+    plan: TrafficPlan,
     *,
     loaded: Loaded,
     platforms: Platforms,
@@ -185,18 +185,18 @@ def send(
     `told` is called with every second of it. Raises TargetDown, before any load, where what is to be loaded does not
     answer.
     """
-    live = _Live(context, replicas, whole_s=attack.whole_s)
-    patience, curb = Patience(abort), Curb(attack.rate_rps)
+    live = _Live(context, replicas, whole_s=plan.whole_s)
+    patience, curb = ErrorRateStop(abort), OverrateStop(plan.rate_rps)
     aborted_after_s: float | None = None
     curbed_after_s: float | None = None
-    with platforms.loads[loaded.name].start(attack=attack, progress=context) as running:
+    with platforms.loads[loaded.name].start(plan=plan, progress=context) as running:
         for second in running.samples():
             replicas.look(second.at_s)
             live.add(second)
             told(second)
             if patience.ends_with(second):
                 aborted_after_s = second.at_s
-            elif attack.locustfile and curb.ends_with(second):
+            elif plan.locustfile and curb.ends_with(second):
                 curbed_after_s = second.at_s
             else:
                 continue
@@ -204,7 +204,7 @@ def send(
             break
         result = running.result()
     if curbed_after_s is not None:
-        words = _curbed(attack, curb.surplus, after_s=curbed_after_s)
+        words = _curbed(plan, curb.surplus, after_s=curbed_after_s)
         result = replace(result, generator_trouble=f"{words} {result.generator_trouble}".strip())
     return Sent(
         result=result,
@@ -214,8 +214,8 @@ def send(
     )
 
 
-def _curbed(attack: Attack, surplus: float, *, after_s: float) -> str:
-    ended, asked = show_duration(after_s), show_number(attack.rate_rps)
+def _curbed(plan: TrafficPlan, surplus: float, *, after_s: float) -> str:
+    ended, asked = show_duration(after_s), show_number(plan.rate_rps)
     return (
         f"It was ended after {ended}: the Locust file's users had sent {surplus:,.0f} requests more than {asked} a"
         " second, the most that was asked for."

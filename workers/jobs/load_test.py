@@ -11,7 +11,7 @@ from workers.contract.formatting import show_count
 from workers.contract.jobs import Earlier, LoadTest, Tested
 from workers.errors import PermanentError, TargetDown, TemporaryError
 from workers.jobs.load_runner import Loaded, ReplicaWatch, Sent, find, send
-from workers.platforms.protocols.load import Attack, LoadResult, LoadSample
+from workers.platforms.protocols.load import LoadResult, LoadSample, TrafficPlan
 from workers.platforms.protocols.platforms import Platforms
 from workers.reports.chart import chart
 from workers.reports.history import comparison, earlier, kept
@@ -31,16 +31,14 @@ def load_test(job: LoadTest, context: Context, platforms: Platforms) -> Tested:
     """Find what is to be loaded, load it while counting its replicas, judge, report."""
     with context.step("find endpoint") as step:
         loaded = find(platforms, name=job.environment, model=job.model)
-        attack = loaded.attack(
-            platforms, stages=job.stages, ramp_s=job.ramp_s, spacing=job.spacing, job_id=context.job_id
-        )
+        plan = loaded.plan(platforms, stages=job.stages, ramp_s=job.ramp_s, spacing=job.spacing, job_id=context.job_id)
         step.fact = loaded.fact
     replicas = ReplicaWatch(loaded, platforms, context)
     with context.step("load") as step:
         try:
-            sent = _send(job, attack, loaded, replicas, context, platforms)
+            sent = _send(job, plan, loaded, replicas, context, platforms)
         except TargetDown as down:
-            sent, judged = _nothing_sent(attack), Verdict(outcome="FAIL", reasons=_reasons(down))
+            sent, judged = _nothing_sent(plan), Verdict(outcome="FAIL", reasons=_reasons(down))
             step.fact = "no load was sent"
         else:
             judged = judge(slo=job.slo, result=sent.result, abort=job.abort, aborted_after_s=sent.aborted_after_s)
@@ -54,13 +52,13 @@ def load_test(job: LoadTest, context: Context, platforms: Platforms) -> Tested:
 
 
 def _send(
-    job: LoadTest, attack: Attack, loaded: Loaded, replicas: ReplicaWatch, context: Context, platforms: Platforms
+    job: LoadTest, plan: TrafficPlan, loaded: Loaded, replicas: ReplicaWatch, context: Context, platforms: Platforms
 ) -> Sent:
     def tell(second: LoadSample) -> None:
-        context.report(min(second.at_s, attack.whole_s), attack.whole_s)
+        context.report(min(second.at_s, plan.whole_s), plan.whole_s)
 
     return send(
-        attack,
+        plan,
         loaded=loaded,
         platforms=platforms,
         context=context,
@@ -74,13 +72,13 @@ def _reasons(down: TargetDown) -> tuple[str, ...]:
     return (str(down), down.advice) if down.advice else (str(down),)
 
 
-def _nothing_sent(attack: Attack) -> Sent:
-    asked = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in attack.stages)
+def _nothing_sent(plan: TrafficPlan) -> Sent:
+    asked = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in plan.stages)
     result = LoadResult(
         requests=0,
         failures=0,
         duration_s=0.0,
-        asked_rps=asked / attack.whole_s,
+        asked_rps=asked / plan.whole_s,
         achieved_rps=0.0,
         latency_ms={},
     )

@@ -9,7 +9,7 @@ LEAST_SURPLUS = 30.0
 """And so many at any rate: one user's task may be a whole visit."""
 
 
-class Patience:
+class ErrorRateStop:
     """Watches a test's seconds, one after the other, for `abort`; None: it never ends."""
 
     def __init__(self, abort: Abort | None) -> None:
@@ -33,7 +33,7 @@ class Patience:
         return second.at_s - self._bad_since_s >= self._abort.for_s
 
 
-class Curb:
+class OverrateStop:
     """Watches the seconds of a test whose requests a Locust file of one's own sends: it sends what it likes.
 
     A leaky bucket: what is sent above `highest_rps` fills it, what is sent below empties it.

@@ -20,7 +20,7 @@ Adapter = TypeVar("Adapter")
 Address = TypeVar("Address")
 
 
-class _BigQuery(NamedTuple):
+class _BigQueryAddress(NamedTuple):
     """bigquery://PROJECT/DATASET/LOCATION."""
 
     project: str
@@ -28,7 +28,7 @@ class _BigQuery(NamedTuple):
     location: str
 
 
-class _Bucket(NamedTuple):
+class _BucketAddress(NamedTuple):
     """gs://BUCKET/PREFIX."""
 
     bucket: str
@@ -173,15 +173,15 @@ def _of_another_field(read: Callable[[str], Address], address: str) -> Address:
         raise SettingsError(()) from error
 
 
-def _big_query(address: str) -> _BigQuery:
+def _big_query(address: str) -> _BigQueryAddress:
     match = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/([A-Za-z0-9_]+)/([A-Za-z0-9-]+)", address)
     if match is None:
         raise ValueError(f'{address!r} is not known here; write "local" or "bigquery://PROJECT/DATASET/LOCATION".')
-    return _BigQuery(*match.groups())
+    return _BigQueryAddress(*match.groups())
 
 
-def _bucket(address: str) -> _Bucket:
+def _bucket(address: str) -> _BucketAddress:
     match = re.fullmatch(r"gs://([a-z0-9._-]+)/?([A-Za-z0-9._/-]*)", address)
     if match is None:
         raise ValueError(f'{address!r} is not known here; write "local" or "gs://BUCKET/PREFIX".')
-    return _Bucket(*match.groups())
+    return _BucketAddress(*match.groups())

@@ -1,4 +1,4 @@
-"""Where an attack may go: its target's addresses, resolved once, held against what may never be loaded, and tried.
+"""Where a plan may go: its target's addresses, resolved once, held against what may never be loaded, and tried.
 
 The result is part of the plan (workers/platforms/traffic_plan.py), and every load process keeps to it
 (locust/destination.py).
@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from urllib.parse import SplitResult, quote, urlsplit
 
 from workers.errors import PermanentError, TargetDown
-from workers.platforms.protocols.load import Attack
+from workers.platforms.protocols.load import TrafficPlan
 
 _METADATA_IPV4 = (
     "169.254.169.254",  # Google Cloud, AWS, Azure and most others
@@ -41,79 +41,77 @@ _SAFE = "/?%:@!$&'()*+,;=~[]"
 _REDIRECT = ", which is not followed"
 
 
-def find_target(attack: Attack, *, timeout_s: float) -> tuple[tuple[str, ...], bytes]:
+def find_destination(plan: TrafficPlan, *, timeout_s: float) -> tuple[tuple[str, ...], bytes]:
     """The addresses to load, and the target's answer to one request.
 
     All of one family: that of the first that takes a connection. Raises PermanentError where the target may not be
-    loaded, TargetDown where it does not answer, or not with what the attack asks for.
+    loaded, TargetDown where it does not answer, or not with what the plan asks for.
     """
-    parts = urlsplit(attack.url)
-    addresses = resolve(attack)
-    connection, found = _connected(attack, parts, addresses, timeout_s=timeout_s)
+    parts = urlsplit(plan.url)
+    addresses = resolve(plan)
+    connection, found = _connected(plan, parts, addresses, timeout_s=timeout_s)
     with closing(connection):
         try:
-            method = "POST" if attack.body else "GET"
-            headers = {"Content-Type": "application/json"} if attack.body else {}
-            connection.request(method, request_path(attack.url), body=attack.body or None, headers=headers)
+            method = "POST" if plan.body else "GET"
+            headers = {"Content-Type": "application/json"} if plan.body else {}
+            connection.request(method, request_path(plan.url), body=plan.body or None, headers=headers)
             response = connection.getresponse()  # a redirect is an answer: none is followed
             status, body = response.status, response.read()
         except (OSError, HTTPException) as error:
-            raise down(attack, f"does not answer: {_words(error)}") from error
-    judge_answer(attack, status=status, body=body)
+            raise down(plan, f"does not answer: {_words(error)}") from error
+    judge_answer(plan, status=status, body=body)
     family = ipaddress.ip_address(found).version
     return tuple(each for each in addresses if ipaddress.ip_address(each).version == family), body
 
 
-def check_name(attack: Attack) -> None:
+def check_name(plan: TrafficPlan) -> None:
     """Raise PermanentError where the target's name alone says that it may not be loaded."""
-    host = (urlsplit(attack.url).hostname or "").rstrip(".")
+    host = (urlsplit(plan.url).hostname or "").rstrip(".")
     if host in METADATA_NAMES:
-        raise _never(attack, host)
+        raise _never(plan, host)
 
 
-def resolve(attack: Attack) -> tuple[str, ...]:
+def resolve(plan: TrafficPlan) -> tuple[str, ...]:
     """The addresses behind the target's name. Raises PermanentError where one of them may not be loaded."""
-    check_name(attack)
-    parts = urlsplit(attack.url)
+    check_name(plan)
+    parts = urlsplit(plan.url)
     try:
         found = socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)
     except OSError as error:
-        raise down(attack, f"is not known: {_words(error)}") from error
+        raise down(plan, f"is not known: {_words(error)}") from error
     addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
     never = {ipaddress.ip_address(address) for address in NEVER}
     for address in addresses:
         ip = ipaddress.ip_address(address)
         if ip in never:
-            raise _never(attack, address)
-        if not (attack.private or ip.is_global):
+            raise _never(plan, address)
+        if not (plan.private or ip.is_global):
             raise PermanentError(
-                f"The target {attack.url} is at {address}, which may not be loaded.",
+                f"The target {plan.url} is at {address}, which may not be loaded.",
                 advice="Name a target with a public address, or say in the settings that it may be a private one.",
             )
     return addresses
 
 
-def judge_answer(attack: Attack, *, status: int, body: bytes) -> None:
-    """Raise TargetDown where the target's answer to the attack's request is not what it asks for."""
+def judge_answer(plan: TrafficPlan, *, status: int, body: bytes) -> None:
+    """Raise TargetDown where the target's answer to the plan's request is not what it asks for."""
     if not 200 <= status < 300:
         said = body[:200].decode(errors="replace").strip()
-        raise down(
-            attack, f"answers HTTP {status}" + _REDIRECT * (300 <= status < 400) + (f" ({said})" if said else "")
-        )
-    if not attack.predicts:
+        raise down(plan, f"answers HTTP {status}" + _REDIRECT * (300 <= status < 400) + (f" ({said})" if said else ""))
+    if not plan.predicts:
         return
     try:
         answer = json.loads(body)
     except ValueError as error:
-        raise down(attack, "does not answer with JSON") from error
+        raise down(plan, "does not answer with JSON") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("predictions"), list):
-        raise down(attack, "does not answer with predictions")
+        raise down(plan, "does not answer with predictions")
 
 
-def down(attack: Attack, what: str) -> TargetDown:
+def down(plan: TrafficPlan, what: str) -> TargetDown:
     """The error for a target that "does not answer", or however `what` puts it."""
     return TargetDown(
-        f"The target {attack.url} {what}; no load was sent.",
+        f"The target {plan.url} {what}; no load was sent.",
         advice="A load test needs a target that answers one request: look at the endpoint first.",
     )
 
@@ -131,7 +129,7 @@ def request_path(url: str) -> str:
 
 
 def _connected(
-    attack: Attack, parts: SplitResult, addresses: Sequence[str], *, timeout_s: float
+    plan: TrafficPlan, parts: SplitResult, addresses: Sequence[str], *, timeout_s: float
 ) -> tuple[HTTPConnection, str]:
     """A connection to the first address that takes one: no proxy from the environment, as the load goes."""
     failure: OSError | None = None
@@ -146,12 +144,12 @@ def _connected(
             connection = HTTPConnection(parts.netloc.rpartition("@")[2], timeout=timeout_s)
             connection.sock = stream
             return connection, address
-    raise down(attack, f"does not answer: {_words(failure)}") from failure
+    raise down(plan, f"does not answer: {_words(failure)}") from failure
 
 
-def _never(attack: Attack, where: str) -> PermanentError:
+def _never(plan: TrafficPlan, where: str) -> PermanentError:
     return PermanentError(
-        f"The target {attack.url} is at {where}, which may not be loaded.",
+        f"The target {plan.url} is at {where}, which may not be loaded.",
         advice="There clouds hand out credentials; no setting allows it.",
     )
 

@@ -19,7 +19,7 @@ ANSWER_WITHIN_S = 5.0
 """A prediction takes about a millisecond: what takes so much longer does not come any more."""
 
 
-class TrialFailed(Exception):
+class SmokeTestFailed(Exception):
     """The endpoint did not answer, or not rightly. The message is one line that says how."""
 
 
@@ -29,16 +29,16 @@ def signature_of(model: Model) -> Signature:
     return Signature(label=model.label, task="classification" if classifier else "regression", inputs=())
 
 
-def try_out(address: str, *, model: str, version: int, sample: Sequence[Instance], signature: Signature) -> str:
+def predict_once(address: str, *, model: str, version: int, sample: Sequence[Instance], signature: Signature) -> str:
     """Send `sample` to `version` of `model` at `address`; return one fact about the first prediction.
 
-    Raises TrialFailed.
+    Raises SmokeTestFailed.
     """
     started_s = time.perf_counter()
     predictions = _ask(address, model=model, version=version, sample=sample)
     took_ms = 1000 * (time.perf_counter() - started_s)
     if len(predictions) != len(sample):
-        raise TrialFailed(f"{len(sample)} instances were answered with {len(predictions)} predictions.")
+        raise SmokeTestFailed(f"{len(sample)} instances were answered with {len(predictions)} predictions.")
     judge = _classification if signature.task == "classification" else _regression
     facts = [judge(prediction, signature) for prediction in predictions]
     return f"{facts[0]} in {took_ms:.1f} ms"
@@ -56,18 +56,18 @@ def _ask(address: str, *, model: str, version: int, sample: Sequence[Instance]) 
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise TrialFailed(f"The endpoint did not answer: {error or type(error).__name__}.") from error
+        raise SmokeTestFailed(f"The endpoint did not answer: {error or type(error).__name__}.") from error
     finally:
         connection.close()
     try:
         answer = json.loads(body)
     except ValueError as error:
-        raise TrialFailed(f"The endpoint answered with {response.status} and no JSON.") from error
+        raise SmokeTestFailed(f"The endpoint answered with {response.status} and no JSON.") from error
     if response.status != 200:
-        raise TrialFailed(f"The endpoint answered with {response.status}: {answer.get('error')}")
+        raise SmokeTestFailed(f"The endpoint answered with {response.status}: {answer.get('error')}")
     predictions = answer.get("predictions")
     if not isinstance(predictions, list):
-        raise TrialFailed("The endpoint's answer holds no predictions.")
+        raise SmokeTestFailed("The endpoint's answer holds no predictions.")
     return predictions
 
 
@@ -78,11 +78,11 @@ def _classification(prediction: Any, signature: Signature) -> str:
         values, probabilities = prediction[signature.values], prediction[signature.probabilities]
         total = math.fsum(probabilities)
     except (KeyError, IndexError, TypeError) as error:
-        raise TrialFailed(f"A prediction is not one of a classification: {json.dumps(prediction)[:200]}") from error
+        raise SmokeTestFailed(f"A prediction is not one of a classification: {json.dumps(prediction)[:200]}") from error
     if label not in values or len(values) != len(probabilities):
-        raise TrialFailed(f"The predicted {signature.label} {label!r} is none of {', '.join(map(str, values))}.")
+        raise SmokeTestFailed(f"The predicted {signature.label} {label!r} is none of {', '.join(map(str, values))}.")
     if not math.isclose(total, 1, abs_tol=1e-3):  # NaN is close to nothing
-        raise TrialFailed(f"The probabilities add up to {total:g}, not to 1.")
+        raise SmokeTestFailed(f"The probabilities add up to {total:g}, not to 1.")
     return f"{label} {probabilities[values.index(label)]:.2f}"
 
 
@@ -90,4 +90,4 @@ def _regression(prediction: Any, signature: Signature) -> str:
     match prediction:
         case [int() | float() as number] if math.isfinite(number):
             return f"{signature.label} {number:.4g}"
-    raise TrialFailed(f"A prediction is not one finite number: {json.dumps(prediction)[:200]}")
+    raise SmokeTestFailed(f"A prediction is not one finite number: {json.dumps(prediction)[:200]}")

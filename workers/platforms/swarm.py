@@ -42,7 +42,7 @@ OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
+class SwarmStatus:
     """What a master knows, `at_s` seconds after the traffic began (None: it has not; below 0: it is about to).
 
     `workers` are connected; `samples` are those that were asked for; `over`: every request has had its end.
@@ -54,7 +54,7 @@ class Status:
     samples: tuple[LoadSample, ...]
 
 
-class Master:
+class MasterClient:
     """A Locust master's web server. Every call raises OSError, HTTPException or ValueError where it does not answer.
 
     Reached at `host`:`port`; a subclass whose `ask` and `hold` go another way reaches it elsewhere.
@@ -63,11 +63,11 @@ class Master:
     def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
         self._host, self._port, self._timeout_s = host, port, timeout_s
 
-    def status(self, *, since: int = 0) -> Status:
+    def status(self, *, since: int = 0) -> SwarmStatus:
         """How far the test is, with the samples from number `since` on."""
         answer = json.loads(self.ask("GET", f"/seatrial/status?since={since}"))
         answer["samples"] = tuple(LoadSample(**sample) for sample in answer["samples"])
-        return Status(**answer)
+        return SwarmStatus(**answer)
 
     def start(self) -> None:
         """Begin the traffic, as soon as all users are there."""
@@ -121,7 +121,7 @@ class Swarm:
     """
 
     def __init__(
-        self, *, master: Master, whole_s: float, timeout_s: float, progress: Progress, watch: Callable[[], None]
+        self, *, master: MasterClient, whole_s: float, timeout_s: float, progress: Progress, watch: Callable[[], None]
     ) -> None:
         self._master = master
         self._whole_s = whole_s
@@ -159,7 +159,7 @@ class Swarm:
             raise PermanentError(f"The load generator's results could not be read: {error}.") from error
         return load_result(told, report_html=report_html, stopped_here=self._stopped)
 
-    def _when(self, ready: Callable[[Status], bool], *, since: int = FUTURE) -> Status:
+    def _when(self, ready: Callable[[SwarmStatus], bool], *, since: int = FUTURE) -> SwarmStatus:
         """The first status for which `ready` holds."""
         at_s, heard_at, words = -1.0, monotonic(), "it does not begin"
         while True:

@@ -1,4 +1,4 @@
-"""An attack as the load's processes read it, and how many of them it takes: what every load generator does alike.
+"""An plan as the load's processes read it, and how many of them it takes: what every load generator does alike.
 
 The other side of the file is `locust/traffic_plan.py`.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workers.errors import PermanentError
 from workers.platforms.destination import NEVER, origin, request_path
-from workers.platforms.protocols.load import Attack
+from workers.platforms.protocols.load import TrafficPlan
 
 LOCUST_DIR = Path(__file__).parents[2] / "locust"
 """Where the Locust file lies in a checkout and in the image."""
@@ -22,9 +22,9 @@ WORKER_RPS = 4_000.0
 share."""
 
 
-def workers_for(attack: Attack) -> int:
+def workers_for(plan: TrafficPlan) -> int:
     """How many worker processes the rate takes."""
-    return math.ceil(attack.rate_rps / WORKER_RPS)
+    return math.ceil(plan.rate_rps / WORKER_RPS)
 
 
 def find_locustfile(locust_dir: Path) -> Path:
@@ -38,8 +38,8 @@ def find_locustfile(locust_dir: Path) -> Path:
     return locustfile
 
 
-def attack_json(
-    attack: Attack, *, workers: int, timeout_s: float, addresses: Sequence[str] = (), answer: bytes = b""
+def plan_json(
+    plan: TrafficPlan, *, workers: int, timeout_s: float, addresses: Sequence[str] = (), answer: bytes = b""
 ) -> str:
     """What the load's processes read.
 
@@ -47,18 +47,18 @@ def attack_json(
     under the same rules. `answer` is what the target has answered to one request: others are compared with it.
     """
     fields = {
-        "url": origin(attack.url) + request_path(attack.url),
+        "url": origin(plan.url) + request_path(plan.url),
         "addresses": list(addresses),
-        "private": attack.private,
+        "private": plan.private,
         "refused": list(NEVER),
-        "body": base64.b64encode(attack.body).decode(),
-        "stages": [[stage.from_rps, stage.to_rps, stage.length_s] for stage in attack.stages],
-        "ramp_s": attack.ramp_s,
-        "spacing": attack.spacing,
-        "predicts": attack.predicts,
+        "body": base64.b64encode(plan.body).decode(),
+        "stages": [[stage.from_rps, stage.to_rps, stage.length_s] for stage in plan.stages],
+        "ramp_s": plan.ramp_s,
+        "spacing": plan.spacing,
+        "predicts": plan.predicts,
         "answer": base64.b64encode(answer).decode(),
         "timeout_s": timeout_s,
         "workers": workers,
-        "own_users": attack.locustfile is not None,
+        "own_users": plan.locustfile is not None,
     }
     return json.dumps(fields)

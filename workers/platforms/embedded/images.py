@@ -16,7 +16,7 @@ from workers.platforms.embedded.cluster.replica import IMPORT_ROOT
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.serving.signature import UnusableModel, read_signature
-from workers.platforms.smoke_test import TrialFailed, try_out
+from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 
 READY_WITHIN_S = 30.0
 """How long the process may take to load the model. It takes half a second; the rest is for a busy machine."""
@@ -42,8 +42,8 @@ class EmbeddedImages:
         with tempfile.TemporaryFile() as log, _serving(model.name, folder, log) as process:
             try:
                 address = _wait_until_ready(process, progress)
-                return try_out(address, model=model.name, version=1, sample=model.sample, signature=signature)
-            except TrialFailed as error:
+                return predict_once(address, model=model.name, version=1, sample=model.sample, signature=signature)
+            except SmokeTestFailed as error:
                 raise PermanentError(f"{error}{_log_lines(log)}") from error
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
@@ -93,9 +93,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], progress: Progress) -> s
         if word == "ready":
             return address
         if process.poll() is not None:
-            raise TrialFailed("The model cannot be served.")
+            raise SmokeTestFailed("The model cannot be served.")
         if time.monotonic() > gives_up_at_s:
-            raise TrialFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
+            raise SmokeTestFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
         progress.wait(_POLL_S)
 
 

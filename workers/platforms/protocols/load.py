@@ -14,7 +14,7 @@ TOO_LATE = "not sent: the load generator was late"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attack:
+class TrafficPlan:
     """A load test's traffic: requests to `url` at the rate of `stages`, one after the other.
 
     The first `ramp_s` seconds are not judged. `body` is JSON to POST; b"" means GET. `predicts`: the answer must be
@@ -110,7 +110,7 @@ class RunningLoad(Protocol):
 class LoadGenerator(Protocol):
     """What sends the load: Locust on this machine, or on Kubernetes."""
 
-    def start(self, *, attack: Attack, progress: Progress) -> AbstractContextManager[RunningLoad]:
+    def start(self, *, plan: TrafficPlan, progress: Progress) -> AbstractContextManager[RunningLoad]:
         """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened.
 
         One request is sent first. Raises PermanentError where the target may not be loaded (see `private`; metadata

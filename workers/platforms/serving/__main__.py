@@ -20,7 +20,7 @@ from typing import NoReturn
 from workers.platforms.serving.listener import address_of, listen
 from workers.platforms.serving.rest import RestApi
 from workers.platforms.serving.servable import ModelFailed, Servable
-from workers.platforms.serving.server import Server
+from workers.platforms.serving.server import ReplicaServer
 from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.serving.tensors import InvalidRequest
 
@@ -43,7 +43,7 @@ def main() -> None:
     except OSError as error:
         _give_up(f"Cannot listen: {error}")
     address = address_of(listener)
-    server = Server(
+    server = ReplicaServer(
         RestApi(model=model, version=version, servable=servable),
         shared=arguments.fd is not None,
         say=lambda word: print(word, address, flush=True),
@@ -80,7 +80,7 @@ def _what_to_serve(arguments: argparse.Namespace) -> tuple[Path, str, int]:
     return newest, model, int(newest.name)
 
 
-def _leave_at_end_of_input(server: Server) -> None:
+def _leave_at_end_of_input(server: ReplicaServer) -> None:
     while sys.stdin.buffer.read(4096):
         pass
     server.should_exit = True

@@ -118,7 +118,7 @@ def _metadata(path: Path) -> Any:
 
 
 def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:
-    """Feature's index → encoding → lines. The split is Python's, as it is in the predictor."""
+    """TensorFeature's index → encoding → lines. The split is Python's, as it is in the predictor."""
     found: dict[int, dict[str, Sequence[str]]] = {}
     for path in sorted(folder.glob("*.txt")):
         if match := _ASSET.fullmatch(path.name):
@@ -158,7 +158,9 @@ def _encoder(name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequenc
     if _LABEL in assets:
         return Category(numbers={word: (float(index),) for index, word in enumerate(assets[_LABEL])}, width=1)
     if "mean" not in feature and (encoding := str(feature.get("encode_type") or "")) not in _NUMERIC:
-        raise UnusableModel(f"Feature {name} is encoded by {encoding}, which is not served, or its asset is missing.")
+        raise UnusableModel(
+            f"TensorFeature {name} is encoded by {encoding}, which is not served, or its asset is missing."
+        )
     return Number(mean=float(feature.get("mean", 0.0)))
 
 

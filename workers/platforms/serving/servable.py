@@ -15,7 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from workers.platforms.serving.booster import is_booster, load_booster
 from workers.platforms.serving.signature import MODEL_FILE, InputType, Signature, UnusableModel, read_signature
-from workers.platforms.serving.tensors import Feature, InvalidRequest, Tensor, shown
+from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeature, shown
 
 SIGNATURE_NAME = "serving_default"
 
@@ -78,7 +78,7 @@ class Servable:
         self._outputs = [self.signature.predicted]
         if self.signature.task == "classification":
             self._outputs.append(self.signature.probabilities)
-        self._features = [Feature(item) for item in self.signature.inputs]
+        self._features = [TensorFeature(item) for item in self.signature.inputs]
         self._one = {feature.name: feature.one for feature in self._features}
         self._single = [(feature.name, feature.check, feature.one) for feature in self._features]
         self._keys = ",".join(sorted(item.name for item in self.signature.inputs))

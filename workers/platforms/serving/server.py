@@ -92,7 +92,7 @@ class _Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False  # uvicorn adds "connection: close" and closes after the answer
 
 
-class Server(uvicorn.Server):
+class ReplicaServer(uvicorn.Server):
     """uvicorn's server with a drain in place of its shutdown. Tells `say` "ready" and "draining" as it goes.
 
     `shared`: the listening sockets are other processes' too.

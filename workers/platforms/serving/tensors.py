@@ -24,7 +24,7 @@ class InvalidRequest(Exception):
     """The request's body is not a predict request for this model: TensorFlow's InvalidArgument, HTTP 400."""
 
 
-class Feature:
+class TensorFeature:
     """One input's way from JSON to ONNX Runtime."""
 
     __slots__ = ("_dtype", "check", "name", "one")

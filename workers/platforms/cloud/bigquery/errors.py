@@ -62,7 +62,7 @@ BIGQUERY_ERRORS = (GoogleAPIError, GoogleAuthError, JobFailed, OSError)
 
 
 @contextmanager
-def in_words(doing: str, *, model: Model | None = None) -> Iterator[None]:
+def translated_errors(doing: str, *, model: Model | None = None) -> Iterator[None]:
     """Turn BIGQUERY_ERRORS into PermanentError or TemporaryError: "BigQuery could not `doing`: …".
 
     With `model`, what is wrong with a query is said of `models.MODEL.query`.

@@ -44,8 +44,8 @@ def open_client(*, project: str, location: str, endpoint: str | None) -> Client:
     )
 
 
-class Jobs:
-    """Jobs of one project and location, looked at every `poll_s` seconds."""
+class BigQueryJobs:
+    """BigQueryJobs of one project and location, looked at every `poll_s` seconds."""
 
     def __init__(self, client: Client, *, location: str, poll_s: float) -> None:
         self._client = client

@@ -20,8 +20,8 @@ from workers.contract.settings import Model
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.bigquery import sql
 from workers.platforms.cloud.bigquery.costs import TRAINED_IN_VERTEX_AI, show_bytes, show_price
-from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed, in_words, passes
-from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, Job, Jobs, failure_of, open_client
+from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed, passes, translated_errors
+from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, BigQueryJobs, Job, failure_of, open_client
 from workers.platforms.cloud.bigquery.query import Estimate, check
 from workers.platforms.cloud.bigquery.results import (
     MAX_ITERATIONS,
@@ -68,7 +68,7 @@ class BigQueryWarehouse:
 
         Counts the query's labelled rows on the way, which costs a query over the label's column at most.
         """
-        with in_words(f"train {model.name} v{version}", model=model), self._connected() as (client, jobs):
+        with translated_errors(f"train {model.name} v{version}", model=model), self._connected() as (client, jobs):
             self._ensure_dataset(client, progress)
             statement = sql.create_model(self._place.model_id(model, version), model)
             job = self._earlier(jobs, statement, progress) or self._begin(jobs, model, version, statement, progress)
@@ -79,7 +79,7 @@ class BigQueryWarehouse:
     def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
         """ML.EVALUATE's metrics; a classifier's confusion matrix and a tree's feature importance go to the detail."""
         progress.check()
-        with in_words(f"evaluate {model.name} v{version}"), self._connected() as (client, jobs):
+        with translated_errors(f"evaluate {model.name} v{version}"), self._connected() as (client, jobs):
             trained = self._model(client, model, version)
             model_id = self._place.model_id(model, version)
             metrics = jobs.rows(sql.of_model("EVALUATE", model_id), progress=progress)
@@ -107,7 +107,7 @@ class BigQueryWarehouse:
                 advice="Restart the worker: its settings have changed since it started.",
             )
         booster = model.type in sql.BOOSTED_TREES
-        with in_words(f"export {model.name} v{version}"), self._connected() as (client, jobs):
+        with translated_errors(f"export {model.name} v{version}"), self._connected() as (client, jobs):
             self._model(client, model, version)
             self._stop(jobs, progress.external_id("export"), progress)
             identity = sql.job_id(model, version, doing="export", once=token_hex(4))
@@ -128,7 +128,7 @@ class BigQueryWarehouse:
         """The way there and the right to run jobs, by a dry run, which costs nothing; the dataset and where it lies."""
         place = self._place
         try:
-            with in_words(f"run queries in {place.project}"), self._connected() as (client, jobs):
+            with translated_errors(f"run queries in {place.project}"), self._connected() as (client, jobs):
                 jobs.dry_run("SELECT 1")
                 yield Finding(what=f"BigQuery runs queries in {place.project}, {place.location}", ok=True)
                 yield self._dataset_found(client)
@@ -147,16 +147,16 @@ class BigQueryWarehouse:
         return Finding(what=f"dataset {place.dataset_id} is in {dataset.location}", ok=True)
 
     @contextmanager
-    def _connected(self) -> Iterator[tuple[Client, Jobs]]:
+    def _connected(self) -> Iterator[tuple[Client, BigQueryJobs]]:
         """A client of its own for every call: its HTTP session is for one thread."""
         place = self._place
         with open_client(project=place.project, location=place.location, endpoint=self._endpoint) as client:
-            yield client, Jobs(client, location=place.location, poll_s=self._poll_s)
+            yield client, BigQueryJobs(client, location=place.location, poll_s=self._poll_s)
 
     def _ensure_dataset(self, client: Client, progress: Progress) -> None:
         """Create the dataset where there is none; refuse one that lies elsewhere than the settings say."""
         place = self._place
-        with in_words(f"open the dataset {place.dataset_id}"):
+        with translated_errors(f"open the dataset {place.dataset_id}"):
             try:
                 dataset = client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S)
             except NotFound:
@@ -176,7 +176,7 @@ class BigQueryWarehouse:
                 "there too: BigQuery exports within one location.",
             )
 
-    def _earlier(self, jobs: Jobs, statement: str, progress: Progress) -> Job | None:
+    def _earlier(self, jobs: BigQueryJobs, statement: str, progress: Progress) -> Job | None:
         """An earlier attempt's training, running or done, where it is of this very statement and worth keeping."""
         identity = progress.external_id("training")
         job = jobs.find(identity) if identity else None
@@ -191,7 +191,7 @@ class BigQueryWarehouse:
         progress.log(f"Going on with BigQuery job {identity}, which an earlier attempt began.")
         return job
 
-    def _begin(self, jobs: Jobs, model: Model, version: int, statement: str, progress: Progress) -> Job:
+    def _begin(self, jobs: BigQueryJobs, model: Model, version: int, statement: str, progress: Progress) -> Job:
         """Check what is free, count the rows, write the id down, begin."""
         estimate = self._estimate(jobs, model, progress)
         counted = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]
@@ -210,14 +210,14 @@ class BigQueryWarehouse:
         progress.check()
         return jobs.start(statement, job_id=identity, labels=labels, max_bytes=model.max_bytes)
 
-    def _estimate(self, jobs: Jobs, model: Model, progress: Progress) -> Estimate:
+    def _estimate(self, jobs: BigQueryJobs, model: Model, progress: Progress) -> Estimate:
         """The dry run, told; refused above the settings' limit."""
         progress.report(0, None, fact="dry run")
         estimate = check(model, jobs.dry_run(model.query))
         progress.log(f"Dry run: {estimate.fact}.")
         return estimate
 
-    def _trained(self, jobs: Jobs, job: Job, model: Model, version: int, progress: Progress) -> Training:
+    def _trained(self, jobs: BigQueryJobs, job: Job, model: Model, version: int, progress: Progress) -> Training:
         """Wait for the job, telling its iterations; then what came of it."""
 
         def watch() -> None:
@@ -238,7 +238,7 @@ class BigQueryWarehouse:
         cost = f"{show_bytes(read_bytes)} read, {show_price(model, paid_bytes)}"
         return Training(identity=job.job_id, rows=int(rows), note=f"{done.note}, {cost}")
 
-    def _iterations(self, jobs: Jobs, model: Model, version: int, progress: Progress) -> Iterations:
+    def _iterations(self, jobs: BigQueryJobs, model: Model, version: int, progress: Progress) -> Iterations:
         """How far the training is; none where BigQuery cannot say, which must not end a training that goes well.
 
         Before the first iteration the model is not found:
@@ -271,7 +271,7 @@ class BigQueryWarehouse:
         except BIGQUERY_ERRORS as error:
             progress.log(f"The expiration of {self._place.model_id(model, version)} could not be set: {error}")
 
-    def _stop(self, jobs: Jobs, identity: str | None, progress: Progress) -> None:
+    def _stop(self, jobs: BigQueryJobs, identity: str | None, progress: Progress) -> None:
         """Cancel an earlier attempt's job that still runs, and wait until it has ended, however it ends."""
         job = jobs.find(identity) if identity else None
         if job is not None and job.state != "DONE":

@@ -83,13 +83,13 @@ class DockerEngine:
         responses: list[Any] = []
         with self.client(silent_for_s=SILENT_FOR_S) as client:
             client.hooks["response"].append(lambda response, **_: responses.append(response))
-            with _failing_as(failure):
+            with _translated_errors(failure):
                 begun = start(client)
             heard: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
             reader = threading.Thread(target=_read, args=(begun, heard), daemon=True)
             reader.start()
             try:
-                with _failing_as(failure):
+                with _translated_errors(failure):
                     yield _listen(heard, progress)
             finally:
                 if reader.is_alive():
@@ -116,7 +116,7 @@ class DockerEngine:
 
 
 @contextlib.contextmanager
-def _failing_as(failure: Failure) -> Iterator[None]:
+def _translated_errors(failure: Failure) -> Iterator[None]:
     try:
         yield
     except docker.errors.APIError as error:

@@ -1,4 +1,4 @@
-"""Images by Docker: a model's version on tensorflow/serving or on our own serving image, tried, and pushed."""
+"""ImageSettings by Docker: a model's version on tensorflow/serving or on our own serving image, tried, and pushed."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ import docker.errors
 import docker.utils
 
 from workers.contract.findings import Finding
-from workers.contract.settings import Images, Model
+from workers.contract.settings import ImageSettings, Model
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.docker.context import dockerfile, write_context
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.diagnosis import diagnose
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
-from workers.platforms.cloud.docker.smoke_test import try_image
+from workers.platforms.cloud.docker.smoke_test import smoke_test_image
 from workers.platforms.cloud.docker.stream import (
     build_failure,
     follow_build,
@@ -31,7 +31,7 @@ from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.progress import Progress
 
 KEPT_VERSIONS = 3
-"""Images of one model that stay on the engine after a push, the newest first: the registry has them all."""
+"""ImageSettings of one model that stay on the engine after a push, the newest first: the registry has them all."""
 
 _PIECE_BYTES = 1024**2
 # https://pkg.go.dev/github.com/distribution/reference has the grammar.
@@ -41,7 +41,7 @@ _REPOSITORY = re.compile(
 
 
 class DockerImages:
-    """Protocol Images with a Docker engine and a registry.
+    """Protocol ImageSettings with a Docker engine and a registry.
 
     The same input gives the same digest: the context is the same bytes, and what the labels say (model, version,
     digest, format, job, base) is the same for every attempt of the job that claimed the version. No time is among it.
@@ -49,7 +49,9 @@ class DockerImages:
     again: it is taken from the engine, or else, when another worker made it, from the registry.
     """
 
-    def __init__(self, *, settings: Images, environ: Mapping[str, str], username: str = "", password: str = "") -> None:
+    def __init__(
+        self, *, settings: ImageSettings, environ: Mapping[str, str], username: str = "", password: str = ""
+    ) -> None:
         """`environ` names the engine (see DockerEngine); `username` and `password` are the repository's registry's.
 
         Raises ValueError, with one sentence, for a repository that no engine would take.
@@ -91,7 +93,7 @@ class DockerImages:
         if "seatrial.version" not in labels:
             raise PermanentError(f"{image} is not on the engine any more.", advice="Train a new version.")
         version = int(labels["seatrial.version"])
-        return try_image(self._engine, image=image, model=model, version=version, progress=progress)
+        return smoke_test_image(self._engine, image=image, model=model, version=version, progress=progress)
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
         """Push; return REPOSITORY/MODEL@sha256:…; see Images. Pushing again what is there changes nothing."""

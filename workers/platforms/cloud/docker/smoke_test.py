@@ -16,7 +16,7 @@ from workers.errors import PermanentError
 from workers.platforms.cloud.docker.engine import DockerEngine
 from workers.platforms.cloud.docker.stream import plain
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.smoke_test import TrialFailed, signature_of, try_out
+from workers.platforms.smoke_test import SmokeTestFailed, predict_once, signature_of
 
 REST_PORT = 8501
 """TensorFlow Serving's REST port; https://www.tensorflow.org/tfx/serving/docker"""
@@ -38,7 +38,7 @@ _LOG_CHARACTERS_SHOWN = 2000
 _POLL_S = 0.2
 
 
-def try_image(engine: DockerEngine, *, image: str, model: Model, version: int, progress: Progress) -> str:
+def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version: int, progress: Progress) -> str:
     """Run `image`, wait until `version` of `model` is served, send the sample; return one fact.
 
     Raises PermanentError with the container's last lines where it does not answer rightly.
@@ -54,8 +54,10 @@ def try_image(engine: DockerEngine, *, image: str, model: Model, version: int, p
             try:
                 address = _wait_until_ready(client, container, model, progress)
                 sample = model.sample
-                return try_out(address, model=model.name, version=version, sample=sample, signature=signature_of(model))
-            except TrialFailed as error:
+                return predict_once(
+                    address, model=model.name, version=version, sample=sample, signature=signature_of(model)
+                )
+            except SmokeTestFailed as error:
                 raise PermanentError(f"{error}{_last_lines(client, container)}") from error
 
 
@@ -130,12 +132,12 @@ def _wait_until_ready(client: Any, container: str, model: Model, progress: Progr
     while True:
         found = client.inspect_container(container)
         if not found["State"]["Running"]:
-            raise TrialFailed(f"The model cannot be served: {_how_it_ended(found['State'])}.")
+            raise SmokeTestFailed(f"The model cannot be served: {_how_it_ended(found['State'])}.")
         bindings = found["NetworkSettings"]["Ports"].get(f"{REST_PORT}/tcp") or [{}]
         if (port := bindings[0].get("HostPort")) and _answers(int(port), f"/v1/models/{model.name}/metadata"):
             return f"http://127.0.0.1:{port}"
         if time.monotonic() > gives_up_at_s:
-            raise TrialFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
+            raise SmokeTestFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
         progress.wait(_POLL_S)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from workers.errors import JobError, PermanentError
-from workers.platforms.cloud.kubernetes.api import Api, Reply
+from workers.platforms.cloud.kubernetes.api import Api, ApiResponse
 from workers.platforms.cloud.kubernetes.http import Object
 from workers.platforms.protocols.cluster import Release
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.smoke_test import TrialFailed, signature_of, try_out
+from workers.platforms.smoke_test import SmokeTestFailed, predict_once, signature_of
 
 _AGAIN_S = 1.0
 
@@ -46,7 +46,7 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def prove(api: Api, *, service: Object, address: str, release: Release, progress: Progress, patience_s: float) -> str:
+def verify(api: Api, *, service: Object, address: str, release: Release, progress: Progress, patience_s: float) -> str:
     """Ask for one real prediction of the release until it is answered rightly; return one fact.
 
     PermanentError where that does not come within `patience_s`: proxies and load balancers take a while to follow.
@@ -56,10 +56,10 @@ def prove(api: Api, *, service: Object, address: str, release: Release, progress
     with _reachable(api, service, address) as url:
         while True:
             try:
-                return try_out(
+                return predict_once(
                     url, model=model.name, version=version, sample=model.sample, signature=signature_of(model)
                 )
-            except TrialFailed as error:
+            except SmokeTestFailed as error:
                 if time.monotonic() > gives_up_at_s:
                     raise PermanentError(
                         f"v{version} is up but does not answer rightly at {address}. {error}"
@@ -97,7 +97,7 @@ class _Relay(BaseHTTPRequestHandler):
             reply = self.api.ask_service(self.service, self.port, "POST", self.path, body=body)
         except JobError as error:
             advice = getattr(error, "advice", "")
-            reply = Reply(status=502, body=json.dumps({"error": f"{error} {advice}".strip()}).encode())
+            reply = ApiResponse(status=502, body=json.dumps({"error": f"{error} {advice}".strip()}).encode())
         self.send_response(reply.status)
         self.end_headers()
         self.wfile.write(reply.body)

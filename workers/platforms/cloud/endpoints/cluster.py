@@ -16,13 +16,13 @@ from workers.contract.findings import Finding
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment
 from workers.errors import Interrupted, JobError, PermanentError, ShuttingDown, Superseded, TemporaryError
-from workers.platforms.cloud.endpoints.address import prove
+from workers.platforms.cloud.endpoints.address import verify
 from workers.platforms.cloud.endpoints.diagnosis import diagnose
 from workers.platforms.cloud.endpoints.judgement import judge
 from workers.platforms.cloud.endpoints.lookup import address_of, check_mine, count_of, describe, find, is_mine, ready_of
-from workers.platforms.cloud.endpoints.manifests import Manifests, Placed, ReleaseNotes, back_to, origin_of
-from workers.platforms.cloud.endpoints.revisions import PROVEN, fingerprint, is_proven, proven_of, undo_to
-from workers.platforms.cloud.endpoints.rollout_watcher import Following, Timing
+from workers.platforms.cloud.endpoints.manifests import EndpointId, Manifests, ReleaseNotes, back_to, origin_of
+from workers.platforms.cloud.endpoints.revisions import VERIFIED, fingerprint, is_verified, undo_to, verified_of
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming, RolloutWatcher
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.kubernetes.http import Object
 from workers.platforms.protocols.cluster import Endpoint, Release
@@ -37,11 +37,11 @@ _KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Deployme
 class KubernetesCluster:
     """Protocol Cluster in one namespace of a Kubernetes cluster, 1.30 or newer."""
 
-    def __init__(self, *, api: Api, manifests: Manifests | None = None, timing: Timing | None = None) -> None:
+    def __init__(self, *, api: Api, manifests: Manifests | None = None, timing: RolloutTiming | None = None) -> None:
         """Any number of these may share a namespace. `manifests` None: the YAML in k8s/serving."""
         self._api = api
         self._manifests = manifests or Manifests()
-        self._timing = timing or Timing()
+        self._timing = timing or RolloutTiming()
 
     def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
         """Bring the release up; see Cluster.
@@ -50,31 +50,31 @@ class KubernetesCluster:
         A Superseded attempt undoes nothing: the endpoint belongs to the attempt after it. Nor does TemporaryError: the
         next attempt goes on.
         """
-        placed = _placed(release.model.name, release.environment)
-        before = find(self._api, placed)
-        check_mine(self._api, placed, "Service", self._api.get("Service", placed.name))
-        wanted = self._wanted(placed, release, before)
+        endpoint_id = _endpoint_id(release.model.name, release.environment)
+        before = find(self._api, endpoint_id)
+        check_mine(self._api, endpoint_id, "Service", self._api.get("Service", endpoint_id.name))
+        wanted = self._wanted(endpoint_id, release, before)
         progress.check()
         try:
-            deployment = self._bring_up(placed, release, wanted, before, progress)
+            deployment = self._bring_up(endpoint_id, release, wanted, before, progress)
             progress.check()
         except (Superseded, TemporaryError):
             raise
         except (PermanentError, Interrupted) as error:
-            self._undo_because_of(error, placed, release, wanted, before)
+            self._undo_because_of(error, endpoint_id, release, wanted, before)
             raise
-        if not is_proven(deployment):
-            wanted["metadata"]["annotations"][PROVEN] = fingerprint(wanted)
+        if not is_verified(deployment):
+            wanted["metadata"]["annotations"][VERIFIED] = fingerprint(wanted)
             deployment = self._api.apply(wanted)
-        return self._described(placed, deployment, progress)
+        return self._described(endpoint_id, deployment, progress)
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
         """Set the bounds and wait; see Cluster. Where it is stopped meanwhile the new bounds stay.
 
         PermanentError where nothing is deployed, or where the replicas do not become ready.
         """
-        placed = _placed(model, environment)
-        before = find(self._api, placed)
+        endpoint_id = _endpoint_id(model, environment)
+        before = find(self._api, endpoint_id)
         if before is None:
             raise PermanentError(
                 f"{model} is not deployed on {environment.name}.", advice="Deploy a version there first."
@@ -83,36 +83,38 @@ class KubernetesCluster:
         progress.check()
         bounds = f"{replicas.minimum}..{replicas.maximum}"
         if replicas != origin.replicas:
-            self._api.patch("Deployment", placed.name, {"metadata": {"annotations": {"seatrial/replicas": bounds}}})
-        set_to = self._set_replicas(placed, before, replicas, cpu_target=environment.cpu_target)
-        with self._following(placed, origin.version, progress) as following:
+            self._api.patch(
+                "Deployment", endpoint_id.name, {"metadata": {"annotations": {"seatrial/replicas": bounds}}}
+            )
+        set_to = self._set_replicas(endpoint_id, before, replicas, cpu_target=environment.cpu_target)
+        with self._following(endpoint_id, origin.version, progress) as following:
             deployment = following.until(
                 lambda now: replicas.minimum <= ready_of(now) <= replicas.maximum,
                 ready=ready_of(before),
                 set_to=set_to,
                 why=f"replicas set to {replicas}",
             )
-        return self._described(placed, deployment, progress)
+        return self._described(endpoint_id, deployment, progress)
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
         """What runs now; see Cluster. Three or four reads of single objects; more only while something is amiss."""
-        placed = _placed(model, environment)
-        deployment = find(self._api, placed)
-        return None if deployment is None else describe(self._api, placed, deployment)
+        endpoint_id = _endpoint_id(model, environment)
+        deployment = find(self._api, endpoint_id)
+        return None if deployment is None else describe(self._api, endpoint_id, deployment)
 
     def remove(self, *, model: str, environment: Environment) -> None:
         """Stop serving and wait until every pod has ended; see Cluster. TemporaryError where they do not in time."""
-        placed = _placed(model, environment)
-        self._delete(placed)
+        endpoint_id = _endpoint_id(model, environment)
+        self._delete(endpoint_id)
         gives_up_at_s = time.monotonic() + self._timing.ended_s
-        while self._api.list("Pod", labels=placed.selector):
+        while self._api.list("Pod", labels=endpoint_id.selector):
             if time.monotonic() > gives_up_at_s:
-                raise TemporaryError(f"The pods of {placed.name} do not end.")
+                raise TemporaryError(f"The pods of {endpoint_id.name} do not end.")
             time.sleep(self._timing.poll_s)
 
-    def _described(self, placed: Placed, deployment: Object, progress: Progress) -> Endpoint:
+    def _described(self, endpoint_id: EndpointId, deployment: Object, progress: Progress) -> Endpoint:
         """The endpoint; what is amiss with it although it is up is told: an autoscaler without metrics, for one."""
-        endpoint = describe(self._api, placed, deployment)
+        endpoint = describe(self._api, endpoint_id, deployment)
         if endpoint.trouble:
             progress.log(endpoint.trouble)
         return endpoint
@@ -123,7 +125,7 @@ class KubernetesCluster:
 
     # ------------------------------------------------------------------------------------------ up
 
-    def _wanted(self, placed: Placed, release: Release, before: Object | None) -> Object:
+    def _wanted(self, endpoint_id: EndpointId, release: Release, before: Object | None) -> Object:
         """The Deployment to apply. What is there already keeps the name of the job that brought it."""
         manifest = release.manifest
         if not manifest.image:
@@ -142,46 +144,52 @@ class KubernetesCluster:
             since_s=time.time(),
             proven=was.proven if was else "",
         )
-        made = self._deployment(placed, release, origin)
+        made = self._deployment(endpoint_id, release, origin)
         if before is None or was is None or fingerprint(before) != fingerprint(made):
             return made
-        if not is_proven(before) and was.job_id != release.job_id:
+        if not is_verified(before) and was.job_id != release.job_id:
             return made
         kept = replace(origin, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s)
-        return self._deployment(placed, release, kept)
+        return self._deployment(endpoint_id, release, kept)
 
-    def _deployment(self, placed: Placed, release: Release, origin: ReleaseNotes) -> Object:
+    def _deployment(self, endpoint_id: EndpointId, release: Release, origin: ReleaseNotes) -> Object:
         return self._manifests.deployment(
-            placed, origin, image=release.manifest.image, cpu_request=release.environment.cpu_request
+            endpoint_id, origin, image=release.manifest.image, cpu_request=release.environment.cpu_request
         )
 
     def _bring_up(
-        self, placed: Placed, release: Release, wanted: Object, before: Object | None, progress: Progress
+        self, endpoint_id: EndpointId, release: Release, wanted: Object, before: Object | None, progress: Progress
     ) -> Object:
         """Apply, follow, find the address, ask once; return the Deployment."""
-        service = self._api.apply(self._manifests.service(placed))
+        service = self._api.apply(self._manifests.service(endpoint_id))
         applied = self._api.apply(wanted)
-        set_to = self._set_replicas(placed, applied, release.replicas, cpu_target=release.environment.cpu_target)
-        self._api.apply(self._manifests.disruption_budget(placed))
+        set_to = self._set_replicas(endpoint_id, applied, release.replicas, cpu_target=release.environment.cpu_target)
+        self._api.apply(self._manifests.disruption_budget(endpoint_id))
         version = release.manifest.version
         why = f"v{version} is rolled out" if before else f"replicas set to {release.replicas}"
-        with self._following(placed, version, progress) as following:
+        with self._following(endpoint_id, version, progress) as following:
             deployment = following.until(
                 lambda now: ready_of(now) >= release.replicas.minimum,
                 ready=ready_of(before) if before else 0,
                 set_to=set_to,
                 why=why,
             )
-        address = self._await_address(placed, service, progress)
+        address = self._await_address(endpoint_id, service, progress)
         patience_s = self._timing.answer_s
-        fact = prove(
+        fact = verify(
             self._api, service=service, address=address, release=release, progress=progress, patience_s=patience_s
         )
         progress.log(f"{address} answers: {fact}")
         return deployment
 
     def _set_replicas(
-        self, placed: Placed, deployment: Object, replicas: Replicas, *, cpu_target: int, wished: int | None = None
+        self,
+        endpoint_id: EndpointId,
+        deployment: Object,
+        replicas: Replicas,
+        *,
+        cpu_target: int,
+        wished: int | None = None,
     ) -> int:
         """Have the autoscaler, or nobody, keep the count within `replicas`; return the count set now.
 
@@ -190,59 +198,61 @@ class KubernetesCluster:
         The autoscaler comes or goes first: it must not pull the count back to where its old bounds want it.
         """
         if replicas.fixed:
-            self._api.delete("HorizontalPodAutoscaler", placed.name)
+            self._api.delete("HorizontalPodAutoscaler", endpoint_id.name)
         else:
-            self._api.apply(self._manifests.autoscaler(placed, replicas=replicas, cpu_target=cpu_target))
+            self._api.apply(self._manifests.autoscaler(endpoint_id, replicas=replicas, cpu_target=cpu_target))
         now = count_of(deployment)
         count = min(max(wished or now, replicas.minimum), replicas.maximum)
         if count != now:
-            self._api.scale("Deployment", placed.name, count)
+            self._api.scale("Deployment", endpoint_id.name, count)
         return count
 
-    def _await_address(self, placed: Placed, service: Object, progress: Progress) -> str:
+    def _await_address(self, endpoint_id: EndpointId, service: Object, progress: Progress) -> str:
         gives_up_at_s = time.monotonic() + self._timing.address_s
         while True:
-            if address := address_of(self._api, placed, service):
+            if address := address_of(self._api, endpoint_id, service):
                 return address
             if time.monotonic() > gives_up_at_s:
                 raise PermanentError(
-                    f"The Service {placed.name} has no address.",
+                    f"The Service {endpoint_id.name} has no address.",
                     advice="Look at `kubectl describe service`: a cluster without a cloud gives no LoadBalancer.",
                 )
-            progress.report(0, None, fact=f"waiting for the address of the Service {placed.name}")
+            progress.report(0, None, fact=f"waiting for the address of the Service {endpoint_id.name}")
             progress.wait(self._timing.poll_s)
-            service = self._api.get("Service", placed.name) or service
+            service = self._api.get("Service", endpoint_id.name) or service
 
-    def _following(self, placed: Placed, version: int, progress: Progress) -> Following:
-        return Following(self._api, placed, version=version, progress=progress, timing=self._timing)
+    def _following(self, endpoint_id: EndpointId, version: int, progress: Progress) -> RolloutWatcher:
+        return RolloutWatcher(self._api, endpoint_id, version=version, progress=progress, timing=self._timing)
 
     # ------------------------------------------------------------------------------------------ back
 
     def _undo_because_of(
-        self, error: JobError, placed: Placed, release: Release, wanted: Object, before: Object | None
+        self, error: JobError, endpoint_id: EndpointId, release: Release, wanted: Object, before: Object | None
     ) -> None:
         """Undo. Where that fails too, a PermanentError says both; an interruption is passed on as it is."""
         try:
-            undone = self._undo(placed, release, wanted, before)
+            undone = self._undo(endpoint_id, release, wanted, before)
             if undone is not None and not isinstance(error, ShuttingDown):
-                self._await_quietly(placed)
+                self._await_quietly(endpoint_id)
         except JobError as second:
-            logger.warning("%s could not be undone: %s", placed.name, second)
+            logger.warning("%s could not be undone: %s", endpoint_id.name, second)
             if isinstance(error, PermanentError):
                 raise PermanentError(f"{error} It could not be undone: {second}", advice=error.advice) from error
 
-    def _undo(self, placed: Placed, release: Release, wanted: Object, before: Object | None) -> Object | None:
+    def _undo(self, endpoint_id: EndpointId, release: Release, wanted: Object, before: Object | None) -> Object | None:
         """Bring back what was proven last; return its Deployment, or None where there is nothing to wait for."""
-        now = find(self._api, placed)
-        if now is None or not proven_of(now):
-            self._delete(placed)
+        now = find(self._api, endpoint_id)
+        if now is None or not verified_of(now):
+            self._delete(endpoint_id)
             return None
-        back = before if is_proven(now) else undo_to(now, self._api.list("ReplicaSet", labels=placed.selector))
+        back = before if is_verified(now) else undo_to(now, self._api.list("ReplicaSet", labels=endpoint_id.selector))
         if back is None:
-            raise PermanentError(f"None of the revisions that are kept of {placed.name} is the one that was proven.")
+            raise PermanentError(
+                f"None of the revisions that are kept of {endpoint_id.name} is the one that was proven."
+            )
         restored = self._api.apply(back_to(wanted, back))
         self._set_replicas(
-            placed,
+            endpoint_id,
             restored,
             origin_of(back).replicas,
             cpu_target=release.environment.cpu_target,
@@ -250,21 +260,21 @@ class KubernetesCluster:
         )
         return restored
 
-    def _await_quietly(self, placed: Placed) -> None:
+    def _await_quietly(self, endpoint_id: EndpointId) -> None:
         """Wait until the revision that came back is alone again. A cancelled job cannot wait through its progress."""
         gives_up_at_s = time.monotonic() + self._timing.undone_s
         while time.monotonic() < gives_up_at_s:
-            deployment = self._api.get("Deployment", placed.name)
+            deployment = self._api.get("Deployment", endpoint_id.name)
             if deployment is None or judge(deployment).done:
                 return
             time.sleep(self._timing.poll_s)
 
-    def _delete(self, placed: Placed) -> None:
+    def _delete(self, endpoint_id: EndpointId) -> None:
         for kind in _KINDS:
-            found = self._api.get(kind, placed.name)
-            if found and is_mine(found, placed):
-                self._api.delete(kind, placed.name)
+            found = self._api.get(kind, endpoint_id.name)
+            if found and is_mine(found, endpoint_id):
+                self._api.delete(kind, endpoint_id.name)
 
 
-def _placed(model: str, environment: Environment) -> Placed:
-    return Placed(model=model, environment=environment.name)
+def _endpoint_id(model: str, environment: Environment) -> EndpointId:
+    return EndpointId(model=model, environment=environment.name)

@@ -6,8 +6,8 @@ from typing import Any
 from workers.errors import PermanentError
 from workers.platforms.cloud.endpoints.address import find_address
 from workers.platforms.cloud.endpoints.autoscaling import cpu_percent, scaling_trouble
-from workers.platforms.cloud.endpoints.manifests import Placed, origin_of
-from workers.platforms.cloud.endpoints.revisions import is_proven, proven_of, undo_to
+from workers.platforms.cloud.endpoints.manifests import EndpointId, origin_of
+from workers.platforms.cloud.endpoints.revisions import is_verified, undo_to, verified_of
 from workers.platforms.cloud.endpoints.troubles import troubles
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.kubernetes.http import Object
@@ -16,28 +16,28 @@ from workers.platforms.protocols.cluster import Endpoint
 _NO_AUTOSCALER = "The autoscaler is gone, so that the number of replicas stays as it is; set the replicas again."
 
 
-def find(api: Api, placed: Placed) -> Object | None:
+def find(api: Api, endpoint_id: EndpointId) -> Object | None:
     """The endpoint's Deployment, or None. PermanentError where one of its name belongs to somebody else."""
-    found = api.get("Deployment", placed.name)
+    found = api.get("Deployment", endpoint_id.name)
     if found is None or found["metadata"].get("deletionTimestamp"):
         return None
-    check_mine(api, placed, "Deployment", found)
+    check_mine(api, endpoint_id, "Deployment", found)
     return found
 
 
-def check_mine(api: Api, placed: Placed, kind: str, found: Object | None) -> None:
+def check_mine(api: Api, endpoint_id: EndpointId, kind: str, found: Object | None) -> None:
     """Raise PermanentError where there is an object of the endpoint's name that was not made for it."""
-    if found is not None and not is_mine(found, placed):
+    if found is not None and not is_mine(found, endpoint_id):
         raise PermanentError(
-            f"The {kind} {placed.name} in namespace {api.namespace} is not one of Seatrial's.",
+            f"The {kind} {endpoint_id.name} in namespace {api.namespace} is not one of Seatrial's.",
             advice="Delete or rename it, or give the environment a namespace of its own.",
         )
 
 
-def is_mine(obj: Mapping[str, Any], placed: Placed) -> bool:
+def is_mine(obj: Mapping[str, Any], endpoint_id: EndpointId) -> bool:
     """Whether the object was made for this endpoint."""
     labels = obj["metadata"].get("labels") or {}
-    return all(labels.get(key) == value for key, value in placed.labels.items())
+    return all(labels.get(key) == value for key, value in endpoint_id.labels.items())
 
 
 def ready_of(deployment: Mapping[str, Any]) -> int:
@@ -50,47 +50,47 @@ def count_of(deployment: Mapping[str, Any]) -> int:
     return int(deployment["spec"].get("replicas", 1))
 
 
-def address_of(api: Api, placed: Placed, service: Object) -> str:
+def address_of(api: Api, endpoint_id: EndpointId, service: Object) -> str:
     """The base URL of the endpoint's Service, or "" while it has none."""
     by_node = service["spec"].get("type") == "NodePort"
-    pods = api.list("Pod", labels=placed.selector) if by_node else ()
+    pods = api.list("Pod", labels=endpoint_id.selector) if by_node else ()
     return find_address(service, pods, namespace=api.namespace)
 
 
-def describe(api: Api, placed: Placed, deployment: Object) -> Endpoint:
+def describe(api: Api, endpoint_id: EndpointId, deployment: Object) -> Endpoint:
     """The endpoint as its objects tell it.
 
     While a release is not proven, the one that was proven before it is what runs.
     """
     served: Mapping[str, Any] = deployment
-    if proven_of(deployment) and not is_proven(deployment):
-        served = undo_to(deployment, api.list("ReplicaSet", labels=placed.selector)) or deployment
+    if verified_of(deployment) and not is_verified(deployment):
+        served = undo_to(deployment, api.list("ReplicaSet", labels=endpoint_id.selector)) or deployment
     origin = origin_of(served)
-    autoscaler = None if origin.replicas.fixed else api.get("HorizontalPodAutoscaler", placed.name)
-    lost = autoscaler is None and not origin.replicas.fixed and is_proven(deployment)
-    service = api.get("Service", placed.name)
+    autoscaler = None if origin.replicas.fixed else api.get("HorizontalPodAutoscaler", endpoint_id.name)
+    lost = autoscaler is None and not origin.replicas.fixed and is_verified(deployment)
+    service = api.get("Service", endpoint_id.name)
     ready, desired = ready_of(deployment), count_of(deployment)
     return Endpoint(
-        model=placed.model,
-        environment=placed.environment,
+        model=endpoint_id.model,
+        environment=endpoint_id.environment,
         version=origin.version,
-        address=address_of(api, placed, service) if service else "",
+        address=address_of(api, endpoint_id, service) if service else "",
         ready=ready,
         desired=desired,
         replicas=origin.replicas,
         cpu_percent=cpu_percent(autoscaler),
-        trouble=(_trouble(api, placed, deployment) if ready < desired else "")
+        trouble=(_trouble(api, endpoint_id, deployment) if ready < desired else "")
         or (_NO_AUTOSCALER if lost else scaling_trouble(autoscaler)),
         since_s=origin.since_s,
         job_id=origin.job_id,
     )
 
 
-def _trouble(api: Api, placed: Placed, deployment: Object) -> str:
+def _trouble(api: Api, endpoint_id: EndpointId, deployment: Object) -> str:
     found = troubles(
         deployment=deployment,
-        replica_sets=api.list("ReplicaSet", labels=placed.selector),
-        pods=api.list("Pod", labels=placed.selector),
+        replica_sets=api.list("ReplicaSet", labels=endpoint_id.selector),
+        pods=api.list("Pod", labels=endpoint_id.selector),
         events=(),
     )
     return found[0].words if found else ""

@@ -15,7 +15,7 @@ from typing import Any
 
 from workers.contract.replicas import Replicas
 from workers.errors import PermanentError
-from workers.platforms.cloud.endpoints.revisions import PROVEN, TEMPLATE, fingerprint, template
+from workers.platforms.cloud.endpoints.revisions import TEMPLATE, VERIFIED, fingerprint, template
 from workers.platforms.cloud.kubernetes.manifests import read_object
 
 Object = dict[str, Any]
@@ -41,7 +41,7 @@ _FILES = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Placed:
+class EndpointId:
     """Which endpoint: a model on an environment. `name` is that of all its objects."""
 
     model: str
@@ -78,7 +78,7 @@ class Placed:
 class ReleaseNotes:
     """What runs and how it came there, as the Deployment's annotations keep it.
 
-    `proven` is the fingerprint of the release that has answered last (see rollout.PROVEN), or "".
+    `proven` is the fingerprint of the release that has answered last (see rollout.VERIFIED), or "".
     """
 
     version: int
@@ -100,7 +100,7 @@ class ReleaseNotes:
             "seatrial/asked-by": self.asked_by,
             "seatrial/since": datetime.fromtimestamp(self.since_s, UTC).isoformat(timespec="milliseconds"),
             "kubernetes.io/change-cause": f"v{self.version} by {self.asked_by}, {self.job_id}",
-            PROVEN: self.proven,
+            VERIFIED: self.proven,
         }
 
 
@@ -116,7 +116,7 @@ def origin_of(obj: Mapping[str, Any]) -> ReleaseNotes:
             job_id=noted["seatrial/job"],
             asked_by=noted["seatrial/asked-by"],
             since_s=datetime.fromisoformat(noted["seatrial/since"]).timestamp(),
-            proven=noted.get(PROVEN, ""),
+            proven=noted.get(VERIFIED, ""),
         )
     except (KeyError, ValueError) as error:
         raise PermanentError(
@@ -135,61 +135,61 @@ class Manifests:
         self._where = folder
         _container(json.loads(self._objects["Deployment"]), folder)
 
-    def deployment(self, placed: Placed, origin: ReleaseNotes, *, image: str, cpu_request: str) -> Object:
+    def deployment(self, endpoint_id: EndpointId, origin: ReleaseNotes, *, image: str, cpu_request: str) -> Object:
         """The Deployment of a release. It has no replicas: they belong to whoever scales."""
-        made = self._named("Deployment", placed)
+        made = self._named("Deployment", endpoint_id)
         version = {"app.kubernetes.io/version": f"v{origin.version}"}
         made["metadata"]["labels"].update(version)
         made["metadata"].setdefault("annotations", {}).update(origin.annotations)
         spec, pods = made["spec"], made["spec"]["template"]
         spec.pop("replicas", None)
-        spec["selector"] = {"matchLabels": placed.selector}
+        spec["selector"] = {"matchLabels": endpoint_id.selector}
         metadata = pods.setdefault("metadata", {})
-        metadata.setdefault("labels", {}).update(placed.labels | version)
+        metadata.setdefault("labels", {}).update(endpoint_id.labels | version)
         # Nothing of the job here: the same release asked for by another job is no reason to replace a pod.
         metadata.setdefault("annotations", {})["seatrial/digest"] = origin.digest
         for constraint in pods["spec"].get("topologySpreadConstraints", ()):
-            constraint["labelSelector"] = {"matchLabels": placed.selector}
+            constraint["labelSelector"] = {"matchLabels": endpoint_id.selector}
         container = _container(made, self._where)
         container["image"] = image
         container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = cpu_request
         others = [item for item in container.get("env", ()) if item["name"] != "MODEL_NAME"]
-        container["env"] = [{"name": "MODEL_NAME", "value": placed.model}, *others]
+        container["env"] = [{"name": "MODEL_NAME", "value": endpoint_id.model}, *others]
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             if "httpGet" in container.get(probe, {}):
-                container[probe]["httpGet"]["path"] = f"/v1/models/{placed.model}/metadata"
+                container[probe]["httpGet"]["path"] = f"/v1/models/{endpoint_id.model}/metadata"
         made["metadata"]["annotations"][TEMPLATE] = hashlib.sha256(
             json.dumps(pods, sort_keys=True).encode()
         ).hexdigest()[:16]
         return made
 
-    def service(self, placed: Placed) -> Object:
+    def service(self, endpoint_id: EndpointId) -> Object:
         """The Service in front of the replicas, of the type that the YAML says."""
-        made = self._named("Service", placed)
-        made["spec"]["selector"] = placed.selector
+        made = self._named("Service", endpoint_id)
+        made["spec"]["selector"] = endpoint_id.selector
         return made
 
-    def autoscaler(self, placed: Placed, *, replicas: Replicas, cpu_target: int) -> Object:
+    def autoscaler(self, endpoint_id: EndpointId, *, replicas: Replicas, cpu_target: int) -> Object:
         """The HorizontalPodAutoscaler; `cpu_target` in percent of the request."""
-        made = self._named("HorizontalPodAutoscaler", placed)
+        made = self._named("HorizontalPodAutoscaler", endpoint_id)
         spec = made["spec"]
-        spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": placed.name}
+        spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": endpoint_id.name}
         spec["minReplicas"], spec["maxReplicas"] = replicas.minimum, replicas.maximum
         for metric in spec["metrics"]:
             if metric.get("resource", {}).get("name") == "cpu":
                 metric["resource"]["target"] = {"type": "Utilization", "averageUtilization": cpu_target}
         return made
 
-    def disruption_budget(self, placed: Placed) -> Object:
+    def disruption_budget(self, endpoint_id: EndpointId) -> Object:
         """The PodDisruptionBudget of the replicas."""
-        made = self._named("PodDisruptionBudget", placed)
-        made["spec"]["selector"] = {"matchLabels": placed.selector}
+        made = self._named("PodDisruptionBudget", endpoint_id)
+        made["spec"]["selector"] = {"matchLabels": endpoint_id.selector}
         return made
 
-    def _named(self, kind: str, placed: Placed) -> Object:
+    def _named(self, kind: str, endpoint_id: EndpointId) -> Object:
         made: Object = json.loads(self._objects[kind])
-        made["metadata"]["name"] = placed.name
-        made["metadata"]["labels"] = {**made["metadata"].get("labels", {}), **placed.labels}
+        made["metadata"]["name"] = endpoint_id.name
+        made["metadata"]["labels"] = {**made["metadata"].get("labels", {}), **endpoint_id.labels}
         return made
 
 
@@ -198,7 +198,7 @@ def back_to(deployment: Object, revision: Mapping[str, Any]) -> Object:
     made = copy.deepcopy(deployment)
     noted = revision["metadata"]["annotations"]
     mine = {key: value for key, value in noted.items() if key in made["metadata"]["annotations"]}
-    made["metadata"]["annotations"].update(mine | {PROVEN: fingerprint(revision)})
+    made["metadata"]["annotations"].update(mine | {VERIFIED: fingerprint(revision)})
     made["metadata"]["labels"]["app.kubernetes.io/version"] = f"v{mine['seatrial/version']}"
     made["spec"]["template"] = copy.deepcopy(template(revision))
     return made

@@ -14,7 +14,7 @@ TEMPLATE = "seatrial/template"
 """Annotation: a hash of the pod template as it was applied, by which releases are told apart. The Deployment's
 annotations are copied to the ReplicaSet that is made of its template, so that each revision tells its own."""
 
-PROVEN = "seatrial/proven"
+VERIFIED = "seatrial/proven"
 """Annotation of the Deployment: the hash of the release that was rolled out last and has answered, or ""."""
 
 
@@ -50,19 +50,19 @@ def undo_to(deployment: Object, replica_sets: Sequence[Object]) -> Object | None
 
     `kubectl rollout undo` takes the revision before, whatever became of it; one that failed too would be no way back.
     """
-    proven = proven_of(deployment)
+    proven = verified_of(deployment)
     found = [item for item in _owned(deployment, replica_sets) if proven and fingerprint(item) == proven]
     return max(found, key=revision, default=None)
 
 
-def is_proven(deployment: Object) -> bool:
+def is_verified(deployment: Object) -> bool:
     """Whether what the Deployment wants was rolled out once and has answered."""
-    return bool(fingerprint(deployment)) and proven_of(deployment) == fingerprint(deployment)
+    return bool(fingerprint(deployment)) and verified_of(deployment) == fingerprint(deployment)
 
 
-def proven_of(deployment: Object) -> str:
+def verified_of(deployment: Object) -> str:
     """Which release was proven last, or ""."""
-    return _annotation(deployment, PROVEN)
+    return _annotation(deployment, VERIFIED)
 
 
 def fingerprint(obj: Object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.endpoints.autoscaling import scaling_reason
 from workers.platforms.cloud.endpoints.judgement import Judgement, judge
-from workers.platforms.cloud.endpoints.manifests import CONTAINER, Placed
+from workers.platforms.cloud.endpoints.manifests import CONTAINER, EndpointId
 from workers.platforms.cloud.endpoints.revisions import newest
 from workers.platforms.cloud.endpoints.troubles import troubles
 from workers.platforms.cloud.kubernetes.api import Api
@@ -23,7 +23,7 @@ _SLACK_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timing:
+class RolloutTiming:
     """How long is waited. Tests wait less.
 
     `poll_s`: how often the copy that the watches keep is looked at. `address_s`: until a load balancer has an address,
@@ -41,23 +41,25 @@ class Timing:
     stuck_s: float | None = None
 
 
-class Following:
+class RolloutWatcher:
     """One wait for a Deployment. Enter it for the watches; `until` waits."""
 
-    def __init__(self, api: Api, placed: Placed, *, version: int, progress: Progress, timing: Timing) -> None:
+    def __init__(
+        self, api: Api, endpoint_id: EndpointId, *, version: int, progress: Progress, timing: RolloutTiming
+    ) -> None:
         self._api = api
-        self._placed = placed
+        self._endpoint_id = endpoint_id
         self._version = f"v{version}"
         self._progress = progress
         self._timing = timing
         self._stack = ExitStack()
         self._told: set[str] = set()
 
-    def __enter__(self) -> "Following":
+    def __enter__(self) -> "RolloutWatcher":
         with ExitStack() as stack:
-            self._deployments = self._watch(stack, "Deployment", fields=f"metadata.name={self._placed.name}")
-            self._replica_sets = self._watch(stack, "ReplicaSet", labels=self._placed.selector)
-            self._pods = self._watch(stack, "Pod", labels=self._placed.selector)
+            self._deployments = self._watch(stack, "Deployment", fields=f"metadata.name={self._endpoint_id.name}")
+            self._replica_sets = self._watch(stack, "ReplicaSet", labels=self._endpoint_id.selector)
+            self._pods = self._watch(stack, "Pod", labels=self._endpoint_id.selector)
             self._events = self._watch(stack, "Event", fields="type=Warning,involvedObject.kind=Pod")
             self._stack = stack.pop_all()
         return self
@@ -96,9 +98,9 @@ class Following:
 
     def _deployment(self) -> Object:
         for deployment in self._deployments.now():
-            if deployment["metadata"]["name"] == self._placed.name:
+            if deployment["metadata"]["name"] == self._endpoint_id.name:
                 return deployment
-        raise PermanentError(f"The Deployment {self._placed.name} was deleted meanwhile.")
+        raise PermanentError(f"The Deployment {self._endpoint_id.name} was deleted meanwhile.")
 
     def _troubles(self, deployment: Object) -> tuple[Trouble, ...]:
         return troubles(
@@ -140,7 +142,7 @@ class Following:
         return int(replica_set.get("status", {}).get("readyReplicas", 0)) if replica_set else 0
 
     def _autoscaler_says(self) -> str:
-        name = self._placed.name
+        name = self._endpoint_id.name
         autoscaler = self._api.get("HorizontalPodAutoscaler", name)
         fields = f"involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name={name}"
         return scaling_reason(autoscaler, self._api.list("Event", fields=fields))

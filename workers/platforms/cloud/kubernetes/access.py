@@ -20,7 +20,7 @@ _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class ClusterAddress:
     """A cluster's address, taken apart: where its API server's address and credentials come from.
 
     `cluster` is the address without the namespace; `context` that of a kubeconfig, `gke` "projects/…/clusters/…";
@@ -38,7 +38,7 @@ class Target:
         return not self.context and not self.gke
 
 
-def read_address(address: str) -> Target:
+def read_address(address: str) -> ClusterAddress:
     """Take `address` apart. Raises ValueError, with one sentence, where it has none of the three forms.
 
     A context's name may hold slashes (EKS names contexts by their ARN); a namespace cannot.
@@ -48,19 +48,19 @@ def read_address(address: str) -> Target:
     whole = f"{scheme}://{cluster}"
     match scheme, cluster.split("/"):
         case "kubernetes", ["in-cluster"] if namespace:
-            return Target(cluster=whole, namespace=namespace)
+            return ClusterAddress(cluster=whole, namespace=namespace)
         case "kubernetes", _ if cluster and namespace:
-            return Target(cluster=whole, namespace=namespace, context=cluster)
+            return ClusterAddress(cluster=whole, namespace=namespace, context=cluster)
         case "gke", [project, location, name] if project and location and name and namespace:
             gke = f"projects/{project}/locations/{location}/clusters/{name}"
-            return Target(cluster=whole, namespace=namespace, gke=gke)
+            return ClusterAddress(cluster=whole, namespace=namespace, gke=gke)
     raise ValueError(
         f"{address!r} is not a cluster's address: write kubernetes://CONTEXT/NAMESPACE, "
         "kubernetes://in-cluster/NAMESPACE or gke://PROJECT/LOCATION/CLUSTER/NAMESPACE."
     )
 
 
-def open_client(target: Target) -> Any:
+def open_client(target: ClusterAddress) -> Any:
     """A `kubernetes.client.ApiClient` for the target, whose tokens are kept fresh. GKE is asked where the cluster is.
 
     Raises PermanentError where context, credentials or cluster are not there, TemporaryError for the network's faults.
@@ -84,7 +84,7 @@ def open_client(target: Target) -> Any:
 class Login:
     """One target's client, for any number of threads: made when it is first needed, and anew after `forget`."""
 
-    def __init__(self, target: Target, client: Any = None) -> None:
+    def __init__(self, target: ClusterAddress, client: Any = None) -> None:
         """`client` is used always, where it is given."""
         self._target = target
         self._given = client
@@ -105,13 +105,13 @@ class Login:
                 self._client = None
 
 
-def _advice(target: Target) -> str:
+def _advice(target: ClusterAddress) -> str:
     if target.inside:
         return "kubernetes://in-cluster works in a pod with a service account's token only; name a context elsewhere."
     return "Look at `kubectl config get-contexts` as the worker's user, and set KUBECONFIG where the file is elsewhere."
 
 
-def _configure_gke(configuration: Any, target: Target) -> None:
+def _configure_gke(configuration: Any, target: ClusterAddress) -> None:
     credentials = log_in(*_SCOPES)
     found = _look_up(credentials, target)
     configuration.host, certificate = _endpoint(found)
@@ -132,7 +132,7 @@ def _configure_gke(configuration: Any, target: Target) -> None:
     keep_fresh(configuration)
 
 
-def _look_up(credentials: Any, target: Target) -> dict[str, Any]:
+def _look_up(credentials: Any, target: ClusterAddress) -> dict[str, Any]:
     """The Cluster resource.
 
     https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/get

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes.access import Target, read_address
-from workers.platforms.cloud.kubernetes.errors import Call, unreachable
+from workers.platforms.cloud.kubernetes.access import ClusterAddress, read_address
+from workers.platforms.cloud.kubernetes.errors import ApiCall, unreachable
 from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, Object, object_of
 from workers.platforms.cloud.kubernetes.watch import Watched, watching
 
@@ -31,7 +31,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
+class ApiResponse:
     """What a Service answered through the API server."""
 
     status: int
@@ -55,7 +55,7 @@ class Api:
     conflict). `labels` select objects that carry all of them; `fields` is a field selector ("type=Warning").
     """
 
-    def __init__(self, *, target: Target, client: Any = None, answer_s: float = ANSWER_S) -> None:
+    def __init__(self, *, target: ClusterAddress, client: Any = None, answer_s: float = ANSWER_S) -> None:
         """`client`: a `kubernetes.client.ApiClient` to use in place of the one that `target` leads to. `answer_s`: how
         long an answer is waited for, once more where the connection breaks meanwhile."""
         self.target = target
@@ -141,7 +141,7 @@ class Api:
         body: bytes = b"",
         content: str = "application/json",
         answer_s: float | None = None,
-    ) -> Reply:
+    ) -> ApiResponse:
         """One HTTP request to a Service's `port`, carried by the API server, for a worker outside the cluster.
 
         What the Service answers comes back whatever its status is. TemporaryError where nothing answers behind it.
@@ -152,7 +152,7 @@ class Api:
         response = self._http.send(
             call, method, where, body=body or None, content=content, read_s=answer_s, by_service=True
         )
-        return Reply(status=response.status, body=response.data)
+        return ApiResponse(status=response.status, body=response.data)
 
     def follow_service(self, name: str, port: int, path: str, *, silence_s: float) -> Generator[bytes, None, None]:
         """The lines of an answer without end, as they come: a GET as that of `ask_service`.
@@ -216,8 +216,8 @@ class Api:
         """The path by which the API server's proxy carries a request to a Service."""
         return f"{self._path('Service', f'{service}:{port}', 'proxy')}/{path.lstrip('/')}"
 
-    def _call(self, verb: str, api_version: str, resource: str) -> Call:
-        return Call(
+    def _call(self, verb: str, api_version: str, resource: str) -> ApiCall:
+        return ApiCall(
             verb=verb,
             group=_group(api_version),
             resource=resource,

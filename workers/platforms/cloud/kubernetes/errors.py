@@ -15,7 +15,7 @@ _RETRY_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class ApiCall:
     """What was asked of the server, in the terms in which rights are granted: `verb` on `resource` of `group`."""
 
     verb: str
@@ -30,7 +30,7 @@ class Call:
         return f"{self.verb} {self.resource} in namespace {self.namespace!r}"
 
 
-def refusal(call: Call, *, status: int, body: bytes, headers: Mapping[str, str]) -> JobError:
+def refusal(call: ApiCall, *, status: int, body: bytes, headers: Mapping[str, str]) -> JobError:
     """The error for an answer outside 200–299.
 
     Permanent: rights, what is not there, what the server finds wrong (with its words, which name the field).
@@ -65,7 +65,7 @@ def is_stranger(*, status: int, body: bytes) -> bool:
     return status == 401 or (status == 403 and _ANONYMOUS.encode() in body)
 
 
-def no_object(call: Call, body: bytes) -> JobError:
+def no_object(call: ApiCall, body: bytes) -> JobError:
     """The error for an answer that is well and no object of the API: a login page, or some other server."""
     said = " ".join(body[:100].decode(errors="replace").split())
     return PermanentError(
@@ -74,7 +74,7 @@ def no_object(call: Call, body: bytes) -> JobError:
     )
 
 
-def unreachable(call: Call, error: Exception) -> JobError:
+def unreachable(call: ApiCall, error: Exception) -> JobError:
     """The error for a server that did not answer. A certificate that is not trusted will not be so later either."""
     words = f"{call.cluster} could not be reached to {call.words}: {error}."
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -87,7 +87,7 @@ _ANONYMOUS = "system:anonymous"
 _LOG_IN = "Log in again, or check the service account whose credentials the worker has."
 
 
-def _grant(call: Call) -> str:
+def _grant(call: ApiCall) -> str:
     rule = f'apiGroups: ["{call.group}"], resources: ["{call.resource}"], verbs: ["{call.verb}"]'
     iam = " (or, by IAM, roles/container.developer on the project)" if call.cluster.startswith("gke://") else ""
     return f"Grant the worker's account a Role in namespace {call.namespace!r} with {rule}{iam}."

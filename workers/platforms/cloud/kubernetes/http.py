@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes.access import Login, Target
-from workers.platforms.cloud.kubernetes.errors import Call, is_stranger, no_object, refusal, unreachable
+from workers.platforms.cloud.kubernetes.access import ClusterAddress, Login
+from workers.platforms.cloud.kubernetes.errors import ApiCall, is_stranger, no_object, refusal, unreachable
 
 Object = dict[str, Any]
 """An object of the API, as its JSON."""
@@ -32,14 +32,14 @@ change. Never after a pause that the caller does not know of."""
 class Http:
     """The way to one server, for any number of threads."""
 
-    def __init__(self, target: Target, *, client: Any, answer_s: float) -> None:
+    def __init__(self, target: ClusterAddress, *, client: Any, answer_s: float) -> None:
         """`client` and `answer_s` as in Api."""
         self._login = Login(target, client)
         self._answer_s = answer_s
 
     def send(
         self,
-        call: Call,
+        call: ApiCall,
         method: str,
         path: str,
         *,
@@ -75,7 +75,7 @@ class Http:
 
     def _ask(
         self,
-        call: Call,
+        call: ApiCall,
         method: str,
         path: str,
         client: Any,
@@ -115,7 +115,7 @@ class Http:
         return response
 
 
-def object_of(call: Call, body: bytes) -> Object:
+def object_of(call: ApiCall, body: bytes) -> Object:
     """The object that a server answered with. Raises PermanentError where it is no JSON."""
     try:
         return dict(json.loads(body))

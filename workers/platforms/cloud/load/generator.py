@@ -19,11 +19,11 @@ from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.load.keepalive import held
 from workers.platforms.cloud.load.manifests import ALL, JOB, OWN_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load.pods import LoadPods
-from workers.platforms.destination import check_name, down, find_target, judge_answer, origin, request_path
-from workers.platforms.protocols.load import Attack, RunningLoad
+from workers.platforms.destination import check_name, down, find_destination, judge_answer, origin, request_path
+from workers.platforms.protocols.load import RunningLoad, TrafficPlan
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.swarm import HOLD, SILENCE_S, Master, Swarm, check
-from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
+from workers.platforms.swarm import HOLD, SILENCE_S, MasterClient, Swarm, check
+from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class KubernetesLoad:
         return leftovers
 
     @contextmanager
-    def start(self, *, attack: Attack, progress: Progress) -> Iterator[RunningLoad]:
+    def start(self, *, plan: TrafficPlan, progress: Progress) -> Iterator[RunningLoad]:
         """Begin; leaving the context ends all traffic and removes every object and pod, whatever happened.
 
         What an earlier attempt at the job left behind is removed first. Raises PermanentError where the target may not
@@ -85,26 +85,26 @@ class KubernetesLoad:
         own words, where Locust does not come up.
         """
         find_locustfile(self._locust_dir)
-        files = self._files(attack)
-        addresses, answer = self._find_target(attack)
+        files = self._files(plan)
+        addresses, answer = self._find_target(plan)
         if earlier := progress.external_id(_IDENTITY):
             _remove(self._api, Attempt(name=earlier))
-        attempt = Attempt.at(attack.job_id, secrets.token_hex(3))
+        attempt = Attempt.at(plan.job_id, secrets.token_hex(3))
         progress.save_external_id(_IDENTITY, attempt.name)
-        workers = max(workers_for(attack), FEWEST_WORKERS)
-        files["attack.json"] = attack_json(
-            attack, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer
+        workers = max(workers_for(plan), FEWEST_WORKERS)
+        files["plan.json"] = plan_json(
+            plan, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer
         )
         master = self._master(attempt)
         try:
-            self._apply(attempt, attack, workers, files)
+            self._apply(attempt, plan, workers, files)
             with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
                 pods.await_all(progress=progress, patience_s=START_S)
                 with _begun(master):
                     progress.log(f"Locust: {show_count(workers, 'worker pod')}.")
                     yield Swarm(
                         master=master,
-                        whole_s=attack.whole_s,
+                        whole_s=plan.whole_s,
                         timeout_s=self._timeout_s,
                         progress=progress,
                         watch=pods.watch,
@@ -112,62 +112,62 @@ class KubernetesLoad:
         finally:
             _end(self._api, attempt, master)
 
-    def _files(self, attack: Attack) -> dict[str, str]:
+    def _files(self, plan: TrafficPlan) -> dict[str, str]:
         """The Locust file with its modules, and the user's own. Raises PermanentError where that cannot be read."""
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted(self._locust_dir.glob("*.py"))}
-        if attack.locustfile is not None:
+        if plan.locustfile is not None:
             try:
-                files[OWN_LOCUSTFILE] = attack.locustfile.read_text(encoding="utf-8")
+                files[OWN_LOCUSTFILE] = plan.locustfile.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise PermanentError(
-                    f"The Locust file {attack.locustfile} cannot be read: {error}.",
+                    f"The Locust file {plan.locustfile} cannot be read: {error}.",
                     advice="Put the right path into the settings under [loadtest] locustfile.",
                 ) from error
         return files
 
-    def _apply(self, attempt: Attempt, attack: Attack, workers: int, files: Mapping[str, str]) -> None:
-        lasts_s = START_S + attack.whole_s + self._timeout_s + SILENCE_S + GONE_S
-        data = {**files, "host": origin(attack.url), "master": attempt.master}
+    def _apply(self, attempt: Attempt, plan: TrafficPlan, workers: int, files: Mapping[str, str]) -> None:
+        lasts_s = START_S + plan.whole_s + self._timeout_s + SILENCE_S + GONE_S
+        data = {**files, "host": origin(plan.url), "master": attempt.master}
         root = self._api.apply(
-            self._manifests.config_map(attempt, job_id=attack.job_id, until_s=time.time() + lasts_s, data=data)
+            self._manifests.config_map(attempt, job_id=plan.job_id, until_s=time.time() + lasts_s, data=data)
         )
         for obj in self._manifests.owned(
             attempt, root, image=self._image, workers=workers, own_locustfile=OWN_LOCUSTFILE in files
         ):
             self._api.apply(obj)
 
-    def _master(self, attempt: Attempt) -> Master:
+    def _master(self, attempt: Attempt) -> MasterClient:
         if self._api.target.inside:
-            return Master(host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT, timeout_s=DRIVE_S)
+            return MasterClient(host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT, timeout_s=DRIVE_S)
         return _MasterByApiServer(self._api, attempt.master)
 
-    def _find_target(self, attack: Attack) -> tuple[tuple[str, ...], bytes]:
+    def _find_target(self, plan: TrafficPlan) -> tuple[tuple[str, ...], bytes]:
         """The target's addresses and its answer to one request.
 
         A Service that only the cluster reaches is asked through the API server from outside; the load's processes,
         which know its name, find its addresses under the same rules.
         """
-        parts = urlsplit(attack.url)
+        parts = urlsplit(plan.url)
         service = re.fullmatch(rf"(.+)\.{re.escape(self._api.namespace)}\.svc", parts.hostname or "")
         if service is None or self._api.target.inside:
-            return find_target(attack, timeout_s=self._timeout_s)
-        check_name(attack)
+            return find_destination(plan, timeout_s=self._timeout_s)
+        check_name(plan)
         try:
             reply = self._api.ask_service(
                 service[1],
                 parts.port or 80,
-                "POST" if attack.body else "GET",
-                request_path(attack.url),
-                body=attack.body,
+                "POST" if plan.body else "GET",
+                request_path(plan.url),
+                body=plan.body,
                 answer_s=self._timeout_s,
             )
         except TemporaryError as error:
-            raise down(attack, f"does not answer: {error}") from error
-        judge_answer(attack, status=reply.status, body=reply.body)
+            raise down(plan, f"does not answer: {error}") from error
+        judge_answer(plan, status=reply.status, body=reply.body)
         return (), reply.body
 
 
-class _MasterByApiServer(Master):
+class _MasterByApiServer(MasterClient):
     """A master that only the cluster reaches, for a worker outside: the API server carries each request."""
 
     def __init__(self, api: Api, service: str) -> None:
@@ -193,7 +193,7 @@ class _MasterByApiServer(Master):
 
 
 @contextmanager
-def _begun(master: Master) -> Iterator[None]:
+def _begun(master: MasterClient) -> Iterator[None]:
     """Begin the traffic; it ends with the context, and with this process. Raises PermanentError where it does not."""
     with ExitStack() as until_left:
         try:
@@ -204,7 +204,7 @@ def _begun(master: Master) -> Iterator[None]:
         yield
 
 
-def _end(api: Api, attempt: Attempt, master: Master) -> None:
+def _end(api: Api, attempt: Attempt, master: MasterClient) -> None:
     """End the traffic, then remove everything. A cluster that cannot be reached now is swept later."""
     with suppress(JobError, OSError, HTTPException, ValueError):
         master.stop()

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from http.client import HTTPException
 
 from workers.errors import JobError
-from workers.platforms.swarm import Master
+from workers.platforms.swarm import MasterClient
 
 THREAD = "hold on the load test"
 _AGAIN_S = 0.1
@@ -17,7 +17,7 @@ _AGAIN_S = 0.1
 
 
 @contextmanager
-def held(master: Master) -> Iterator[None]:
+def held(master: MasterClient) -> Iterator[None]:
     """Hold the master's test until the context is left, again and again where the connection is cut.
 
     Raises what `master.hold` does where it cannot be held to begin with.
@@ -32,7 +32,7 @@ def held(master: Master) -> Iterator[None]:
         left.set()
 
 
-def _keep(master: Master, hold: Generator[None, None, None], left: threading.Event) -> None:
+def _keep(master: MasterClient, hold: Generator[None, None, None], left: threading.Event) -> None:
     """The thread's work; the hold's next turn shows it that it has been left."""
     while not left.is_set():
         with closing(hold), suppress(JobError, OSError, HTTPException, ValueError):

@@ -99,7 +99,7 @@ class LoadManifests:
             "kind": "ConfigMap",
             "metadata": {
                 "name": attempt.name,
-                "labels": _labels(attempt, "attack"),
+                "labels": _labels(attempt, "plan"),
                 "annotations": {JOB: job_id, UNTIL: until},
             },
             "data": dict(data),

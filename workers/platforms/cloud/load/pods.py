@@ -13,7 +13,7 @@ from workers.platforms.cloud.kubernetes.pods import Trouble, condition, pod_trou
 from workers.platforms.cloud.kubernetes.watch import Watched
 from workers.platforms.cloud.load.manifests import COMPONENT, CONTAINER, Attempt
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.swarm import FUTURE, Master
+from workers.platforms.swarm import FUTURE, MasterClient
 
 _POLL_S = 0.5
 _LOG_LINES = 5
@@ -22,7 +22,7 @@ _LOG_LINES = 5
 class LoadPods:
     """Use `watched` to get one."""
 
-    def __init__(self, *, api: Api, pods: Watched, deployments: Watched, workers: int, master: Master) -> None:
+    def __init__(self, *, api: Api, pods: Watched, deployments: Watched, workers: int, master: MasterClient) -> None:
         self._api = api
         self._pods = pods
         self._deployments = deployments
@@ -33,7 +33,7 @@ class LoadPods:
 
     @classmethod
     @contextmanager
-    def watched(cls, api: Api, attempt: Attempt, *, workers: int, master: Master) -> Iterator[Self]:
+    def watched(cls, api: Api, attempt: Attempt, *, workers: int, master: MasterClient) -> Iterator[Self]:
         """The pods of `attempt`, known by watch until the context is left."""
         with (
             api.watch("Pod", labels=attempt.selector) as pods,

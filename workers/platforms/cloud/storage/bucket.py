@@ -22,7 +22,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.google_login import LOG_IN
-from workers.platforms.cloud.storage.errors import ROLES, create, told
+from workers.platforms.cloud.storage.errors import ROLES, create, translated_errors
 from workers.platforms.cloud.storage.locations import colocated
 
 SILENCE_S = 10.0
@@ -209,7 +209,7 @@ class Bucket:
     def _told(self, doing: str, *, advice: str = "") -> Iterator[None]:
         """See `told`. A login that Google does not take is forgotten: the next call finds what is there then."""
         try:
-            with told(self.url, doing, advice=advice):
+            with translated_errors(self.url, doing, advice=advice):
                 yield
         except PermanentError as error:
             if error.advice == LOG_IN:

@@ -56,7 +56,7 @@ def create(url: str, *, project: str | None, location: str | None) -> str:
 
 
 @contextmanager
-def told(url: str, doing: str, *, advice: str = "") -> Iterator[None]:
+def translated_errors(url: str, doing: str, *, advice: str = "") -> Iterator[None]:
     """Turn the SDK's errors into PermanentError and TemporaryError.
 
     `doing` says what was tried ("list objects"); `advice` is given where a right is missing, instead of its grant.

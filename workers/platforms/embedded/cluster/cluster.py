@@ -14,13 +14,13 @@ from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment
 from workers.errors import JobError, PermanentError, Superseded, TemporaryError
 from workers.platforms.embedded.cluster.desired_state import as_endpoint, next_spec, wanted
-from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, Spec, Status
-from workers.platforms.embedded.cluster.supervisor import Timing
-from workers.platforms.embedded.cluster.supervisor_launcher import revive
+from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, Spec
+from workers.platforms.embedded.cluster.supervisor import SupervisorTiming
+from workers.platforms.embedded.cluster.supervisor_launcher import launch_supervisor
 from workers.platforms.protocols.cluster import Endpoint, Release
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.serving.signature import UnusableModel, read_signature
-from workers.platforms.smoke_test import TrialFailed, try_out
+from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 
 POLL_S = 0.1
 """How often the status is read while something is waited for."""
@@ -40,11 +40,11 @@ _START_SLACK_S = 5.0
 class EmbeddedCluster:
     """Protocol Cluster on this machine; everything it keeps is under `home`/cluster."""
 
-    def __init__(self, *, home: Path, timing: Timing | None = None) -> None:
+    def __init__(self, *, home: Path, timing: SupervisorTiming | None = None) -> None:
         """Any number of these may share a `home`, in any number of processes. `timing` is for supervisors started
         from here."""
         self._folder = home.resolve() / "cluster"
-        self._timing = timing or Timing()
+        self._timing = timing or SupervisorTiming()
 
     def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
         """Bring the release up; see Cluster.
@@ -100,7 +100,7 @@ class EmbeddedCluster:
             spec = files.read_spec()
             if spec is None or spec.removed:
                 return None
-            revive(files, self._timing)
+            launch_supervisor(files, self._timing)
             return as_endpoint(environment.name, spec, files.read_status())
 
     def remove(self, *, model: str, environment: Environment) -> None:
@@ -162,15 +162,15 @@ class EmbeddedCluster:
     def _wait_quietly(self, files: EndpointFiles, spec: Spec) -> None:
         gives_up_at_s = time.monotonic() + UNDONE_WITHIN_S
         while time.monotonic() < gives_up_at_s:
-            revive(files, self._timing)
+            launch_supervisor(files, self._timing)
             status = files.read_status()
             if status and status.observed_generation == spec.generation and status.rolled_out:
                 return
             time.sleep(POLL_S)
 
     def _wait_until(
-        self, files: EndpointFiles, spec: Spec, progress: Progress, reached: Callable[[Status], bool]
-    ) -> Status:
+        self, files: EndpointFiles, spec: Spec, progress: Progress, reached: Callable[[EndpointStatus], bool]
+    ) -> EndpointStatus:
         """Wait for a status of this generation that `reached` holds of, telling of every change on the way.
 
         Raises PermanentError, with the replicas' own words, when they crash in a row or nothing moves for longer
@@ -182,7 +182,7 @@ class EmbeddedCluster:
         patience_s = self._timing.ready_deadline_s + _START_SLACK_S
         gives_up_at_s = time.monotonic() + patience_s
         while True:
-            revive(files, self._timing)
+            launch_supervisor(files, self._timing)
             status = files.read_status()
             if status is not None and status.observed_generation == spec.generation:
                 if status.ready != ready:
@@ -228,25 +228,25 @@ def _write_removed(files: EndpointFiles, spec: Spec) -> None:
         files.delete_spec()
 
 
-def _try_shared_address(status: Status, release: Release) -> None:
+def _try_shared_address(status: EndpointStatus, release: Release) -> None:
     version = release.manifest.version
     try:
-        try_out(
+        predict_once(
             status.address,
             model=release.model.name,
             version=version,
             sample=release.model.sample,
             signature=read_signature(release.folder),
         )
-    except (TrialFailed, UnusableModel) as error:
+    except (SmokeTestFailed, UnusableModel) as error:
         raise PermanentError(f"v{version} is up but does not answer rightly. {error}") from error
 
 
-def _reason(status: Status, version: str) -> str:
+def _reason(status: EndpointStatus, version: str) -> str:
     return status.events[-1].reason if status.events and status.updated == status.ready else f"{version} is rolled out"
 
 
-def _last_words(files: EndpointFiles, status: Status | None) -> str:
+def _last_words(files: EndpointFiles, status: EndpointStatus | None) -> str:
     if status and status.trouble:
         return status.trouble
     with contextlib.suppress(OSError):

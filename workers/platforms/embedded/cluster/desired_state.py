@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from workers.platforms.embedded.cluster.endpoint_files import Desired, Spec, Status
+from workers.platforms.embedded.cluster.endpoint_files import Desired, EndpointStatus, Spec
 from workers.platforms.protocols.cluster import Endpoint, Release
 
 
@@ -38,7 +38,7 @@ def next_spec(before: Spec | None, desired: Desired) -> Spec:
     return Spec(generation=before.generation + 1, desired=desired, fallback=fallback)
 
 
-def as_endpoint(environment: str, spec: Spec, status: Status | None) -> Endpoint:
+def as_endpoint(environment: str, spec: Spec, status: EndpointStatus | None) -> Endpoint:
     """What runs by these two: while a roll-out is under way, the version that still serves."""
     desired = served = spec.desired
     if status and spec.fallback and status.version == spec.fallback.version:

@@ -91,7 +91,7 @@ class ScalingEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
+class EndpointStatus:
     """What is, as the supervisor `pid` last saw it.
 
     `version` is what clients get, `ready` how many replicas serve it (during a rolling update the greater count of
@@ -162,18 +162,18 @@ class EndpointFiles:
         """Have everything end, as a removed spec does, without a word about it."""
         (self.folder / "spec.json").unlink()
 
-    def read_status(self) -> Status | None:
+    def read_status(self) -> EndpointStatus | None:
         """What the supervisor last wrote, which may be a dead one's words; None where it wrote nothing that can be
         read."""
         try:
             document = json.loads((self.folder / "status.json").read_bytes())
             replicas = tuple(ReplicaStatus(**item) for item in document["replicas"])
             events = tuple(ScalingEvent(**item) for item in document["events"])
-            return Status(**{**document, "replicas": replicas, "events": events})
+            return EndpointStatus(**{**document, "replicas": replicas, "events": events})
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def write_status(self, status: Status) -> None:
+    def write_status(self, status: EndpointStatus) -> None:
         """Replace the status."""
         _replace(self.folder / "status.json", asdict(status))
 

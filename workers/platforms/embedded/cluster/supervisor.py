@@ -17,7 +17,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from workers.platforms.embedded.cluster.autoscaler import Behaviour, History, Measurement, decide, mean_cpu_percent
-from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, ScalingEvent, Spec, Status
+from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, ScalingEvent, Spec
 from workers.platforms.embedded.cluster.fleet import Fleet
 from workers.platforms.serving.listener import address_of, listen
 
@@ -34,7 +34,7 @@ log = logging.getLogger("supervisor")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timing:
+class SupervisorTiming:
     """How the supervisor keeps time, in seconds.
 
     `sync_period_s`: between the autoscaler's decisions. Kubernetes takes 15 s, as it collects its metrics from every
@@ -52,7 +52,9 @@ class Timing:
 class Supervisor:
     """Brings one endpoint to its spec and keeps it there."""
 
-    def __init__(self, *, files: EndpointFiles, listener: socket.socket, last: Status | None, timing: Timing) -> None:
+    def __init__(
+        self, *, files: EndpointFiles, listener: socket.socket, last: EndpointStatus | None, timing: SupervisorTiming
+    ) -> None:
         self._files = files
         self._address = address_of(listener)
         self._timing = timing
@@ -63,7 +65,7 @@ class Supervisor:
         self._history = History()
         self._cpu_percent: float | None = None
         self._synced_at_s = time.monotonic()
-        self._written: Status | None = None
+        self._written: EndpointStatus | None = None
 
     def run(self) -> None:
         """Return once the endpoint is removed and its last replica has left."""
@@ -119,7 +121,7 @@ class Supervisor:
         fleet = self._fleet
         updated = sum(replica.state == "ready" for replica in fleet.current)
         old = [replica for replica in fleet.old if replica.state == "ready"]
-        status = Status(
+        status = EndpointStatus(
             pid=os.getpid(),
             address=self._address,
             observed_generation=spec.generation,
@@ -165,14 +167,14 @@ def main() -> None:
     with contextlib.closing(_listen_again(last)) as listener:
         log.info("supervisor %d of %s begins at %s", os.getpid(), folder, address_of(listener))
         try:
-            Supervisor(files=files, listener=listener, last=last, timing=Timing(**arguments)).run()
+            Supervisor(files=files, listener=listener, last=last, timing=SupervisorTiming(**arguments)).run()
         except Exception:
             log.exception("the supervisor has failed")
             raise
         log.info("supervisor %d ends", os.getpid())
 
 
-def _listen_again(last: Status | None) -> socket.socket:
+def _listen_again(last: EndpointStatus | None) -> socket.socket:
     """The listening socket, on the port of the supervisor before where there was one and the port comes free."""
     if last is None:
         return listen(0)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
 from workers.platforms.embedded.cluster.replica import IMPORT_ROOT
-from workers.platforms.embedded.cluster.supervisor import Timing
+from workers.platforms.embedded.cluster.supervisor import SupervisorTiming
 
 
-def revive(files: EndpointFiles, timing: Timing) -> None:
+def launch_supervisor(files: EndpointFiles, timing: SupervisorTiming) -> None:
     """Start the endpoint's supervisor unless it lives; it outlives this process.
 
     However many call this at once, one is started: its lock is taken here and handed to it with its birth.

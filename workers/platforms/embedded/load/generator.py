@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workers.errors import PermanentError
-from workers.platforms.destination import find_target, origin
+from workers.platforms.destination import find_destination, origin
 from workers.platforms.embedded.load.locust_processes import locust_processes
 from workers.platforms.embedded.warehouse.background import in_background
-from workers.platforms.protocols.load import Attack, RunningLoad
+from workers.platforms.protocols.load import RunningLoad, TrafficPlan
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.swarm import Swarm
-from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, attack_json, find_locustfile, workers_for
+from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 
 _PREFIX = "load-"
 
@@ -47,42 +47,44 @@ class EmbeddedLoad:
         return len(left)
 
     @contextmanager
-    def start(self, *, attack: Attack, progress: Progress) -> Iterator[RunningLoad]:
+    def start(self, *, plan: TrafficPlan, progress: Progress) -> Iterator[RunningLoad]:
         """Begin; leaving the context ends all traffic at once and removes every process, whatever happened.
 
         Raises PermanentError where the target may not be loaded, TargetDown where it does not answer one request as it
         should, both before any load is sent, and PermanentError where Locust does not start.
         """
-        locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_own(attack)))
-        addresses, answer = in_background(lambda _: find_target(attack, timeout_s=self._timeout_s), progress=progress)
-        workers = self._workers or min(workers_for(attack), _cores())
-        with _folder(self._home, attack.job_id) as folder:
-            file = folder / "attack.json"
-            text = attack_json(attack, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer)
+        locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_own(plan)))
+        addresses, answer = in_background(
+            lambda _: find_destination(plan, timeout_s=self._timeout_s), progress=progress
+        )
+        workers = self._workers or min(workers_for(plan), _cores())
+        with _folder(self._home, plan.job_id) as folder:
+            file = folder / "plan.json"
+            text = plan_json(plan, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer)
             file.write_text(text, encoding="utf-8")
-            options = ["-f", locustfiles, "--attack", str(file), "--host", origin(attack.url)]
+            options = ["-f", locustfiles, "--plan", str(file), "--host", origin(plan.url)]
             with locust_processes(folder=folder, options=options, workers=workers, progress=progress) as processes:
                 processes.start()
                 progress.log(f"Locust: {workers} worker process{'es' * (workers > 1)}.")
                 yield Swarm(
                     master=processes.master,
-                    whole_s=attack.whole_s,
+                    whole_s=plan.whole_s,
                     timeout_s=self._timeout_s,
                     progress=progress,
                     watch=processes.watch,
                 )
 
 
-def _own(attack: Attack) -> tuple[Path, ...]:
+def _own(plan: TrafficPlan) -> tuple[Path, ...]:
     """The user's own Locust file. Raises PermanentError where Locust, which parts files by commas, cannot take it."""
-    if attack.locustfile is None:
+    if plan.locustfile is None:
         return ()
-    if not attack.locustfile.is_file() or "," in str(attack.locustfile):
+    if not plan.locustfile.is_file() or "," in str(plan.locustfile):
         raise PermanentError(
-            f"The Locust file {attack.locustfile} cannot be read.",
+            f"The Locust file {plan.locustfile} cannot be read.",
             advice="Put the right path, without a comma, into the settings under [loadtest] locustfile.",
         )
-    return (attack.locustfile.absolute(),)
+    return (plan.locustfile.absolute(),)
 
 
 def _cores() -> int:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from workers.errors import PermanentError
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.swarm import POLL_S, Master
+from workers.platforms.swarm import POLL_S, MasterClient
 
 START_S = 30.0
 """How long Locust may take to start: it does in 1 to 2 s; ten times that and more on a machine that is busy."""
@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 class LocustProcesses:
     """Running load processes: the master first, then its workers. `master` drives them."""
 
-    def __init__(self, *, processes: Sequence[Popen[bytes]], master: Master, log: Path) -> None:
+    def __init__(self, *, processes: Sequence[Popen[bytes]], master: MasterClient, log: Path) -> None:
         self.master = master
         self._processes = processes
         self._log = log
@@ -83,7 +83,7 @@ def locust_processes(
     for left in reversed(range(START_TRIES)):
         web_port, join_port = _free_ports()
         with _spawned(folder, options, workers, web_port, join_port) as (processes, log):
-            started = LocustProcesses(processes=processes, master=Master(host=LOOPBACK, port=web_port), log=log)
+            started = LocustProcesses(processes=processes, master=MasterClient(host=LOOPBACK, port=web_port), log=log)
             try:
                 started.await_workers(workers=workers, progress=progress)
             except PermanentError:
