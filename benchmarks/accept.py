@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import redis
 
 from benchmarks.slash_commands import CLIENTS, Acks, Slash, at_once, at_rate
-from benchmarks.stack import House, house
+from benchmarks.stack import BenchmarkStack, stack
 from benchmarks.table import Line, percentile, show
 from bot.demo.processes import await_port, free_port, process, python
 from workers.contract import events as e
@@ -31,7 +31,7 @@ def run() -> None:
         folder = Path(name)
         port = free_port()
         with (
-            house(folder, config=_settings(folder), slack="benchmarks.slack_stand_in", worker=False) as seatrial,
+            stack(folder, config=_settings(folder), slack="benchmarks.slack_stand_in", worker=False) as seatrial,
             process(
                 "bare", python("-m", "benchmarks.bare_handler", str(port)), folder=folder, environ=seatrial.for_bot
             ) as bare,
@@ -41,7 +41,7 @@ def run() -> None:
     show("accept: a command from Slack to the queue, its card posted; no worker", lines)
 
 
-def _throughput(seatrial: House, bare: Slash) -> list[Line]:
+def _throughput(seatrial: BenchmarkStack, bare: Slash) -> list[Line]:
     bare_per_s, acked_per_s, accepted_per_s = [], [], []
     _both_warm(seatrial, bare)
     for _ in range(ROUNDS):
@@ -66,7 +66,7 @@ def _throughput(seatrial: House, bare: Slash) -> list[Line]:
     ]
 
 
-def _latency(seatrial: House, bare: Slash) -> list[Line]:
+def _latency(seatrial: BenchmarkStack, bare: Slash) -> list[Line]:
     count = int(RATE_PER_S * RATE_FOR_S)
     base = _checked(at_rate(bare, _commands(count), per_s=RATE_PER_S)).latencies_ms
     acks = _checked(at_rate(seatrial.slash, _commands(count), per_s=RATE_PER_S))
@@ -100,7 +100,7 @@ def _settings(folder: Path) -> Path:
     return file
 
 
-def _both_warm(seatrial: House, bare: Slash) -> None:
+def _both_warm(seatrial: BenchmarkStack, bare: Slash) -> None:
     at_once(bare, _commands(100))
     acks = at_once(seatrial.slash, _commands(100))
     _accepted_in_s(seatrial.queue, acks.began_at_s, 100)
@@ -130,7 +130,7 @@ def _accepted_in_s(queue: Queue, since_s: float, count: int) -> float:
     return max(event.at_s for event in happened if isinstance(event, e.Queued)) - since_s
 
 
-def _forget(seatrial: House) -> None:
+def _forget(seatrial: BenchmarkStack) -> None:
     """Let the bot show what it has to show, then empty its memory: rounds begin alike, and the bot idle."""
     deadline_s = time.monotonic() + _PATIENCE_S
     while seatrial.queue.dirty() and time.monotonic() < deadline_s:

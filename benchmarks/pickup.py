@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.stack import House, house
+from benchmarks.stack import BenchmarkStack, stack
 from benchmarks.table import Line, percentile, show
 from workers.contract import events as e
 
@@ -27,7 +27,7 @@ def run() -> None:
         folder = Path(name)
         config = folder / "seatrial.toml"
         config.write_text(_SETTINGS)
-        with house(folder, config=config, slack="benchmarks.slack_process", worker=True) as seatrial:
+        with stack(folder, config=config, slack="benchmarks.slack_process", worker=True) as seatrial:
             picked_up_ms = _measure(seatrial)[WARM_UP:]
     p50, p95 = percentile(picked_up_ms, 50), percentile(picked_up_ms, 95)
     show(
@@ -44,7 +44,7 @@ def run() -> None:
     )
 
 
-def _measure(seatrial: House) -> list[float]:
+def _measure(seatrial: BenchmarkStack) -> list[float]:
     taken_ms = []
     for _ in range(WARM_UP + COMMANDS):
         # An idle worker looks every 100 ms: not in step with it.

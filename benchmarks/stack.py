@@ -24,7 +24,7 @@ _PATIENCE_S = 180.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class House:
+class BenchmarkStack:
     """What runs: the queue, how to type commands to the bot, and the environment in which the bot was started."""
 
     queue: Queue
@@ -48,13 +48,13 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, *, config: Path, slack: str, worker: bool) -> Iterator[House]:
+def stack(folder: Path, *, config: Path, slack: str, worker: bool) -> Iterator[BenchmarkStack]:
     """Start everything, with its files in `folder`; at the end nothing of it runs. Raises DidNotStart.
 
     `slack` is the module of benchmarks that takes Slack's place.
     """
-    with ExitStack() as stack:
-        redis_url = stack.enter_context(redis(folder))
+    with ExitStack() as exit_stack:
+        redis_url = exit_stack.enter_context(redis(folder))
         slack_port, bot_port = free_port(), free_port()
         shared = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}
         shared |= {"REDIS_URL": redis_url, "SEATRIAL_CONFIG": str(config)}
@@ -65,18 +65,18 @@ def house(folder: Path, *, config: Path, slack: str, worker: bool) -> Iterator[H
             "HOST": "127.0.0.1",
             "PORT": str(bot_port),
         }
-        started = stack.enter_context(
+        started = exit_stack.enter_context(
             process("slack", python("-m", slack, str(slack_port)), folder=folder, environ=shared)
         )
         await_port(started, slack_port, name="slack", folder=folder)
         if worker:
             for_worker = shared | {"SEATRIAL_HOME": str(folder)}
             down = python("-m", "workers", "down")
-            stack.callback(subprocess.run, down, env=for_worker, check=False, capture_output=True)
-            stack.enter_context(process("worker", python("-m", "workers"), folder=folder, environ=for_worker))
-        bot = stack.enter_context(process("bot", python("-m", "bot"), folder=folder, environ=for_bot))
+            exit_stack.callback(subprocess.run, down, env=for_worker, check=False, capture_output=True)
+            exit_stack.enter_context(process("worker", python("-m", "workers"), folder=folder, environ=for_worker))
+        bot = exit_stack.enter_context(process("bot", python("-m", "bot"), folder=folder, environ=for_bot))
         await_port(bot, bot_port, name="bot", folder=folder)
         client = connect(redis_url)
-        stack.callback(client.close)
+        exit_stack.callback(client.close)
         slash = Slash(port=bot_port, signing_secret=_SLACK.signing_secret, user=ADA.id, channel=_CHANNEL)
-        yield House(queue=Queue(client), redis_url=redis_url, slash=slash, for_bot=for_bot)
+        yield BenchmarkStack(queue=Queue(client), redis_url=redis_url, slash=slash, for_bot=for_bot)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.stack import house
+from benchmarks.stack import stack
 from benchmarks.table import Line, show
 from workers.contract.jobs import Tested
 
@@ -15,7 +15,7 @@ def run() -> None:
     """Measure and print."""
     with (
         TemporaryDirectory() as name,
-        house(
+        stack(
             Path(name), config=Path("seatrial.toml").absolute(), slack="benchmarks.slack_process", worker=True
         ) as seatrial,
     ):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from bot.demo import processes
 from tests.platforms.counting_target import CountingTarget
-from tests.stack import House
+from tests.stack import Stack
 
 IN_CI = "CI" in os.environ
 """A run in CI tries the same examples each time, keeps no example database, and prints what repeats a failure."""
@@ -25,7 +25,7 @@ settings.register_profile(
 )
 settings.load_profile("seatrial")
 
-LONG = (
+SLOWEST_FIRST = (
     "cloud/test_whole_loop.py",
     "platforms/test_load.py",
     "workers/test_find_capacity.py",
@@ -46,7 +46,9 @@ LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, and leave the others in their order."""
-    items.sort(key=lambda item: next((place for place, file in enumerate(LONG) if str(item.path).endswith(file)), 99))
+    items.sort(
+        key=lambda item: next((place for place, file in enumerate(SLOWEST_FIRST) if str(item.path).endswith(file)), 99)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +75,13 @@ def environ() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def house(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house with a bot and a worker, for all the tests of a module."""
+def stack(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with a bot and a worker, for all the tests of a module."""
     client = redis_client.Redis.from_url(redis_server)
     client.flushall()
     client.close()
-    with ExitStack() as stack:
-        built = House(url=redis_server, folder=tmp_path_factory.mktemp("house"), environ=environ, stack=stack)
+    with ExitStack() as exit_stack:
+        built = Stack(url=redis_server, folder=tmp_path_factory.mktemp("stack"), environ=environ, exit_stack=exit_stack)
         built.start_worker()
         built.start_bot()
         yield built

@@ -34,16 +34,16 @@ max_load = "50rps"
 """
 
 
-class House:
+class Stack:
     """Everything that runs, and what tests do with it."""
 
-    def __init__(self, *, url: str, folder: Path, environ: dict[str, str], stack: ExitStack) -> None:
-        self.slack = stack.enter_context(LocalSlack(SlackSettings(deadline_s=60)))
+    def __init__(self, *, url: str, folder: Path, environ: dict[str, str], exit_stack: ExitStack) -> None:
+        self.slack = exit_stack.enter_context(LocalSlack(SlackSettings(deadline_s=60)))
         self.folder = folder
         client = connect(url)
-        stack.callback(client.close)
+        exit_stack.callback(client.close)
         self.queue = Queue(client)
-        self._stack = stack
+        self._exit_stack = exit_stack
         (folder / "seatrial.toml").write_text(SETTINGS)
         self._port = processes.free_port()
         self.slack.request_url = f"http://127.0.0.1:{self._port}/slack/events"
@@ -57,7 +57,7 @@ class House:
             "PORT": str(self._port),
         }
         down = processes.python("-m", "workers", "down")
-        stack.callback(subprocess.run, down, env=self.for_worker, check=False, capture_output=True)
+        exit_stack.callback(subprocess.run, down, env=self.for_worker, check=False, capture_output=True)
 
     @property
     def bot_url(self) -> str:
@@ -66,7 +66,7 @@ class House:
 
     def start_bot(self) -> "subprocess.Popen[bytes]":
         """A bot that answers."""
-        bot = self._stack.enter_context(
+        bot = self._exit_stack.enter_context(
             processes.process("bot", processes.python("-m", "bot"), folder=self.folder, environ=self.for_bot)
         )
         processes.await_port(bot, self._port, name="bot", folder=self.folder)
@@ -74,7 +74,7 @@ class House:
 
     def start_worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
         """A worker; jobs wait until it is ready."""
-        return self._stack.enter_context(
+        return self._exit_stack.enter_context(
             processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.for_worker)
         )
 

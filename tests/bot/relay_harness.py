@@ -58,7 +58,7 @@ def report(verdict: str = "PASS", reason: str = "") -> Tested:
 
 
 @dataclass(kw_only=True)
-class RelayWorkshop:
+class RelayHarness:
     """A Slack, a Redis, and what works on them. `relays` stand for as many bots."""
 
     slack: LocalSlack

@@ -87,7 +87,7 @@ def modal(title: str, callback_id: str) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class Workshop:
+class SlackAppHarness:
     """A local Slack and a Bolt app that is connected to it; `seen` keeps what the app was sent, by kind."""
 
     slack: LocalSlack

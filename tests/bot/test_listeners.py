@@ -18,13 +18,13 @@ from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
 from bot.schedules import Schedules
 from tests.bot.lookup import settings
-from tests.bot.relay_harness import RelayWorkshop
+from tests.bot.relay_harness import RelayHarness
 from tests.bot.slack_app_harness import Clock, wait_until
 from workers.contract.queue import Catalogue
 
 
-class Desk(RelayWorkshop):
-    """A workshop with a bot's listeners; what they answer to clicks is in `answered`."""
+class Desk(RelayHarness):
+    """A harness with a bot's listeners; what they answer to clicks is in `answered`."""
 
     def sit_down(self) -> None:
         """Put the listeners together as `bot.app` does."""

@@ -42,7 +42,7 @@ def test_charts_at_the_limit_are_taken(blocks: list[dict[str, Any]]) -> None:
     check_message(text="fallback", blocks=blocks)
 
 
-LONG = "x" * 21
+SLOWEST_FIRST = "x" * 21
 REFUSED = {
     "long title": ([block(pie(1), title="x" * 51)], "/blocks/0/title"),
     "no title": ([{"type": "data_visualization", "chart": pie(1)}], "/blocks/0"),
@@ -55,13 +55,13 @@ REFUSED = {
         [block(on_axes(series(labels=[*LABELS, "x"]), labels=LABELS))],
         "/blocks/0/chart/series/0/data",
     ),
-    "long name": ([block(on_axes(series(LONG)))], "/blocks/0/chart/series/0/name"),
+    "long name": ([block(on_axes(series(SLOWEST_FIRST)))], "/blocks/0/chart/series/0/name"),
     "long label": (
-        [block(on_axes(series(labels=[LONG]), labels=["x"]))],
+        [block(on_axes(series(labels=[SLOWEST_FIRST]), labels=["x"]))],
         "/blocks/0/chart/series/0/data/0/label",
     ),
     "long category": (
-        [block(on_axes(series(labels=["x"]), labels=[LONG]))],
+        [block(on_axes(series(labels=["x"]), labels=[SLOWEST_FIRST]))],
         "/blocks/0/chart/axis_config/categories/0",
     ),
     "long axis": ([block(on_axes(series(), x_label="x" * 51))], "/blocks/0/chart/axis_config/x_label"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stack import House
+from tests.stack import Stack
 
 pytestmark = pytest.mark.chromium
 
@@ -29,15 +29,15 @@ def typed(page: Page, text: str) -> Locator:
 
 
 def test_two_people_take_a_model_to_production_in_a_browser(
-    house: House, open_page: Callable[..., Page], tmp_path: Path
+    stack: Stack, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     """Ada types, Grace approves in a window of her own, and the chart is in the load test's thread."""
-    ada = open_page(house.slack.url + "?as=ada", height=1440)
+    ada = open_page(stack.slack.url + "?as=ada", height=1440)
     expect(typed(ada, "/model train iris")).to_contain_text("v1 is in the registry", timeout=JOB_MS)
     card = typed(ada, "/deploy v1 iris to production")
     expect(card).to_contain_text("waits for approval")
 
-    grace = open_page(house.slack.url + "?as=grace")
+    grace = open_page(stack.slack.url + "?as=grace")
     grace.get_by_role("button", name="Approve", exact=True).click()
     expect(card).to_contain_text("v1 is live", timeout=JOB_MS)
     expect(card).to_contain_text("approved by @Grace")

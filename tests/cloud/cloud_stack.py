@@ -1,4 +1,4 @@
-"""A house whose seatrial.toml names cloud addresses alone, and the services that answer at them on this machine.
+"""A stack whose seatrial.toml names cloud addresses alone, and the services that answer at them on this machine.
 
 BigQuery by the stand-in of its REST API, Cloud Storage by fake-gcs-server, Docker and the registry by the real ones,
 Kubernetes by the stand-in of its API server, on whose node endpoints are containers of the images that were pushed, and
@@ -14,7 +14,7 @@ from typing import Any
 from tests.cloud import gcs_server
 from tests.cloud.bigquery_harness import serving
 from tests.cloud.bigquery_stand_in import BigQueryStandIn
-from tests.cloud.docker_peers import PASSWORD, USERNAME, Harbour, open_harbour
+from tests.cloud.docker_peers import PASSWORD, USERNAME, DockerEnvironment, open_harbour
 from tests.cloud.iris_export import iris_export
 from tests.cloud.kubernetes_controllers import Controllers
 from tests.cloud.kubernetes_node import Container, Node
@@ -22,7 +22,7 @@ from tests.cloud.kubernetes_runtimes import DockerContainers, LocustProcesses
 from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn
 from tests.cloud.kubernetes_store import NAMESPACE
 from tests.cloud.serving_image import build_serving_image
-from tests.stack import House
+from tests.stack import Stack
 
 LABEL = "seatrial-test.node"
 _IRIS = """
@@ -61,44 +61,46 @@ approvals = {{{{ count = 1, from = ["@ml-leads"] }}}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CloudHouse:
-    """The house, and the services behind it. `credentials` are those with which the node pulls images."""
+class CloudStack:
+    """The stack, and the services behind it. `credentials` are those with which the node pulls images."""
 
-    house: House
+    stack: Stack
     bigquery: BigQueryStandIn
-    harbour: Harbour
+    docker_environment: DockerEnvironment
     cluster: StandIn
     controllers: Controllers
     credentials: dict[str, str]
 
 
 @contextmanager
-def cloud_house(*, redis_url: str, folder: Path, environ: Mapping[str, str]) -> Iterator[CloudHouse]:
+def cloud_stack(*, redis_url: str, folder: Path, environ: Mapping[str, str]) -> Iterator[CloudStack]:
     """One with a bot and a worker. Skips the test where there is no Docker engine; in CI it fails."""
-    with ExitStack() as stack:
-        harbour = stack.enter_context(open_harbour(_made(folder / "registry")))
-        image = build_serving_image(harbour, _made(folder / "image"))
-        storage = stack.enter_context(gcs_server.gcs_server(_made(folder / "storage")))
-        bigquery = stack.enter_context(serving(_bigquery(storage, folder)))
-        cluster = stack.enter_context(StandIn())
+    with ExitStack() as exit_stack:
+        docker_environment = exit_stack.enter_context(open_harbour(_made(folder / "registry")))
+        image = build_serving_image(docker_environment, _made(folder / "image"))
+        storage = exit_stack.enter_context(gcs_server.gcs_server(_made(folder / "storage")))
+        bigquery = exit_stack.enter_context(serving(_bigquery(storage, folder)))
+        cluster = exit_stack.enter_context(StandIn())
         credentials = {"username": USERNAME, "password": PASSWORD}
-        controllers = stack.enter_context(_controllers(cluster, harbour, credentials, _made(folder / "pods")))
-        house = House(url=redis_url, folder=_made(folder / "house"), environ=dict(environ), stack=stack)
-        places = harbour.settings.model_copy(update={"seatrial": image})
-        (house.folder / "seatrial.toml").write_text(SETTINGS.format(**places.model_dump()))
-        house.for_worker.update(
+        controllers = exit_stack.enter_context(
+            _controllers(cluster, docker_environment, credentials, _made(folder / "pods"))
+        )
+        stack = Stack(url=redis_url, folder=_made(folder / "stack"), environ=dict(environ), exit_stack=exit_stack)
+        places = docker_environment.settings.model_copy(update={"seatrial": image})
+        (stack.folder / "seatrial.toml").write_text(SETTINGS.format(**places.model_dump()))
+        stack.for_worker.update(
             BIGQUERY_EMULATOR_HOST=bigquery.url,
             STORAGE_EMULATOR_HOST=storage,
             KUBECONFIG=str(cluster.kubeconfig(folder / "kubeconfig")),
             REGISTRY_USERNAME=USERNAME,
             REGISTRY_PASSWORD=PASSWORD,
         )
-        house.start_worker()
-        house.start_bot()
-        yield CloudHouse(
-            house=house,
+        stack.start_worker()
+        stack.start_bot()
+        yield CloudStack(
+            stack=stack,
             bigquery=bigquery,
-            harbour=harbour,
+            docker_environment=docker_environment,
             cluster=cluster,
             controllers=controllers,
             credentials=credentials,
@@ -123,9 +125,9 @@ def _bigquery(storage: str, folder: Path) -> BigQueryStandIn:
 
 @contextmanager
 def _controllers(
-    cluster: StandIn, harbour: Harbour, credentials: Mapping[str, str], folder: Path
+    cluster: StandIn, docker_environment: DockerEnvironment, credentials: Mapping[str, str], folder: Path
 ) -> Iterator[Controllers]:
-    containers = DockerContainers(harbour.engine, credentials=credentials, label=LABEL)
+    containers = DockerContainers(docker_environment.engine, credentials=credentials, label=LABEL)
     processes = LocustProcesses(folder)
 
     def runtime(pod: dict[str, Any], node: Node) -> Container:

@@ -36,7 +36,7 @@ ENVIRON = {"DOCKER_HOST": "", **{name: value for name, value in os.environ.items
 USERNAME, PASSWORD = "sailor", "hornblower"
 NEEDED = "apt-get install docker.io docker-registry busybox-static apache2-utils, then start dockerd"
 
-LABEL = "seatrial-test.harbour"
+LABEL = "seatrial-test.docker_environment"
 """Of the bases, and so of all that is made of them; its value is the registry's address."""
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=({"size": 2.0},))
@@ -102,7 +102,7 @@ class Registry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Harbour:
+class DockerEnvironment:
     """Everything a test of images needs. `engine` is the SDK's client, for looking at what is there."""
 
     engine: Any
@@ -110,11 +110,11 @@ class Harbour:
     settings: ImageSettings
 
     def base(self, kind: str) -> str:
-        """One of the bases, "serving", "serving-slow" and "serving-broken"; no other harbour has its name."""
+        """One of the bases, "serving", "serving-slow" and "serving-broken"; no other environment has its name."""
         return f"seatrial-test-{self.registry.address.rpartition(':')[2]}/{kind}:1"
 
     def remains(self) -> set[str]:
-        """This harbour's containers, nameless images and trial networks: what a test must not add to."""
+        """This docker_environment's containers, nameless images and trial networks: what a test must not add to."""
         mine = f"{LABEL}={self.registry.address}"
         networks = self.engine.networks(filters={"label": smoke_test.LABEL})
         return {
@@ -130,7 +130,7 @@ class Harbour:
 
 
 @contextmanager
-def open_harbour(folder: Path) -> Iterator[Harbour]:
+def open_harbour(folder: Path) -> Iterator[DockerEnvironment]:
     """The engine of this machine with the bases on it, and a registry that keeps its blobs in `folder`."""
     engine = _engine()
     for program in ("docker-registry", "htpasswd", "busybox"):
@@ -138,11 +138,13 @@ def open_harbour(folder: Path) -> Iterator[Harbour]:
             _do_without(f"there is no {program}: {NEEDED}")
     process, address = _start_registry(folder)
     settings = ImageSettings(repository=f"{address}/ships", seatrial="absent:1")
-    harbour = Harbour(engine=engine, registry=Registry(address=address), settings=settings)
+    docker_environment = DockerEnvironment(engine=engine, registry=Registry(address=address), settings=settings)
     try:
         for kind, more in _BASES.items():
-            _build_base(engine, harbour.base(kind), f"LABEL {LABEL}={address}\n{more}")
-        yield replace(harbour, settings=settings.model_copy(update={"tensorflow": harbour.base("serving")}))
+            _build_base(engine, docker_environment.base(kind), f"LABEL {LABEL}={address}\n{more}")
+        yield replace(
+            docker_environment, settings=settings.model_copy(update={"tensorflow": docker_environment.base("serving")})
+        )
     finally:
         process.kill()
         process.wait()
@@ -205,7 +207,7 @@ def _start_registry(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(folder / "blobs")}},
         "http": {"addr": address},
-        "auth": {"htpasswd": {"realm": "harbour", "path": str(folder / "htpasswd")}},
+        "auth": {"htpasswd": {"realm": "docker_environment", "path": str(folder / "htpasswd")}},
     }
     (folder / "config.yml").write_text(json.dumps(settings))  # JSON is YAML
     with (folder / "registry.log").open("wb") as log:

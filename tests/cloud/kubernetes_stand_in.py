@@ -26,7 +26,7 @@ from workers.platforms.cloud.kubernetes.access import ClusterAddress
 from workers.platforms.cloud.kubernetes.api import KINDS, Api
 
 Object = dict[str, Any]
-CONTEXT = "harbour"
+CONTEXT = "docker_environment"
 _KIND_OF = {resource: kind for kind, (_, resource) in KINDS.items()}
 _PROXY = re.compile(r"services/(?:http:)?([a-z0-9-]+):(\d+)/proxy(/.*)")
 

@@ -10,7 +10,7 @@ from typing import Any
 from workers.platforms.cloud.kubernetes.api import KINDS
 
 Object = dict[str, Any]
-NAMESPACE = "bay"
+NAMESPACE = "cluster_under_test"
 
 
 class Refusal(Exception):

@@ -21,16 +21,16 @@ class LocustCluster:
         folder.mkdir(parents=True, exist_ok=True)
         self.stand_in = StandIn()
         self._node = Node(self.stand_in, LocustProcesses(folder), room=room)
-        self._stack = ExitStack()
+        self._exit_stack = ExitStack()
 
     def __enter__(self) -> "LocustCluster":
-        self._stack.enter_context(self.stand_in)
-        self._stack.enter_context(self._node)
-        self._stack.enter_context(Controllers(self.stand_in, self._node))
+        self._exit_stack.enter_context(self.stand_in)
+        self._exit_stack.enter_context(self._node)
+        self._exit_stack.enter_context(Controllers(self.stand_in, self._node))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._exit_stack.close()
 
     def api(self) -> Api:
         """A client of it, from outside the cluster."""

@@ -10,7 +10,7 @@ from tests.cloud.kubernetes_stand_in import StandIn
 Object = dict[str, Any]
 
 
-class Fates:
+class ScriptedKubelet:
     """`fate` maps an image to what becomes of its containers:
 
     "ready" (the default), "starting", "no image", "crashes", "no node", "quota".

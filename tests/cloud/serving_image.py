@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from bot.demo import processes
-from tests.cloud.docker_peers import LABEL, Harbour
+from tests.cloud.docker_peers import LABEL, DockerEnvironment
 from tests.platforms.test_serving_booster import RED, export
 
 ROOT = Path(__file__).parents[2]
@@ -34,25 +34,27 @@ WORKDIR /app
 """
 
 
-def build_serving_image(harbour: Harbour, folder: Path) -> str:
-    """Build it on the harbour's engine and return its name; `folder` is for what is needed meanwhile."""
-    name = harbour.base("seatrial-serving")
+def build_serving_image(docker_environment: DockerEnvironment, folder: Path) -> str:
+    """Build it on the docker_environment's engine and return its name; `folder` is for what is needed meanwhile."""
+    name = docker_environment.base("seatrial-serving")
     with tempfile.TemporaryFile() as context:
         with tarfile.open(fileobj=context, mode="w") as tar:
-            _add(tar, "Dockerfile", content=_dockerfile(harbour.registry.address).encode())
+            _add(tar, "Dockerfile", content=_dockerfile(docker_environment.registry.address).encode())
             for source, destination in _closure(folder).items():
                 _add(tar, f"closure{destination}", content=Path(source).read_bytes())
             for path in sorted((ROOT / "workers").rglob("*.py")):
                 _add(tar, path.relative_to(ROOT).as_posix(), content=path.read_bytes())
         context.seek(0)
-        built = harbour.engine.build(fileobj=context, custom_context=True, tag=name, rm=True, forcerm=True, decode=True)
+        built = docker_environment.engine.build(
+            fileobj=context, custom_context=True, tag=name, rm=True, forcerm=True, decode=True
+        )
         said = list(built)
     assert not any("error" in message for message in said), said
     return name
 
 
 def _dockerfile(address: str) -> str:
-    """The target without what needs a network, as one of the harbour's bases."""
+    """The target without what needs a network, as one of the docker_environment's bases."""
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     (stage,) = (stage for stage in stages if stage.startswith("base AS serving\n"))
     kept = ("COPY ", "ENV ", "EXPOSE ", "USER ", "ENTRYPOINT ")

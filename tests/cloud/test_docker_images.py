@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.docker_peers import ENVIRON, MODEL, PASSWORD, PEAR, USERNAME, Harbour, manifest, open_harbour, servable
+from tests.cloud.docker_peers import (
+    ENVIRON,
+    MODEL,
+    PASSWORD,
+    PEAR,
+    USERNAME,
+    DockerEnvironment,
+    manifest,
+    open_harbour,
+    servable,
+)
 from tests.platforms.recorded_progress import RecordedProgress
 from tests.platforms.steady_traffic import wait_until
 from workers.contract.settings import ImageSettings
@@ -20,129 +30,137 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
-def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+def docker_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEnvironment]:
     """One for all the tests here."""
     with open_harbour(tmp_path_factory.mktemp("registry")) as opened:
         yield opened
 
 
 @pytest.fixture
-def images(harbour: Harbour) -> DockerImages:
+def images(docker_environment: DockerEnvironment) -> DockerImages:
     """The adapter under test, with the right password."""
-    return DockerImages(settings=harbour.settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
+    return DockerImages(settings=docker_environment.settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
 
 
-def based_on(harbour: Harbour, base: str) -> DockerImages:
+def based_on(docker_environment: DockerEnvironment, base: str) -> DockerImages:
     """One whose SavedModels are served by another base."""
-    settings = harbour.settings.model_copy(update={"tensorflow": base})
+    settings = docker_environment.settings.model_copy(update={"tensorflow": base})
     return DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
 
 
 def test_a_version_is_built_tried_pushed_and_pulled_back(
-    harbour: Harbour, images: DockerImages, tmp_path: Path
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
     """What the registry has is what was tried, under the digest that publish returned; nothing else stays."""
-    before, progress, folder = harbour.remains(), RecordedProgress(), servable(tmp_path / "model")
+    before, progress, folder = docker_environment.remains(), RecordedProgress(), servable(tmp_path / "model")
     image = images.build(model=MODEL, manifest=manifest(version=1), folder=folder, progress=progress)
-    assert image == f"{harbour.settings.repository}/fruit:v1"
+    assert image == f"{docker_environment.settings.repository}/fruit:v1"
     assert any(line.startswith("Step 1/") for line in progress.lines)
     assert progress.reports[-1][2].startswith("step ")
     fact = images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
     assert fact.startswith("pear 0.90 in ")
-    tried = harbour.engine.inspect_image(image)["Id"]
+    tried = docker_environment.engine.inspect_image(image)["Id"]
 
     pushed = images.publish(image=image, progress=RecordedProgress())
-    assert pushed == f"{harbour.settings.repository}/fruit@{harbour.registry.digest('fruit', 'v1')}"
-    harbour.forget(image)
-    harbour.engine.pull(pushed, auth_config={"username": USERNAME, "password": PASSWORD})
-    assert harbour.engine.inspect_image(pushed)["Id"] == tried
-    harbour.forget(pushed)
-    assert harbour.remains() <= before
+    assert (
+        pushed == f"{docker_environment.settings.repository}/fruit@{docker_environment.registry.digest('fruit', 'v1')}"
+    )
+    docker_environment.forget(image)
+    docker_environment.engine.pull(pushed, auth_config={"username": USERNAME, "password": PASSWORD})
+    assert docker_environment.engine.inspect_image(pushed)["Id"] == tried
+    docker_environment.forget(pushed)
+    assert docker_environment.remains() <= before
 
 
-def test_the_image_says_what_it_holds(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+def test_the_image_says_what_it_holds(
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
+) -> None:
     """Labels by the names of the Open Container Initiative and our own; MODEL_NAME as tensorflow/serving reads it."""
     made = manifest(version=2, job_id='m-"$HOME\\')
     image = images.build(model=MODEL, manifest=made, folder=servable(tmp_path / "model"), progress=RecordedProgress())
-    config = harbour.engine.inspect_image(image)["Config"]
+    config = docker_environment.engine.inspect_image(image)["Config"]
     labels = config["Labels"]
     assert labels["org.opencontainers.image.version"] == "v2"
-    assert labels["org.opencontainers.image.base.name"] == harbour.settings.tensorflow
+    assert labels["org.opencontainers.image.base.name"] == docker_environment.settings.tensorflow
     assert (labels["seatrial.model"], labels["seatrial.version"]) == ("fruit", "2")
     assert (labels["seatrial.digest"], labels["seatrial.job"]) == (made.digest, 'm-"$HOME\\')
     assert "MODEL_NAME=fruit" in config["Env"]
 
 
 def test_the_same_input_gives_the_same_digest_even_where_the_engine_forgot(
-    harbour: Harbour, images: DockerImages, tmp_path: Path
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
     """A second attempt finds the first one's image on the engine, or in the registry when the engine has it no more."""
     folder = servable(tmp_path / "model")
     first = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
-    identity = harbour.engine.inspect_image(first)["Id"]
+    identity = docker_environment.engine.inspect_image(first)["Id"]
     again = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
     assert again == first
-    assert harbour.engine.inspect_image(first)["Id"] == identity
+    assert docker_environment.engine.inspect_image(first)["Id"] == identity
     digest = images.publish(image=first, progress=RecordedProgress())
-    harbour.forget(str(first))
+    docker_environment.forget(str(first))
     elsewhere = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
-    assert harbour.engine.inspect_image(elsewhere)["Id"] == identity
+    assert docker_environment.engine.inspect_image(elsewhere)["Id"] == identity
     assert images.publish(image=elsewhere, progress=RecordedProgress()) == digest
 
 
 def test_the_models_layer_is_the_same_whenever_it_is_built(
-    harbour: Harbour, images: DockerImages, tmp_path: Path
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
     """Another day's build of the same files makes the same layer, which the registry has already."""
     folder = servable(tmp_path / "model")
     first = images.build(model=MODEL, manifest=manifest(version=4), folder=folder, progress=RecordedProgress())
-    layers = harbour.engine.inspect_image(first)["RootFS"]["Layers"]
-    harbour.forget(str(first))
+    layers = docker_environment.engine.inspect_image(first)["RootFS"]["Layers"]
+    docker_environment.forget(str(first))
     (folder / "saved_model.pb").touch()
     changed = manifest(version=4, job_id="m-another")
     second = images.build(model=MODEL, manifest=changed, folder=folder, progress=RecordedProgress())
-    assert harbour.engine.inspect_image(second)["RootFS"]["Layers"] == layers
+    assert docker_environment.engine.inspect_image(second)["RootFS"]["Layers"] == layers
 
 
-def test_other_files_make_another_image(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+def test_other_files_make_another_image(
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
+) -> None:
     """What is under the version's tag is not taken for what it is not."""
     folder = servable(tmp_path / "model")
     first = images.build(model=MODEL, manifest=manifest(version=5), folder=folder, progress=RecordedProgress())
-    identity = harbour.engine.inspect_image(first)["Id"]
+    identity = docker_environment.engine.inspect_image(first)["Id"]
     (folder / "saved_model.pb").write_bytes(b"other weights")
     other = manifest(version=5, digest="sha256:" + "ef" * 32)
     images.build(model=MODEL, manifest=other, folder=folder, progress=RecordedProgress())
-    assert harbour.engine.inspect_image(first)["Id"] != identity
+    assert docker_environment.engine.inspect_image(first)["Id"] != identity
 
 
-def test_only_the_newest_versions_stay_on_the_engine(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+def test_only_the_newest_versions_stay_on_the_engine(
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
+) -> None:
     """After a push the older images of the model are gone from the engine; the registry has them."""
     folder, renamed = servable(tmp_path / "model"), MODEL.model_copy(update={"name": "grain"})
     for version in range(1, KEPT_VERSIONS + 2):
         made = manifest(version=version, model="grain")
         image = images.build(model=renamed, manifest=made, folder=folder, progress=RecordedProgress())
         images.publish(image=image, progress=RecordedProgress())
-    found = harbour.engine.images(name=f"{harbour.settings.repository}/grain")
+    found = docker_environment.engine.images(name=f"{docker_environment.settings.repository}/grain")
     tags = {str(name).rpartition(":")[2] for item in found for name in item["RepoTags"]}
     assert tags == {f"v{version}" for version in range(2, KEPT_VERSIONS + 2)}
-    assert harbour.registry.digest("grain", "v1")
+    assert docker_environment.registry.digest("grain", "v1")
 
 
-def test_a_bad_password_is_said_to_be_bad(harbour: Harbour, tmp_path: Path) -> None:
+def test_a_bad_password_is_said_to_be_bad(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
     """The registry's refusal, which comes in the stream, is an error that says what to check."""
-    stranger = DockerImages(settings=harbour.settings, environ=ENVIRON, username=USERNAME, password="wrong")
+    stranger = DockerImages(settings=docker_environment.settings, environ=ENVIRON, username=USERNAME, password="wrong")
     folder = servable(tmp_path / "model")
     image = stranger.build(model=MODEL, manifest=manifest(version=6), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"refused the push to .*/fruit: .*(unauthorized|no basic auth)") as caught:
         stranger.publish(image=image, progress=RecordedProgress())
     assert "REGISTRY_PASSWORD" in caught.value.advice
     assert "wrong" not in f"{caught.value}{caught.value.advice}"
-    assert harbour.registry.digest("fruit", "v6") is None
+    assert docker_environment.registry.digest("fruit", "v6") is None
 
 
-def test_a_registry_that_is_away_may_come_back(harbour: Harbour, tmp_path: Path) -> None:
+def test_a_registry_that_is_away_may_come_back(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
     """Nobody listening is a temporary error, so that the job is tried again."""
-    settings = ImageSettings(repository="127.0.0.1:1/ships", tensorflow=harbour.settings.tensorflow)
+    settings = ImageSettings(repository="127.0.0.1:1/ships", tensorflow=docker_environment.settings.tensorflow)
     alone = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
     with pytest.raises(TemporaryError, match="connection refused"):
         alone.build(
@@ -150,9 +168,13 @@ def test_a_registry_that_is_away_may_come_back(harbour: Harbour, tmp_path: Path)
         )
 
 
-def test_a_missing_base_is_named_with_the_setting(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+def test_a_missing_base_is_named_with_the_setting(
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
+) -> None:
     """ONNX is served by our own image: without it the error says how to build it."""
-    settings = harbour.settings.model_copy(update={"seatrial": f"{harbour.registry.address}/ships/none:1"})
+    settings = docker_environment.settings.model_copy(
+        update={"seatrial": f"{docker_environment.registry.address}/ships/none:1"}
+    )
     adapter = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
     with pytest.raises(PermanentError, match=r"does not have .*/ships/none:1, and cannot pull it") as caught:
         adapter.build(
@@ -176,20 +198,20 @@ def test_a_format_that_nothing_serves_is_refused(images: DockerImages, tmp_path:
         )
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(harbour: Harbour, tmp_path: Path) -> None:
+def test_a_build_that_fails_says_why_and_leaves_nothing(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
     """A failure inside the stream is an error with the engine's words; its log lines were shown."""
-    before, progress = harbour.remains(), RecordedProgress()
+    before, progress = docker_environment.remains(), RecordedProgress()
     with pytest.raises(PermanentError, match=r"cannot be built: .*returned a non-zero code: 3"):
-        based_on(harbour, harbour.base("serving-broken")).build(
+        based_on(docker_environment, docker_environment.base("serving-broken")).build(
             model=MODEL, manifest=manifest(version=8), folder=servable(tmp_path / "m"), progress=progress
         )
     assert "on fire" in progress.lines
-    assert harbour.remains() <= before
+    assert docker_environment.remains() <= before
 
 
-def test_a_build_that_is_cancelled_leaves_nothing(harbour: Harbour, tmp_path: Path) -> None:
+def test_a_build_that_is_cancelled_leaves_nothing(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
     """JobCancelled while the engine says nothing for a minute: it comes back at once, and the engine stops as well."""
-    before, progress = harbour.remains(), RecordedProgress()
+    before, progress = docker_environment.remains(), RecordedProgress()
     folder = servable(tmp_path / "model")
 
     def cancel_when_under_way() -> None:
@@ -199,35 +221,35 @@ def test_a_build_that_is_cancelled_leaves_nothing(harbour: Harbour, tmp_path: Pa
     watcher = threading.Thread(target=cancel_when_under_way)
     watcher.start()
     with pytest.raises(JobCancelled):
-        based_on(harbour, harbour.base("serving-slow")).build(
+        based_on(docker_environment, docker_environment.base("serving-slow")).build(
             model=MODEL, manifest=manifest(version=9), folder=folder, progress=progress
         )
     watcher.join()
-    wait_until(lambda: harbour.remains() <= before)
-    assert not harbour.engine.images(name=f"{harbour.settings.repository}/fruit:v9")
+    wait_until(lambda: docker_environment.remains() <= before)
+    assert not docker_environment.engine.images(name=f"{docker_environment.settings.repository}/fruit:v9")
 
 
 def test_a_model_that_does_not_load_fails_with_the_containers_log(
-    harbour: Harbour, images: DockerImages, tmp_path: Path
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
     """The server's last lines are in the error; container and network are gone."""
-    before, folder = harbour.remains(), servable(tmp_path / "model", files={"saved_model.pb": b""})
+    before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"saved_model.pb": b""})
     image = images.build(model=MODEL, manifest=manifest(version=10), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"ended with 1\. Its log: .*Loading servable: .* version: 10.* failed"):
         images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
-    assert harbour.remains() <= before
+    assert docker_environment.remains() <= before
 
 
 def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
-    harbour: Harbour, images: DockerImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The port stays shut: the trial ends, with the log, and removes the container that still runs."""
     monkeypatch.setattr(smoke_test, "READY_WITHIN_S", 5.0)
-    before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
+    before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=11), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"not ready within 5 s\. Its log: Reading SavedModel"):
         images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
-    assert harbour.remains() <= before
+    assert docker_environment.remains() <= before
 
 
 @pytest.mark.parametrize(
@@ -238,38 +260,49 @@ def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
     ],
 )
 def test_an_answer_of_the_wrong_shape_or_values_fails(
-    harbour: Harbour, images: DockerImages, tmp_path: Path, version: int, answer: object, reason: str
+    docker_environment: DockerEnvironment,
+    images: DockerImages,
+    tmp_path: Path,
+    version: int,
+    answer: object,
+    reason: str,
 ) -> None:
     """An answer with status 200 is not yet a right answer."""
-    before, folder = harbour.remains(), servable(tmp_path / "model", answer=answer)
+    before, folder = docker_environment.remains(), servable(tmp_path / "model", answer=answer)
     image = images.build(model=MODEL, manifest=manifest(version=version), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=reason):
         images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
-    assert harbour.remains() <= before
+    assert docker_environment.remains() <= before
 
 
-def test_a_cancelled_trial_leaves_nothing(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+def test_a_cancelled_trial_leaves_nothing(
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
+) -> None:
     """JobCancelled passes through; container and network are gone."""
-    before, folder = harbour.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
+    before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=15), folder=folder, progress=RecordedProgress())
     progress = RecordedProgress()
     progress.cancelled.set()
     with pytest.raises(JobCancelled):
         images.smoke_test(model=MODEL, folder=folder, image=image, progress=progress)
-    assert harbour.remains() <= before
+    assert docker_environment.remains() <= before
 
 
-def test_a_trial_removes_what_a_killed_one_left(harbour: Harbour, images: DockerImages, tmp_path: Path) -> None:
+def test_a_trial_removes_what_a_killed_one_left(
+    docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
+) -> None:
     """A worker that was killed in mid-trial could not remove its container: the next attempt does."""
-    before, folder = harbour.remains(), servable(tmp_path / "model")
+    before, folder = docker_environment.remains(), servable(tmp_path / "model")
     image = images.build(model=MODEL, manifest=manifest(version=16), folder=folder, progress=RecordedProgress())
     labels = {smoke_test.LABEL: image}
-    network = harbour.engine.create_network(f"killed-{Path(str(image)).name.replace(':', '-')}", labels=labels)
-    host = harbour.engine.create_host_config(network_mode=network["Id"])
-    leftover = harbour.engine.create_container(image, labels=labels, host_config=host)
-    harbour.engine.start(leftover)
+    network = docker_environment.engine.create_network(
+        f"killed-{Path(str(image)).name.replace(':', '-')}", labels=labels
+    )
+    host = docker_environment.engine.create_host_config(network_mode=network["Id"])
+    leftover = docker_environment.engine.create_container(image, labels=labels, host_config=host)
+    docker_environment.engine.start(leftover)
     images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
-    assert harbour.remains() <= before
+    assert docker_environment.remains() <= before
 
 
 def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
@@ -284,11 +317,13 @@ def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_the_doctor_is_told_what_is_there_and_what_is_missing(harbour: Harbour, images: DockerImages) -> None:
+def test_the_doctor_is_told_what_is_there_and_what_is_missing(
+    docker_environment: DockerEnvironment, images: DockerImages
+) -> None:
     """Engine and password are found good; our own serving image is missed, with the command that builds it."""
     engine, registry, serving = images.diagnose()
     assert engine.ok and engine.what.startswith("Docker engine ")
-    assert registry.ok and registry.what == f"registry {harbour.registry.address} knows {USERNAME}"
+    assert registry.ok and registry.what == f"registry {docker_environment.registry.address} knows {USERNAME}"
     assert not serving.ok
     assert serving.advice == "Build it: docker build --target serving --tag absent:1 ."
 
@@ -311,11 +346,13 @@ def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
     assert time.monotonic() - began_s < 45  # the engine's client by itself waits for 60 s
 
 
-def test_the_doctor_finds_a_bad_password_and_a_missing_engine(harbour: Harbour, tmp_path: Path) -> None:
+def test_the_doctor_finds_a_bad_password_and_a_missing_engine(
+    docker_environment: DockerEnvironment, tmp_path: Path
+) -> None:
     """Without an engine there is nothing more to look at."""
-    stranger = DockerImages(settings=harbour.settings, environ=ENVIRON, username=USERNAME, password="wrong")
+    stranger = DockerImages(settings=docker_environment.settings, environ=ENVIRON, username=USERNAME, password="wrong")
     refused = list(stranger.diagnose())[1]
     assert not refused.ok and "REGISTRY_PASSWORD" in refused.advice
-    away = DockerImages(settings=harbour.settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    away = DockerImages(settings=docker_environment.settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     (finding,) = away.diagnose()
     assert not finding.ok and "No Docker engine answers" in finding.what

@@ -106,7 +106,7 @@ def test_a_kubeconfig_that_is_no_yaml_is_told(kubeconfig: StandIn, tmp_path: Pat
         "[]",
         "contexts: [{}]",
         "words",
-        "contexts: [{name: harbour, context: {cluster: c}}]\nclusters: [{name: c, cluster: "
+        "contexts: [{name: docker_environment, context: {cluster: c}}]\nclusters: [{name: c, cluster: "
         "{server: 'https://127.0.0.1:1', certificate-authority-data: '!a'}}]",
     ],
 )

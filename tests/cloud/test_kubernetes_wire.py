@@ -62,7 +62,7 @@ def peer() -> Iterator[Peer]:
 
 
 def api_at(url: str, **how: Any) -> Api:
-    target = ClusterAddress(cluster="kubernetes://bay", namespace="ns", context="bay")
+    target = ClusterAddress(cluster="kubernetes://cluster_under_test", namespace="ns", context="cluster_under_test")
     return Api(target=target, client=client.ApiClient(client.Configuration(host=url)), **how)
 
 
@@ -188,7 +188,9 @@ def test_a_watch_that_says_what_is_no_event_is_begun_again() -> None:
 def test_a_watch_that_loses_its_rights_says_so() -> None:
     """At the next look, not never."""
     with StandIn() as stand_in:
-        target = ClusterAddress(cluster="kubernetes://bay", namespace="bay", context="bay")
+        target = ClusterAddress(
+            cluster="kubernetes://cluster_under_test", namespace="cluster_under_test", context="cluster_under_test"
+        )
         api = Api(
             target=target, client=client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{stand_in.port}"))
         )
@@ -209,7 +211,7 @@ def test_a_watch_that_loses_its_rights_says_so() -> None:
 
 def test_a_server_that_is_not_there_is_a_temporary_fault() -> None:
     """The error names the cluster and what was wanted."""
-    with pytest.raises(TemporaryError, match="kubernetes://bay could not be reached to get services"):
+    with pytest.raises(TemporaryError, match="kubernetes://cluster_under_test could not be reached to get services"):
         api_at("http://127.0.0.1:1").get("Service", "a")
 
 

@@ -155,9 +155,9 @@ def test_locusts_last_words_are_in_the_error(cluster: LocustCluster, target: Cou
     """Where a pod ends before the test begins, the error carries what it wrote last."""
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "locustfile.py").write_text("raise RuntimeError('the harbour is closed')\n")
+    (broken / "locustfile.py").write_text("raise RuntimeError('the docker_environment is closed')\n")
     load = KubernetesLoad(api=cluster.api(), image=IMAGE, locust_dir=broken)
-    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
+    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the docker_environment is closed"):
         load.start(plan=plan(target), progress=RecordedProgress()).__enter__()
     assert not cluster.objects
 

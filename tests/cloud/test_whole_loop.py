@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from bot.local_slack.person import Message, Person, SharedFile
-from tests.cloud.cloud_stack import LABEL, CloudHouse, cloud_house
+from tests.cloud.cloud_stack import LABEL, CloudStack, cloud_stack
 from tests.cloud.worker_role import beyond_the_role
 from tests.platforms.steady_traffic import wait_until
 from tests.stack import WAIT_S, ask, post_ephemeral, until
@@ -16,19 +16,19 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
-def cloud(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudHouse]:
+def cloud(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudStack]:
     """One for all the tests here."""
     client = redis.Redis.from_url(redis_server)
     client.flushall()
     client.close()
-    with cloud_house(redis_url=redis_server, folder=tmp_path_factory.mktemp("cloud"), environ=environ) as opened:
+    with cloud_stack(redis_url=redis_server, folder=tmp_path_factory.mktemp("cloud"), environ=environ) as opened:
         yield opened
 
 
 @pytest.fixture
-def ada(cloud: CloudHouse) -> Person:
+def ada(cloud: CloudStack) -> Person:
     """Who types."""
-    return cloud.house.person("Ada")
+    return cloud.stack.person("Ada")
 
 
 def ended(person: Person, card: Message) -> Message:
@@ -50,47 +50,50 @@ def in_thread(person: Person, card: Message, words: str) -> None:
     person.wait_for(lambda: any(words in reply.plain for reply in person.thread(card)), WAIT_S)
 
 
-def images(cloud: CloudHouse) -> list[str]:
+def images(cloud: CloudStack) -> list[str]:
     """The images of the containers that run on the cluster's node."""
-    return [item["Image"] for item in cloud.harbour.engine.containers(filters={"label": LABEL})]
+    return [item["Image"] for item in cloud.docker_environment.engine.containers(filters={"label": LABEL})]
 
 
-def test_a_version_comes_of_sql(cloud: CloudHouse, ada: Person) -> None:
+def test_a_version_comes_of_sql(cloud: CloudStack, ada: Person) -> None:
     """Trained in BigQuery, exported to the bucket, built, tried and pushed: the registry has what the card names."""
     card = ended(ada, ask(ada, "/model train iris"))
     assert "· done" in card.plain
     assert "150 rows, 3 iterations, final loss 0.1" in card.plain
     assert "XGBOOST_BOOSTER" in card.plain
     assert "versicolor" in card.plain
-    assert f"{cloud.harbour.settings.repository}/iris@{cloud.harbour.registry.digest('iris', 'v1')}" in card.plain
+    assert (
+        f"{cloud.docker_environment.settings.repository}/iris@{cloud.docker_environment.registry.digest('iris', 'v1')}"
+        in card.plain
+    )
     for words in ("Created dataset demo-project.ships", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
         in_thread(ada, card, words)
     assert "v1" in post_ephemeral(ada, "/model show iris")
 
 
-def test_a_version_is_deployed_by_its_digest(cloud: CloudHouse, ada: Person) -> None:
+def test_a_version_is_deployed_by_its_digest(cloud: CloudStack, ada: Person) -> None:
     """A container of the very image that was pushed runs on the cluster, and has answered one real question."""
     card = ended(ada, ask(ada, "/deploy v1 iris to staging"))
     assert "v1 is live" in card.plain.replace("*", "")
-    assert "iris-staging.bay.svc:8501" in card.plain
+    assert "iris-staging.cluster_under_test.svc:8501" in card.plain
     in_thread(ada, card, "answers: versicolor")
     (image,) = images(cloud)
-    assert image.endswith(f"/iris@{cloud.harbour.registry.digest('iris', 'v1')}")
+    assert image.endswith(f"/iris@{cloud.docker_environment.registry.digest('iris', 'v1')}")
 
 
-def test_production_waits_for_a_colleagues_click(cloud: CloudHouse, ada: Person) -> None:
+def test_production_waits_for_a_colleagues_click(cloud: CloudStack, ada: Person) -> None:
     """Nothing runs there before it; then the same image does."""
     card = ask(ada, "/deploy v1 iris to production")
     assert "waits for approval" in card.plain
     assert len(images(cloud)) == 1
-    grace = cloud.house.person("Grace")
+    grace = cloud.stack.person("Grace")
     grace.click_button(card, "Approve")
     assert f"approved by <@{grace.id}>" in ended(ada, card).plain
     assert len(images(cloud)) == 2
     assert len(set(images(cloud))) == 1
 
 
-def test_load_on_the_cluster_makes_a_report(cloud: CloudHouse, ada: Person) -> None:
+def test_load_on_the_cluster_makes_a_report(cloud: CloudStack, ada: Person) -> None:
     """Locust runs as pods against the Service; a replica that the autoscaler adds is told; every request is counted."""
     card = ask(ada, "/loadtest 30rps for 20s iris on staging")
     until(ada, card, "Latency")
@@ -104,14 +107,14 @@ def test_load_on_the_cluster_makes_a_report(cloud: CloudHouse, ada: Person) -> N
     assert not cloud.cluster.store.list("ConfigMap")
 
 
-def test_a_fixed_count_takes_the_autoscalers_place(cloud: CloudHouse, ada: Person) -> None:
+def test_a_fixed_count_takes_the_autoscalers_place(cloud: CloudStack, ada: Person) -> None:
     """Three containers serve, and nobody moves their number any more."""
     assert "3 replicas" in ended(ada, ask(ada, "/scale 3 iris on staging")).plain
     assert len(images(cloud)) == 4
     assert [item["metadata"]["name"] for item in cloud.cluster.store.list("HorizontalPodAutoscaler")] == []
 
 
-def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudHouse, ada: Person) -> None:
+def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudStack, ada: Person) -> None:
     """The card has the registry's own word for why; the version before serves on."""
     assert "v2" in ended(ada, ask(ada, "/model train iris")).plain
     cloud.credentials["password"] = "wrong"
@@ -124,7 +127,7 @@ def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudHouse, ada
     wait_until(lambda: len(set(images(cloud))) == 1)
 
 
-def test_the_next_version_comes_and_goes_by_a_click(cloud: CloudHouse, ada: Person) -> None:
+def test_the_next_version_comes_and_goes_by_a_click(cloud: CloudStack, ada: Person) -> None:
     """v2 takes v1's place in all its replicas, and Roll back brings v1's image back."""
     card = ended(ada, ask(ada, "/deploy v2 iris to staging"))
     assert "in place of v1" in card.plain
@@ -135,7 +138,7 @@ def test_the_next_version_comes_and_goes_by_a_click(cloud: CloudHouse, ada: Pers
     wait_until(lambda: len(images(cloud)) == 4 and len(set(images(cloud))) == 1)
 
 
-def test_a_query_that_reads_too_much_is_refused_unpaid(cloud: CloudHouse, ada: Person) -> None:
+def test_a_query_that_reads_too_much_is_refused_unpaid(cloud: CloudStack, ada: Person) -> None:
     """The dry run's bytes and the limit are on the card, with the setting to change; no job was begun."""
     before = len(cloud.bigquery.jobs)
     card = ended(ada, ask(ada, "/model train greedy"))
@@ -143,16 +146,16 @@ def test_a_query_that_reads_too_much_is_refused_unpaid(cloud: CloudHouse, ada: P
     assert len(cloud.bigquery.jobs) == before
 
 
-def test_a_model_that_does_not_load_is_not_published(cloud: CloudHouse, ada: Person) -> None:
+def test_a_model_that_does_not_load_is_not_published(cloud: CloudStack, ada: Person) -> None:
     """The card shows the container's own last words; the registry has no such image."""
     card = ended(ada, ask(ada, "/model train damaged"))
     assert "its container ended with 1. Its log: " in card.plain
     assert "model.bst" in card.plain
-    assert cloud.harbour.registry.digest("damaged", "v1") is None
+    assert cloud.docker_environment.registry.digest("damaged", "v1") is None
     assert "no version" in post_ephemeral(ada, "/model show damaged")
 
 
-def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudHouse, ada: Person) -> None:
+def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudStack, ada: Person) -> None:
     """The button on the card cancels the BigQuery job."""
     cloud.bigquery.endless = True
     card = until(ada, ask(ada, "/model train iris"), "iteration")
@@ -178,8 +181,8 @@ def test_what_was_done_is_found_again(ada: Person, typed: str, shown: str) -> No
     assert shown in post_ephemeral(ada, typed)
 
 
-def test_all_this_took_no_more_rights_than_are_granted(cloud: CloudHouse) -> None:
+def test_all_this_took_no_more_rights_than_are_granted(cloud: CloudStack) -> None:
     """The Role in k8s/environment allows every call that was made, and every manifest was valid."""
     assert not beyond_the_role(cloud.cluster.rights)
     assert not cloud.cluster.mistakes
-    assert "Seatrial itself failed" not in cloud.house.logs()
+    assert "Seatrial itself failed" not in cloud.stack.logs()

@@ -12,7 +12,7 @@ import pytest
 from slack_sdk import WebClient
 
 from bot.demo import processes
-from tests.stack import WAIT_S, House, ask, post_ephemeral, until
+from tests.stack import WAIT_S, Stack, ask, post_ephemeral, until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Trained, TrainModel
 from workers.contract.queue import Claim, Claims, Queue, connect
@@ -21,10 +21,10 @@ SECRET_BODY = "text=the-launch-code-is-0000"
 
 
 @pytest.fixture
-def quiet(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[House]:
-    """A house without a worker: the test plays the worker itself."""
-    with ExitStack() as stack:
-        yield House(url=redis_url, folder=tmp_path, environ=environ, stack=stack)
+def quiet(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[Stack]:
+    """A stack without a worker: the test plays the worker itself."""
+    with ExitStack() as exit_stack:
+        yield Stack(url=redis_url, folder=tmp_path, environ=environ, exit_stack=exit_stack)
 
 
 def played(url: str) -> Claims:
@@ -51,7 +51,7 @@ def end(claims: Claims, claim: Claim) -> None:
     assert claims.finish(claim, e.Succeeded(at_s=time.time(), outcome=outcome))
 
 
-def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: House) -> None:
+def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: Stack) -> None:
     """Whoever is not Slack learns nothing and leaves nothing in the log."""
     quiet.start_bot()
     headers = {"content-type": "application/x-www-form-urlencoded", "x-slack-signature": "v0=00"}
@@ -67,7 +67,7 @@ def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: House
     assert "Traceback" not in quiet.logs()
 
 
-def test_the_end_of_a_job_is_shown_though_the_bot_was_down(quiet: House, redis_url: str) -> None:
+def test_the_end_of_a_job_is_shown_though_the_bot_was_down(quiet: Stack, redis_url: str) -> None:
     """A job that ended while no bot ran is on its card once one runs again."""
     bot = quiet.start_bot()
     ada = quiet.person("Ada")
@@ -84,7 +84,7 @@ def test_the_end_of_a_job_is_shown_though_the_bot_was_down(quiet: House, redis_u
     assert "v7" in until(ada, card, "· done").plain
 
 
-def test_an_edit_that_slack_does_not_take_is_made_later(quiet: House, redis_url: str) -> None:
+def test_an_edit_that_slack_does_not_take_is_made_later(quiet: Stack, redis_url: str) -> None:
     """429 is waited out for as long as Slack asks, 5xx for a moment; the end is shown all the same."""
     quiet.start_bot()
     ada = quiet.person("Ada")
@@ -98,7 +98,7 @@ def test_an_edit_that_slack_does_not_take_is_made_later(quiet: House, redis_url:
     assert "Traceback" not in quiet.logs()
 
 
-def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts(quiet: House) -> None:
+def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts(quiet: Stack) -> None:
     """The person is told that the card follows; nothing runs without one."""
     quiet.start_bot()
     ada = quiet.person("Ada")
@@ -111,7 +111,7 @@ def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts
     assert len(ada.messages()) == 1
 
 
-def test_a_card_that_slack_puts_off_is_not_posted_before(quiet: House) -> None:
+def test_a_card_that_slack_puts_off_is_not_posted_before(quiet: Stack) -> None:
     """Slack is left alone for as long as it asks; then the card comes."""
     quiet.start_bot()
     ada = quiet.person("Ada")
@@ -122,7 +122,7 @@ def test_a_card_that_slack_puts_off_is_not_posted_before(quiet: House) -> None:
     assert posted.at_s - refused.at_s >= 3.5
 
 
-def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: House) -> None:
+def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: Stack) -> None:
     """It is there, once, and nobody is asked to add it again; where no card could come it is not kept at all."""
     quiet.start_bot()
     ada = quiet.person("Ada")
@@ -134,7 +134,7 @@ def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: Ho
     assert "0 3 * * 1-5" not in listed
 
 
-def test_a_click_on_a_card_that_was_quicker_than_its_job_is_not_lost(quiet: House) -> None:
+def test_a_click_on_a_card_that_was_quicker_than_its_job_is_not_lost(quiet: Stack) -> None:
     """The card is there before the job is: a click then waits for it, and does what its button says."""
     quiet.start_bot()
     ada = quiet.person("Ada")
@@ -155,7 +155,7 @@ def _deny(job_id: str) -> dict[str, object]:
     return {"type": "button", "action_id": "deny", "value": job_id, "text": {"type": "plain_text", "text": "Deny"}}
 
 
-def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> None:
+def test_cards_are_edited_within_one_budget(quiet: Stack, redis_url: str) -> None:
     """A job that reports all the time is edited every few seconds, not at every report."""
     quiet.start_bot()
     ada = quiet.person("Ada")
@@ -184,14 +184,14 @@ def test_cards_are_edited_within_one_budget(quiet: House, redis_url: str) -> Non
 
 def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path, environ: dict[str, str]) -> None:
     """The person hears that nothing was done; when Redis is back, commands work again; health tells both."""
-    with ExitStack() as stack:
-        outer = stack.enter_context(ExitStack())
+    with ExitStack() as exit_stack:
+        outer = exit_stack.enter_context(ExitStack())
         url = outer.enter_context(processes.redis(tmp_path))
-        house = House(url=url, folder=tmp_path, environ=environ, stack=stack)
-        house.start_bot()
-        ada = house.person("Ada")
+        stack = Stack(url=url, folder=tmp_path, environ=environ, exit_stack=exit_stack)
+        stack.start_bot()
+        ada = stack.person("Ada")
         assert "no job yet" in post_ephemeral(ada, "/jobs")
-        assert httpx.get(house.bot_url + "/healthz", timeout=60).status_code == 200
+        assert httpx.get(stack.bot_url + "/healthz", timeout=60).status_code == 200
         outer.close()
         took_s = []
         for _ in range(5):
@@ -199,11 +199,11 @@ def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path
             assert "cannot reach its queue" in post_ephemeral(ada, "/model train iris")
             took_s.append(time.monotonic() - began_s)
         assert min(took_s) < 3.0, took_s  # a busy machine may delay one of them, a bot that waits delays all
-        assert httpx.get(house.bot_url + "/healthz", timeout=60).status_code == 503
-        assert "Traceback" not in house.logs()
+        assert httpx.get(stack.bot_url + "/healthz", timeout=60).status_code == 503
+        assert "Traceback" not in stack.logs()
 
 
-def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: House) -> None:
+def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: Stack) -> None:
     """The same commands over a WebSocket; by HTTP there is the health check and nothing else."""
     quiet.for_bot["SLACK_APP_TOKEN"] = quiet.slack.settings.app_token
     process = processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot)
@@ -233,7 +233,7 @@ def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: di
     assert "Traceback" not in done.stderr
 
 
-def test_a_bot_whose_token_slack_refuses_says_so(quiet: House) -> None:
+def test_a_bot_whose_token_slack_refuses_says_so(quiet: Stack) -> None:
     """One sentence, exit 1."""
     quiet.for_bot["SLACK_BOT_TOKEN"] = "xoxb-wrong"
     with processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot) as bot:
@@ -246,7 +246,7 @@ def test_a_bot_whose_token_slack_refuses_says_so(quiet: House) -> None:
     ("name", "value", "advice"),
     [("SLACK_APP_TOKEN", "xapp-wrong", "Check SLACK_APP_TOKEN"), ("PORT", "", "Check HOST")],
 )
-def test_a_bot_that_slack_cannot_reach_says_why(quiet: House, name: str, value: str, advice: str) -> None:
+def test_a_bot_that_slack_cannot_reach_says_why(quiet: Stack, name: str, value: str, advice: str) -> None:
     """A port that is taken and an app token that Slack refuses: one sentence each, exit 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         quiet.for_bot[name] = value or str(taken.getsockname()[1])
@@ -256,7 +256,7 @@ def test_a_bot_that_slack_cannot_reach_says_why(quiet: House, name: str, value: 
     assert "Traceback" not in quiet.logs()
 
 
-def test_two_bots_show_a_job_once(quiet: House, redis_url: str) -> None:
+def test_two_bots_show_a_job_once(quiet: Stack, redis_url: str) -> None:
     """However many bots run, one card, one end, one chart."""
     quiet.start_bot()
     second = dict(quiet.for_bot, PORT=str(processes.free_port()))

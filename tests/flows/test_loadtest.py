@@ -10,7 +10,7 @@ import pytest
 import redis as redis_client
 
 from bot.local_slack.person import Message
-from tests.stack import House, ask, post_ephemeral, until
+from tests.stack import Stack, ask, post_ephemeral, until
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -43,10 +43,10 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def harbour(
+def docker_environment(
     address: str, redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    """A house whose settings name two targets: docs, for up to 50 rps and no more, and shop, for more with approval."""
+) -> Iterator[Stack]:
+    """A stack whose settings name two targets: docs, for up to 50 rps and no more, and shop, for more with approval."""
     client = redis_client.Redis.from_url(redis_server)
     client.flushall()
     client.close()
@@ -64,8 +64,13 @@ private = true
 max_load = "1rps"
 approvals = {{ count = 1, from = ["@ml-leads"] }}
 """
-    with ExitStack() as stack:
-        built = House(url=redis_server, folder=tmp_path_factory.mktemp("harbour"), environ=environ, stack=stack)
+    with ExitStack() as exit_stack:
+        built = Stack(
+            url=redis_server,
+            folder=tmp_path_factory.mktemp("docker_environment"),
+            environ=environ,
+            exit_stack=exit_stack,
+        )
         with (built.folder / "seatrial.toml").open("a") as settings:
             settings.write(targets)
         built.start_worker()
@@ -78,9 +83,9 @@ def number(card: Message) -> str:
     return card.plain.split("#")[1].split(" ")[0]
 
 
-def test_a_target_is_loaded_in_steps_and_its_owner_is_named(harbour: House) -> None:
+def test_a_target_is_loaded_in_steps_and_its_owner_is_named(docker_environment: Stack) -> None:
     """The card says shape and owner while it runs, and then the verdict, requests and percentiles, and no replicas."""
-    ada = harbour.person("Ada")
+    ada = docker_environment.person("Ada")
     card = ask(ada, "/loadtest 10..30rps steps 2 for 4s on docs")
     assert "docs at 10..30 rps in 2 steps for 4 s" in card.plain
     assert "docs belongs to @search" in card.plain
@@ -91,18 +96,18 @@ def test_a_target_is_loaded_in_steps_and_its_owner_is_named(harbour: House) -> N
     assert [button.label for button in done.buttons] == ["Run again"]
 
 
-def test_above_a_cap_a_test_waits_for_the_target_s_approvers(harbour: House) -> None:
+def test_above_a_cap_a_test_waits_for_the_target_s_approvers(docker_environment: Stack) -> None:
     """The card says exactly what will run; a lead's click lets it."""
-    ada, grace = harbour.person("Ada"), harbour.person("Grace")
+    ada, grace = docker_environment.person("Ada"), docker_environment.person("Grace")
     card = ask(ada, "/loadtest 10rps for 2s on shop")
     assert "Exactly this will run: 10 rps for 2 s against shop, 20 requests in all" in card.plain
     grace.click_button(card, "Approve")
     assert "20, 0 failed" in until(ada, card, "· took").plain
 
 
-def test_two_load_tests_are_compared_for_who_asks(harbour: House) -> None:
+def test_two_load_tests_are_compared_for_who_asks(docker_environment: Stack) -> None:
     """Side by side, to the author alone; what cannot be compared is refused with the reason."""
-    ada = harbour.person("Ada")
+    ada = docker_environment.person("Ada")
     compared = post_ephemeral(ada, "/loadtest compare 1 2")
     for words in ("#1", "#2", "verdict", "requests", "p95", "%", "compare with care"):
         assert words in compared
@@ -114,9 +119,9 @@ def test_two_load_tests_are_compared_for_who_asks(harbour: House) -> None:
     assert "There is no job #999" in post_ephemeral(ada, "/loadtest compare 1 999")
 
 
-def test_the_capacity_of_a_target_is_found(harbour: House) -> None:
+def test_the_capacity_of_a_target_is_found(docker_environment: Stack) -> None:
     """The card has each rate that was tried with what came of it; a search is no load test to compare with."""
-    ada = harbour.person("Ada")
+    ada = docker_environment.person("Ada")
     card = ask(ada, "/loadtest find slo p95<5s,errors<50% from 10rps to 20rps for 5s on docs")
     found = until(ada, card, "· took")
     # On a machine that is too busy to measure, the search says so instead.
@@ -142,9 +147,9 @@ def test_the_capacity_of_a_target_is_found(harbour: House) -> None:
         ("/loadtest last docs", "Find the capacity of docs"),
     ],
 )
-def test_what_makes_no_sense_or_is_too_much_starts_nothing(harbour: House, typed: str, said: str) -> None:
+def test_what_makes_no_sense_or_is_too_much_starts_nothing(docker_environment: Stack, typed: str, said: str) -> None:
     """Its author alone reads why, with a command that would do."""
-    ada = harbour.person("Ada")
-    jobs = harbour.queue.recent(1)[0].id
+    ada = docker_environment.person("Ada")
+    jobs = docker_environment.queue.recent(1)[0].id
     assert said in post_ephemeral(ada, typed)
-    assert harbour.queue.recent(1)[0].id == jobs
+    assert docker_environment.queue.recent(1)[0].id == jobs

@@ -13,7 +13,7 @@ from bot.demo import processes
 from bot.schedules import Schedules
 from bot.state import Schedule
 from bot.store import Store
-from tests.stack import WAIT_S, House, ask, post_ephemeral
+from tests.stack import WAIT_S, Stack, ask, post_ephemeral
 from workers.contract.queue import connect
 from workers.contract.record import Record
 
@@ -24,15 +24,15 @@ RANDOM = "C0RANDOM4K8"
 class Bots:
     """Bots as processes, each with a port of its own, on one Redis and one Slack that hears from all of them."""
 
-    def __init__(self, house: House, url: str, stack: ExitStack) -> None:
-        self.house = house
+    def __init__(self, stack: Stack, url: str, exit_stack: ExitStack) -> None:
+        self.stack = stack
         self.url = url
         client = connect(url)
-        stack.callback(client.close)
+        exit_stack.callback(client.close)
         self.store = Store(client)
         self.schedules = Schedules(client, store=self.store)
-        self.ada = house.person("Ada")
-        self._stack = stack
+        self.ada = stack.person("Ada")
+        self._exit_stack = exit_stack
         self._ids = 0
 
     def start(self, count: int) -> "list[subprocess.Popen[bytes]]":
@@ -41,12 +41,14 @@ class Bots:
         for _ in range(count):
             self._ids += 1
             name, port = f"bot{self._ids}", processes.free_port()
-            environ = dict(self.house.for_bot, PORT=str(port))
+            environ = dict(self.stack.for_bot, PORT=str(port))
             command = processes.python("-m", "bot")
-            bot = self._stack.enter_context(processes.process(name, command, folder=self.house.folder, environ=environ))
+            bot = self._exit_stack.enter_context(
+                processes.process(name, command, folder=self.stack.folder, environ=environ)
+            )
             started.append((bot, port, name))
         for bot, port, name in started:
-            processes.await_port(bot, port, name=name, folder=self.house.folder)
+            processes.await_port(bot, port, name=name, folder=self.stack.folder)
         return [bot for bot, _, _ in started]
 
     def schedule(
@@ -69,7 +71,7 @@ class Bots:
 
     def jobs(self) -> list[Record]:
         """What the schedules have asked for."""
-        return [record for record in self.house.queue.recent(100) if record.asked.scheduled_by]
+        return [record for record in self.stack.queue.recent(100) if record.asked.scheduled_by]
 
     def wait(self, look: Callable[[], object]) -> None:
         """Until `look` finds something."""
@@ -78,15 +80,15 @@ class Bots:
     def are_seen_to(self) -> bool:
         """Whether nothing is due any more, nor left behind by a bot that died."""
         now = time.time()
-        return all((one.next_due_s or 0) > now for one in self.schedules.all()) and not self.house.queue.reserved()
+        return all((one.next_due_s or 0) > now for one in self.schedules.all()) and not self.stack.queue.reserved()
 
 
 @pytest.fixture
 def bots(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[Bots]:
     """No bot yet, and no worker: jobs wait."""
-    with ExitStack() as stack:
-        house = House(url=redis_url, folder=tmp_path, environ=environ, stack=stack)
-        yield Bots(house, redis_url, stack)
+    with ExitStack() as exit_stack:
+        stack = Stack(url=redis_url, folder=tmp_path, environ=environ, exit_stack=exit_stack)
+        yield Bots(stack, redis_url, exit_stack)
 
 
 def test_four_bots_fire_each_schedule_once_with_one_card_each(bots: Bots) -> None:
@@ -99,7 +101,7 @@ def test_four_bots_fire_each_schedule_once_with_one_card_each(bots: Bots) -> Non
     assert sorted(record.asked.scheduled_by or "" for record in jobs) == [f"s{number}" for number in range(5)]
     assert len(bots.ada.messages()) == 5
     assert bots.ada.ephemerals() == ()
-    assert "Traceback" not in bots.house.logs()
+    assert "Traceback" not in bots.stack.logs()
 
 
 def test_bots_that_are_killed_in_the_second_of_firing_lose_nothing_and_double_nothing(
@@ -156,8 +158,8 @@ def test_a_firing_missed_while_no_bot_ran_is_told_once_by_all_that_start(bots: B
 
 def test_slack_away_at_the_time_of_firing_delays_the_job_and_no_more(bots: Bots) -> None:
     """Neither the question who asks nor the card gets through at first; then there is one job with one card."""
-    bots.house.slack.fail_next("users.info", times=2, status=503)
-    bots.house.slack.fail_next("chat.postMessage", times=2, status=503)
+    bots.stack.slack.fail_next("users.info", times=2, status=503)
+    bots.stack.slack.fail_next("chat.postMessage", times=2, status=503)
     bots.start(1)
     bots.schedule(1)
     bots.wait(lambda: bots.ada.messages() and bots.are_seen_to())
@@ -189,8 +191,8 @@ def test_a_schedule_whose_channel_takes_no_card_tells_who_added_it(bots: Bots) -
     bots.schedule(1, channel=RANDOM)
     bots.start(1)
     bots.wait(bots.are_seen_to)
-    app = bots.house.slack.server.workspace.app
-    direct = bots.house.slack.server.workspace.direct(bots.house.slack.server.workspace.member(bots.ada.id))
+    app = bots.stack.slack.server.workspace.app
+    direct = bots.stack.slack.server.workspace.direct(bots.stack.slack.server.workspace.member(bots.ada.id))
     (told,) = bots.ada.messages(direct.id)
     assert told.user == app.user_id
     assert "Schedule s1" in told.plain and f"was due in <#{RANDOM}>" in told.plain and "/invite" in told.plain
@@ -199,8 +201,8 @@ def test_a_schedule_whose_channel_takes_no_card_tells_who_added_it(bots: Bots) -
 
 def test_run_now_is_one_job_however_often_it_is_typed_at_once(bots: Bots) -> None:
     """Whoever comes second is told which job it is already; the card goes where the schedule was added."""
-    bots.house.start_bot()
-    ada, grace = bots.ada, bots.house.person("Grace")
+    bots.stack.start_bot()
+    ada, grace = bots.ada, bots.stack.person("Grace")
     added = ask(ada, '/schedule add "0 2 * * 1-5" Europe/Berlin model train iris')
     assert "02:00" in added.plain and "in Europe/Berlin" in added.plain and "<!date^" in added.plain
     card = ask(ada, "/schedule run s1")
@@ -208,7 +210,7 @@ def test_run_now_is_one_job_however_often_it_is_typed_at_once(bots: Bots) -> Non
     assert "already" in post_ephemeral(grace, "/schedule run s1")
     assert "already" in post_ephemeral(grace, "/schedule run s1", channel="random")
     assert len(bots.jobs()) == 1
-    bots.house.queue.cancel(bots.jobs()[0].id, by=ada.id)
+    bots.stack.queue.cancel(bots.jobs()[0].id, by=ada.id)
     assert "is paused" in post_ephemeral(ada, "/schedule pause s1")
     assert "paused" in post_ephemeral(ada, "/schedule list")
     resumed = post_ephemeral(ada, "/schedule resume s1")

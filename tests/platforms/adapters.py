@@ -36,7 +36,7 @@ QUICK = SupervisorTiming(sync_period_s=0.5, scale_down_window_s=2.0, ready_deadl
 PATIENT = RolloutTiming(poll_s=0.05, address_s=60.0, answer_s=60.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
 
 
-class Bay(Protocol):
+class ClusterUnderTest(Protocol):
     """A cluster, and what a test sees of it that the Protocol does not tell."""
 
     @property
@@ -64,7 +64,7 @@ class Bay(Protocol):
 
 
 @dataclass(kw_only=True)
-class EmbeddedBay:
+class EmbeddedClusterUnderTest:
     """Processes of this machine."""
 
     home: Path
@@ -75,23 +75,23 @@ class EmbeddedBay:
         self.files = EndpointFiles(self.home / "cluster" / "staging" / "fruit")
 
     def release(self, version: int, *, replicas: tuple[int, int] = (1, 1), folder: Path | None = None) -> Release:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return _release(self.home, version, replicas=replicas, folder=folder)
 
     def reached(self, endpoint: Endpoint) -> str:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return endpoint.address
 
     def replicas(self) -> list[str]:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return [str(pid) for pid in self.pids()]
 
     def leaving(self) -> list[str]:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return [str(pid) for pid in self.pids("draining")]
 
     def left(self) -> list[str]:
-        """See Bay."""
+        """See ClusterUnderTest."""
         processes = [" ".join(process.info["cmdline"]) for process in self.processes()]
         return [*processes, *(str(path) for path in self.files.folder.glob("*"))]
 
@@ -101,13 +101,13 @@ class EmbeddedBay:
         return [replica.pid for replica in status.replicas if replica.state == state] if status else []
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that works for this bay's endpoints."""
+        """Every process that works for this cluster_under_test's endpoints."""
         mine = str(self.home)
         return [item for item in psutil.process_iter(["cmdline"]) if mine in " ".join(item.info["cmdline"] or ())]
 
 
 @dataclass(kw_only=True)
-class KubernetesBay:
+class KubernetesClusterUnderTest:
     """Pods in the one namespace of the stand-in."""
 
     home: Path
@@ -117,7 +117,7 @@ class KubernetesBay:
     models: dict[str, Path]
 
     def release(self, version: int, *, replicas: tuple[int, int] = (1, 1), folder: Path | None = None) -> Release:
-        """See Bay."""
+        """See ClusterUnderTest."""
         made = _release(self.home, version, replicas=replicas, folder=folder)
         models = self.models[made.manifest.image] = self.home / f"image-{version}"
         (models / "fruit").mkdir(parents=True, exist_ok=True)
@@ -126,49 +126,49 @@ class KubernetesBay:
         return made
 
     def reached(self, endpoint: Endpoint) -> str:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return self.node.resolved(endpoint.address)
 
     def replicas(self) -> list[str]:
-        """See Bay."""
+        """See ClusterUnderTest."""
         pods = self.stand_in.store.list("Pod", lambda pod: is_ready(pod) and is_to_stay(pod))
         return [pod["metadata"]["name"] for pod in pods]
 
     def leaving(self) -> list[str]:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return [pod["metadata"]["name"] for pod in self.stand_in.store.list("Pod", lambda pod: not is_to_stay(pod))]
 
     def left(self) -> list[str]:
-        """See Bay."""
+        """See ClusterUnderTest."""
         return [f"{kind} {name}" for kind, name in list(self.stand_in.store.objects)]
 
 
 @contextmanager
-def embedded_bay(home: Path) -> Iterator[EmbeddedBay]:
+def embedded_bay(home: Path) -> Iterator[EmbeddedClusterUnderTest]:
     """One whose processes are all gone afterwards, also when the test fails."""
-    bay = EmbeddedBay(home=home)
+    cluster_under_test = EmbeddedClusterUnderTest(home=home)
     try:
-        yield bay
+        yield cluster_under_test
     finally:
-        for process in bay.processes():
+        for process in cluster_under_test.processes():
             process.kill()
-        wait_until(lambda: not bay.processes())
+        wait_until(lambda: not cluster_under_test.processes())
 
 
 @contextmanager
-def kubernetes_bay(home: Path) -> Iterator[KubernetesBay]:
+def kubernetes_bay(home: Path) -> Iterator[KubernetesClusterUnderTest]:
     """One whose pods are all gone afterwards, also when the test fails."""
-    with ExitStack() as stack:
-        stand_in, models = stack.enter_context(StandIn()), dict[str, Path]()
+    with ExitStack() as exit_stack:
+        stand_in, models = exit_stack.enter_context(StandIn()), dict[str, Path]()
         (home / "pods").mkdir()
-        node = stack.enter_context(Node(stand_in, ServingProcesses(home / "pods", models)))
-        stack.enter_context(Controllers(stand_in, node))
+        node = exit_stack.enter_context(Node(stand_in, ServingProcesses(home / "pods", models)))
+        exit_stack.enter_context(Controllers(stand_in, node))
         cluster = KubernetesCluster(api=stand_in.api(), timing=PATIENT)
-        yield KubernetesBay(home=home, cluster=cluster, stand_in=stand_in, node=node, models=models)
+        yield KubernetesClusterUnderTest(home=home, cluster=cluster, stand_in=stand_in, node=node, models=models)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WarehouseBay:
+class WarehouseUnderTest:
     """A warehouse, the address it may export to, and the names of the files that lie there."""
 
     warehouse: Warehouse
@@ -177,10 +177,10 @@ class WarehouseBay:
 
 
 @contextmanager
-def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseBay]:
+def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseUnderTest]:
     """The warehouse of this machine, which exports to a folder."""
     staging = home / "staging"
-    yield WarehouseBay(
+    yield WarehouseUnderTest(
         warehouse=EmbeddedWarehouse(home=home / "home", tables={}),
         staging=str(staging),
         files=lambda: {path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()},
@@ -188,7 +188,7 @@ def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseBay]:
 
 
 @contextmanager
-def bigquery_bay(home: Path) -> Iterator[WarehouseBay]:
+def bigquery_bay(home: Path) -> Iterator[WarehouseUnderTest]:
     """BigQuery's adapter on its stand-in, which writes to a bucket that is no more than a set of addresses."""
     # Here, because the cloud's SDKs are an extra.
     from tests.cloud.bigquery_harness import run_on_irises, serving, warehouse
@@ -207,7 +207,7 @@ def bigquery_bay(home: Path) -> Iterator[WarehouseBay]:
 
     bigquery, staging = BigQueryStandIn(run=run_on_irises, on_extract=extract), "gs://models/iris/1/files"
     with serving(bigquery):
-        yield WarehouseBay(
+        yield WarehouseUnderTest(
             warehouse=warehouse(bigquery),
             staging=staging,
             files=lambda: {uri.removeprefix(f"{staging}/") for uri in bucket},

@@ -58,11 +58,11 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
     from tests.cloud.serving_image import build_serving_image
     from workers.platforms.cloud.docker.images import DockerImages
 
-    with open_harbour(tmp_path_factory.mktemp("registry")) as harbour:
-        image = build_serving_image(harbour, tmp_path_factory.mktemp("image"))
-        settings = harbour.settings.model_copy(update={"seatrial": image})
+    with open_harbour(tmp_path_factory.mktemp("registry")) as docker_environment:
+        image = build_serving_image(docker_environment, tmp_path_factory.mktemp("image"))
+        settings = docker_environment.settings.model_copy(update={"seatrial": image})
         adapter = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
-        yield Trials(adapter, harbour.remains)
+        yield Trials(adapter, docker_environment.remains)
 
 
 @pytest.fixture(params=["embedded", pytest.param("docker", marks=pytest.mark.docker)])

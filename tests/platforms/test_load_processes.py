@@ -180,8 +180,8 @@ def test_a_missing_locust_file_says_where_it_belongs(target: CountingTarget, hom
 def test_locusts_last_words_are_in_the_error(target: CountingTarget, home: Path, tmp_path: Path) -> None:
     """Where Locust does not come up, the error carries what it wrote last: here of a user's own file."""
     own = tmp_path / "own.py"
-    own.write_text("raise RuntimeError('the harbour is closed')\n")
-    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the harbour is closed"):
+    own.write_text("raise RuntimeError('the docker_environment is closed')\n")
+    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the docker_environment is closed"):
         EmbeddedLoad(home=home).start(plan=plan(target, locustfile=own), progress=RecordedProgress()).__enter__()
 
 
@@ -198,7 +198,7 @@ from locust import FastHttpUser, task
 
 class Shopper(FastHttpUser):
     def on_start(self):
-        raise RuntimeError("the harbour is closed")
+        raise RuntimeError("the docker_environment is closed")
 
     @task
     def buy(self):
@@ -214,7 +214,7 @@ def test_users_that_fail_before_they_send_anything_are_told_of(
     own.write_text(UNABLE)
     result = run(home, plan(target, rate_rps=5, duration_s=1, locustfile=own))
     assert result.requests == 0
-    assert "before they sent anything: the harbour is closed × 5." in result.generator_trouble
+    assert "before they sent anything: the docker_environment is closed × 5." in result.generator_trouble
 
 
 STUMBLING = """

@@ -332,8 +332,8 @@ def test_a_leaving_replica_answers_what_it_has_and_what_comes_on_kept_connection
 def test_replicas_that_share_a_socket_accept_in_turn(tmp_path: Path) -> None:
     """Clients that come one after the other are spread over all, however idle these are."""
     folder = classifier(tmp_path)
-    with listen(0) as listener, ExitStack() as stack:
-        replicas = [stack.enter_context(sharing(folder, listener, "--version", str(each))) for each in range(1, 5)]
+    with listen(0) as listener, ExitStack() as exit_stack:
+        replicas = [exit_stack.enter_context(sharing(folder, listener, "--version", str(each))) for each in range(1, 5)]
         states = [replicas[0].ask("GET", "/v1/models/fruit").document["model_version_status"] for _ in range(80)]
     answered = Counter(state["version"] for (state,) in states)
     assert min(answered[str(each)] for each in range(1, 5)) > 12, answered  # 20 each would be even

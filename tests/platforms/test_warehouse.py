@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.adapters import WarehouseBay, bigquery_bay, embedded_warehouse_bay
+from tests.platforms.adapters import WarehouseUnderTest, bigquery_bay, embedded_warehouse_bay
 from tests.platforms.recorded_progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
@@ -31,14 +31,14 @@ MODEL_FILES = {"onnx": "model.onnx", "saved_model": "saved_model.pb", "xgboost_b
 
 
 @pytest.fixture(params=BAYS)
-def bay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WarehouseBay]:
-    with BAYS[request.param](tmp_path) as bay:
-        yield bay
+def cluster_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WarehouseUnderTest]:
+    with BAYS[request.param](tmp_path) as cluster_under_test:
+        yield cluster_under_test
 
 
 @pytest.fixture
-def warehouse(bay: WarehouseBay) -> Warehouse:
-    return bay.warehouse
+def warehouse(cluster_under_test: WarehouseUnderTest) -> Warehouse:
+    return cluster_under_test.warehouse
 
 
 def iris(**changes: Any) -> Model:
@@ -106,15 +106,24 @@ def test_progress_is_counted_up_to_its_total(warehouse: Warehouse, type_: str) -
 
 
 @pytest.mark.parametrize("type_", ["logistic_reg", "boosted_tree_classifier"])
-def test_an_export_leaves_the_files_of_its_format_at_the_address(bay: WarehouseBay, type_: str) -> None:
+def test_an_export_leaves_the_files_of_its_format_at_the_address(
+    cluster_under_test: WarehouseUnderTest, type_: str
+) -> None:
     """The format that is returned is the one that lies there, and a second export leaves no other files."""
     model = iris(type=type_)
-    bay.warehouse.train(model=model, version=1, progress=RecordedProgress())
-    written = bay.warehouse.export(model=model, version=1, to=bay.staging, progress=RecordedProgress())
-    files = bay.files()
+    cluster_under_test.warehouse.train(model=model, version=1, progress=RecordedProgress())
+    written = cluster_under_test.warehouse.export(
+        model=model, version=1, to=cluster_under_test.staging, progress=RecordedProgress()
+    )
+    files = cluster_under_test.files()
     assert MODEL_FILES[written] in files
-    assert bay.warehouse.export(model=model, version=1, to=bay.staging, progress=RecordedProgress()) == written
-    assert bay.files() == files
+    assert (
+        cluster_under_test.warehouse.export(
+            model=model, version=1, to=cluster_under_test.staging, progress=RecordedProgress()
+        )
+        == written
+    )
+    assert cluster_under_test.files() == files
 
 
 def test_a_job_tried_again_does_not_repeat_a_finished_training(warehouse: Warehouse) -> None:
@@ -163,13 +172,17 @@ def test_a_mistake_in_the_settings_is_named_with_its_field(
     assert caught.value.advice
 
 
-def test_a_version_that_was_never_trained_is_neither_evaluated_nor_exported(bay: WarehouseBay) -> None:
+def test_a_version_that_was_never_trained_is_neither_evaluated_nor_exported(
+    cluster_under_test: WarehouseUnderTest,
+) -> None:
     """Both name the version, and nothing is written."""
     with pytest.raises(PermanentError, match="iris v7"):
-        bay.warehouse.evaluate(model=iris(), version=7, progress=RecordedProgress())
+        cluster_under_test.warehouse.evaluate(model=iris(), version=7, progress=RecordedProgress())
     with pytest.raises(PermanentError, match="iris v7"):
-        bay.warehouse.export(model=iris(), version=7, to=bay.staging, progress=RecordedProgress())
-    assert bay.files() == set()
+        cluster_under_test.warehouse.export(
+            model=iris(), version=7, to=cluster_under_test.staging, progress=RecordedProgress()
+        )
+    assert cluster_under_test.files() == set()
 
 
 def test_a_training_cancelled_between_its_stages_leaves_no_version(warehouse: Warehouse) -> None:

@@ -1,4 +1,4 @@
-"""What tests of workers share: a yard that leaves nothing behind, and a registry that is filled once."""
+"""What tests of workers share: a harness that leaves nothing behind, and a registry that is filled once."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.harness import Yard, fill_registry
+from tests.workers.harness import WorkerHarness, fill_registry
 
 
 @pytest.fixture
-def yard(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[Yard]:
+def harness(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[WorkerHarness]:
     """Somewhere to run workers; nothing of it is left."""
-    with ExitStack() as stack:
-        yield Yard(url=redis_url, folder=tmp_path, environ=environ, stack=stack)
+    with ExitStack() as exit_stack:
+        yield WorkerHarness(url=redis_url, folder=tmp_path, environ=environ, exit_stack=exit_stack)
 
 
 @pytest.fixture(scope="session")

@@ -42,15 +42,15 @@ approvals = { count = 1 }
 """
 
 
-class Yard:
+class WorkerHarness:
     """A queue, and workers to start and to kill."""
 
-    def __init__(self, *, url: str, folder: Path, environ: dict[str, str], stack: ExitStack) -> None:
+    def __init__(self, *, url: str, folder: Path, environ: dict[str, str], exit_stack: ExitStack) -> None:
         client = connect(url)
-        stack.callback(client.close)
+        exit_stack.callback(client.close)
         self.queue = Queue(client)
         self.folder = folder
-        self._stack = stack
+        self._exit_stack = exit_stack
         (folder / "seatrial.toml").write_text(SETTINGS)
         self.environ = environ | {
             "REDIS_URL": url,
@@ -60,7 +60,7 @@ class Yard:
             "SEATRIAL_GRACE_S": "0",
         }
         down = processes.python("-m", "workers", "down")
-        stack.callback(subprocess.run, down, env=self.environ, check=False, capture_output=True)
+        exit_stack.callback(subprocess.run, down, env=self.environ, check=False, capture_output=True)
 
     def add_settings(self, more: str) -> None:
         """For the workers that are started from now on."""
@@ -70,7 +70,7 @@ class Yard:
     def worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
         """A worker that is ready."""
         before = set(self.queue.workers())
-        started = self._stack.enter_context(
+        started = self._exit_stack.enter_context(
             processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.environ)
         )
         wait_until(lambda: set(self.queue.workers()) - before)
@@ -152,13 +152,13 @@ def fill_registry(home: Path) -> Path:
     return home / "models"
 
 
-def deployed(yard: Yard, registry: Path, *, replicas: Replicas | None = None) -> str:
+def deployed(harness: WorkerHarness, registry: Path, *, replicas: Replicas | None = None) -> str:
     """A worker's endpoint for version 1; the version's digest."""
-    models = yard.folder / "home" / "models"
+    models = harness.folder / "home" / "models"
     shutil.copytree(registry, models, dirs_exist_ok=True)
     digest = EmbeddedArtifacts(root=models).manifest(model="iris", version=1).digest
-    deploy = yard.ask(
+    deploy = harness.ask(
         "deploy", Deploy(model="iris", version=1, environment="staging", digest=digest, replicas=replicas)
     )
-    assert yard.ended(deploy).state == "succeeded"
+    assert harness.ended(deploy).state == "succeeded"
     return digest

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.workers.chart_reading import size_of_png
-from tests.workers.harness import Yard, deployed, wait_until
+from tests.workers.harness import WorkerHarness, deployed, wait_until
 from tests.workers.limited_target import limited_target
 from workers.contract.jobs import CapacityFound, FindCapacity
 from workers.contract.load import Slo
@@ -38,53 +38,55 @@ def outcome_of(record: Record) -> CapacityFound:
     return record.outcome
 
 
-def served_within(yard: Yard) -> Replicas | None:
+def served_within(harness: WorkerHarness) -> Replicas | None:
     """The bounds of what is served, as the cluster has them."""
-    environment = read_settings_file(yard.folder / "seatrial.toml").environments["staging"]
-    endpoint = EmbeddedCluster(home=yard.folder / "home").endpoint(model="iris", environment=environment)
+    environment = read_settings_file(harness.folder / "seatrial.toml").environments["staging"]
+    endpoint = EmbeddedCluster(home=harness.folder / "home").endpoint(model="iris", environment=environment)
     return endpoint.replicas if endpoint else None
 
 
-def test_the_limit_of_a_target_is_found(yard: Yard) -> None:
+def test_the_limit_of_a_target_is_found(harness: WorkerHarness) -> None:
     """Of 52.5 a second: 50 hold, 55 do not; what is told lies between, with every probe, a chart and the numbers."""
     with limited_target(limit_rps=52.5) as target:
-        yard.add_settings(f'\n[targets.checkout]\nurl = "{target.url}"\nowner = "@shop"\nprivate = true\n')
-        yard.add_settings("body = { instances = [] }\n")
-        yard.worker()
-        record = yard.measured("find", find("checkout", lowest_rps=50, highest_rps=55))
+        harness.add_settings(f'\n[targets.checkout]\nurl = "{target.url}"\nowner = "@shop"\nprivate = true\n')
+        harness.add_settings("body = { instances = [] }\n")
+        harness.worker()
+        record = harness.measured("find", find("checkout", lowest_rps=50, highest_rps=55))
     outcome = outcome_of(record)
     assert outcome.rate_rps in (50, 52.4), outcome
     assert (outcome.replicas, outcome.per_replica_rps) == (0, None)
     assert [(probe.rate_rps, probe.verdict) for probe in outcome.probes][:2] == [(50, "PASS"), (55, "FAIL")]
     assert outcome.probes[1].errors_percent > 10
     assert "did not hold" in outcome.limit
-    files = yard.files(record.id)
+    files = harness.files(record.id)
     assert size_of_png(files["chart.png"]) == (1600, 1200)
     assert json.loads(files["capacity.json"])["result"]["rate_rps"] == outcome.rate_rps
 
 
-def test_held_replicas_get_their_bounds_back(yard: Yard, registry: Path) -> None:
+def test_held_replicas_get_their_bounds_back(harness: WorkerHarness, registry: Path) -> None:
     """While the search lasts their number is fixed; it is told per replica."""
-    yard.worker()
-    deployed(yard, registry, replicas=BOUNDS)
-    job_id = yard.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=20, hold=True))
-    wait_until(lambda: yard.record(job_id).measured is not None)
-    assert served_within(yard) == Replicas(minimum=1, maximum=1)
-    outcome = outcome_of(yard.ended(job_id))
-    assert served_within(yard) == BOUNDS
+    harness.worker()
+    deployed(harness, registry, replicas=BOUNDS)
+    job_id = harness.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=20, hold=True))
+    wait_until(lambda: harness.record(job_id).measured is not None)
+    assert served_within(harness) == Replicas(minimum=1, maximum=1)
+    outcome = outcome_of(harness.ended(job_id))
+    assert served_within(harness) == BOUNDS
     assert (outcome.replicas, outcome.per_replica_rps) == (1, outcome.rate_rps)
 
 
-def test_a_search_whose_worker_died_gives_the_bounds_back_though_it_is_cancelled(yard: Yard, registry: Path) -> None:
+def test_a_search_whose_worker_died_gives_the_bounds_back_though_it_is_cancelled(
+    harness: WorkerHarness, registry: Path
+) -> None:
     """SIGKILL while replicas are held, then a wish to cancel: the next worker knows what is to be given back."""
-    first = yard.worker("first")
-    deployed(yard, registry, replicas=BOUNDS)
-    job_id = yard.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=1_000, hold=True))
-    wait_until(lambda: yard.record(job_id).measured is not None)
+    first = harness.worker("first")
+    deployed(harness, registry, replicas=BOUNDS)
+    job_id = harness.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=1_000, hold=True))
+    wait_until(lambda: harness.record(job_id).measured is not None)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    yard.queue.cancel(job_id, by="U2")
-    assert served_within(yard) == Replicas(minimum=1, maximum=1)
-    yard.worker("second")
-    assert yard.ended(job_id).state == "cancelled"
-    assert served_within(yard) == BOUNDS
+    harness.queue.cancel(job_id, by="U2")
+    assert served_within(harness) == Replicas(minimum=1, maximum=1)
+    harness.worker("second")
+    assert harness.ended(job_id).state == "cancelled"
+    assert served_within(harness) == BOUNDS

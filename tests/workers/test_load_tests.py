@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.harness import Yard, deployed, wait_until
+from tests.workers.harness import WorkerHarness, deployed, wait_until
 from tests.workers.limited_target import limited_target
 from workers.contract import events as e
 from workers.contract.jobs import LoadTest, Tested
@@ -34,72 +34,72 @@ def outcome_of(record: Record) -> Tested:
     return record.outcome
 
 
-def test_a_load_test_is_reported_and_the_next_one_compared_with_it(yard: Yard, registry: Path) -> None:
+def test_a_load_test_is_reported_and_the_next_one_compared_with_it(harness: WorkerHarness, registry: Path) -> None:
     """A verdict with reasons, a timeline, chart, page and numbers; the second run is told beside the first."""
-    yard.worker()
-    deployed(yard, registry)
-    first = outcome_of(yard.measured("first", load_test("staging", model="iris")))
+    harness.worker()
+    deployed(harness, registry)
+    first = outcome_of(harness.measured("first", load_test("staging", model="iris")))
     assert (first.verdict, first.failures, first.earlier) == ("PASS", 0, None)
     assert 30 <= first.requests <= 50
     assert 0 < len(first.timeline) <= 20
     assert {point.replicas for point in first.timeline} == {1}
-    again = yard.measured("again", load_test("staging", model="iris"))
+    again = harness.measured("again", load_test("staging", model="iris"))
     second = outcome_of(again)
     assert second.earlier is not None
     assert (second.earlier.runs, second.earlier.verdict) == (1, "PASS")
     assert second.earlier.latency_ms == first.latency_ms
-    files = yard.files(again.id)
+    files = harness.files(again.id)
     assert set(files) >= {"chart.png", "report.html", "report.json"}
     assert json.loads(files["report.json"])["result"]["requests"] == second.requests
     assert b"the median of 1 earlier run" in files["report.html"]
-    assert len(list((yard.folder / "home").glob("models/_reports/staging/iris/*.json"))) >= 2
+    assert len(list((harness.folder / "home").glob("models/_reports/staging/iris/*.json"))) >= 2
 
 
-def test_a_target_of_the_settings_is_loaded_without_replicas(yard: Yard) -> None:
+def test_a_target_of_the_settings_is_loaded_without_replicas(harness: WorkerHarness) -> None:
     """Its step names its address; there is nothing to scale."""
     with limited_target(limit_rps=1_000) as target:
-        yard.add_settings(target_settings(target.url))
-        yard.worker()
-        record = yard.measured("load", load_test("checkout", rate_rps=1, duration_s=1))
+        harness.add_settings(target_settings(target.url))
+        harness.worker()
+        record = harness.measured("load", load_test("checkout", rate_rps=1, duration_s=1))
     outcome = outcome_of(record)
     assert (outcome.verdict, outcome.replicas_before, outcome.replicas_most) == ("PASS", 0, 0)
     assert [step.note for step in record.steps] == [target.url, "1 request, 0 failed", "PASS"]
 
 
-def test_a_target_that_is_down_fails_before_any_load(yard: Yard) -> None:
+def test_a_target_that_is_down_fails_before_any_load(harness: WorkerHarness) -> None:
     """The verdict is FAIL, its reason the connection's error; nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    yard.add_settings(target_settings(url))
-    yard.worker()
-    outcome = outcome_of(yard.ended(yard.ask("load", load_test("checkout"))))
+    harness.add_settings(target_settings(url))
+    harness.worker()
+    outcome = outcome_of(harness.ended(harness.ask("load", load_test("checkout"))))
     assert (outcome.verdict, outcome.requests, outcome.asked_rps) == ("FAIL", 0, 20)
     assert "refused" in outcome.reasons[0]
 
 
-def test_a_report_that_cannot_be_kept_costs_no_verdict(yard: Yard) -> None:
+def test_a_report_that_cannot_be_kept_costs_no_verdict(harness: WorkerHarness) -> None:
     """The test was run: that it cannot be compared with later is told in a line."""
-    yard.add_settings(target_settings("http://127.0.0.1:9/"))
-    models = yard.folder / "home" / "models"
+    harness.add_settings(target_settings("http://127.0.0.1:9/"))
+    models = harness.folder / "home" / "models"
     models.mkdir(parents=True)
     (models / "_reports").write_text("a file where a folder should be")
-    yard.worker()
-    job_id = yard.ask("load", load_test("checkout"))
-    assert outcome_of(yard.ended(job_id)).verdict == "FAIL"
-    lines = [event.line for event in yard.queue.events(job_id) if isinstance(event, e.Logged)]
+    harness.worker()
+    job_id = harness.ask("load", load_test("checkout"))
+    assert outcome_of(harness.ended(job_id)).verdict == "FAIL"
+    lines = [event.line for event in harness.queue.events(job_id) if isinstance(event, e.Logged)]
     assert [line for line in lines if "could not be kept" in line and "_reports" in line]
 
 
-def test_a_target_that_fails_is_not_hammered(yard: Yard) -> None:
+def test_a_target_that_fails_is_not_hammered(harness: WorkerHarness) -> None:
     """Once too much has failed for long enough the test is ended, and is the target's FAIL."""
     with limited_target(limit_rps=1_000) as target:
-        yard.add_settings(target_settings(target.url))
-        yard.worker()
+        harness.add_settings(target_settings(target.url))
+        harness.worker()
         abort = Abort(errors_percent=50, for_s=2)
-        job_id = yard.ask("load", load_test("checkout", duration_s=55, abort=abort))
-        wait_until(lambda: yard.record(job_id).measured is not None)
+        job_id = harness.ask("load", load_test("checkout", duration_s=55, abort=abort))
+        wait_until(lambda: harness.record(job_id).measured is not None)
         target.limit_rps = 0
-        outcome = outcome_of(yard.ended(job_id))
+        outcome = outcome_of(harness.ended(job_id))
     assert outcome.verdict in ("FAIL", "INVALID")
     assert outcome.aborted_after_s is not None
     assert 2 <= outcome.aborted_after_s < 40
@@ -120,13 +120,13 @@ class Shopper(FastHttpUser):
 
 
 @pytest.mark.parametrize("ramp_s", [0, 50])
-def test_a_locust_file_of_ones_own_that_sends_too_much_is_ended(yard: Yard, ramp_s: float) -> None:
+def test_a_locust_file_of_ones_own_that_sends_too_much_is_ended(harness: WorkerHarness, ramp_s: float) -> None:
     """Within seconds, with the reason in words: what was asked for is what the target's cap and its owner allow."""
     with limited_target(limit_rps=10_000) as target:
-        (yard.folder / "flood.py").write_text(FLOOD)
-        yard.add_settings('\n[loadtest]\nlocustfile = "flood.py"\n' + target_settings(target.url))
-        yard.worker()
-        outcome = outcome_of(yard.ended(yard.ask("load", load_test("checkout", duration_s=55, ramp_s=ramp_s))))
+        (harness.folder / "flood.py").write_text(FLOOD)
+        harness.add_settings('\n[loadtest]\nlocustfile = "flood.py"\n' + target_settings(target.url))
+        harness.worker()
+        outcome = outcome_of(harness.ended(harness.ask("load", load_test("checkout", duration_s=55, ramp_s=ramp_s))))
     assert outcome.verdict == "INVALID"
     assert outcome.aborted_after_s is not None
     assert outcome.aborted_after_s < 30
@@ -134,19 +134,19 @@ def test_a_locust_file_of_ones_own_that_sends_too_much_is_ended(yard: Yard, ramp
     assert not any("No request was sent" in reason for reason in outcome.reasons)
 
 
-def test_a_test_that_would_last_too_long_is_refused(yard: Yard) -> None:
+def test_a_test_that_would_last_too_long_is_refused(harness: WorkerHarness) -> None:
     """The settings' limit is the worker's to keep, whatever came into the queue."""
-    yard.add_settings('\n[loadtest]\nlongest = "1m"\n' + target_settings("http://127.0.0.1:9/"))
-    yard.worker()
-    record = yard.ended(yard.ask("load", load_test("checkout", duration_s=59, ramp_s=2)))
+    harness.add_settings('\n[loadtest]\nlongest = "1m"\n' + target_settings("http://127.0.0.1:9/"))
+    harness.worker()
+    record = harness.ended(harness.ask("load", load_test("checkout", duration_s=59, ramp_s=2)))
     assert record.state == "failed"
     assert "may last 1 m" in record.reason
 
 
-def test_a_locust_file_of_ones_own_that_is_missing_is_named(yard: Yard) -> None:
+def test_a_locust_file_of_ones_own_that_is_missing_is_named(harness: WorkerHarness) -> None:
     """Where it was looked for: beside the settings file."""
-    yard.add_settings('\n[loadtest]\nlocustfile = "mine.py"\n' + target_settings("http://127.0.0.1:9/"))
-    yard.worker()
-    record = yard.ended(yard.ask("load", load_test("checkout")))
+    harness.add_settings('\n[loadtest]\nlocustfile = "mine.py"\n' + target_settings("http://127.0.0.1:9/"))
+    harness.worker()
+    record = harness.ended(harness.ask("load", load_test("checkout")))
     assert record.state == "failed"
-    assert str(yard.folder / "mine.py") in record.reason
+    assert str(harness.folder / "mine.py") in record.reason

@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 
 from bot.demo import processes
-from tests.workers.harness import WAIT_S, Yard, deployed, wait_until
+from tests.workers.harness import WAIT_S, WorkerHarness, deployed, wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
 from workers.contract.load import Shape, Slo
@@ -28,33 +28,33 @@ def load_test(duration_s: float) -> LoadTest:
     )
 
 
-def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(yard: Yard) -> None:
+def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(harness: WorkerHarness) -> None:
     """SIGKILL in mid-job: another worker has it within seconds; one version comes of it, and the record tells."""
-    first = yard.worker("first")
-    yard.worker("second")
-    job_id = yard.ask("train", TrainModel(model="iris"))
-    wait_until(lambda: yard.record(job_id).state == "running")
-    holder = yard.record(job_id)
-    events = yard.queue.events(job_id)
+    first = harness.worker("first")
+    harness.worker("second")
+    job_id = harness.ask("train", TrainModel(model="iris"))
+    wait_until(lambda: harness.record(job_id).state == "running")
+    holder = harness.record(job_id)
+    events = harness.queue.events(job_id)
     started = next(event for event in events if isinstance(event, e.Started))
     victim = int(started.worker.split("-")[-2])
     os.kill(victim, signal.SIGKILL)
     assert holder.attempt == 1
-    record = yard.ended(job_id)
+    record = harness.ended(job_id)
     assert (record.state, record.attempt, record.took_over) == ("succeeded", 2, True)
     assert record.outcome is not None
     assert record.outcome.kind == "trained"
     assert record.outcome.version == 1
-    ends = [event for event in yard.queue.events(job_id) if isinstance(event, e.Succeeded)]
+    ends = [event for event in harness.queue.events(job_id) if isinstance(event, e.Succeeded)]
     assert len(ends) == 1
     assert first.poll() is not None or first.pid != victim
 
 
-def test_what_a_job_changed_is_known_before_its_end(yard: Yard, registry: Path) -> None:
+def test_what_a_job_changed_is_known_before_its_end(harness: WorkerHarness, registry: Path) -> None:
     """Whoever reads that it has ended, and asks for what it made, is not told that there is no such thing."""
-    yard.worker()
-    with redis.Redis.from_url(yard.environ["REDIS_URL"]) as client, client.monitor() as commands:
-        deployed(yard, registry)
+    harness.worker()
+    with redis.Redis.from_url(harness.environ["REDIS_URL"]) as client, client.monitor() as commands:
+        deployed(harness, registry)
         client.echo("over")
         words = (told["command"] for told in commands.listen())
         written = list(itertools.takewhile(lambda command: command != "ECHO over", words))
@@ -63,65 +63,65 @@ def test_what_a_job_changed_is_known_before_its_end(yard: Yard, registry: Path) 
     assert known < ended
 
 
-def test_a_running_job_is_cancelled_and_cleans_up(yard: Yard, registry: Path) -> None:
+def test_a_running_job_is_cancelled_and_cleans_up(harness: WorkerHarness, registry: Path) -> None:
     """The card says who; the load has ended, no generator is left, and the target is free for the next."""
-    yard.worker()
-    deployed(yard, registry)
-    job_id = yard.ask("load", load_test(60))
-    following = yard.ask("again", load_test(1))
-    wait_until(lambda: yard.record(job_id).measured is not None)
-    assert yard.record(following).state == "waiting"
-    yard.queue.cancel(job_id, by="U2")
-    record = yard.ended(job_id)
+    harness.worker()
+    deployed(harness, registry)
+    job_id = harness.ask("load", load_test(60))
+    following = harness.ask("again", load_test(1))
+    wait_until(lambda: harness.record(job_id).measured is not None)
+    assert harness.record(following).state == "waiting"
+    harness.queue.cancel(job_id, by="U2")
+    record = harness.ended(job_id)
     assert (record.state, record.ended_by) == ("cancelled", "U2")
-    assert yard.ended(following).state == "succeeded"
-    assert not _generators(yard.folder)
+    assert harness.ended(following).state == "succeeded"
+    assert not _generators(harness.folder)
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_job_back(yard: Yard, registry: Path) -> None:
+def test_a_worker_that_is_told_to_stop_hands_its_job_back(harness: WorkerHarness, registry: Path) -> None:
     """SIGTERM without grace: the job is queued again at once, and the next worker does it."""
-    first = yard.worker("first")
-    deployed(yard, registry)
-    job_id = yard.ask("load", load_test(4))
-    wait_until(lambda: yard.record(job_id).measured is not None)
+    first = harness.worker("first")
+    deployed(harness, registry)
+    job_id = harness.ask("load", load_test(4))
+    wait_until(lambda: harness.record(job_id).measured is not None)
     first.terminate()
     assert first.wait(WAIT_S) == 0
-    assert yard.record(job_id).state == "queued"
-    yard.worker("second")
-    record = yard.ended(job_id)
+    assert harness.record(job_id).state == "queued"
+    harness.worker("second")
+    record = harness.ended(job_id)
     assert (record.state, record.attempt, record.took_over) == ("succeeded", 2, False)
 
 
-def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(yard: Yard, registry: Path) -> None:
+def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(harness: WorkerHarness, registry: Path) -> None:
     """What was deployed goes on; a new worker scales it."""
-    first = yard.worker("first")
-    deployed(yard, registry)
+    first = harness.worker("first")
+    deployed(harness, registry)
     first.kill()
     first.wait()
-    yard.worker("second")
+    harness.worker("second")
     two = Replicas(minimum=2, maximum=2)
-    record = yard.ended(yard.ask("scale", Scale(model="iris", environment="staging", replicas=two)))
+    record = harness.ended(harness.ask("scale", Scale(model="iris", environment="staging", replicas=two)))
     assert record.state == "succeeded"
     assert record.outcome is not None
     assert record.outcome.kind == "rescaled"
     assert (record.outcome.before, record.outcome.after) == (1, 2)
 
 
-def test_a_gate_that_stays_shut_publishes_nothing(yard: Yard) -> None:
+def test_a_gate_that_stays_shut_publishes_nothing(harness: WorkerHarness) -> None:
     """The failure names the metric and the bound; the registry has no such version."""
-    yard.worker()
-    record = yard.ended(yard.ask("train", TrainModel(model="strict")))
+    harness.worker()
+    record = harness.ended(harness.ask("train", TrainModel(model="strict")))
     assert record.state == "failed"
     assert "accuracy is 0.97" in record.reason
     # Rounded to fewer digits than the bound has, it may look as if it were held.
     assert len(record.reason.partition("accuracy is ")[2].partition(",")[0]) == len("0.973333")
     assert "> 0.999" in record.reason
-    assert not list((yard.folder / "home").rglob("manifest.json"))
+    assert not list((harness.folder / "home").rglob("manifest.json"))
 
 
-def test_a_gate_on_a_metric_that_these_rows_do_not_define_says_so(yard: Yard) -> None:
+def test_a_gate_on_a_metric_that_these_rows_do_not_define_says_so(harness: WorkerHarness) -> None:
     """A linear_reg has this metric, and this one, by its rows, has not."""
-    yard.add_settings("""
+    harness.add_settings("""
 [models.negative]
 type = "linear_reg"
 label = "y"
@@ -129,8 +129,8 @@ query = "SELECT sepal_width, -petal_length AS y FROM `bigquery-public-data.ml_da
 sample = [{ sepal_width = 2.0 }]
 gate = { mean_squared_log_error = "< 1" }
 """)
-    yard.worker()
-    record = yard.ended(yard.ask("train", TrainModel(model="negative")))
+    harness.worker()
+    record = harness.ended(harness.ask("train", TrainModel(model="negative")))
     assert record.state == "failed"
     assert "mean_squared_log_error undefined on them" in record.reason
 
@@ -138,34 +138,34 @@ gate = { mean_squared_log_error = "< 1" }
 def test_a_worker_ends_when_it_is_told_to_though_redis_is_away(tmp_path: Path, environ: dict[str, str]) -> None:
     """That it leaves need not be written down: its lease runs out."""
     (tmp_path / "redis").mkdir()
-    with ExitStack() as stack:
+    with ExitStack() as exit_stack:
         with processes.redis(tmp_path / "redis") as url:
-            worker = Yard(url=url, folder=tmp_path, environ=environ, stack=stack).worker()
+            worker = WorkerHarness(url=url, folder=tmp_path, environ=environ, exit_stack=exit_stack).worker()
         worker.terminate()
         assert worker.wait(WAIT_S) == 0
 
 
-def test_a_worker_outlasts_a_redis_that_refuses(yard: Yard) -> None:
+def test_a_worker_outlasts_a_redis_that_refuses(harness: WorkerHarness) -> None:
     """One that is full, or short of replicas, is waited for as one that is away is."""
-    yard.worker()
-    client = redis.Redis.from_url(yard.environ["REDIS_URL"])
+    harness.worker()
+    client = redis.Redis.from_url(harness.environ["REDIS_URL"])
     client.config_set("min-replicas-to-write", 1)
     try:
-        wait_until(lambda: "Not enough good replicas" in (yard.folder / "worker.log").read_text())
+        wait_until(lambda: "Not enough good replicas" in (harness.folder / "worker.log").read_text())
     finally:
         client.config_set("min-replicas-to-write", 0)
         client.close()
-    assert yard.ended(yard.ask("train", TrainModel(model="iris"))).state == "succeeded"
+    assert harness.ended(harness.ask("train", TrainModel(model="iris"))).state == "succeeded"
 
 
-def test_a_worker_starts_beside_an_endpoint_that_is_damaged(yard: Yard) -> None:
+def test_a_worker_starts_beside_an_endpoint_that_is_damaged(harness: WorkerHarness) -> None:
     """It says which, and does everything else."""
-    folder = yard.folder / "home/cluster/staging/iris"
+    folder = harness.folder / "home/cluster/staging/iris"
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text('{"gener')
-    yard.worker()
-    assert yard.ended(yard.ask("train", TrainModel(model="iris"))).state == "succeeded"
-    assert "spec.json is damaged" in (yard.folder / "worker.log").read_text()
+    harness.worker()
+    assert harness.ended(harness.ask("train", TrainModel(model="iris"))).state == "succeeded"
+    assert "spec.json is damaged" in (harness.folder / "worker.log").read_text()
 
 
 def test_what_is_no_redis_url_is_said_without_its_password(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -181,33 +181,35 @@ def test_what_is_no_redis_url_is_said_without_its_password(tmp_path: Path, envir
     assert "geh" not in done.stderr
 
 
-def test_what_has_changed_since_it_was_approved_does_not_run(yard: Yard, registry: Path) -> None:
+def test_what_has_changed_since_it_was_approved_does_not_run(harness: WorkerHarness, registry: Path) -> None:
     """Another digest than the registry's voids the deployment."""
-    yard.worker()
-    deployed(yard, registry)
-    job_id = yard.ask("other", Deploy(model="iris", version=1, environment="staging", digest="sha256:other"))
-    record = yard.ended(job_id)
+    harness.worker()
+    deployed(harness, registry)
+    job_id = harness.ask("other", Deploy(model="iris", version=1, environment="staging", digest="sha256:other"))
+    record = harness.ended(job_id)
     assert record.state == "failed"
     assert "changed" in record.reason
 
 
-def test_a_worker_does_not_take_the_bots_word_for_an_approval(yard: Yard, registry: Path) -> None:
+def test_a_worker_does_not_take_the_bots_word_for_an_approval(harness: WorkerHarness, registry: Path) -> None:
     """A job that came into the queue without the approvals of the worker's own settings is refused."""
-    yard.worker()
-    digest = deployed(yard, registry)
-    record = yard.ended(yard.ask("x", Deploy(model="iris", version=1, environment="guarded", digest=digest)))
+    harness.worker()
+    digest = deployed(harness, registry)
+    record = harness.ended(harness.ask("x", Deploy(model="iris", version=1, environment="guarded", digest=digest)))
     assert record.state == "failed"
     assert "approval" in record.reason
 
 
-def test_a_place_that_only_the_bots_settings_have_is_said(yard: Yard) -> None:
+def test_a_place_that_only_the_bots_settings_have_is_said(harness: WorkerHarness) -> None:
     """Bot and worker with different settings: a sentence on the card, not a fault of Seatrial's."""
-    yard.worker()
-    record = yard.ended(yard.ask("x", Deploy(model="iris", version=1, environment="elsewhere", digest="sha256:1")))
+    harness.worker()
+    record = harness.ended(
+        harness.ask("x", Deploy(model="iris", version=1, environment="elsewhere", digest="sha256:1"))
+    )
     assert record.state == "failed"
     assert "have no environment elsewhere" in record.reason
     assert "same seatrial.toml" in record.advice
-    assert "Traceback" not in (yard.folder / "worker.log").read_text()
+    assert "Traceback" not in (harness.folder / "worker.log").read_text()
 
 
 def test_wrong_settings_are_all_listed_and_the_exit_is_2(tmp_path: Path, environ: dict[str, str]) -> None:
