@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from bot.blocks import Message
-from bot.cards.card import card
+from bot.cards.card import render
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
@@ -127,7 +127,7 @@ class Answers:
         self, meaning: c.ShowHistory | c.LastLoadTest | c.CompareLoadTests | c.ListJobs | c.ShowJob, origin: Invocation
     ) -> Message:
         if isinstance(meaning, c.ShowJob):
-            return card(self._job(meaning.job_id))
+            return render(self._job(meaning.job_id))
         if isinstance(meaning, c.CompareLoadTests):
             first, second = self._job(meaning.first), self._job(meaning.second)
             return load_comparison(first, second, _report(first), _report(second))
@@ -138,7 +138,7 @@ class Answers:
                 return replies.jobs(found[:SHOWN], "Nothing was deployed there yet.")
             case c.LastLoadTest():
                 tests = [r for r in recent if _is_load(r.job) and r.final and _on(r.job, meaning.environment)]
-                return card(tests[0]) if tests else replies.plain("There was no load test there yet.")
+                return render(tests[0]) if tests else replies.plain("There was no load test there yet.")
             case c.ListJobs(which="running"):
                 return replies.jobs([r for r in recent if not r.final][:SHOWN], "No job is running or waiting.")
             case c.ListJobs(which="mine"):

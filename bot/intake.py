@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bot import policy
 from bot.blocks import Message, digest
-from bot.cards.card import card as render
+from bot.cards.card import render
 from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
 from bot.directory import Directory
 from bot.policy import Refused

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from bot.blocks import Message, digest
 from bot.cards import thread
-from bot.cards.card import card as render
+from bot.cards.card import render
 from bot.cards.load_charts import charts
 from bot.chat import Chat, ChatError, ChatRefused, RateLimited
 from bot.state import Card, Result

@@ -42,7 +42,7 @@ WORTH_TELLING_S = 0.01
 """What took less was done at once."""
 
 
-def card(record: Record, *, ahead: Record | None = None) -> Message:
+def render(record: Record, *, ahead: Record | None = None) -> Message:
     """The card of `record`; `ahead` is the job that it waits for, if any."""
     sign, _ = _STATES[record.state]
     if isinstance(record.outcome, Tested):
