@@ -259,7 +259,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
     """A card changes only with its golden file."""
-    shown = card.card(CASES[name], ahead=fold(blank(DEPLOY), []) if CASES[name].waits_for else None)
+    shown = card.render(CASES[name], ahead=fold(blank(DEPLOY), []) if CASES[name].waits_for else None)
     _slack_takes(shown)
     text = json.dumps({"text": shown.text, "blocks": shown.blocks}, indent=1, ensure_ascii=False) + "\n"
     golden = GOLDEN / f"{name}.json"
@@ -271,7 +271,7 @@ def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_screen_reader_hears_all_that_the_card_shows(name: str) -> None:
     """It reads the text and none of the blocks."""
-    shown = card.card(CASES[name])
+    shown = card.render(CASES[name])
     for block in shown.blocks:
         parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
         assert all(part["text"] in shown.text for part in parts if part and part["type"] != "button")
@@ -297,7 +297,7 @@ def test_what_others_wrote_cannot_break_a_card(hostile: str) -> None:
         e.StepFinished(at_s=T0 + 9, step="evaluate", fact=hostile),
         e.Failed(at_s=T0 + 12, reason=hostile, advice=hostile),
     ]
-    shown = card.card(fold(blank(TRAIN), happened))
+    shown = card.render(fold(blank(TRAIN), happened))
     assert "<!channel>" not in str(shown.blocks)
     _slack_takes(shown)
 
