@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any
 
 from slack_bolt import App
 from slack_sdk import WebClient
 
 from bot.local_slack.person import Message
 from bot.local_slack.running import LocalSlack
+from tests.waiting import wait_until
 
 ML_OPS = "C0MLOPS7X21"
-Seen = TypeVar("Seen")
 # What an app was sent, in order: a name for its kind, and its body.
 Deliveries = list[tuple[str, dict[str, Any]]]
-
-
-def wait_until(look: Callable[[], Seen | None], timeout_s: float = 60.0) -> Seen:
-    """Polls until `look` returns something true."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, "waited in vain"
-        time.sleep(0.01)
-    return found
 
 
 class Clock:

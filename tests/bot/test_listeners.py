@@ -19,7 +19,8 @@ from bot.local_slack.server import SlackSettings
 from bot.schedules import Schedules
 from tests.bot.lookup import settings
 from tests.bot.relay_harness import RelayHarness
-from tests.bot.slack_app_harness import Clock, wait_until
+from tests.bot.slack_app_harness import Clock
+from tests.waiting import wait_until
 from workers.contract.queue import Catalogue
 
 

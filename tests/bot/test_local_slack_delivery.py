@@ -14,7 +14,8 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from tests.bot.slack_app_harness import BUTTONS, ML_OPS, Clock, Deliveries, Endpoint, build_app, modal, wait_until
+from tests.bot.slack_app_harness import BUTTONS, ML_OPS, Clock, Deliveries, Endpoint, build_app, modal
+from tests.waiting import wait_until
 
 
 def test_triggers_and_response_urls_run_out() -> None:

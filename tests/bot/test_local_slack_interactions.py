@@ -17,7 +17,8 @@ from bot.local_slack.person import Person
 from bot.local_slack.refusal import Refusal
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from tests.bot.slack_app_harness import BUTTONS, ML_OPS, Deliveries, SlackAppHarness, build_app, modal, wait_until
+from tests.bot.slack_app_harness import BUTTONS, ML_OPS, Deliveries, SlackAppHarness, build_app, modal
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module", params=["http", "socket mode"])

@@ -20,7 +20,7 @@ from tests.cloud.docker_peers import (
     servable,
 )
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.steady_traffic import wait_until
+from tests.waiting import wait_until
 from workers.contract.settings import ImageSettings
 from workers.errors import JobCancelled, PermanentError, TemporaryError
 from workers.platforms.cloud.docker import diagnosis, smoke_test

@@ -16,7 +16,7 @@ from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
 from tests.cloud.kubernetes_store import versions  # noqa: E402
 from tests.cloud.scripted_kubelet import ScriptedKubelet  # noqa: E402
 from tests.platforms.recorded_progress import RecordedProgress  # noqa: E402
-from tests.platforms.steady_traffic import wait_until  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 from workers.contract.replicas import Replicas  # noqa: E402
 from workers.contract.settings import Environment, Model  # noqa: E402
 from workers.errors import JobCancelled, PermanentError, ShuttingDown, Superseded, TemporaryError  # noqa: E402

@@ -15,7 +15,7 @@ client = pytest.importorskip("kubernetes.client", reason="needs the cloud librar
 kmock = pytest.importorskip("kmock")
 
 from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
-from tests.platforms.steady_traffic import wait_until  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
 from workers.platforms.cloud.kubernetes import api  # noqa: E402
 from workers.platforms.cloud.kubernetes.access import ClusterAddress  # noqa: E402

@@ -13,7 +13,8 @@ from tests.cloud.kubernetes_proxy import Address
 from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import is_quiet, plan, wait_until
+from tests.platforms.traffic_plans import is_quiet, plan
+from tests.waiting import wait_until
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.cloud.load.keepalive import THREAD, held
 from workers.platforms.cloud.load.manifests import WEB_PORT
@@ -61,7 +62,7 @@ def test_the_traffic_ends_with_its_driver(cluster: LocustCluster, target: Counti
         wait_until(lambda: target.count > 20)
         process.kill()
         master = master_of(cluster)
-        wait_until(lambda: master.status().over, patience_s=SOON_S)
+        wait_until(lambda: master.status().over, timeout_s=SOON_S)
     assert is_quiet(target)
     assert master.result()["stopped_at_s"] is not None
 
@@ -87,7 +88,7 @@ def test_any_hold_keeps_the_test_until_it_is_let_go(cluster: LocustCluster, targ
         with held(master):
             lose_the_hold(cluster)
             wait_until(lambda: master.status().at_s and target.count > LONGER_THAN_THE_GRACE)
-        wait_until(lambda: master.status().over, patience_s=SOON_S)
+        wait_until(lambda: master.status().over, timeout_s=SOON_S)
         assert is_quiet(target)
 
 

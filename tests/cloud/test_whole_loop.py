@@ -9,8 +9,8 @@ import redis
 from bot.local_slack.person import Message, Person, SharedFile
 from tests.cloud.cloud_stack import LABEL, CloudStack, cloud_stack
 from tests.cloud.worker_role import beyond_the_role
-from tests.platforms.steady_traffic import wait_until
 from tests.stack import WAIT_S, ask, post_ephemeral, until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.workers.harness import wait_until
+from tests.waiting import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Deploy, Job, Trained, TrainModel
 from workers.contract.queue import Busy, Claim, Claims, Queue, QueueUnavailable, connect, scripts

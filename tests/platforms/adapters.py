@@ -17,7 +17,7 @@ from tests.cloud.kubernetes_node import Node
 from tests.cloud.kubernetes_runtimes import ServingProcesses
 from tests.cloud.kubernetes_stand_in import StandIn
 from tests.platforms.onnx_models import SAMPLE, classifier
-from tests.platforms.steady_traffic import wait_until
+from tests.waiting import wait_until
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment, Model
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster

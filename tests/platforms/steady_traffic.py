@@ -3,9 +3,7 @@
 import http.client
 import json
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -57,11 +55,3 @@ class SteadyTraffic:
             if not keep:
                 connection.close()
         connection.close()
-
-
-def wait_until(true: Callable[[], object], patience_s: float = 60.0) -> None:
-    """Return once `true()` is; fail the test where that takes longer than `patience_s`."""
-    gives_up_at_s = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < gives_up_at_s, "it did not come to be"
-        time.sleep(0.02)

@@ -15,7 +15,8 @@ import pytest
 
 from tests.platforms.adapters import QUICK, STAGING, EmbeddedClusterUnderTest, embedded_bay
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.steady_traffic import SteadyTraffic, wait_until
+from tests.platforms.steady_traffic import SteadyTraffic
+from tests.waiting import wait_until
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles

@@ -16,7 +16,7 @@ import pytest
 
 from tests.platforms.onnx_models import SAMPLE, classifier, regressor
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.steady_traffic import wait_until
+from tests.waiting import wait_until
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.images import EmbeddedImages

@@ -13,7 +13,8 @@ import pytest
 from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import is_quiet, last_asked_s, load_processes, load_workers, plan, wait_until
+from tests.platforms.traffic_plans import is_quiet, last_asked_s, load_processes, load_workers, plan
+from tests.waiting import wait_until
 from workers.contract.load import Slo, Stage
 from workers.errors import JobCancelled, PermanentError, TargetDown
 from workers.platforms import swarm
@@ -116,7 +117,7 @@ def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: CountingTar
     with pytest.raises(JobCancelled), generator.start(plan=plan(target), progress=job) as load:
         for _ in load.samples():
             job.cancelled.set()
-    wait_until(lambda: is_quiet(target), patience_s=SOON_S)
+    wait_until(lambda: is_quiet(target), timeout_s=SOON_S)
 
 
 def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator, target: CountingTarget) -> None:
@@ -192,7 +193,7 @@ def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: Coun
     ):
         for _ in load.samples():
             next(each for each in load_processes(home) if "--master" in each.cmdline()).kill()
-    wait_until(lambda: is_quiet(target), patience_s=SOON_S)
+    wait_until(lambda: is_quiet(target), timeout_s=SOON_S)
 
 
 def test_a_locust_file_of_ones_own_sends_the_requests(

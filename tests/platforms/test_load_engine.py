@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import load_workers, plan, wait_until
+from tests.platforms.traffic_plans import load_workers, plan
+from tests.waiting import wait_until
 from workers.contract.load import Shape, Slo, Stage
 from workers.errors import TargetDown
 from workers.platforms.embedded.load.generator import EmbeddedLoad

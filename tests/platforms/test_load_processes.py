@@ -16,7 +16,8 @@ import pytest
 from bot.demo.processes import free_port
 from tests.platforms.counting_target import CountingTarget
 from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.traffic_plans import is_quiet, load_processes, load_workers, plan, wait_until
+from tests.platforms.traffic_plans import is_quiet, load_processes, load_workers, plan
+from tests.waiting import wait_until
 from workers.contract.load import Slo
 from workers.errors import PermanentError
 from workers.platforms.embedded.load.generator import EmbeddedLoad

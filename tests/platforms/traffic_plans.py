@@ -1,7 +1,6 @@
 """Attacks on a counting target, and how to see what they do to it."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from workers.contract.load import Stage
 from workers.platforms.protocols.load import TrafficPlan
 
 BODY = b'{"instances": [{"sepal_length": 5.0}]}'
-PATIENCE_S = 60.0
 
 
 def plan(
@@ -39,14 +37,6 @@ def load_processes(home: Path) -> list[psutil.Process]:
 def load_workers(home: Path) -> list[psutil.Process]:
     """Those of them that send requests."""
     return [each for each in load_processes(home) if "--worker" in each.cmdline()]
-
-
-def wait_until(holds: Callable[[], object], *, patience_s: float = PATIENCE_S) -> None:
-    """Return once it holds; fail the test where that takes longer."""
-    deadline_s = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline_s, "it did not become so in time"
-        time.sleep(0.05)
 
 
 def last_asked_s(target: CountingTarget) -> float:

@@ -3,12 +3,12 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bot.demo import processes
 from tests.platforms.recorded_progress import RecordedProgress
+from tests.waiting import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, CapacityFound, Deploy, Job, Probe, Tested
 from workers.contract.queue import Queue, connect
@@ -114,14 +114,6 @@ class WorkerHarness:
                     continue
             break
         return record
-
-
-def wait_until(look: Callable[[], object], timeout_s: float = WAIT_S) -> None:
-    """Return when `look` answers something true."""
-    deadline_s = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def fill_registry(home: Path) -> Path:

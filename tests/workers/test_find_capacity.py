@@ -5,8 +5,9 @@ import os
 import signal
 from pathlib import Path
 
+from tests.waiting import wait_until
 from tests.workers.chart_reading import size_of_png
-from tests.workers.harness import WorkerHarness, deployed, wait_until
+from tests.workers.harness import WorkerHarness, deployed
 from tests.workers.limited_target import limited_target
 from workers.contract.jobs import CapacityFound, FindCapacity
 from workers.contract.load import Slo

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.harness import WorkerHarness, deployed, wait_until
+from tests.waiting import wait_until
+from tests.workers.harness import WorkerHarness, deployed
 from tests.workers.limited_target import limited_target
 from workers.contract import events as e
 from workers.contract.jobs import LoadTest, Tested

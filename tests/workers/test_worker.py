@@ -10,7 +10,8 @@ from pathlib import Path
 import redis
 
 from bot.demo import processes
-from tests.workers.harness import WAIT_S, WorkerHarness, deployed, wait_until
+from tests.waiting import wait_until
+from tests.workers.harness import WAIT_S, WorkerHarness, deployed
 from workers.contract import events as e
 from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
 from workers.contract.load import Shape, Slo
