@@ -134,7 +134,8 @@ def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator,
         assert is_quiet(target)
     assert result.requests == target.count - 1
     assert 1 <= result.duration_s < 1 + SOON_S
-    assert result.requests == pytest.approx(100 * result.duration_s, abs=10)
+    # Each worker stops when it receives the order. On a busy machine one may send longer than the other.
+    assert 100 * result.duration_s - 10 <= result.requests <= 100 * (result.duration_s + SOON_S)
     assert result.asked_rps == pytest.approx(100)
     assert not result.failures
     assert "stopped" not in result.generator_trouble
