@@ -8,14 +8,15 @@ INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constra
 demo: $(VENV)/.demo  ## the whole loop on this machine; ONCE=1 ends after the tour
 	@$(VENV)/bin/seatrial demo $(if $(ONCE),--once)
 
-test: $(VENV)/.dev  ## the tests; what needs Chromium or Docker is skipped where there is none
+test: $(VENV)/.dev  ## the tests; those that need Chromium or Docker are skipped if it is missing
 	$(VENV)/bin/python -m pytest --numprocesses 5 --dist loadfile
 
-check: $(VENV)/.dev  ## format, lint, types, import contracts
+check: $(VENV)/.dev  ## format, lint, types, import contracts, spelling
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
 
 bench: $(VENV)/.dev  ## the benchmarks, as ratios within one run
 	$(VENV)/bin/python -m benchmarks
