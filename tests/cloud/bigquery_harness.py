@@ -16,7 +16,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 
 from tests.cloud.bigquery_stand_in import IRIS_COLUMNS, BigQueryStandIn, Refused, Table
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import ShuttingDown
 from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn
 from tests.cloud.kubernetes_store import NAMESPACE
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.cloud.kubernetes.api import connect
 from workers.platforms.cloud.load.generator import KubernetesLoad

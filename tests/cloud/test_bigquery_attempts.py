@@ -6,7 +6,7 @@ import pytest
 
 from tests.cloud.bigquery_harness import IRIS, HandedBackInTraining, model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError, ShuttingDown, TemporaryError
 from workers.platforms.cloud.bigquery.errors import JobFailed
 from workers.platforms.cloud.bigquery.jobs import BigQueryJobs, open_client

@@ -11,7 +11,7 @@ import pytest
 from google.cloud.bigquery import Client, Dataset, LoadJobConfig, SourceFormat
 
 from tests.cloud.bigquery_peers import bqemulator, crucible
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.cloud.bigquery.jobs import BigQueryJobs, open_client

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cloud.bigquery_harness import model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import CLASSIFIER_METRICS, BigQueryStandIn
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import SettingsError
 from workers.errors import PermanentError, ShuttingDown
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cloud.bigquery_harness import IRIS, model, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.cloud.bigquery.warehouse import UNEXPORTED_FOR
 

@@ -19,7 +19,7 @@ from tests.cloud.docker_peers import (
     open_harbour,
     servable,
 )
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.contract.settings import ImageSettings
 from workers.errors import JobCancelled, PermanentError, TemporaryError

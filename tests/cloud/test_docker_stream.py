@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import ImageSettings, Model, SettingsError
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.docker.context import dockerfile, write_context

@@ -15,7 +15,7 @@ from tests.cloud.kubernetes_controllers import Controllers  # noqa: E402
 from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
 from tests.cloud.kubernetes_store import versions  # noqa: E402
 from tests.cloud.scripted_kubelet import ScriptedKubelet  # noqa: E402
-from tests.platforms.recorded_progress import RecordedProgress  # noqa: E402
+from tests.platforms.progress import RecordedProgress  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 from workers.contract.replicas import Replicas  # noqa: E402
 from workers.contract.settings import Environment, Model  # noqa: E402

@@ -12,7 +12,7 @@ from tests.cloud.kubernetes_driver import driver
 from tests.cloud.kubernetes_proxy import Address
 from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.counting_target import CountingTarget
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import is_quiet, plan
 from tests.waiting import wait_until
 from workers.platforms.cloud.load.generator import KubernetesLoad

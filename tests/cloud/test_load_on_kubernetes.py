@@ -12,7 +12,7 @@ from tests.cloud.kubernetes_store import NAMESPACE
 from tests.cloud.locust_cluster import LocustCluster
 from tests.cloud.worker_role import beyond_the_role
 from tests.platforms.counting_target import CountingTarget
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import is_quiet, plan
 from tests.waiting import wait_until
 from workers.contract.load import Stage

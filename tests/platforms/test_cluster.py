@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.platforms.adapters import STAGING, ClusterUnderTest, embedded_bay, kubernetes_bay
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.steady_traffic import SteadyTraffic
 from tests.waiting import wait_until
 from workers.contract.replicas import Replicas

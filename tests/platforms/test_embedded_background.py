@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.warehouse.background import in_background
 

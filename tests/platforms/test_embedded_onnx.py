@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.platforms.regression_rows import exported, model
+from tests.platforms.orders import exported, model
 from workers.platforms.embedded.warehouse.features import Examples, Feature, is_classifier
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, to_onnx
 from workers.platforms.embedded.warehouse.training import fit

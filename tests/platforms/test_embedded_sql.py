@@ -10,8 +10,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.regression_rows import model, orders_warehouse
+from tests.platforms.orders import model, orders_warehouse
+from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse

@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tests.platforms.recorded_progress import RecordedProgress
-from tests.platforms.regression_rows import exported, model, orders_warehouse
+from tests.platforms.orders import exported, model, orders_warehouse
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.embedded.warehouse.sql import IRIS

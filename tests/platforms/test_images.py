@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.platforms.onnx_models import SAMPLE, classifier, regressor
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.counting_target import CountingTarget
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import is_quiet, last_asked_s, load_processes, load_workers, plan
 from tests.waiting import wait_until
 from workers.contract.load import Slo, Stage

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.platforms.counting_target import CountingTarget
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import load_workers, plan
 from tests.waiting import wait_until
 from workers.contract.load import Shape, Slo, Stage

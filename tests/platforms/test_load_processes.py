@@ -15,7 +15,7 @@ import pytest
 
 from bot.demo.processes import free_port
 from tests.platforms.counting_target import CountingTarget
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import is_quiet, load_processes, load_workers, plan
 from tests.waiting import wait_until
 from workers.contract.load import Slo
@@ -99,7 +99,7 @@ DRIVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.embedded.load.generator import EmbeddedLoad
 from workers.platforms.protocols.load import TrafficPlan

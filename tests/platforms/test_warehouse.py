@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.platforms.adapters import WarehouseUnderTest, bigquery_bay, embedded_warehouse_bay
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.protocols.warehouse import Warehouse

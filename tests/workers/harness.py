@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bot.demo import processes
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, CapacityFound, Deploy, Job, Probe, Tested

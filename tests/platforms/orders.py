@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from tests.platforms.recorded_progress import RecordedProgress
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 

@@ -1,4 +1,4 @@
-"""A Progress that remembers what it was told, and raises JobCancelled from the moment a test wishes it."""
+"""Progress of a job for tests, which records every call and can be cancelled."""
 
 from collections.abc import Callable, MutableMapping
 from threading import Event
@@ -7,7 +7,10 @@ from workers.errors import JobCancelled
 
 
 class RecordedProgress:
-    """One attempt of a job. `identities` outlives it: give it to the next attempt of the same job."""
+    """One attempt of a job. Pass its `identities` to the next attempt of the same job.
+
+    Set `cancelled` to make every later call raise JobCancelled.
+    """
 
     def __init__(self, *, identities: MutableMapping[str, str] | None = None) -> None:
         self.job_id = "1"
@@ -34,7 +37,7 @@ class RecordedProgress:
 
     def check(self) -> None:
         if self.cancelled.is_set():
-            raise JobCancelled("A test wished it.")
+            raise JobCancelled("Cancelled by the test.")
 
     def save_external_id(self, kind: str, identity: str) -> None:
         self.identities[kind] = identity
