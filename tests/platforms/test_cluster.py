@@ -144,12 +144,25 @@ def test_a_superseded_roll_out_is_left_to_its_successor(cluster_under_test: Clus
     )
 
 
-def test_what_is_not_deployed_cannot_be_scaled(cluster_under_test: ClusterUnderTest) -> None:
+def test_set_bounds_shows_at_once_and_the_replicas_follow(cluster_under_test: ClusterUnderTest) -> None:
+    """The number of replicas changes without a further call."""
+    cluster = cluster_under_test.cluster
+    cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
+    two = Replicas(minimum=2, maximum=2)
+    cluster.set_bounds(model="fruit", environment=STAGING, replicas=two)
+    endpoint = cluster.endpoint(model="fruit", environment=STAGING)
+    assert endpoint is not None
+    assert endpoint.replicas == two
+    wait_until(lambda: len(cluster_under_test.replicas()) == 2)
+
+
+def test_scale_and_set_bounds_of_an_undeployed_model_are_refused(cluster_under_test: ClusterUnderTest) -> None:
     """The error names the model and the environment."""
+    two = Replicas(minimum=2, maximum=2)
     with pytest.raises(PermanentError, match="fruit is not deployed on staging"):
-        cluster_under_test.cluster.scale(
-            model="fruit", environment=STAGING, replicas=Replicas(minimum=2, maximum=2), progress=RecordedProgress()
-        )
+        cluster_under_test.cluster.set_bounds(model="fruit", environment=STAGING, replicas=two)
+    with pytest.raises(PermanentError, match="fruit is not deployed on staging"):
+        cluster_under_test.cluster.scale(model="fruit", environment=STAGING, replicas=two, progress=RecordedProgress())
     assert cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING) is None
 
 

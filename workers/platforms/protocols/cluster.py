@@ -55,8 +55,17 @@ class Cluster(Protocol):
         on Interrupted likewise. Repeating it for the same release changes nothing.
         """
 
+    def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
+        """Set fixed replicas or autoscaling bounds and return at once.
+
+        Raises PermanentError if the model is not deployed there, TemporaryError if another job changes the endpoint.
+        """
+
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
-        """Set fixed replicas or autoscaling bounds and wait until the count lies within them."""
+        """Set the bounds as `set_bounds` does, then wait until the number of ready replicas lies within them.
+
+        Raises PermanentError if the replicas do not become ready. The new bounds stay if the wait is interrupted.
+        """
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
         """What runs now, or None. Cheap: asked every second during a load test."""

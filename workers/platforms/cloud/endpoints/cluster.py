@@ -68,26 +68,18 @@ class KubernetesCluster:
             deployment = self._api.apply(wanted)
         return self._described(endpoint_id, deployment, progress)
 
-    def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
-        """Set the bounds and wait; see Cluster. Where it is stopped meanwhile the new bounds stay.
-
-        PermanentError where nothing is deployed, or where the replicas do not become ready.
-        """
+    def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
+        """Set the bounds and return; see Cluster."""
         endpoint_id = _endpoint_id(model, environment)
-        before = find(self._api, endpoint_id)
-        if before is None:
-            raise PermanentError(
-                f"{model} is not deployed on {environment.name}.", advice="Deploy a version there first."
-            )
-        origin = origin_of(before)
+        self._set_bounds(endpoint_id, self._deployed(endpoint_id), replicas, environment)
+
+    def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
+        """Set the bounds and wait; see Cluster."""
+        endpoint_id = _endpoint_id(model, environment)
+        before = self._deployed(endpoint_id)
         progress.check()
-        bounds = f"{replicas.minimum}..{replicas.maximum}"
-        if replicas != origin.replicas:
-            self._api.patch(
-                "Deployment", endpoint_id.name, {"metadata": {"annotations": {"seatrial/replicas": bounds}}}
-            )
-        set_to = self._set_replicas(endpoint_id, before, replicas, cpu_target=environment.cpu_target)
-        with self._following(endpoint_id, origin.version, progress) as following:
+        set_to = self._set_bounds(endpoint_id, before, replicas, environment)
+        with self._following(endpoint_id, origin_of(before).version, progress) as following:
             deployment = following.until(
                 lambda now: replicas.minimum <= ready_of(now) <= replicas.maximum,
                 ready=ready_of(before),
@@ -181,6 +173,24 @@ class KubernetesCluster:
         )
         progress.log(f"{address} answers: {fact}")
         return deployment
+
+    def _deployed(self, endpoint_id: EndpointId) -> Object:
+        deployment = find(self._api, endpoint_id)
+        if deployment is None:
+            raise PermanentError(
+                f"{endpoint_id.model} is not deployed on {endpoint_id.environment}.",
+                advice="Deploy a version there first.",
+            )
+        return deployment
+
+    def _set_bounds(
+        self, endpoint_id: EndpointId, deployment: Object, replicas: Replicas, environment: Environment
+    ) -> int:
+        """Annotate the Deployment with the bounds and set the replicas; return the count set now."""
+        if replicas != origin_of(deployment).replicas:
+            bounds = {"seatrial/replicas": f"{replicas.minimum}..{replicas.maximum}"}
+            self._api.patch("Deployment", endpoint_id.name, {"metadata": {"annotations": bounds}})
+        return self._set_replicas(endpoint_id, deployment, replicas, cpu_target=environment.cpu_target)
 
     def _set_replicas(
         self,

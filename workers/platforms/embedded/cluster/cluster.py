@@ -68,23 +68,18 @@ class EmbeddedCluster:
             files.write_spec(replace(spec, proven=True, fallback=None))
         return as_endpoint(release.environment.name, spec, status)
 
-    def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
-        """Set the bounds and wait; see Cluster. Where it is stopped meanwhile the new bounds stay.
-
-        PermanentError where nothing is deployed, or where the replicas do not become ready.
-        """
+    def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
+        """Write the bounds for the supervisor and return; see Cluster."""
         files = self._files(model, environment.name)
         with _changing(files):
-            before = files.read_spec()
-            if before is None or before.removed:
-                raise PermanentError(
-                    f"{model} is not deployed on {environment.name}.", advice="Deploy a version there first."
-                )
-            desired = replace(before.desired, minimum=replicas.minimum, maximum=replicas.maximum)
-            spec = before
-            if desired != before.desired:
-                spec = replace(before, generation=before.generation + 1, desired=desired)
-                files.write_spec(spec)
+            _write_bounds(files, model, environment.name, replicas)
+            launch_supervisor(files, self._timing)
+
+    def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
+        """Set the bounds and wait; see Cluster."""
+        files = self._files(model, environment.name)
+        with _changing(files):
+            spec = _write_bounds(files, model, environment.name, replicas)
             status = self._wait_until(
                 files, spec, progress, lambda status: replicas.minimum <= status.ready <= replicas.maximum
             )
@@ -219,6 +214,18 @@ def _on_disk() -> Iterator[None]:
         yield
     except OSError as error:
         raise TemporaryError(f"The endpoint's state cannot be kept: {error}.") from error
+
+
+def _write_bounds(files: EndpointFiles, model: str, environment: str, replicas: Replicas) -> Spec:
+    before = files.read_spec()
+    if before is None or before.removed:
+        raise PermanentError(f"{model} is not deployed on {environment}.", advice="Deploy a version there first.")
+    desired = replace(before.desired, minimum=replicas.minimum, maximum=replicas.maximum)
+    if desired == before.desired:
+        return before
+    spec = replace(before, generation=before.generation + 1, desired=desired)
+    files.write_spec(spec)
+    return spec
 
 
 def _write_removed(files: EndpointFiles, spec: Spec) -> None:
