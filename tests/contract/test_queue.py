@@ -203,12 +203,21 @@ def test_a_finished_job_is_not_begun_again_and_never_changes(queue: Queue, claim
     assert queue.record(job_id) == before
 
 
+@pytest.mark.parametrize("now_s", [1764541194.1234567, 1764541194.0])
+def test_event_from_a_script_keeps_the_exact_time(queue: Queue, now_s: float) -> None:
+    first, second = (queue.reserve(key=key, job=DEPLOY, asked=asked())[0] for key in "ab")
+    for job_id in (first, second):
+        queue._run(scripts.SUBMIT, job_id, now_s)
+    assert queue.events(first) == [e.Queued(at_s=now_s)]
+    assert queue.events(second) == [e.Waiting(at_s=now_s, behind=first)]
+
+
 def test_a_running_job_is_told_to_stop_and_says_who_wished_it(queue: Queue, claims: Claims) -> None:
     """The wish is in the claim's standing; a second wish changes nothing."""
     job_id = submitted(queue, "a", DEPLOY)
     claim = claimed(claims, job_id)
     assert claims.check([claim]) == {job_id: (True, None)}
-    assert queue.cancel(job_id, by="U2") == "wished"
+    assert queue.cancel(job_id, by="U2") == "requested"
     assert queue.cancel(job_id, by="U3") == "repeated"
     assert claims.check([claim]) == {job_id: (True, "U2")}
 

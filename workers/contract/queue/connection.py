@@ -72,7 +72,7 @@ class QueueClient:
     def _run(self, script: str, *args: Any) -> Any:
         registered = self._scripts.get(script)
         if registered is None:
-            registered = self._scripts[script] = self._redis.register_script(script)
+            registered = self._scripts[script] = self._redis.register_script(scripts.PRELUDE + script)
         return registered(keys=[PREFIX], args=list(args))
 
     def _read(self, ids: list[str]) -> list[Record]:

@@ -62,13 +62,13 @@ class Queue(QueueClient):
             self._run(scripts.CLOSE, job_id, now, "awaiting_approval", "expired", event, RETENTION_S) for job_id in due
         )
 
-    def cancel(self, job_id: str, *, by: str) -> Literal["cancelled", "wished", "repeated", "closed"]:
+    def cancel(self, job_id: str, *, by: str) -> Literal["cancelled", "requested", "repeated", "closed"]:
         """End a job that has not begun; tell a running one to stop ("repeated": it was told before)."""
         now = time.time()
-        ends = wire.EVENT.encode(e.Cancelled(at_s=now, by=by))
-        wishes = wire.EVENT.encode(e.CancelRequested(at_s=now, by=by))
-        answer = self._run(scripts.CANCEL, job_id, now, by, ends, wishes, RETENTION_S)
-        return cast(Literal["cancelled", "wished", "repeated", "closed"], answer.decode())
+        cancelled = wire.EVENT.encode(e.Cancelled(at_s=now, by=by))
+        requested = wire.EVENT.encode(e.CancelRequested(at_s=now, by=by))
+        answer = self._run(scripts.CANCEL, job_id, now, by, cancelled, requested, RETENTION_S)
+        return cast(Literal["cancelled", "requested", "repeated", "closed"], answer.decode())
 
     def dirty(self) -> list[str]:
         """The jobs that changed since they were last shown, longest first."""
