@@ -9,6 +9,7 @@ from bot.cards.card import render
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
+from bot.commands.help import manual
 from bot.intake import Intake, Invocation
 from bot.policy import Refused, outsider
 from bot.schedules import Schedules, next_times
@@ -88,7 +89,7 @@ class Answers:
                 return self._intake.ask(meaning.job, origin, dry_run=meaning.dry_run)
             case c.ShowHelp():
                 wanted = [COMMANDS[meaning.verb]] if meaning.verb else list(COMMANDS.values())
-                return replies.manual(wanted)
+                return manual(wanted)
             case c.ListModels() | c.ShowModel() | c.CompareVersions() | c.ShowDeployments() | c.ShowStatus():
                 return self._tell_of_what_there_is(meaning)
             case c.ShowHistory() | c.LastLoadTest() | c.CompareLoadTests() | c.ListJobs() | c.ShowJob():

@@ -79,7 +79,7 @@ class Listeners:
             )
             why = self._answers.answer(read_command(schedule.command, self._facts), replace(origin, unattended=True))
         except UsageError as error:
-            why = replies.usage(error)
+            why = replies.usage(error.problem, nearest=error.nearest, usage=error.usage)
         except (Refused, ChatRefused) as error:
             why = replies.refused(str(error))
         if why is not None:
@@ -175,7 +175,7 @@ class Listeners:
         try:
             reply = understand()
         except UsageError as error:
-            reply = replies.usage(error)
+            reply = replies.usage(error.problem, nearest=error.nearest, usage=error.usage)
         except Refused as error:
             reply = replies.refused(str(error))
         except QueueUnavailable as error:

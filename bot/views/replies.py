@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
 from bot.cards import load_test
 from bot.cards.card import approvals_wanted, word
-from bot.commands.command import Command, UsageError
 from workers.contract.catalogue import Served, Version
 from workers.contract.formatting import show_duration
 from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
@@ -18,12 +17,12 @@ def plain(text: str) -> Message:
     return message([section(text)])
 
 
-def usage(error: UsageError) -> Message:
-    """What was not understood, the nearest valid spelling, one line of usage."""
-    blocks = [section(escape(error.problem))]
-    if error.nearest:
-        blocks.append(section(f"Did you mean {code(error.nearest)}?"))
-    blocks.append(context(f"Usage: {code(error.usage)}"))
+def usage(problem: str, *, nearest: str, usage: str) -> Message:
+    """Return the mistake in a command, the nearest valid command, and one line of usage."""
+    blocks = [section(escape(problem))]
+    if nearest:
+        blocks.append(section(f"Did you mean {code(nearest)}?"))
+    blocks.append(context(f"Usage: {code(usage)}"))
     return message(blocks)
 
 
@@ -109,15 +108,6 @@ def waiting(approvals: Approvals) -> str:
     """What a job that needs approvals does first, as the rest of a sentence."""
     asked = approvals_wanted(approvals.count, approvals.from_, own=approvals.own)
     return f"wait up to {show_duration(approvals.expires_s)} for {asked}."
-
-
-def manual(commands: Sequence[Command]) -> Message:
-    """What can be typed."""
-    blocks = []
-    for command in commands:
-        forms = "\n".join(f"{code(form.usage)} {escape(form.does)}" for form in command.forms)
-        blocks.append(section(f"*{command.verb}* {escape(command.does)}\n{forms}"))
-    return message(blocks)
 
 
 def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Message:
