@@ -34,8 +34,8 @@ def test_every_mistake_is_told_once(tmp_path: Path) -> None:
     """With the field it is in, also where another field's adapter needs it."""
     text = 'warehouse = "bigquery://demo-project/ships"\nartifacts = "gs://Models"\n' + CLUSTER
     warehouse, bucket, images = mistakes(tmp_path, text)
-    assert warehouse.startswith("warehouse: 'bigquery://demo-project/ships' is not known here")
-    assert bucket.startswith("artifacts: 'gs://Models' is not known here")
+    assert warehouse.startswith("warehouse: unknown address 'bigquery://demo-project/ships'")
+    assert bucket.startswith("artifacts: unknown address 'gs://Models'")
     assert images.startswith("environments.staging.cluster: a cluster runs images")
 
 

@@ -1,7 +1,7 @@
-"""The outside world: one Protocol for each foreign thing, and its adapters for this machine and for the cloud."""
+"""Adapters for external services: one Protocol per service, implemented for one machine and for the cloud."""
 
 import os
 
-# ONNX Runtime's builds send usage data to their maker, unless they are told not to before they are loaded: see the
-# Privacy.md that comes with them.
+# ONNX Runtime reads this when it is loaded. Its builds send usage data to their maker by default (see the Privacy.md
+# in the package).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

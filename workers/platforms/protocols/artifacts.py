@@ -8,10 +8,14 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A version's entry in the registry, kept beside its files as `manifest.json`; written once, last.
+    """A version's entry in the registry: `manifest.json` beside its files, written last and never changed.
 
-    `digest` is "sha256:…" over the files; `query_sha256` over the SQL; `trained_by` is the chat's name for the
-    asker; `created_at_s` Unix seconds; `image` the pushed image's digest reference or "".
+    * `digest`: "sha256:…" over the names and contents of the files.
+    * `query_sha256`: over the SQL.
+    * `training`: the identity of the training (see Training).
+    * `trained_by`: the chat name of the person who asked for the training.
+    * `created_at_s`: Unix seconds.
+    * `image`: the digest reference of the pushed image, or "".
     """
 
     model: str
@@ -29,39 +33,52 @@ class Manifest:
 
 
 class Artifacts(Protocol):
-    """The registry of versions: `…/MODEL/N/` with a manifest; a folder, or a Cloud Storage bucket."""
+    """The registry of versions, `…/MODEL/N/` with a manifest, in a folder or a Cloud Storage bucket.
+
+    Every method raises PermanentError for an invalid model name, version number or place.
+    """
 
     def claim(self, *, model: str, job_id: str) -> int:
-        """The next version number of `model` (1, 2, …), claimed for `job_id`: never reused, never raced.
+        """Claim the next version number of `model` (1, 2, …) for `job_id`. Safe to call from several processes.
 
-        A second call for the same job returns the same number.
+        A second call for the same job returns the same number. A claimed number is never given to another job.
         """
 
     def staging(self, *, model: str, version: int) -> str:
-        """The address at which the warehouse may write the claimed version's files, empty at this call."""
+        """Return an empty address at which the warehouse may write the files of the claimed version.
+
+        Raises PermanentError if the version was never claimed.
+        """
 
     def describe(self, *, model: str, version: int) -> tuple[str, int]:
-        """Digest ("sha256:…" over names and contents) and size in bytes of the files at the staging address."""
+        """Return the staged files' digest (as in Manifest) and size in bytes. Raises PermanentError without files."""
 
     def publish(self, *, manifest: Manifest) -> None:
-        """Make the staged files version `manifest.version`, the manifest last. Repeating it changes nothing."""
+        """Publish the staged files as `manifest.version`; the manifest is written last.
+
+        A second call with the same digest changes nothing. Raises PermanentError if the digest is not that of the
+        staged or published files.
+        """
 
     def versions(self, *, model: str) -> Sequence[Manifest]:
-        """All published versions of `model`, oldest first; unfinished claims are left out."""
+        """Return all published versions of `model`, oldest first. Raises PermanentError if a manifest is damaged."""
 
     def manifest(self, *, model: str, version: int) -> Manifest:
-        """One published version. Raises PermanentError when there is none."""
-
-    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
-        """Keep a load test's numbers (JSON) beside the versions, under `place` (an environment's or target's name and
-        the model's: "staging/iris"). Repeating it for the same job replaces them."""
-
-    def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
-        """The `newest` load tests' numbers that were kept under `place`, newest first; unreadable ones are left out."""
+        """Return one published version. Raises PermanentError if it does not exist or its manifest is damaged."""
 
     def folder(self, *, model: str, version: int) -> Path:
-        """The version's files on this machine, downloaded if need be. Read only.
+        """Return a read-only folder on this machine with the version's files, downloaded if necessary.
 
-        A version that is staged and not yet published has a folder too; a published one's digest is verified, and
-        PermanentError raised where the files have been changed.
+        Before the version is published, the folder holds the staged files. Raises PermanentError if the files of a
+        published version do not match its digest.
         """
+
+    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+        """Store a load test's report as JSON. A second call for the same job replaces the report.
+
+        `place` is the name of an environment or load target, followed by the model's name if any: "staging/iris".
+        Raises PermanentError if JSON cannot hold the report.
+        """
+
+    def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
+        """Return the `newest` reports of `place`, newest first, without damaged ones."""

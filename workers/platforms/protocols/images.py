@@ -9,20 +9,20 @@ from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.progress import Progress
 
 Instance = Mapping[str, Any]
-"""One row of features as TensorFlow Serving's REST API takes it: column name → string, number or boolean."""
+"""One row of features in TensorFlow Serving's REST API: column name → string, number or boolean."""
 
 
 class Images(Protocol):
-    """The model's container image: built, tried, published; or none, where replicas read the model's folder."""
+    """Container images of model versions. An adapter whose replicas read the model's folder has no images."""
 
     def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
-        """Build the image and return its reference, or None where none is needed on this machine."""
+        """Build the image from the version's files in `folder`. Return its reference, or None without images."""
 
     def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
-        """Serve the version alone, send `model.sample`, check the answer's shape and values; return one fact.
+        """Serve the version alone, send `model.sample`, and check the predictions. Return one fact about the first.
 
-        Raises PermanentError with the server's own log lines where it does not answer rightly.
+        Raises PermanentError with the server's log lines if a prediction is missing or impossible.
         """
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
-        """Push the image; return its digest reference, or None where there is none."""
+        """Push the image. Return its digest reference, or None without images. Pushing again changes nothing."""

@@ -1,8 +1,10 @@
 """The external services that a job may use, as the addresses in the settings select them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+from workers.contract.findings import Finding
 from workers.contract.settings import SettingsFile
 from workers.platforms.protocols.artifacts import Artifacts
 from workers.platforms.protocols.cluster import Cluster
@@ -13,10 +15,10 @@ from workers.platforms.protocols.warehouse import Warehouse
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Platforms:
-    """Everything foreign that a job may use, as the settings' addresses picked it.
+    """One adapter per external service.
 
-    `clusters` are by the environment's name; `loads` by that or a target's: an environment is loaded from where it
-    runs, a target from the worker.
+    `clusters` is keyed by environment. `loads` is keyed by environment and by load target: the load on an environment
+    comes from where its endpoints run, the load on a target from the worker.
     """
 
     settings: SettingsFile
@@ -25,3 +27,15 @@ class Platforms:
     images: Images
     clusters: Mapping[str, Cluster]
     loads: Mapping[str, LoadGenerator]
+
+
+@runtime_checkable
+class Diagnosable(Protocol):
+    """An adapter that `doctor` can check. Adapters implement it if they can fail to reach a service."""
+
+    def diagnose(self) -> Iterator[Finding]:
+        """Yield one finding per check. Changes nothing, raises nothing; a check takes at most about 30 s.
+
+        A finding about a missing right carries the command that grants it. The checks end at the first finding that
+        makes the rest pointless, such as missing credentials or an unreachable service.
+        """
