@@ -1,4 +1,4 @@
-"""What every test may use: a real Redis of its own."""
+"""Fixtures of every test: a real Redis, and a whole Seatrial."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.platforms.counting_target import CountingTarget
 from tests.stack import Stack
 
 IN_CI = "CI" in os.environ
-"""A run in CI tries the same examples each time, keeps no example database, and prints what repeats a failure."""
+"""In CI, Hypothesis tries the same examples in each run, keeps no database, and prints how to reproduce a failure."""
 
 settings.register_profile(
     "seatrial",
@@ -41,11 +41,11 @@ SLOWEST_FIRST = (
     "platforms/test_load_processes.py",
     "flows/test_faults.py",
 )
-"""The files that take the longest go first, so that no process is left alone with one of them in the end."""
+"""Slow files run first. Otherwise one process would work on the last of them alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first, and leave the others in their order."""
+    """Put the slowest files first and keep the order of the others."""
     items.sort(
         key=lambda item: next((place for place, file in enumerate(SLOWEST_FIRST) if str(item.path).endswith(file)), 99)
     )
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Redis that runs for the whole session."""
+    """Yield the URL of a Redis for the whole session."""
     folder: Path = tmp_path_factory.mktemp("redis")
     with processes.redis(folder) as url:
         yield url
@@ -61,7 +61,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """The URL of a Redis that holds nothing."""
+    """Return the URL of an empty Redis."""
     client = redis_client.Redis.from_url(redis_server)
     client.flushall()
     client.close()
@@ -70,13 +70,13 @@ def redis_url(redis_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def environ() -> dict[str, str]:
-    """This process's environment without what would steer Slack or Seatrial."""
+    """Return this process's environment without the variables of Slack and Seatrial."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}
 
 
 @pytest.fixture(scope="module")
 def stack(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with a bot and a worker, for all the tests of a module."""
+    """Yield a stack with a bot and a worker for all tests of a module."""
     client = redis_client.Redis.from_url(redis_server)
     client.flushall()
     client.close()
@@ -89,7 +89,7 @@ def stack(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.T
 
 @pytest.fixture
 def target() -> Iterator[CountingTarget]:
-    """A server to be loaded, which counts for itself."""
+    """Yield a server under load that counts its requests."""
     target = CountingTarget()
     try:
         yield target

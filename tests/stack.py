@@ -1,4 +1,4 @@
-"""The whole of Seatrial as people use it: a local Slack, the bot and a worker as processes, a real Redis."""
+"""All of Seatrial as people use it: a local Slack, a bot and a worker as processes, and a real Redis."""
 
 import subprocess
 from contextlib import ExitStack
@@ -35,7 +35,7 @@ max_load = "50rps"
 
 
 class Stack:
-    """Everything that runs, and what tests do with it."""
+    """The processes of one Seatrial, and the actions of tests on them."""
 
     def __init__(self, *, url: str, folder: Path, environ: dict[str, str], exit_stack: ExitStack) -> None:
         self.slack = exit_stack.enter_context(LocalSlack(SlackSettings(deadline_s=60)))
@@ -61,11 +61,11 @@ class Stack:
 
     @property
     def bot_url(self) -> str:
-        """Where the bot listens."""
+        """Return the base URL of the bot."""
         return f"http://127.0.0.1:{self._port}"
 
     def start_bot(self) -> "subprocess.Popen[bytes]":
-        """A bot that answers."""
+        """Start a bot and wait until it listens."""
         bot = self._exit_stack.enter_context(
             processes.process("bot", processes.python("-m", "bot"), folder=self.folder, environ=self.for_bot)
         )
@@ -73,38 +73,38 @@ class Stack:
         return bot
 
     def start_worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
-        """A worker; jobs wait until it is ready."""
+        """Start a worker. Jobs wait until it is ready."""
         return self._exit_stack.enter_context(
             processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.for_worker)
         )
 
     def person(self, name: str) -> Person:
-        """Somebody of the workspace."""
+        """Return a member of the workspace."""
         return self.slack.person(name)
 
     def logs(self) -> str:
-        """All that the processes said."""
+        """Return the logs of all processes."""
         return "\n".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
 
 
-def ask(person: Person, typed: str, channel: str = "ml-ops") -> Message:
+def ask(person: Person, command: str, channel: str = "ml-ops") -> Message:
     """Type a command and return the card that appears."""
     before = {one.ts for one in person.messages(channel)}
-    assert person.type(typed, channel) == ""
+    assert person.type(command, channel) == ""
     return person.wait_for(
         lambda: next((one for one in person.messages(channel) if one.ts not in before), None), WAIT_S
     )
 
 
-def post_ephemeral(person: Person, typed: str, channel: str = "ml-ops") -> str:
+def ephemeral(person: Person, command: str, channel: str = "ml-ops") -> str:
     """Type a command and return the answer that only its author sees."""
     before = len(person.ephemerals())
-    assert person.type(typed, channel) == ""
+    assert person.type(command, channel) == ""
     return person.wait_for(lambda: next(iter(person.ephemerals()[before:]), None), WAIT_S).plain
 
 
 def until(person: Person, card: Message, words: str) -> Message:
-    """The card once it says `words`."""
+    """Return the card once it contains `words`."""
 
     def look() -> Message | None:
         now = person.message(card.ts)

@@ -1,4 +1,4 @@
-"""What must agree: jobs, handlers, outcomes, commands, the manifest, the manual, and the pictures of them."""
+"""The agreement of jobs, handlers, commands, manifest, documentation and golden cards."""
 
 import json
 import re
@@ -30,14 +30,12 @@ SCOPES = {"commands", "chat:write", "files:write", "users:read", "usergroups:rea
 
 
 def test_every_kind_of_job_has_a_handler_and_golden_cards() -> None:
-    """A job that nobody works or nobody has looked at is not done."""
     assert set(HANDLERS) == set(KINDS)
     golden = {path.stem.split("-")[0] for path in (ROOT / "tests/views/golden").glob("*.json")}
     assert golden == set(KINDS)
 
 
-def test_the_readmes_table_is_the_table_of_commands() -> None:
-    """Every form of every command, in order, word for word; and nothing else."""
+def test_readme_table_lists_every_form_of_every_command() -> None:
     rows = [
         f"| `{form.usage.replace('|', chr(92) + '|')}` | {form.does.replace('|', chr(92) + '|')} |"
         for command in COMMANDS.values()
@@ -47,8 +45,8 @@ def test_the_readmes_table_is_the_table_of_commands() -> None:
 
 
 @pytest.mark.parametrize("request_url", [None, "https://example.com/slack/events"])
-def test_the_manifest_is_within_slacks_limits_and_has_every_command(request_url: str | None) -> None:
-    """Names of up to 32 characters, hints of up to 1,000, just the scopes that are used, no url under Socket Mode."""
+def test_manifest_has_every_command_within_the_limits_of_slack(request_url: str | None) -> None:
+    """Names have up to 32 characters and hints up to 1,000. Scopes are only those in use."""
     made = manifest(request_url=request_url)
     commands = made["features"]["slash_commands"]
     assert [command["command"] for command in commands] == list(COMMANDS)
@@ -59,8 +57,7 @@ def test_the_manifest_is_within_slacks_limits_and_has_every_command(request_url:
     assert len(made["display_information"]["name"]) <= 35
 
 
-def test_the_command_line_prints_the_manifest() -> None:
-    """`seatrial manifest URL` is JSON for Slack, and nothing but."""
+def test_command_line_prints_the_manifest_as_json() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bot", "manifest", "https://example.com/slack/events"],
         cwd=ROOT,
@@ -72,8 +69,7 @@ def test_the_command_line_prints_the_manifest() -> None:
     assert json.loads(done.stdout) == manifest(request_url="https://example.com/slack/events")
 
 
-def test_an_unknown_word_on_the_command_line_gets_the_usage() -> None:
-    """Exit 2, and what there is."""
+def test_unknown_subcommand_prints_the_usage() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bot", "bto"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
@@ -81,8 +77,8 @@ def test_an_unknown_word_on_the_command_line_gets_the_usage() -> None:
     assert "seatrial worker" in done.stderr
 
 
-def test_the_settings_file_that_we_ship_is_right_and_shows_every_key() -> None:
-    """It reads without a mistake, and each key of each table stands in it, if only behind a #."""
+def test_shipped_settings_file_is_valid_and_shows_every_key() -> None:
+    """A key may be commented out."""
     file = read_settings_file(ROOT / "seatrial.toml")
     text = (ROOT / "seatrial.toml").read_text(encoding="utf-8")
     assert set(file.environments) == {"staging", "production"}
@@ -93,8 +89,7 @@ def test_the_settings_file_that_we_ship_is_right_and_shows_every_key() -> None:
             assert shown or key.lower() == "name", f"{key} is not shown in seatrial.toml"
 
 
-def test_the_keys_behind_a_sign_are_right_too(tmp_path: Path) -> None:
-    """Read with every # in front of a key or a table taken away, the file that we ship has no mistake."""
+def test_shipped_settings_file_is_valid_with_all_comments_removed(tmp_path: Path) -> None:
     text = (ROOT / "seatrial.toml").read_text(encoding="utf-8")
     opened = tmp_path / "seatrial.toml"
     opened.write_text(re.sub(r'^# (?=\[\w|\w+ = |"[\w.-]+" = )', "", text, flags=re.MULTILINE), encoding="utf-8")
@@ -103,20 +98,19 @@ def test_the_keys_behind_a_sign_are_right_too(tmp_path: Path) -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    """The table in docs/configuration.md has each variable that the settings classes name."""
+    """The settings classes name the variables in their docstrings."""
     documented = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     for module in ("bot/settings.py", "workers/settings.py"):
         for name in re.findall(r"\(([A-Z_]{4,})\)", (ROOT / module).read_text(encoding="utf-8")):
             assert f"`{name}`" in documented
 
 
-def test_nothing_hides_the_installed_locust() -> None:
-    """A folder locust/ with an __init__.py would be imported in its place."""
+def test_locust_folder_is_no_package() -> None:
+    """An `__init__.py` there would hide the installed Locust."""
     assert not (ROOT / "locust/__init__.py").exists()
 
 
-def test_every_dependency_is_pinned() -> None:
-    """constraints.txt has a version of each direct dependency, and of nothing an address."""
+def test_every_dependency_is_pinned_without_an_address() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [
         *project["dependencies"],

@@ -9,7 +9,7 @@ import redis
 from bot.local_slack.person import Message, Person, SharedFile
 from tests.cloud.cloud_stack import LABEL, CloudStack, cloud_stack
 from tests.cloud.worker_role import beyond_the_role
-from tests.stack import WAIT_S, ask, post_ephemeral, until
+from tests.stack import WAIT_S, ask, ephemeral, until
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.docker
@@ -68,7 +68,7 @@ def test_a_version_comes_of_sql(cloud: CloudStack, ada: Person) -> None:
     )
     for words in ("Created dataset demo-project.ships", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
         in_thread(ada, card, words)
-    assert "v1" in post_ephemeral(ada, "/model show iris")
+    assert "v1" in ephemeral(ada, "/model show iris")
 
 
 def test_a_version_is_deployed_by_its_digest(cloud: CloudStack, ada: Person) -> None:
@@ -122,7 +122,7 @@ def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudStack, ada
     assert "· failed" in card.plain
     assert "v2 does not become ready. The image" in card.plain
     assert "unauthorized" in card.plain
-    assert "v1" in post_ephemeral(ada, "/deploy status")
+    assert "v1" in ephemeral(ada, "/deploy status")
     cloud.credentials["password"] = "hornblower"
     wait_until(lambda: len(set(images(cloud))) == 1)
 
@@ -152,7 +152,7 @@ def test_a_model_that_does_not_load_is_not_published(cloud: CloudStack, ada: Per
     assert "its container ended with 1. Its log: " in card.plain
     assert "model.bst" in card.plain
     assert cloud.docker_environment.registry.digest("damaged", "v1") is None
-    assert "no version" in post_ephemeral(ada, "/model show damaged")
+    assert "no version" in ephemeral(ada, "/model show damaged")
 
 
 def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudStack, ada: Person) -> None:
@@ -178,7 +178,7 @@ def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudStack, ada: Person
 )
 def test_what_was_done_is_found_again(ada: Person, typed: str, shown: str) -> None:
     """By the one who asks, alone."""
-    assert shown in post_ephemeral(ada, typed)
+    assert shown in ephemeral(ada, typed)
 
 
 def test_all_this_took_no_more_rights_than_are_granted(cloud: CloudStack) -> None:

@@ -1,4 +1,4 @@
-"""What happens when Slack, Redis or the bot is away, and when somebody who is not Slack calls."""
+"""Outages of Slack, Redis and the bot, and requests that are not from Slack."""
 
 import socket
 import threading
@@ -12,7 +12,8 @@ import pytest
 from slack_sdk import WebClient
 
 from bot.demo import processes
-from tests.stack import WAIT_S, Stack, ask, post_ephemeral, until
+from tests.stack import WAIT_S, Stack, ask, ephemeral, until
+from tests.waiting import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Trained, TrainModel
 from workers.contract.queue import Claim, Claims, Queue, connect
@@ -22,37 +23,33 @@ SECRET_BODY = "text=the-launch-code-is-0000"
 
 @pytest.fixture
 def quiet(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[Stack]:
-    """A stack without a worker: the test plays the worker itself."""
+    """Yield a stack without a worker. The test plays the worker itself."""
     with ExitStack() as exit_stack:
         yield Stack(url=redis_url, folder=tmp_path, environ=environ, exit_stack=exit_stack)
 
 
-def played(url: str) -> Claims:
-    """A worker that a test plays."""
-    claims = Claims(connect(url), worker="played", lease_s=60.0)
+def played_worker(url: str) -> Claims:
+    """Return the claims of a worker that the test plays."""
+    claims = Claims(connect(url), worker="played_worker", lease_s=60.0)
     claims.heartbeat()
     return claims
 
 
 def claimed(queue: Queue, claims: Claims) -> Claim:
-    """A claim on the newest job, as soon as it is queued."""
-    deadline_s = time.monotonic() + WAIT_S
-    while (newest := queue.recent(1)[0]).state != "queued":
-        assert time.monotonic() < deadline_s, "it was never queued"
-        time.sleep(0.02)
-    claim = claims.claim(newest.id)
+    """Claim the newest job once it is queued."""
+    wait_until(lambda: queue.recent(1)[0].state == "queued", WAIT_S)
+    claim = claims.claim(queue.recent(1)[0].id)
     assert claim is not None
     return claim
 
 
-def end(claims: Claims, claim: Claim) -> None:
+def succeed(claims: Claims, claim: Claim) -> None:
     """Let the job succeed."""
     outcome = Trained(version=7, digest="sha256:0", metrics={"accuracy": 0.97}, size_bytes=10)
     assert claims.finish(claim, e.Succeeded(at_s=time.time(), outcome=outcome))
 
 
-def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: Stack) -> None:
-    """Whoever is not Slack learns nothing and leaves nothing in the log."""
+def test_request_with_wrong_or_old_signature_gets_401_and_is_not_logged(quiet: Stack) -> None:
     quiet.start_bot()
     headers = {"content-type": "application/x-www-form-urlencoded", "x-slack-signature": "v0=00"}
     for stamp in (str(int(time.time())), "1000000000", "yesterday"):
@@ -67,16 +64,15 @@ def test_a_wrong_or_old_signature_is_401_and_its_body_is_not_logged(quiet: Stack
     assert "Traceback" not in quiet.logs()
 
 
-def test_the_end_of_a_job_is_shown_though_the_bot_was_down(quiet: Stack, redis_url: str) -> None:
-    """A job that ended while no bot ran is on its card once one runs again."""
+def test_card_shows_the_end_of_a_job_that_ended_while_the_bot_was_down(quiet: Stack, redis_url: str) -> None:
     bot = quiet.start_bot()
     ada = quiet.person("Ada")
     card = ask(ada, "/model train iris")
-    claims = played(redis_url)
+    claims = played_worker(redis_url)
     claim = claimed(quiet.queue, claims)
     bot.terminate()
     assert bot.wait(WAIT_S) == 0
-    end(claims, claim)
+    succeed(claims, claim)
     seen = ada.message(card.ts)
     assert seen is not None
     assert "· done" not in seen.plain
@@ -84,26 +80,25 @@ def test_the_end_of_a_job_is_shown_though_the_bot_was_down(quiet: Stack, redis_u
     assert "v7" in until(ada, card, "· done").plain
 
 
-def test_an_edit_that_slack_does_not_take_is_made_later(quiet: Stack, redis_url: str) -> None:
-    """429 is waited out for as long as Slack asks, 5xx for a moment; the end is shown all the same."""
+def test_card_edit_is_retried_after_429_and_5xx(quiet: Stack, redis_url: str) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     card = ask(ada, "/model train iris")
-    claims = played(redis_url)
+    claims = played_worker(redis_url)
     claim = claimed(quiet.queue, claims)
     quiet.slack.fail_next("chat.update", times=1, status=429, retry_after_s=1)
     quiet.slack.fail_next("chat.update", times=2, status=503)
-    end(claims, claim)
+    succeed(claims, claim)
     assert "v7" in until(ada, card, "· done").plain
     assert "Traceback" not in quiet.logs()
 
 
-def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts(quiet: Stack) -> None:
-    """The person is told that the card follows; nothing runs without one."""
+def test_job_starts_once_its_delayed_card_is_posted(quiet: Stack) -> None:
+    """The user learns that the card is delayed. No job runs without a card."""
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", times=2, status=503)
-    assert "the card follows" in post_ephemeral(ada, "/model train iris")
+    assert "the card follows" in ephemeral(ada, "/model train iris")
     assert quiet.queue.recent(1)[0].state == "reserved"
     card = ada.wait_for(lambda: next(iter(ada.messages()), None), WAIT_S)
     assert "Train iris" in card.plain
@@ -111,31 +106,29 @@ def test_a_card_that_slack_does_not_take_is_posted_later_and_then_the_job_starts
     assert len(ada.messages()) == 1
 
 
-def test_a_card_that_slack_puts_off_is_not_posted_before(quiet: Stack) -> None:
-    """Slack is left alone for as long as it asks; then the card comes."""
+def test_card_is_posted_only_after_retry_after(quiet: Stack) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", status=429, retry_after_s=4)
-    assert "the card follows" in post_ephemeral(ada, "/model train iris")
+    assert "the card follows" in ephemeral(ada, "/model train iris")
     ada.wait_for(lambda: ada.messages(), WAIT_S)
     refused, posted = quiet.slack.calls("chat.postMessage")
     assert posted.at_s - refused.at_s >= 3.5
 
 
-def test_a_schedule_that_slack_does_not_announce_is_told_to_its_author(quiet: Stack) -> None:
-    """It is there, once, and nobody is asked to add it again; where no card could come it is not kept at all."""
+def test_schedule_is_confirmed_to_its_author_if_slack_does_not_post_it(quiet: Stack) -> None:
+    """The schedule exists once. If the channel refuses cards, the schedule is removed."""
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", times=1, status=429, retry_after_s=1)
-    assert "*s1*" in post_ephemeral(ada, '/schedule add "0 2 * * 1-5" model train iris')
-    assert "/invite" in post_ephemeral(ada, '/schedule add "0 3 * * 1-5" model train iris', channel="random")
-    listed = post_ephemeral(ada, "/schedule list")
+    assert "*s1*" in ephemeral(ada, '/schedule add "0 2 * * 1-5" model train iris')
+    assert "/invite" in ephemeral(ada, '/schedule add "0 3 * * 1-5" model train iris', channel="random")
+    listed = ephemeral(ada, "/schedule list")
     assert "0 2 * * 1-5" in listed
     assert "0 3 * * 1-5" not in listed
 
 
-def test_a_click_on_a_card_that_was_quicker_than_its_job_is_not_lost(quiet: Stack) -> None:
-    """The card is there before the job is: a click then waits for it, and does what its button says."""
+def test_click_waits_for_a_job_that_is_slower_than_its_card(quiet: Stack) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     asked = Asked(by=quiet.person("Grace").id, by_name="Grace", where=ada.id, at_s=time.time())
@@ -155,12 +148,12 @@ def _deny(job_id: str) -> dict[str, object]:
     return {"type": "button", "action_id": "deny", "value": job_id, "text": {"type": "plain_text", "text": "Deny"}}
 
 
-def test_cards_are_edited_within_one_budget(quiet: Stack, redis_url: str) -> None:
-    """A job that reports all the time is edited every few seconds, not at every report."""
+def test_busy_job_edits_its_card_within_the_budget(quiet: Stack, redis_url: str) -> None:
+    """A job that reports all the time is edited every few seconds."""
     quiet.start_bot()
     ada = quiet.person("Ada")
     ask(ada, "/model train iris")
-    claims = played(redis_url)
+    claims = played_worker(redis_url)
     claim = claimed(quiet.queue, claims)
     claims.append(claim, e.StepStarted(at_s=time.time(), step="train"))
     stop = threading.Event()
@@ -178,46 +171,46 @@ def test_cards_are_edited_within_one_budget(quiet: Stack, redis_url: str) -> Non
     stop.set()
     reporter.join()
     _, *times = [call.at_s for call in quiet.slack.calls("chat.update")[began:]]
-    # Over all of them: one that a busy machine delays comes close before the next.
+    # The rate over all edits: a busy machine may delay one so far that the next follows closely.
     assert times[-1] - times[0] > 2.0 * (len(times) - 1)
 
 
-def test_redis_away_is_said_within_the_three_seconds_of_a_command(tmp_path: Path, environ: dict[str, str]) -> None:
-    """The person hears that nothing was done; when Redis is back, commands work again; health tells both."""
+def test_command_is_answered_within_three_seconds_while_redis_is_away(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Commands work again once Redis is back, and the health check reports both states."""
     with ExitStack() as exit_stack:
         outer = exit_stack.enter_context(ExitStack())
         url = outer.enter_context(processes.redis(tmp_path))
         stack = Stack(url=url, folder=tmp_path, environ=environ, exit_stack=exit_stack)
         stack.start_bot()
         ada = stack.person("Ada")
-        assert "no job yet" in post_ephemeral(ada, "/jobs")
+        assert "no job yet" in ephemeral(ada, "/jobs")
         assert httpx.get(stack.bot_url + "/healthz", timeout=60).status_code == 200
         outer.close()
         took_s = []
         for _ in range(5):
             began_s = time.monotonic()
-            assert "cannot reach its queue" in post_ephemeral(ada, "/model train iris")
+            assert "cannot reach its queue" in ephemeral(ada, "/model train iris")
             took_s.append(time.monotonic() - began_s)
         assert min(took_s) < 3.0, took_s  # a busy machine may delay one of them, a bot that waits delays all
         assert httpx.get(stack.bot_url + "/healthz", timeout=60).status_code == 503
         assert "Traceback" not in stack.logs()
 
 
-def test_the_bot_serves_socket_mode_where_it_has_an_app_token(quiet: Stack) -> None:
-    """The same commands over a WebSocket; by HTTP there is the health check and nothing else."""
+def test_bot_with_an_app_token_uses_socket_mode(quiet: Stack) -> None:
+    """HTTP then serves only the health check."""
     quiet.for_bot["SLACK_APP_TOKEN"] = quiet.slack.settings.app_token
     process = processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot)
     ada = quiet.person("Ada")
     with process:
         ada.wait_for(lambda: "connected by Socket Mode" in quiet.logs(), WAIT_S)
-        assert "no job yet" in post_ephemeral(ada, "/jobs")
+        assert "no job yet" in ephemeral(ada, "/jobs")
         assert "Train iris" in ask(ada, "/model train iris").plain
         assert httpx.get(quiet.bot_url + "/healthz", timeout=60).status_code == 200
         assert httpx.post(quiet.bot_url + "/slack/events", timeout=60).status_code == 404
 
 
-def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Tokens, port and file: every mistake at once, exit 2, no secret shown."""
+def test_bot_lists_all_mistakes_in_its_settings_at_once(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The exit status is 2, and no secret is shown."""
     import subprocess
 
     (tmp_path / "seatrial.toml").write_text("[environments.a]\nreplicas = 0\n")
@@ -233,8 +226,7 @@ def test_a_bot_without_what_it_needs_lists_all_of_it(tmp_path: Path, environ: di
     assert "Traceback" not in done.stderr
 
 
-def test_a_bot_whose_token_slack_refuses_says_so(quiet: Stack) -> None:
-    """One sentence, exit 1."""
+def test_bot_with_a_refused_token_exits_with_one_sentence(quiet: Stack) -> None:
     quiet.for_bot["SLACK_BOT_TOKEN"] = "xoxb-wrong"
     with processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot) as bot:
         assert bot.wait(WAIT_S) == 1
@@ -246,8 +238,7 @@ def test_a_bot_whose_token_slack_refuses_says_so(quiet: Stack) -> None:
     ("name", "value", "advice"),
     [("SLACK_APP_TOKEN", "xapp-wrong", "Check SLACK_APP_TOKEN"), ("PORT", "", "Check HOST")],
 )
-def test_a_bot_that_slack_cannot_reach_says_why(quiet: Stack, name: str, value: str, advice: str) -> None:
-    """A port that is taken and an app token that Slack refuses: one sentence each, exit 1."""
+def test_bot_that_slack_cannot_reach_exits_with_one_sentence(quiet: Stack, name: str, value: str, advice: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         quiet.for_bot[name] = value or str(taken.getsockname()[1])
         with processes.process("bot", processes.python("-m", "bot"), folder=quiet.folder, environ=quiet.for_bot) as bot:
@@ -256,17 +247,16 @@ def test_a_bot_that_slack_cannot_reach_says_why(quiet: Stack, name: str, value: 
     assert "Traceback" not in quiet.logs()
 
 
-def test_two_bots_show_a_job_once(quiet: Stack, redis_url: str) -> None:
-    """However many bots run, one card, one end, one chart."""
+def test_two_bots_post_one_card_one_end_and_one_chart(quiet: Stack, redis_url: str) -> None:
     quiet.start_bot()
     second = dict(quiet.for_bot, PORT=str(processes.free_port()))
     with processes.process("bot2", processes.python("-m", "bot"), folder=quiet.folder, environ=second):
         ada = quiet.person("Ada")
         card = ask(ada, "/model train iris")
-        claims = played(redis_url)
+        claims = played_worker(redis_url)
         claim = claimed(quiet.queue, claims)
         claims.attach(claim, name="chart.png", title="Chart", data=b"\x89PNG")
-        end(claims, claim)
+        succeed(claims, claim)
         until(ada, card, "· done")
         ada.wait_for(lambda: ada.thread(card), WAIT_S)
         ada.wait_for(lambda: not quiet.queue.dirty(), WAIT_S)

@@ -1,4 +1,4 @@
-"""Load tests of the settings' targets, typed in the local Slack. Each test builds on those before it."""
+"""Load tests of targets, typed in the local Slack. Each test builds on those before it."""
 
 import re
 import threading
@@ -10,29 +10,28 @@ import pytest
 import redis as redis_client
 
 from bot.local_slack.person import Message
-from tests.stack import Stack, ask, post_ephemeral, until
+from tests.stack import Stack, ask, ephemeral, until
 
 
-class Answering(BaseHTTPRequestHandler):
-    """A target that says yes to everything."""
+class OkHandler(BaseHTTPRequestHandler):
+    """The handler of a target that answers every request with 200."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer."""
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log no request."""
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Where the target answers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    """Yield the URL of the target."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OkHandler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -43,10 +42,10 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def docker_environment(
+def targets_stack(
     address: str, redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """A stack whose settings name two targets: docs, for up to 50 rps and no more, and shop, for more with approval."""
+    """Yield a stack with two targets: docs, capped at 50 rps, and shop, which takes more with approval."""
     client = redis_client.Redis.from_url(redis_server)
     client.flushall()
     client.close()
@@ -67,7 +66,7 @@ approvals = {{ count = 1, from = ["@ml-leads"] }}
     with ExitStack() as exit_stack:
         built = Stack(
             url=redis_server,
-            folder=tmp_path_factory.mktemp("docker_environment"),
+            folder=tmp_path_factory.mktemp("targets_stack"),
             environ=environ,
             exit_stack=exit_stack,
         )
@@ -79,13 +78,13 @@ approvals = {{ count = 1, from = ["@ml-leads"] }}
 
 
 def number(card: Message) -> str:
-    """The number of a card's job."""
+    """Return the job id on a card."""
     return card.plain.split("#")[1].split(" ")[0]
 
 
-def test_a_target_is_loaded_in_steps_and_its_owner_is_named(docker_environment: Stack) -> None:
-    """The card says shape and owner while it runs, and then the verdict, requests and percentiles, and no replicas."""
-    ada = docker_environment.person("Ada")
+def test_stepped_load_test_of_a_target_names_its_owner(targets_stack: Stack) -> None:
+    """The card has the shape and the owner, then verdict, requests and percentiles, without replicas."""
+    ada = targets_stack.person("Ada")
     card = ask(ada, "/loadtest 10..30rps steps 2 for 4s on docs")
     assert "docs at 10..30 rps in 2 steps for 4 s" in card.plain
     assert "docs belongs to @search" in card.plain
@@ -96,39 +95,37 @@ def test_a_target_is_loaded_in_steps_and_its_owner_is_named(docker_environment: 
     assert [button.label for button in done.buttons] == ["Run again"]
 
 
-def test_above_a_cap_a_test_waits_for_the_target_s_approvers(docker_environment: Stack) -> None:
-    """The card says exactly what will run; a lead's click lets it."""
-    ada, grace = docker_environment.person("Ada"), docker_environment.person("Grace")
+def test_load_test_above_the_cap_waits_for_the_target_approvers(targets_stack: Stack) -> None:
+    ada, grace = targets_stack.person("Ada"), targets_stack.person("Grace")
     card = ask(ada, "/loadtest 10rps for 2s on shop")
     assert "Exactly this will run: 10 rps for 2 s against shop, 20 requests in all" in card.plain
     grace.click_button(card, "Approve")
     assert "20, 0 failed" in until(ada, card, "· took").plain
 
 
-def test_two_load_tests_are_compared_for_who_asks(docker_environment: Stack) -> None:
-    """Side by side, to the author alone; what cannot be compared is refused with the reason."""
-    ada = docker_environment.person("Ada")
-    compared = post_ephemeral(ada, "/loadtest compare 1 2")
+def test_comparison_of_load_tests_is_shown_to_its_author_only(targets_stack: Stack) -> None:
+    """A job that cannot be compared is refused with the reason."""
+    ada = targets_stack.person("Ada")
+    compared = ephemeral(ada, "/loadtest compare 1 2")
     for words in ("#1", "#2", "verdict", "requests", "p95", "%", "compare with care"):
         assert words in compared
     card = until(ada, ask(ada, "/loadtest 20rps for 60s on docs"), "Latency")
-    assert f"#{number(card)} has not ended yet" in post_ephemeral(ada, f"/loadtest compare 1 {number(card)}")
+    assert f"#{number(card)} has not ended yet" in ephemeral(ada, f"/loadtest compare 1 {number(card)}")
     ada.click_button(card, "Stop")
     until(ada, card, "cancelled by")
-    assert "it ended as cancelled" in post_ephemeral(ada, f"/loadtest compare 1 {number(card)}")
-    assert "There is no job #999" in post_ephemeral(ada, "/loadtest compare 1 999")
+    assert "it ended as cancelled" in ephemeral(ada, f"/loadtest compare 1 {number(card)}")
+    assert "There is no job #999" in ephemeral(ada, "/loadtest compare 1 999")
 
 
-def test_the_capacity_of_a_target_is_found(docker_environment: Stack) -> None:
-    """The card has each rate that was tried with what came of it; a search is no load test to compare with."""
-    ada = docker_environment.person("Ada")
+def test_capacity_search_of_a_target_lists_each_probe(targets_stack: Stack) -> None:
+    ada = targets_stack.person("Ada")
     card = ask(ada, "/loadtest find slo p95<5s,errors<50% from 10rps to 20rps for 5s on docs")
     found = until(ada, card, "· took")
-    # On a machine that is too busy to measure, the search says so instead.
+    # A machine that is too busy for the measurement makes the search say that instead.
     assert re.search(r"10 +(PASS|INVALID)", found.plain)
     assert "docs belongs to @search" in found.plain
     assert [button.label for button in found.buttons] == ["Run again"]
-    assert "is no load test" in post_ephemeral(ada, f"/loadtest compare {number(card)} 1")
+    assert "is no load test" in ephemeral(ada, f"/loadtest compare {number(card)} 1")
 
 
 @pytest.mark.parametrize(
@@ -147,9 +144,9 @@ def test_the_capacity_of_a_target_is_found(docker_environment: Stack) -> None:
         ("/loadtest last docs", "Find the capacity of docs"),
     ],
 )
-def test_what_makes_no_sense_or_is_too_much_starts_nothing(docker_environment: Stack, typed: str, said: str) -> None:
-    """Its author alone reads why, with a command that would do."""
-    ada = docker_environment.person("Ada")
-    jobs = docker_environment.queue.recent(1)[0].id
-    assert said in post_ephemeral(ada, typed)
-    assert docker_environment.queue.recent(1)[0].id == jobs
+def test_invalid_or_excessive_load_starts_no_job(targets_stack: Stack, typed: str, said: str) -> None:
+    """The author alone reads the reason, with a valid command."""
+    ada = targets_stack.person("Ada")
+    jobs = targets_stack.queue.recent(1)[0].id
+    assert said in ephemeral(ada, typed)
+    assert targets_stack.queue.recent(1)[0].id == jobs

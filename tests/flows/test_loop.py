@@ -1,12 +1,11 @@
-"""A model from SQL to a tested endpoint, typed and clicked in the local Slack. Each test builds on those before it."""
+"""A model from SQL to a load test, typed and clicked in the local Slack. Each test builds on those before it."""
 
 import pytest
 
-from tests.stack import WAIT_S, Stack, ask, post_ephemeral, until
+from tests.stack import WAIT_S, Stack, ask, ephemeral, until
 
 
-def test_a_model_is_trained_and_its_card_offers_to_deploy_it(stack: Stack) -> None:
-    """Every step is on the card, the version too, and a button for what comes next."""
+def test_trained_model_card_offers_to_deploy_the_version(stack: Stack) -> None:
     ada = stack.person("Ada")
     card = until(ada, ask(ada, "/model train iris"), "· done")
     for step in ("train", "evaluate", "gate", "export", "package", "smoke test", "publish"):
@@ -15,8 +14,7 @@ def test_a_model_is_trained_and_its_card_offers_to_deploy_it(stack: Stack) -> No
     assert [button.label for button in card.buttons] == ["Deploy v1"]
 
 
-def test_the_button_deploys_to_the_environment_that_needs_no_approval(stack: Stack) -> None:
-    """One click, one card, one endpoint."""
+def test_deploy_button_uses_the_environment_without_approvals(stack: Stack) -> None:
     ada = stack.person("Ada")
     trained = ada.messages()[0]
     before = {one.ts for one in ada.messages()}
@@ -25,8 +23,8 @@ def test_the_button_deploys_to_the_environment_that_needs_no_approval(stack: Sta
     assert "v1 is live" in until(ada, card, "· done").plain.replace("*", "")
 
 
-def test_a_deployment_waits_for_somebody_else_who_may_approve(stack: Stack) -> None:
-    """The asker, a stranger to the group and a guest are refused; a lead approves, and the card names her."""
+def test_deployment_waits_for_an_approver_other_than_the_asker(stack: Stack) -> None:
+    """The asker, a member outside the group and a guest are refused. A lead approves, and the card names her."""
     ada, grace = stack.person("Ada"), stack.person("Grace")
     card = ask(ada, "/deploy v1 iris to production")
     assert "waits for approval" in card.plain
@@ -43,8 +41,7 @@ def test_a_deployment_waits_for_somebody_else_who_may_approve(stack: Stack) -> N
     assert "Approve" not in [button.label for button in done.buttons]
 
 
-def test_a_denied_deployment_does_not_run(stack: Stack) -> None:
-    """The card says who denied it, and offers to ask again."""
+def test_denied_deployment_does_not_run(stack: Stack) -> None:
     ada, grace = stack.person("Ada"), stack.person("Grace")
     card = ask(ada, "/deploy v1 iris to production")
     grace.click_button(card, "Deny")
@@ -52,8 +49,8 @@ def test_a_denied_deployment_does_not_run(stack: Stack) -> None:
     assert [button.label for button in denied.buttons] == ["Retry"]
 
 
-def test_a_failed_job_says_which_field_is_wrong_and_can_be_retried(stack: Stack) -> None:
-    """The failure names the settings' field; Retry asks for the same again, once however often it is clicked."""
+def test_failed_job_names_the_settings_field_and_can_be_retried(stack: Stack) -> None:
+    """Repeated clicks on Retry submit one job."""
     ada = stack.person("Ada")
     card = until(ada, ask(ada, "/model train broken"), "· failed")
     assert "models.broken.label" in card.plain
@@ -63,8 +60,7 @@ def test_a_failed_job_says_which_field_is_wrong_and_can_be_retried(stack: Stack)
     assert "models.broken.label" in until(ada, again, "· failed").plain
 
 
-def test_a_load_test_is_shown_while_it_runs_and_reports_with_a_chart(stack: Stack) -> None:
-    """Rate and latency on the card, a verdict at the end, the chart and the numbers in the thread."""
+def test_load_test_card_has_live_numbers_and_then_a_verdict_with_charts(stack: Stack) -> None:
     ada = stack.person("Ada")
     card = ask(ada, "/loadtest 40rps for 8s iris on staging")
     assert "rps" in until(ada, card, "Latency").plain
@@ -81,7 +77,6 @@ def test_a_load_test_is_shown_while_it_runs_and_reports_with_a_chart(stack: Stac
 
 
 def test_load_above_the_cap_waits_for_approval(stack: Stack) -> None:
-    """production is capped at 50 rps; above it a lead must agree."""
     ada = stack.person("Ada")
     card = ask(ada, "/loadtest 60rps for 5s iris on production")
     assert "waits for approval" in card.plain
@@ -89,16 +84,14 @@ def test_load_above_the_cap_waits_for_approval(stack: Stack) -> None:
     assert until(ada, card, "cancelled by").buttons[0].label == "Retry"
 
 
-def test_a_running_load_test_is_stopped_by_its_button(stack: Stack) -> None:
-    """The card says who stopped it."""
+def test_stop_button_ends_a_running_load_test(stack: Stack) -> None:
     ada, grace = stack.person("Ada"), stack.person("Grace")
     card = ask(ada, "/loadtest 20rps for 60s iris on staging")
     grace.click_button(until(ada, card, "Latency"), "Stop")
     assert f"cancelled by <@{grace.id}>" in until(ada, card, "cancelled by").plain
 
 
-def test_the_second_job_on_a_target_says_for_whom_it_waits(stack: Stack) -> None:
-    """And runs when the first has ended."""
+def test_second_job_on_an_endpoint_names_the_job_it_waits_for(stack: Stack) -> None:
     ada = stack.person("Ada")
     first = ask(ada, "/loadtest 20rps for 5s iris on staging")
     second = ask(ada, "/scale 1..2 iris on staging")
@@ -108,8 +101,7 @@ def test_the_second_job_on_a_target_says_for_whom_it_waits(stack: Stack) -> None
     assert "· done" in until(ada, second, "· took").plain
 
 
-def test_a_mention_in_a_cards_thread_is_about_that_job(stack: Stack) -> None:
-    """`@seatrial cancel` in the thread cancels the job of the card."""
+def test_mention_in_a_card_thread_refers_to_that_job(stack: Stack) -> None:
     ada = stack.person("Ada")
     card = ask(ada, "/loadtest 20rps for 60s iris on staging")
     until(ada, card, "Latency")
@@ -117,28 +109,25 @@ def test_a_mention_in_a_cards_thread_is_about_that_job(stack: Stack) -> None:
     assert "cancelled by" in until(ada, card, "cancelled by").plain
 
 
-def test_a_schedule_fires_once_and_its_card_says_so(stack: Stack) -> None:
-    """Run now asks for the job at once; the list shows the next times; removing is final."""
+def test_schedule_runs_now_lists_its_next_times_and_is_removed(stack: Stack) -> None:
     ada = stack.person("Ada")
     added = ask(ada, '/schedule add "*/5 * * * *" Europe/Berlin loadtest 10rps for 1s iris on staging')
     assert "next:" in added.plain
-    assert "s1" in post_ephemeral(ada, "/schedule list")
+    assert "s1" in ephemeral(ada, "/schedule list")
     card = ask(ada, "/schedule run s1")
     assert "10 rps" in until(ada, card, "· took").plain
-    assert "is removed" in post_ephemeral(ada, "/schedule remove s1")
-    assert "There is no schedule" in post_ephemeral(ada, "/schedule list")
+    assert "is removed" in ephemeral(ada, "/schedule remove s1")
+    assert "There is no schedule" in ephemeral(ada, "/schedule list")
 
 
-def test_a_schedule_whose_jobs_would_wait_for_approval_says_so(stack: Stack) -> None:
-    """Nobody finds out in the morning that the night's load test was over the cap."""
+def test_schedule_above_the_cap_says_that_each_job_needs_approval(stack: Stack) -> None:
     ada = stack.person("Ada")
     added = ask(ada, '/schedule add "0 2 * * *" loadtest 60rps for 5s iris on production')
     assert "Each time it will wait up to 30 m for one approval" in added.plain
-    assert "is removed" in post_ephemeral(ada, "/schedule remove s2")
+    assert "is removed" in ephemeral(ada, "/schedule remove s2")
 
 
-def test_a_deployment_is_rolled_back_by_its_button(stack: Stack) -> None:
-    """v2 takes v1's place, and one click brings v1 back."""
+def test_roll_back_button_deploys_the_version_before(stack: Stack) -> None:
     ada = stack.person("Ada")
     until(ada, ask(ada, "/model train iris"), "v2")
     card = until(ada, ask(ada, "/deploy v2 iris to staging"), "· done")
@@ -147,7 +136,7 @@ def test_a_deployment_is_rolled_back_by_its_button(stack: Stack) -> None:
     ada.click_button(card, "Roll back to v1")
     back = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
     assert "v1 is live" in until(ada, back, "· done").plain.replace("*", "")
-    assert "v1" in post_ephemeral(ada, "/deploy status")
+    assert "v1" in ephemeral(ada, "/deploy status")
 
 
 @pytest.mark.parametrize(
@@ -166,11 +155,10 @@ def test_a_deployment_is_rolled_back_by_its_button(stack: Stack) -> None:
         ("/deploy v1 iris to production dry-run", "Nothing was started"),
     ],
 )
-def test_a_question_is_answered_to_its_author_alone(stack: Stack, typed: str, shown: str) -> None:
-    """Nothing is posted for all to see."""
+def test_question_is_answered_to_its_author_only(stack: Stack, typed: str, shown: str) -> None:
     ada = stack.person("Ada")
     before = len(ada.messages())
-    assert shown in post_ephemeral(ada, typed)
+    assert shown in ephemeral(ada, typed)
     assert len(ada.messages()) == before
 
 
@@ -199,30 +187,28 @@ BAD = [
 
 
 @pytest.mark.parametrize("typed", BAD, ids=range(len(BAD)))
-def test_what_cannot_be_understood_is_told_to_its_author_alone(stack: Stack, typed: str) -> None:
-    """An answer that helps; nothing is queued, nothing is posted."""
+def test_mistake_is_explained_to_its_author_only(stack: Stack, typed: str) -> None:
+    """No job is queued and no message is posted."""
     ada = stack.person("Ada")
     jobs, posts = stack.queue.recent(1)[0].id, len(ada.messages())
-    answer = post_ephemeral(ada, typed)
+    answer = ephemeral(ada, typed)
     assert len(answer) < 1000
     assert "<!channel>" not in answer
     assert stack.queue.recent(1)[0].id == jobs
     assert len(ada.messages()) == posts
 
 
-def test_a_guest_is_refused_with_a_sentence(stack: Stack) -> None:
-    """Nobody is refused silently."""
-    assert "Guests may not" in post_ephemeral(stack.person("Mallory"), "/jobs")
+def test_guest_is_refused_with_a_sentence(stack: Stack) -> None:
+    assert "Guests may not" in ephemeral(stack.person("Mallory"), "/jobs")
 
 
-def test_where_the_bot_is_not_invited_nothing_starts(stack: Stack) -> None:
+def test_job_does_not_start_in_a_channel_without_the_bot(stack: Stack) -> None:
     """The answer says how to invite it."""
     ada = stack.person("Ada")
     newest = stack.queue.recent(1)[0].id
-    assert "/invite" in post_ephemeral(ada, "/loadtest 10rps for 1s iris on staging", channel="random")
+    assert "/invite" in ephemeral(ada, "/loadtest 10rps for 1s iris on staging", channel="random")
     assert stack.queue.recent(1)[0].id == newest
 
 
-def test_after_all_this_no_process_has_shown_a_traceback(stack: Stack) -> None:
-    """The logs hold no stack trace, and no body of a request."""
+def test_logs_of_the_module_hold_no_traceback_and_no_request_body(stack: Stack) -> None:
     assert "Traceback" not in stack.logs()
