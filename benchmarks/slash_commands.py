@@ -36,8 +36,8 @@ class Slash:
         verb, _, text = command.partition(" ")
         fields = {
             "token": "unused",
-            "team_id": "T07DRYD0CK1",
-            "team_domain": "dry-dock",
+            "team_id": "T0MLTEAM001",
+            "team_domain": "ml-team",
             "channel_id": self.channel,
             "channel_name": "ml-ops",
             "user_id": self.user,

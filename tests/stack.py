@@ -5,9 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bot.demo import processes
+from bot.local_slack.members import slash_commands
 from bot.local_slack.person import Message, Person
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.manifest import manifest
 from workers.contract.queue import Queue, connect
 
 WAIT_S = 90.0
@@ -38,7 +40,8 @@ class Stack:
     """The processes of one Seatrial, and the actions of tests on them."""
 
     def __init__(self, *, url: str, folder: Path, environ: dict[str, str], exit_stack: ExitStack) -> None:
-        self.slack = exit_stack.enter_context(LocalSlack(SlackSettings(deadline_s=60)))
+        commands = slash_commands(manifest(request_url=None))
+        self.slack = exit_stack.enter_context(LocalSlack(SlackSettings(deadline_s=60, commands=commands)))
         self.folder = folder
         client = connect(url)
         exit_stack.callback(client.close)

@@ -14,8 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from bot.demo.processes import DidNotStart, await_port, free_port, last_words, process, python, redis
+from bot.local_slack.members import slash_commands
 from bot.local_slack.person import Message, Person
 from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
+from bot.manifest import manifest
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEP_S = 120.0
@@ -58,7 +61,8 @@ def _house(folder: Path) -> Iterator[LocalSlack]:
     """Redis, the local Slack, the bot and a worker; and at the end nothing of them, endpoints included."""
     with ExitStack() as stack:
         redis_url = stack.enter_context(redis(folder))
-        slack = stack.enter_context(LocalSlack())
+        commands = slash_commands(manifest(request_url=None))
+        slack = stack.enter_context(LocalSlack(SlackSettings(commands=commands)))
         port = free_port()
         slack.request_url = f"http://127.0.0.1:{port}/slack/events"
         shared = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SEATRIAL_"))}

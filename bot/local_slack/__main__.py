@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import threading
+from pathlib import Path
 
+from bot.local_slack.members import slash_commands
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
 
@@ -18,11 +21,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="the page's port; 0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; loopback unless in a container")
     parser.add_argument("--request-url", default="", help="where the app takes signed requests, /slack/events")
+    parser.add_argument("--manifest", type=Path, help="the app's manifest as JSON; its slash commands are offered")
     parser.add_argument("--signing-secret", default=defaults.signing_secret)
     parser.add_argument("--bot-token", default=defaults.bot_token)
     parser.add_argument("--app-token", default=defaults.app_token)
     given = parser.parse_args(arguments)
+    try:
+        manifest = json.loads(given.manifest.read_bytes()) if given.manifest else {}
+        commands = slash_commands(manifest)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        parser.error(f"{given.manifest} is not an app manifest in JSON: {error!r}")
     settings = SlackSettings(
+        commands=commands,
         signing_secret=given.signing_secret,
         bot_token=given.bot_token,
         app_token=given.app_token,

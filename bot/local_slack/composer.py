@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from bot.local_slack.delivery import Delivery, DeliveryFailed
-from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, Member
+from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, Member, SlashCommand
 from bot.local_slack.refusal import JSON, Refusal
 from bot.local_slack.responses import Answers
 from bot.local_slack.tickets import ResponsePlace, Tickets
@@ -27,7 +27,7 @@ class Composer:
     delivery: Delivery
     tickets: Tickets
     answers: Answers
-    commands: tuple[str, ...]
+    commands: tuple[SlashCommand, ...]
     url: str = ""
 
     async def submit(self, member: Member, channel: Channel, text: str, thread_ts: str) -> str:
@@ -46,7 +46,7 @@ class Composer:
             self._tell(member, channel, f"`{command}` is not supported in threads. Sorry!", thread_ts)
         elif command == "/invite":
             self._invite(member, channel, rest)
-        elif command not in self.commands or member.is_stranger:
+        elif command not in (one.command for one in self.commands) or member.is_stranger:
             self._tell(member, channel, f"`{command}` is not a valid command.")
         else:
             return await self._run(member, channel, command, rest)

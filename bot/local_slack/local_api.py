@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -82,7 +82,7 @@ class LocalApi:
             "people": [one.id for one in self.workspace.people],
             "groups": [{"id": one.id, "handle": one.handle, "members": one.members} for one in self.workspace.groups],
             "channels": [one.as_slack() | {"members": sorted(one.members)} for one in channels],
-            "commands": list(self.composer.commands),
+            "commands": [asdict(one) for one in self.composer.commands],
             "messages": [
                 self._as_seen(one)
                 for one in self.workspace.messages(since=since)
@@ -146,7 +146,7 @@ class LocalApi:
         member = self._member(deed)
         view = self.views.find(member.id, str(deed.get("view_id", "")))
         failure, complaints = await self.clicks.submit(member, view, deed.get("values") or {})
-        return {"failure": failure, "complaints": complaints}
+        return {"failure": failure, "errors": complaints}
 
     async def _close(self, deed: JSON) -> JSON:
         return {"failure": await self.clicks.close(self._member(deed))}

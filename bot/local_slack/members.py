@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from bot.local_slack.refusal import JSON
 
-TEAM_ID = "T07DRYD0CK1"
-TEAM_NAME = "Dry Dock"
-TEAM_DOMAIN = "dry-dock"
-OTHER_TEAM_ID = "T05HARB0UR2"
+TEAM_ID = "T0MLTEAM001"
+TEAM_NAME = "ML Team"
+TEAM_DOMAIN = "ml-team"
+OTHER_TEAM_ID = "T0PARTNER02"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +88,27 @@ class InstalledApp:
     user_id: str = "U0SEATRIAL1"
     name: str = "seatrial"
     real_name: str = "Seatrial"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlashCommand:
+    """A slash command of the app, as its manifest declares it."""
+
+    command: str
+    description: str = ""
+    usage_hint: str = ""
+
+
+def slash_commands(manifest: JSON) -> tuple[SlashCommand, ...]:
+    """Return the commands that an app manifest declares under `features.slash_commands`."""
+    return tuple(
+        SlashCommand(
+            command=declared["command"],
+            description=declared["description"],
+            usage_hint=declared.get("usage_hint", ""),
+        )
+        for declared in manifest.get("features", {}).get("slash_commands", ())
+    )
 
 
 ADA = Member(id="U0ADA4K7QM1", name="ada", real_name="Ada Lovelace", is_admin=True)

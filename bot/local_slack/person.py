@@ -181,7 +181,7 @@ class Person:
         answer = self._post("submit", view_id=view["id"], values=_filled_in(view, values or {}))
         if answer["failure"]:
             raise Refusal(answer["failure"])
-        complaints: dict[str, str] = answer["complaints"]
+        complaints: dict[str, str] = answer["errors"]
         return complaints
 
     def close_modal(self) -> str:

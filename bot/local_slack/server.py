@@ -24,6 +24,7 @@ from bot.local_slack.composer import Composer
 from bot.local_slack.delivery import DEADLINE_S, EVENT_RETRIES_S, Delivery
 from bot.local_slack.faults import Faults
 from bot.local_slack.local_api import LocalApi
+from bot.local_slack.members import SlashCommand
 from bot.local_slack.methods import Server
 from bot.local_slack.modals import Views
 from bot.local_slack.rate_limits import RateLimits
@@ -35,7 +36,6 @@ from bot.local_slack.watch import Watch
 from bot.local_slack.web_api import SCOPES, WebApi, encode
 from bot.local_slack.workspace import Workspace
 
-COMMANDS = ("/model", "/deploy", "/scale", "/loadtest", "/schedule", "/jobs", "/audit", "/seatrial")
 _PAGE = Path(__file__).parent / "page"
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -45,9 +45,10 @@ _POLICY = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlackSettings:
-    """What a local Slack is told.
+    """Settings of a local Slack.
 
-    `request_url` is where the app takes deliveries; empty until it is known. `rate_limits` off lets a test flood on
+    `request_url` is the app's address for deliveries; empty until it is known. `commands` are the app's slash
+    commands, from its manifest; Slack refuses any other. `rate_limits` off lets a test flood on
     purpose. `unknown_blocks` are kinds of blocks that are refused, as where Slack has not rolled them out yet (such as
     data_visualization). `clock` gives Unix seconds for message timestamps, rate limits and what expires; deadlines of
     deliveries and retries of events are real seconds.
@@ -57,7 +58,7 @@ class SlackSettings:
     bot_token: str = "xoxb-local"
     app_token: str = "xapp-local"
     request_url: str = ""
-    commands: tuple[str, ...] = COMMANDS
+    commands: tuple[SlashCommand, ...] = ()
     scopes: tuple[str, ...] = SCOPES
     rate_limits: bool = True
     unknown_blocks: frozenset[str] = frozenset()

@@ -10,11 +10,14 @@ from typing import Any
 from slack_bolt import App
 from slack_sdk import WebClient
 
+from bot.local_slack.members import slash_commands
 from bot.local_slack.person import Message
 from bot.local_slack.running import LocalSlack
+from bot.manifest import manifest
 from tests.waiting import wait_until
 
 ML_OPS = "C0MLOPS7X21"
+COMMANDS = slash_commands(manifest(request_url=None))
 # What an app was sent, in order: a name for its kind, and its body.
 Deliveries = list[tuple[str, dict[str, Any]]]
 

@@ -14,14 +14,14 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from tests.bot.slack_app_harness import BUTTONS, ML_OPS, Clock, Deliveries, Endpoint, build_app, modal
+from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Clock, Deliveries, Endpoint, build_app, modal
 from tests.waiting import wait_until
 
 
 def test_triggers_and_response_urls_run_out() -> None:
     """A trigger lives 3 s, a response URL 30 minutes."""
     clock = Clock()
-    with LocalSlack(SlackSettings(clock=clock)) as slack, Endpoint() as endpoint:
+    with LocalSlack(SlackSettings(commands=COMMANDS, clock=clock)) as slack, Endpoint() as endpoint:
         slack.request_url = endpoint.url
         slack.person("Ada").type("/model list")
         fields = {name: values[0] for name, values in parse_qs(endpoint.requests[0].body.decode()).items()}
@@ -36,7 +36,7 @@ def test_triggers_and_response_urls_run_out() -> None:
 
 def test_every_delivery_is_signed() -> None:
     """The signature is Slack's v0 over timestamp and raw body, with the secret that both sides know."""
-    with LocalSlack(SlackSettings(signing_secret="s3cret")) as slack, Endpoint() as endpoint:
+    with LocalSlack(SlackSettings(commands=COMMANDS, signing_secret="s3cret")) as slack, Endpoint() as endpoint:
         slack.request_url = endpoint.url
         slack.person("Ada").type("/model list")
         received = endpoint.requests[0]
@@ -47,7 +47,7 @@ def test_every_delivery_is_signed() -> None:
 
 def test_an_app_that_is_slow_away_or_broken_is_told_to_whoever_typed() -> None:
     """Slack's own sentence, with operation_timeout or dispatch_failed, to that one member."""
-    with LocalSlack(SlackSettings(deadline_s=60)) as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS, deadline_s=60)) as slack:
         ada = slack.person("Ada")
         assert ada.type("/model list") == "dispatch_failed"
         assert ada.ephemerals()[-1].plain == '`/model` failed with the error "dispatch_failed"'
@@ -56,7 +56,7 @@ def test_an_app_that_is_slow_away_or_broken_is_told_to_whoever_typed() -> None:
             assert ada.type("/model list") == "dispatch_failed"
         assert ada.type("/model list") == "dispatch_failed"
         assert slack.person("Grace").ephemerals() == ()
-    with LocalSlack(SlackSettings(deadline_s=0.3)) as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS, deadline_s=0.3)) as slack:
         ada = slack.person("Ada")
         with Endpoint(hold_s=60) as endpoint:
             slack.request_url = endpoint.url
@@ -106,7 +106,7 @@ def test_an_event_is_not_tried_again_where_the_app_says_so() -> None:
 
 def test_socket_mode_survives_slacks_own_reconnects() -> None:
     """Asked to reconnect, Bolt comes back on a fresh connection and commands arrive again."""
-    with LocalSlack() as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS)) as slack:
         seen: Deliveries = []
         handler = SocketModeHandler(build_app(seen, slack), slack.settings.app_token)
         handler.connect()
@@ -121,7 +121,7 @@ def test_socket_mode_survives_slacks_own_reconnects() -> None:
 
 def test_an_answer_that_never_comes_by_socket_is_a_timeout() -> None:
     """A listener that fails sends nothing at all in Socket Mode: to Slack that is operation_timeout."""
-    with LocalSlack(SlackSettings(deadline_s=0.3)) as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS, deadline_s=0.3)) as slack:
         handler = SocketModeHandler(build_app([], slack), slack.settings.app_token)
         handler.connect()
         wait_until(lambda: slack.server.socket_mode.is_connected)

@@ -17,14 +17,14 @@ from bot.local_slack.person import Person
 from bot.local_slack.refusal import Refusal
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
-from tests.bot.slack_app_harness import BUTTONS, ML_OPS, Deliveries, SlackAppHarness, build_app, modal
+from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Deliveries, SlackAppHarness, build_app, modal
 from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module", params=["http", "socket mode"])
 def harness(request: pytest.FixtureRequest) -> Iterator[SlackAppHarness]:
     """The same app, reached in both of Slack's ways."""
-    with LocalSlack(SlackSettings(rate_limits=False)) as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS, rate_limits=False)) as slack:
         seen: Deliveries = []
         app = build_app(seen, slack)
         if request.param == "http":

@@ -12,6 +12,7 @@ from slack_sdk import WebClient
 
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from tests.bot.slack_app_harness import COMMANDS
 
 # No GPU, no sandbox: as in a container. No background networking: the page must not need it.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -61,7 +62,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
     """One local Slack without an app: what is typed is refused, what is posted is shown."""
-    with LocalSlack(SlackSettings(rate_limits=False)) as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS, rate_limits=False)) as slack:
         yield slack
 
 

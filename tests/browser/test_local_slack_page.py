@@ -16,6 +16,8 @@ from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
 from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
+from tests.bot.slack_app_harness import COMMANDS
 from tests.browser.page_reading import ML_OPS, post, shown
 
 pytestmark = pytest.mark.chromium
@@ -61,7 +63,6 @@ def test_typing_goes_where_it_should(slack: LocalSlack, open_page: OpenPage) -> 
     expect(page.locator("#list article").last).to_contain_text("hello <b>& all</b>")
     assert grace.messages()[-1].text == "hello &lt;b&gt;&amp; all&lt;/b&gt;"
     field.press_sequentially("/loa")
-    expect(page.locator(".hint-entry")).to_have_text(["/loadtestSeatrial"])
     field.press("Tab")
     assert field.input_value() == "/loadtest "
     field.fill("/lodtest 5")
@@ -70,6 +71,23 @@ def test_typing_goes_where_it_should(slack: LocalSlack, open_page: OpenPage) -> 
     expect(last).to_contain_text("Only visible to you")
     expect(last).to_contain_text("/lodtest is not a valid command")
     assert grace.ephemerals() == ()
+
+
+def test_composer_lists_the_commands_of_the_manifest_with_their_usage(slack: LocalSlack, open_page: OpenPage) -> None:
+    """A slash lists every command. The marked one, and later the one in the field, shows its usage."""
+    page = open_page(slack.url)
+    field = page.locator("#composer textarea")
+    field.press_sequentially("/")
+    expect(page.locator(".suggestion b")).to_have_text([*(one.command for one in COMMANDS), "/invite"])
+    expect(page.locator(".suggestion small").first).to_have_text(COMMANDS[0].description)
+    field.press_sequentially("seatr")
+    forms = [f"/seatrial {form}" for form in COMMANDS[-1].usage_hint.split(" | ")]
+    expect(page.locator(".suggestion")).to_have_count(1)
+    expect(page.locator(".suggestion .usage code")).to_have_text(forms)
+    field.press("Tab")
+    expect(page.locator("#composer .composer-usage code")).to_have_text(forms)
+    field.fill("")
+    expect(page.locator("#composer .composer-usage")).to_be_hidden()
 
 
 def test_one_can_be_somebody_else(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
@@ -130,7 +148,7 @@ FORM = {
 def test_a_form_is_filled_in_and_sent(open_page: OpenPage) -> None:
     """What is missing is asked for, what is half written survives an update, and the app gets what was chosen."""
     got: list[dict[str, Any]] = []
-    with LocalSlack() as slack:
+    with LocalSlack(SlackSettings(commands=COMMANDS)) as slack:
         client = WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
         app = App(client=client, signing_secret=slack.settings.signing_secret)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from bot.commands import COMMANDS
 from tests.stack import Stack
 
 pytestmark = pytest.mark.chromium
@@ -57,3 +58,13 @@ def test_two_people_take_a_model_to_production_in_a_browser(
     assert picture.startswith(b"\x89PNG")
     if os.environ.get("UPDATE_GOLDEN"):
         (DOCS / "local-slack.png").write_bytes(picture)
+
+
+def test_every_command_that_the_page_offers_is_answered(stack: Stack, open_page: Callable[..., Page]) -> None:
+    """The bot takes each of them, also without arguments."""
+    page = open_page(stack.slack.url + "?as=ada")
+    page.locator("#composer textarea").press_sequentially("/")
+    offered = page.locator(".suggestion b").all_text_contents()
+    assert set(offered) - {"/invite"} == set(COMMANDS)
+    ada = stack.person("Ada")
+    assert {command: ada.type(command) for command in COMMANDS} == dict.fromkeys(COMMANDS, "")

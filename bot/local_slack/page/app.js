@@ -1,15 +1,15 @@
-// The page: which channel and thread are open, who one is, and what is drawn when something has changed.
+// The page: the open channel and thread, the current member, and drawing after each change.
 
 import { Composer } from "./composer.js";
 import { byId, el, icon, showMenu } from "./dom.js";
 import { avatar, MessageList } from "./messages.js";
 import { showModal, viewBlocks } from "./modal.js";
 import { useNames } from "./mrkdwn.js";
-import { become, deed, listed, member, messageAt, refresh, replies, state, watch } from "./state.js";
+import { act, listed, member, messageAt, refresh, replies, state, switchMember, watch } from "./state.js";
 
 const HOME = "home";
 const view = { place: sessionStorage.getItem("place") ?? "", thread: "" };
-const seen = new Map();
+const lastRead = new Map();
 
 const channelList = new MessageList(byId("list"), openThread);
 const threadList = new MessageList(byId("thread-list"));
@@ -52,15 +52,15 @@ function renderPlace() {
   const messages = listed(channel.id);
   const isNew = channelList.show(messages, intro(channel));
   if (isNew && !channelList.isAtEnd) byId("jump").hidden = false;
-  seen.set(`${state.me}/${channel.id}`, messages.at(-1)?.ts ?? "0");
+  lastRead.set(`${state.me}/${channel.id}`, messages.at(-1)?.ts ?? "0");
 }
 
 const intro = (channel) =>
   el(
     "div",
     { class: "intro" },
-    el("h3", {}, channel.is_im ? `Only you and ${botName()} are here.` : `This is the beginning of #${channel.name}.`),
-    el("p", {}, channel.members.includes(state.bot) ? "Type / to see what can be asked." : `${botName()} is not here yet: /invite @${member(state.bot).name}`),
+    el("h3", {}, channel.is_im ? `This is your conversation with ${botName()}.` : `This is the beginning of #${channel.name}.`),
+    el("p", {}, channel.members.includes(state.bot) ? "Type / to see the commands." : `${botName()} is not in this channel. To add it, type /invite @${member(state.bot).name}`),
   );
 
 let homeHash = "";
@@ -69,7 +69,7 @@ function renderHome() {
   const home = state.home;
   if (home?.hash === homeHash && home) return;
   homeHash = home?.hash ?? "";
-  byId("home").replaceChildren(...(home ? viewBlocks(home).flat() : [el("p", { class: "intro" }, "The app shows nothing here yet.")]));
+  byId("home").replaceChildren(...(home ? viewBlocks(home).flat() : [el("p", { class: "intro" }, `${botName()} has not published a Home tab.`)]));
 }
 
 function renderThread() {
@@ -82,13 +82,13 @@ function renderThread() {
   threadList.show([parent, ...replies(view.place, view.thread)]);
 }
 
-let sidebarDrawn = "";
+let sidebarSignature = "";
 
 function renderSidebar() {
   const last = state.channels.map((one) => listed(one.id).at(-1)?.ts);
-  const signature = JSON.stringify([state.me, state.channels, state.people, view.place, last, [...seen]]);
-  if (signature === sidebarDrawn) return;
-  sidebarDrawn = signature;
+  const signature = JSON.stringify([state.me, state.channels, state.people, view.place, last, [...lastRead]]);
+  if (signature === sidebarSignature) return;
+  sidebarSignature = signature;
   const channels = state.channels.filter((one) => !one.is_im);
   const directs = state.channels.filter((one) => one.is_im);
   const nodes = [
@@ -108,7 +108,7 @@ function renderSidebar() {
 
 function placeButton(id, mark, label) {
   const last = id === HOME ? "0" : (listed(id).at(-1)?.ts ?? "0");
-  const isUnread = id !== view.place && last > (seen.get(`${state.me}/${id}`) ?? "0") && id !== HOME;
+  const isUnread = id !== view.place && last > (lastRead.get(`${state.me}/${id}`) ?? "0") && id !== HOME;
   const cssClass = `place ${id === view.place ? "current" : ""} ${isUnread ? "unread" : ""}`;
   return el("button", { class: cssClass, type: "button", onclick: () => openPlace(id) }, mark, el("span", {}, label));
 }
@@ -117,7 +117,7 @@ function personLine(who) {
   const note = who.is_restricted ? "guest" : who.is_stranger ? "another workspace" : "";
   return el(
     "button",
-    { class: "place", type: "button", title: `Be ${who.real_name}`, onclick: () => switchTo(who.id) },
+    { class: "place", type: "button", title: `Continue as ${who.real_name}`, onclick: () => continueAs(who.id) },
     avatar(who, "tiny"),
     el("span", {}, who.real_name, who.id === state.me && el("i", {}, " you"), note && el("i", {}, ` ${note}`)),
   );
@@ -129,7 +129,7 @@ function openPlace(id) {
   sessionStorage.setItem("place", id);
   byId("jump").hidden = true;
   document.body.classList.remove("shows-sidebar");
-  if (id === HOME) deed("home", {});
+  if (id === HOME) act("home", {});
   render();
   if (id !== HOME && matchMedia("(min-width: 700px)").matches) composer.focus();
 }
@@ -141,18 +141,18 @@ function openThread(message) {
   threadComposer.focus();
 }
 
-async function switchTo(id) {
+async function continueAs(id) {
   sessionStorage.setItem("member", id);
   document.body.classList.remove("shows-sidebar");
   channelList.clear();
   threadList.clear();
   showModal(null);
   homeHash = "";
-  await become(id);
-  if (view.place === HOME) deed("home", {});
+  await switchMember(id);
+  if (view.place === HOME) act("home", {});
 }
 
-// A link such as #/archives/C0…/p1234567890123456 opens the channel, and brings the message into sight.
+// A link such as #/archives/C0…/p1234567890123456 opens the channel and scrolls to the message.
 function followLink() {
   const [, channelId, digits] = /^#\/archives\/(\w+)(?:\/p(\d+))?$/.exec(location.hash) ?? [];
   if (!channelId || !state.channels.some((one) => one.id === channelId)) return;
@@ -182,7 +182,7 @@ channelList.onScroll = () => {
 byId("identity").onclick = () => {
   const entries = state.people.map((id) => ({
     label: el("span", { class: "menu-person" }, avatar(member(id), "tiny"), member(id).real_name),
-    choose: () => switchTo(id),
+    choose: () => continueAs(id),
   }));
   showMenu(byId("identity"), entries);
 };
@@ -192,10 +192,10 @@ document.querySelector(".conversation").addEventListener("pointerdown", (event) 
 addEventListener("hashchange", followLink);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
-// ?as=grace opens the page as that member, so that two windows can be two people.
-const asked = new URLSearchParams(location.search).get("as");
-await become(asked ?? sessionStorage.getItem("member") ?? "ada");
-if (!state.members.size) await become("ada");
+// ?as=grace opens the page as that member: two windows can be two people.
+const requested = new URLSearchParams(location.search).get("as");
+await switchMember(requested ?? sessionStorage.getItem("member") ?? "ada");
+if (!state.members.size) await switchMember("ada");
 watch(render, (isLost) => {
   byId("lost").hidden = !isLost;
 });

@@ -1,4 +1,4 @@
-// Block Kit as DOM. `act(block, element, value)` is called when a person presses or chooses; it returns a promise.
+// Block Kit as DOM. A press or a choice calls `onAction(block, element, value)`, which returns a promise.
 
 import { chartNode } from "./chart.js";
 import { confirmFirst, el, icon, showMenu } from "./dom.js";
@@ -10,13 +10,13 @@ export function textNode(object) {
   return el("span", { class: "plain" }, object.emoji === false ? object.text : plainText(object.text));
 }
 
-export function blockNodes(blocks, act) {
+export function blockNodes(blocks, onAction) {
   return blocks.map((block) => {
     try {
-      return DRAW[block.type](block, act);
+      return DRAW[block.type](block, onAction);
     } catch {
-      // One block that cannot be drawn must not take the page with it.
-      return el("div", { class: "unknown-block" }, `A ${block.type} block that cannot be shown here`);
+      // A block that cannot be drawn must not break the page.
+      return el("div", { class: "unknown-block" }, `This page cannot show a ${block.type} block.`);
     }
   });
 }
@@ -24,7 +24,7 @@ export function blockNodes(blocks, act) {
 const DRAW = {
   header: (block) => el("h3", { class: "block header" }, textNode(block.text)),
   divider: () => el("hr", { class: "block divider" }),
-  section: (block, act) =>
+  section: (block, onAction) =>
     el(
       "div",
       { class: "block section" },
@@ -34,7 +34,7 @@ const DRAW = {
         block.text && textNode(block.text),
         block.fields && el("div", { class: "fields" }, block.fields.map((field) => el("div", { class: "field" }, textNode(field)))),
       ),
-      block.accessory && el("div", { class: "accessory" }, elementNode(block, block.accessory, act)),
+      block.accessory && el("div", { class: "accessory" }, elementNode(block, block.accessory, onAction)),
     ),
   context: (block) =>
     el(
@@ -42,8 +42,8 @@ const DRAW = {
       { class: "block context" },
       block.elements.map((one) => (one.type === "image" ? picture(one, "context-picture") : el("span", {}, textNode(one)))),
     ),
-  actions: (block, act) =>
-    el("div", { class: "block actions" }, block.elements.map((one) => elementNode(block, one, act))),
+  actions: (block, onAction) =>
+    el("div", { class: "block actions" }, block.elements.map((one) => elementNode(block, one, onAction))),
   image: (block) =>
     el("figure", { class: "block image" }, block.title && el("figcaption", {}, textNode(block.title)), picture(block, "block-picture")),
   data_visualization: (block) => chartNode(block),
@@ -62,14 +62,14 @@ const DRAW = {
     ),
 };
 
-function elementNode(block, element, act) {
+function elementNode(block, element, onAction) {
   const go = async (value) => {
-    const asked = element.confirm;
-    if (asked) {
-      const labels = [asked.confirm.text, asked.deny.text];
-      if (!(await confirmFirst(asked.title.text, textNode(asked.text), ...labels, asked.style === "danger"))) return;
+    const confirm = element.confirm;
+    if (confirm) {
+      const labels = [confirm.confirm.text, confirm.deny.text];
+      if (!(await confirmFirst(confirm.title.text, textNode(confirm.text), ...labels, confirm.style === "danger"))) return;
     }
-    await act(block, element, value);
+    await onAction(block, element, value);
   };
   switch (element.type) {
     case "button":
@@ -130,18 +130,18 @@ function overflow(element, go) {
   return el("button", { ...properties, onclick: (event) => showMenu(event.currentTarget, entries) }, icon("more"));
 }
 
-let groupsDrawn = 0;
+let groupCount = 0;
 
-// Checkboxes or radio buttons; `changed` gets the values of all that are chosen.
-export function choices(element, changed = () => {}) {
+// Checkboxes or radio buttons. Each change calls `onChange` with all chosen values.
+export function choices(element, onChange = () => {}) {
   const isMany = element.type === "checkboxes";
   const initial = isMany ? (element.initial_options ?? []) : [element.initial_option].filter(Boolean);
   const chosen = new Set(initial.map((option) => option.value));
-  const name = `choice-${groupsDrawn++}`;
+  const name = `choice-${groupCount++}`;
   const root = el("div", { class: "choices", role: isMany ? "group" : "radiogroup" });
   for (const option of element.options) {
     const box = el("input", { type: isMany ? "checkbox" : "radio", name, value: option.value, checked: chosen.has(option.value) });
-    box.addEventListener("change", () => changed(chosenValues(root)));
+    box.addEventListener("change", () => onChange(chosenValues(root)));
     const description = option.description && el("small", {}, textNode(option.description));
     root.append(el("label", { class: "choice" }, box, el("span", {}, textNode(option.text), description)));
   }
@@ -150,7 +150,7 @@ export function choices(element, changed = () => {}) {
 
 export const chosenValues = (root) => [...root.querySelectorAll("input:checked")].map((box) => box.value);
 
-// Pictures come from this server only; one from elsewhere is a link, because nothing here reaches out.
+// Only pictures from this server are loaded. A picture from elsewhere becomes a link: the page makes no outside requests.
 export function picture(image, cssClass) {
   const file = image.slack_file;
   const source = file ? `/local/files/${encodeURIComponent(file.id ?? "")}/picture` : image.image_url;

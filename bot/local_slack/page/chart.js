@@ -1,8 +1,8 @@
-// A data_visualization block as SVG: lines, areas, bars or a pie, with a legend; each value is told under the pointer.
+// A data_visualization block as SVG: lines, areas, bars or a pie, with a legend. Tooltips show the values.
 
 import { el } from "./dom.js";
 
-// All lengths are units of the view box, which is drawn as wide as there is room.
+// All lengths are in units of the view box, which fills the width of the message.
 const WIDTH = 340;
 const HEIGHT = 190;
 const PLOT = { left: 44, right: WIDTH - 4, top: 22, bottom: HEIGHT - 34 };
@@ -28,8 +28,8 @@ function svg(tag, properties = {}, ...children) {
   return node;
 }
 
-const told = (...words) => svg("title", {}, words.join(" "));
-const shown = (number) => number.toLocaleString("en", { maximumSignificantDigits: Math.abs(number) < 1000 ? 3 : 6 });
+const tooltip = (...words) => svg("title", {}, words.join(" "));
+const formatted = (number) => number.toLocaleString("en", { maximumSignificantDigits: Math.abs(number) < 1000 ? 3 : 6 });
 
 function onAxes({ type, series, axis_config: axes }) {
   const values = series.flatMap((one) => one.data.map((point) => point.value));
@@ -46,7 +46,7 @@ function onAxes({ type, series, axis_config: axes }) {
   return [grid(ticks, frame), labels(axes, frame), series.map(classed)];
 }
 
-// Round numbers from at or below `low` to at or above `high`, about five of them.
+// About five round numbers that cover `low` to `high`.
 function ticksOver(low, high) {
   const rough = (high - low || 1) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -58,7 +58,7 @@ function ticksOver(low, high) {
 const grid = (ticks, { y }) =>
   ticks.map((tick) => [
     svg("line", { class: tick === 0 ? "axis" : "grid", x1: PLOT.left, x2: PLOT.right, y1: y(tick), y2: y(tick) }),
-    svg("text", { class: "tick", x: PLOT.left - 7, y: y(tick) + 4, "text-anchor": "end" }, shown(tick)),
+    svg("text", { class: "tick", x: PLOT.left - 7, y: y(tick) + 4, "text-anchor": "end" }, formatted(tick)),
   ]);
 
 function labels(axes, { x }) {
@@ -73,22 +73,22 @@ function labels(axes, { x }) {
   return [below, titles.filter(Boolean)];
 }
 
-// Points in the order of the axis, whatever their order in the series.
-const placed = (series, { x, y }) =>
+// The points of a series with coordinates, in the order of the axis.
+const coordinates = (series, { x, y }) =>
   series.data.map((point) => ({ ...point, x: x(point.label), y: y(point.value) })).sort((a, b) => a.x - b.x);
 
 const path = (points) => points.map((point) => `${point.x},${point.y}`).join(" ");
 
 function lines(series, frame) {
-  const points = placed(series, frame);
+  const points = coordinates(series, frame);
   const dots = points.map((point) =>
-    svg("circle", { class: "dot", cx: point.x, cy: point.y, r: 2.5 }, told(`${series.name}, ${point.label}:`, shown(point.value))),
+    svg("circle", { class: "dot", cx: point.x, cy: point.y, r: 2.5 }, tooltip(`${series.name}, ${point.label}:`, formatted(point.value))),
   );
   return [svg("polyline", { class: "stroke", points: path(points) }), dots];
 }
 
 function areas(series, frame) {
-  const points = placed(series, frame);
+  const points = coordinates(series, frame);
   const floor = frame.y(0);
   const outline = [{ x: points[0].x, y: floor }, ...points, { x: points.at(-1).x, y: floor }];
   return [svg("polygon", { class: "area", points: path(outline) }), lines(series, frame)];
@@ -97,10 +97,10 @@ function areas(series, frame) {
 function bars(series, frame, index, count) {
   const width = (frame.slot * 0.8) / count;
   const floor = frame.y(0);
-  return placed(series, frame).map((point) => {
+  return coordinates(series, frame).map((point) => {
     const x = point.x - frame.slot * 0.4 + width * index;
     const box = { x, y: Math.min(point.y, floor), width: Math.max(width - 1, 1), height: Math.abs(point.y - floor) };
-    return svg("rect", { class: "bar-shape", ...box }, told(`${series.name}, ${point.label}:`, shown(point.value)));
+    return svg("rect", { class: "bar-shape", ...box }, tooltip(`${series.name}, ${point.label}:`, formatted(point.value)));
   });
 }
 
@@ -113,7 +113,7 @@ function pie({ segments }) {
     const share = one.value / whole;
     const arc = `M${x},${y} L${at(before)} A${radius},${radius} 0 ${share > 0.5 ? 1 : 0} 1 ${at(before + share)} Z`;
     before += share;
-    const note = told(`${one.label}: ${shown(one.value)} (${shown(share * 100)} %)`);
+    const note = tooltip(`${one.label}: ${formatted(one.value)} (${formatted(share * 100)} %)`);
     const slice = share > 0.9999 ? svg("circle", { cx: x, cy: y, r: radius }, note) : svg("path", { d: arc }, note);
     return svg("g", { class: `series-${index} slice` }, slice);
   });

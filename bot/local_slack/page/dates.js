@@ -31,7 +31,7 @@ export const clock = (date) => date.toLocaleTimeString(undefined, { hour: "numer
 
 const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 
-// "Today", "Yesterday", "Tomorrow" or nothing.
+// "today", "yesterday", "tomorrow" or "".
 export function nearDay(date, now = new Date()) {
   const days = Math.round((midnight(date) - midnight(now)) / DAY_MS);
   return { 0: "today", 1: "tomorrow", "-1": "yesterday" }[days] ?? "";
@@ -51,7 +51,7 @@ function ago(date) {
   return words.format(seconds, "second");
 }
 
-// Fills a format's tokens; an unknown token stays as it is, as in Slack.
+// Fills the tokens of a format. An unknown token stays as it is, as in Slack.
 export function formatDate(unixSeconds, pattern) {
   const date = new Date(unixSeconds * 1000);
   return pattern.replace(/\{(\w+)\}/g, (token, name, offset) => {

@@ -1,4 +1,4 @@
-// Builds the page from elements and texts. Nothing here, or anywhere on the page, parses HTML out of a string.
+// Elements, icons, menus and notes. The page is built from nodes and texts only: it never parses HTML from a string.
 
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -38,7 +38,7 @@ export function icon(name) {
   return svg;
 }
 
-// One menu at a time, under the button that opened it; Escape, a click elsewhere or a choice closes it.
+// One menu at a time, next to its button. Escape, a choice or a click elsewhere closes it.
 let openMenu = null;
 
 export function closeMenu() {
@@ -86,18 +86,18 @@ document.addEventListener("pointerdown", (event) => {
 
 export function toast(text) {
   const place = byId("toasts");
-  const shown = el("div", { class: "toast" }, text);
-  place.append(shown);
-  // Shown anew, it comes to lie above a modal that was opened meanwhile.
+  const node = el("div", { class: "toast" }, text);
+  place.append(node);
+  // Reopening the popover moves it above a modal that was opened later.
   if (place.matches(":popover-open")) place.hidePopover();
   place.showPopover();
   setTimeout(() => {
-    shown.remove();
+    node.remove();
     if (!place.children.length) place.hidePopover();
   }, 6000);
 }
 
-// Asks before a deed that Block Kit marks with `confirm`; resolves to whether the person agreed.
+// Asks before an action with Block Kit's `confirm`. Resolves to true if the member agreed.
 export function confirmFirst(title, body, confirmLabel, denyLabel, isDanger) {
   return new Promise((resolve) => {
     const answer = (value) => () => {

@@ -1,4 +1,4 @@
-// The emoji shortcodes that bots use most; any other stays readable as :text:, as a missing emoji does in Slack.
+// The emoji shortcodes that bots use most. Any other stays readable as :text:, as a missing emoji does in Slack.
 
 const TABLE = `
 white_check_mark ✅ heavy_check_mark ✔️ ballot_box_with_check ☑️ x ❌ heavy_multiplication_x ✖️ negative_squared_cross_mark ❎

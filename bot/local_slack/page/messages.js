@@ -1,10 +1,10 @@
-// The list of messages, in a channel or a thread. Only what changed is drawn again, so that nothing moves or blinks.
+// The list of messages in a channel or a thread. Only changed messages are drawn again, so the rest stays still.
 
 import { blockNodes } from "./blocks.js";
 import { clock, dayTitle } from "./dates.js";
 import { el, icon, toast } from "./dom.js";
 import { mrkdwn } from "./mrkdwn.js";
-import { complaint, deed, member, replies, state } from "./state.js";
+import { act, failureText, member, replies, state } from "./state.js";
 
 const COMPACT_WITHIN_S = 300;
 const COLOURS = ["#b0472e", "#2f7d5b", "#7a4fa3", "#2d6da8", "#a8641b", "#a33b6c", "#4d7a1f"];
@@ -20,10 +20,8 @@ export function avatar(who, cssClass = "") {
   return node;
 }
 
-export const shownName = (who) => who.real_name;
-
 export class MessageList {
-  // `openThread(message)` is called for “Reply”; without it the list is a thread's own.
+  // “Reply” calls `openThread(message)`. A list without it shows a thread.
   constructor(root, openThread) {
     this.root = root;
     this.openThread = openThread;
@@ -33,12 +31,12 @@ export class MessageList {
       this.isAtEnd = root.scrollHeight - root.scrollTop - root.clientHeight < 32;
       this.onScroll?.();
     });
-    // Pictures that load late and panes that change their size must not push the end out of sight.
-    const keep = new ResizeObserver(() => this.isAtEnd && this.toEnd());
-    keep.observe(root);
+    // Keep the end in view when pictures load late or the pane is resized.
+    const resizes = new ResizeObserver(() => this.isAtEnd && this.toEnd());
+    resizes.observe(root);
     this.inner = el("div", { class: "list-inner" });
     root.replaceChildren(this.inner);
-    keep.observe(this.inner);
+    resizes.observe(this.inner);
   }
 
   toEnd() {
@@ -52,35 +50,35 @@ export class MessageList {
     this.isAtEnd = true;
   }
 
-  // Shows these messages; returns whether there are new ones at the end.
+  // Shows these messages. Returns true if the last one is new.
   show(messages, intro) {
-    const wanted = intro ? [["intro", () => intro, intro.textContent]] : [];
+    const entries = intro ? [["intro", () => intro, intro.textContent]] : [];
     let before = null;
     for (const message of messages) {
       const day = at(message.ts).toDateString();
-      if (!before || at(before.ts).toDateString() !== day) wanted.push([`day ${day}`, () => separator(dayTitle(at(message.ts))), dayTitle(at(message.ts))]);
+      if (!before || at(before.ts).toDateString() !== day) entries.push([`day ${day}`, () => separator(dayTitle(at(message.ts))), dayTitle(at(message.ts))]);
       const isFirstReply = !this.openThread && message === messages[1];
-      if (isFirstReply) wanted.push(["count", () => separator(counted(messages.length - 1)), String(messages.length)]);
+      if (isFirstReply) entries.push(["count", () => separator(counted(messages.length - 1)), String(messages.length)]);
       const isCompact = before && !isFirstReply && follows(before, message) && at(before.ts).toDateString() === day;
-      wanted.push([message.ts, () => this.row(message, isCompact), this.signature(message, isCompact)]);
+      entries.push([message.ts, () => this.row(message, isCompact), this.signature(message, isCompact)]);
       before = message;
     }
     const last = messages.at(-1);
     const isNew = Boolean(last && this.drawn.size && !this.drawn.has(last.ts));
-    this.reconcile(wanted);
+    this.reconcile(entries);
     if (this.isAtEnd) this.toEnd();
     return isNew;
   }
 
-  reconcile(wanted) {
-    const keys = new Set(wanted.map(([key]) => key));
+  reconcile(entries) {
+    const keys = new Set(entries.map(([key]) => key));
     for (const [key, { node }] of this.drawn) {
       if (keys.has(key)) continue;
       node.remove();
       this.drawn.delete(key);
     }
     let place = this.inner.firstElementChild;
-    for (const [key, draw, signature] of wanted) {
+    for (const [key, draw, signature] of entries) {
       const old = this.drawn.get(key);
       let node = old?.node;
       if (!old || (old.signature !== signature && !isInUse(node))) {
@@ -104,12 +102,12 @@ export class MessageList {
   row(message, isCompact) {
     const who = member(message.user);
     const time = at(message.ts);
-    const shown = isCompact ? clock(time).replace(/\s?[AP]M$/i, "") : clock(time);
-    const stamp = el("time", { datetime: time.toISOString(), title: time.toLocaleString() }, shown);
+    const label = isCompact ? clock(time).replace(/\s?[AP]M$/i, "") : clock(time);
+    const stamp = el("time", { datetime: time.toISOString(), title: time.toLocaleString() }, label);
     const head = el(
       "div",
       { class: "row-head" },
-      el("b", { class: "who" }, shownName(who)),
+      el("b", { class: "who" }, who.real_name),
       who.is_bot && el("span", { class: "badge" }, "APP"),
       who.is_restricted && el("span", { class: "badge soft" }, "guest"),
       who.is_stranger && el("span", { class: "badge soft" }, "another workspace"),
@@ -153,7 +151,7 @@ const follows = (before, message) =>
   !before.is_ephemeral &&
   Number(message.ts) - Number(before.ts) < COMPACT_WITHIN_S;
 
-// A menu that somebody has open is left alone until they are done.
+// An open menu is not replaced until the member has chosen.
 const isInUse = (node) => node?.contains(document.activeElement) && document.activeElement.matches("select");
 
 function replaceKeepingFocus(node, fresh) {
@@ -166,14 +164,14 @@ const separator = (text) => el("div", { class: "separator", role: "separator" },
 const counted = (answers) => (answers === 1 ? "1 reply" : `${answers} replies`);
 
 function body(message) {
-  const act = async (block, element, value) => {
+  const onAction = async (block, element, value) => {
     const { channel, ts } = message;
     const fields = { channel, ts, block_id: block.block_id, action_id: element.action_id, value };
-    const sentence = complaint(await deed("click", fields));
-    if (sentence) toast(sentence);
+    const failure = failureText(await act("click", fields));
+    if (failure) toast(failure);
   };
   const edited = message.is_edited && el("span", { class: "edited" }, "(edited)");
-  const content = message.blocks.length ? blockNodes(message.blocks, act) : message.text ? [mrkdwn(message.text)] : [];
+  const content = message.blocks.length ? blockNodes(message.blocks, onAction) : message.text ? [mrkdwn(message.text)] : [];
   if (edited && content.length) (content.at(-1).querySelector(".line:last-of-type") ?? content.at(-1)).append(" ", edited);
   return el("div", { class: "message-body" }, content, message.files.map(fileNode));
 }

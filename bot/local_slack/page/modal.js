@@ -1,38 +1,38 @@
-// The modal on the screen: drawn again only when the app changes it, so that what is half filled in stays.
+// The open modal. It is drawn again only if the app changes it, and keeps the values that are already filled in.
 
 import { blockNodes, choices, chosenValues, options, textNode } from "./blocks.js";
 import { el, icon, toast } from "./dom.js";
-import { complaint, deed } from "./state.js";
+import { act, failureText } from "./state.js";
 
-let shown = null;
+let current = null;
 
 export function showModal(view) {
-  if (shown && view && shown.view.id === view.id && shown.view.hash === view.hash) return;
-  const kept = shown && view && shown.view.id === view.id ? readFields(shown.dialog) : {};
-  shown?.dialog.remove();
-  shown = null;
+  if (current && view && current.view.id === view.id && current.view.hash === view.hash) return;
+  const values = current && view && current.view.id === view.id ? readFields(current.dialog) : {};
+  current?.dialog.remove();
+  current = null;
   if (!view) return;
-  const dialog = draw(view, kept);
-  shown = { view, dialog };
+  const dialog = draw(view, values);
+  current = { view, dialog };
   document.body.append(dialog);
   dialog.showModal();
   (dialog.querySelector("[data-focus]") ?? dialog.querySelector("input, textarea, select"))?.focus();
 }
 
-export function viewBlocks(view, kept = {}) {
-  const act = async (block, element, value) => {
-    const values = shown?.view.id === view.id ? readFields(shown.dialog) : {};
-    const fields = { view_id: view.id, block_id: block.block_id, action_id: element.action_id, value, values };
-    const sentence = complaint(await deed("click", fields));
-    if (sentence) toast(sentence);
+export function viewBlocks(view, values = {}) {
+  const onAction = async (block, element, value) => {
+    const entered = current?.view.id === view.id ? readFields(current.dialog) : {};
+    const fields = { view_id: view.id, block_id: block.block_id, action_id: element.action_id, value, values: entered };
+    const failure = failureText(await act("click", fields));
+    if (failure) toast(failure);
   };
-  return view.blocks.map((block) => (block.type === "input" ? field(block, kept[block.block_id], act) : blockNodes([block], act)));
+  return view.blocks.map((block) => (block.type === "input" ? field(block, values[block.block_id], onAction) : blockNodes([block], onAction)));
 }
 
-function draw(view, kept) {
+function draw(view, values) {
   const close = async () => {
-    const sentence = complaint(await deed("close", { view_id: view.id }));
-    if (sentence) toast(sentence);
+    const failure = failureText(await act("close", { view_id: view.id }));
+    if (failure) toast(failure);
   };
   const form = el(
     "form",
@@ -44,7 +44,7 @@ function draw(view, kept) {
       el("h2", {}, textNode(view.title)),
       el("button", { class: "icon-button", type: "button", "aria-label": "Close", onclick: close }, icon("close")),
     ),
-    el("div", { class: "dialog-body" }, viewBlocks(view, kept)),
+    el("div", { class: "dialog-body" }, viewBlocks(view, values)),
     el(
       "footer",
       { class: "dialog-foot" },
@@ -68,11 +68,11 @@ async function submit(view, form) {
   if (button.classList.contains("busy")) return;
   button.classList.add("busy");
   for (const old of form.querySelectorAll(".field-error")) old.remove();
-  const answer = await deed("submit", { view_id: view.id, values: readFields(form) });
+  const answer = await act("submit", { view_id: view.id, values: readFields(form) });
   button.classList.remove("busy");
-  const sentence = complaint(answer);
-  if (sentence) toast(sentence);
-  for (const [blockId, text] of Object.entries(answer.complaints ?? {})) {
+  const failure = failureText(answer);
+  if (failure) toast(failure);
+  for (const [blockId, text] of Object.entries(answer.errors ?? {})) {
     const place = form.querySelector(`[data-block="${CSS.escape(blockId)}"]`);
     place?.append(el("p", { class: "field-error", role: "alert" }, text));
   }
@@ -92,14 +92,14 @@ function readField(place) {
   return place.querySelector("input, textarea, select").value;
 }
 
-function field(block, kept, act) {
+function field(block, values, onAction) {
   const element = block.element;
   const node = control(element);
-  const value = kept?.[element.action_id];
+  const value = values?.[element.action_id];
   if (value !== undefined && node.matches("input, textarea, select")) node.value = value;
   if (element.focus_on_load) node.dataset.focus = "yes";
   const root = el("div", { class: "form-field", "data-block": block.block_id, "data-action": element.action_id, "data-kind": element.type });
-  if (block.dispatch_action) node.addEventListener("change", () => act(block, element, readField(root)));
+  if (block.dispatch_action) node.addEventListener("change", () => onAction(block, element, readField(root)));
   const optional = block.optional && el("span", { class: "optional" }, " (optional)");
   root.append(el("label", {}, el("span", { class: "label" }, textNode(block.label), optional), node));
   if (block.hint) root.append(el("p", { class: "hint" }, textNode(block.hint)));

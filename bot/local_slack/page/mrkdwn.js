@@ -1,19 +1,19 @@
-// Slack's mrkdwn as DOM. Texts arrive with &, < and > escaped, and with references in angle brackets.
+// Slack's mrkdwn as DOM. In texts from the server, &, < and > are escaped and references stand in angle brackets.
 // https://docs.slack.dev/messaging/formatting-message-text
 
 import { formatDate } from "./dates.js";
 import { el } from "./dom.js";
 import { emoji } from "./emoji.js";
 
-// `names` tells what ids stand for: user(id), channel(id), group(id) → text; isMe(id); openChannel(id).
+// Functions that resolve ids: user(id), channel(id) and group(id) return a name; isMe(id) returns a boolean.
 let names = {};
-export const useNames = (given) => {
-  names = given;
+export const useNames = (functions) => {
+  names = functions;
 };
 
 export const unescape = (text) => text.replace(/&(lt|gt|amp);/g, (_, name) => ({ lt: "<", gt: ">", amp: "&" })[name]);
 
-// Marks open after a space or punctuation and close before one; what they hold neither begins nor ends with a space.
+// A mark opens after a space or punctuation and closes before one. The text inside has no space at either end.
 const marked = (mark) => `(?<![\\w${mark}])${mark}(?![\\s${mark}])(?:[^\\n${mark}]*[^\\s${mark}])${mark}(?![\\w${mark}])`;
 const INLINE = new RegExp(
   ["<[^<>\\n]+>", "`[^`\\n]+`", marked("\\*"), marked("_"), marked("~"), ":[a-z0-9_+'-]+:"].join("|"),
@@ -35,7 +35,7 @@ export function plainText(text) {
   return text.split(/(:[a-z0-9_+'-]+:)/i).map((part, index) => (index % 2 ? emojiNode(part) : part));
 }
 
-// Lines that begin with ">" are a quotation; lines that begin with a bullet hang.
+// Lines with ">" form a quotation. Lines with a bullet get a hanging indent.
 function paragraphs(text, root) {
   const lines = text.split("\n");
   for (let index = 0; index < lines.length; index++) {
@@ -79,15 +79,15 @@ function inlineNode(token) {
   return el(WRAPPERS[token[0]], {}, inline(inner));
 }
 
-// Inside code only references mean anything.
+// Inside code only references are interpreted.
 function references(text) {
   return text.split(/<([^<>\n]+)>/).map((part, index) => (index % 2 ? reference(part) : unescape(part)));
 }
 
 export function emojiNode(token) {
   const name = token.slice(1, -1).toLowerCase();
-  const shown = emoji(name);
-  return shown === `:${name}:` ? token : el("span", { class: "emoji", title: token, role: "img", "aria-label": name }, shown);
+  const character = emoji(name);
+  return character === `:${name}:` ? token : el("span", { class: "emoji", title: token, role: "img", "aria-label": name }, character);
 }
 
 function reference(inner) {
@@ -110,7 +110,7 @@ export function channel(id, label = "") {
   return el("a", { class: "mention", href: `#/archives/${id}` }, `#${names.channel(id) || label || id}`);
 }
 
-// Only addresses that a browser may open become links: no javascript:, no data:.
+// Only safe addresses become links: no javascript:, no data:.
 export function link(url, label) {
   if (!/^(https?:|mailto:|tel:)/i.test(url)) return label ? `${label} (${url})` : `<${url}>`;
   return el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, label || url.replace(/^mailto:/, ""));
@@ -121,6 +121,6 @@ function date(target, fallback) {
   const seconds = Number(stamp);
   if (!Number.isFinite(seconds) || !pattern) return fallback || target;
   const title = new Date(seconds * 1000).toLocaleString();
-  const shown = el("time", { title, datetime: new Date(seconds * 1000).toISOString() }, formatDate(seconds, unescape(pattern)));
-  return /^https?:/i.test(address) ? el("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, shown) : shown;
+  const time = el("time", { title, datetime: new Date(seconds * 1000).toISOString() }, formatDate(seconds, unescape(pattern)));
+  return /^https?:/i.test(address) ? el("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, time) : time;
 }

@@ -1,4 +1,4 @@
-// rich_text blocks: sections, lists, quotations and preformatted text, made of styled elements.
+// rich_text blocks as DOM: sections, lists, quotations and preformatted text.
 
 import { formatDate } from "./dates.js";
 import { el } from "./dom.js";
@@ -8,13 +8,13 @@ export function richText(block) {
   return el("div", { class: "mrkdwn" }, block.elements.map(part));
 }
 
-function part(given) {
-  const children = given.elements ?? [];
-  if (given.type === "rich_text_list") {
-    const tag = given.style === "ordered" ? "ol" : "ul";
-    return el(tag, { class: `indent-${Math.min(given.indent ?? 0, 4)}` }, children.map((one) => el("li", {}, pieces(one.elements))));
+function part(element) {
+  const children = element.elements ?? [];
+  if (element.type === "rich_text_list") {
+    const tag = element.style === "ordered" ? "ol" : "ul";
+    return el(tag, { class: `indent-${Math.min(element.indent ?? 0, 4)}` }, children.map((one) => el("li", {}, pieces(one.elements))));
   }
-  const tag = { rich_text_quote: "blockquote", rich_text_preformatted: "pre" }[given.type] ?? "div";
+  const tag = { rich_text_quote: "blockquote", rich_text_preformatted: "pre" }[element.type] ?? "div";
   return el(tag, {}, pieces(children));
 }
 
@@ -44,9 +44,9 @@ function piece(one) {
 }
 
 function styled(node, style) {
-  let shown = node;
+  let result = node;
   for (const [name, tag] of [["code", "code"], ["strike", "s"], ["italic", "i"], ["bold", "b"]]) {
-    if (style[name]) shown = el(tag, {}, shown);
+    if (style[name]) result = el(tag, {}, result);
   }
-  return shown;
+  return result;
 }

@@ -1,4 +1,4 @@
-// What this member sees, kept equal to the server: everything once, then only what changed.
+// The member's view of the workspace, synchronized with the server: everything once, then only the changes.
 
 export const state = {
   me: "",
@@ -16,44 +16,45 @@ export const state = {
 };
 
 const key = (message) => `${message.channel}/${message.ts}`;
-let asked = false;
-let asking = false;
-let changed = () => {};
-let lost = () => {};
+let isStale = false;
+let isRefreshing = false;
+let onChange = () => {};
+let onConnection = () => {};
 
 export const member = (id) => state.members.get(id) ?? { id, name: id, real_name: id };
 export const messageAt = (channel, ts) => state.messages.get(`${channel}/${ts}`);
 
-// Messages of a channel that stand in its list, oldest first.
+// The messages of a channel without replies, oldest first.
 export const listed = (channel) => inOrder((one) => one.channel === channel && !one.thread_ts);
 export const replies = (channel, ts) => inOrder((one) => one.channel === channel && one.thread_ts === ts);
 
-function inOrder(wanted) {
-  return [...state.messages.values()].filter(wanted).sort((a, b) => (a.ts < b.ts ? -1 : 1));
+function inOrder(predicate) {
+  return [...state.messages.values()].filter(predicate).sort((a, b) => (a.ts < b.ts ? -1 : 1));
 }
 
-export function watch(onChange, onLost) {
-  changed = onChange;
-  lost = onLost;
+// Calls `whenChanged()` after each change, and `whenConnection(isLost)` when the server is lost or back.
+export function watch(whenChanged, whenConnection) {
+  onChange = whenChanged;
+  onConnection = whenConnection;
   const events = new EventSource("/local/events");
   let wasLost = false;
   events.onopen = () => {
-    // It may be another server by now, which counts from the beginning again.
+    // The server may have been restarted. Its revisions then begin again.
     if (wasLost) forget();
     wasLost = false;
-    lost(false);
+    onConnection(false);
     refresh();
   };
   events.onerror = () => {
     wasLost = true;
-    lost(true);
+    onConnection(true);
   };
   events.onmessage = (event) => {
     if (Number(event.data) !== state.revision) refresh();
   };
 }
 
-export async function become(id) {
+export async function switchMember(id) {
   forget();
   state.me = id;
   await refresh();
@@ -64,39 +65,39 @@ function forget() {
   state.messages.clear();
 }
 
-// One question at a time; changes that come meanwhile are asked for together afterwards.
+// One request at a time. Changes during a request are fetched together by the next one.
 export async function refresh() {
-  asked = true;
-  if (asking || !state.me) return;
-  asking = true;
+  isStale = true;
+  if (isRefreshing || !state.me) return;
+  isRefreshing = true;
   try {
-    while (asked) {
-      asked = false;
+    while (isStale) {
+      isStale = false;
       const [me, since] = [state.me, Math.max(state.revision, 0)];
       const query = new URLSearchParams({ member: me, since });
       const answer = await (await fetch(`/local/state?${query}`)).json();
-      if (me !== state.me) asked = true;
-      else if (answer.ok) take(answer);
+      if (me !== state.me) isStale = true;
+      else if (answer.ok) merge(answer);
     }
   } catch {
-    lost(true);
+    onConnection(true);
   } finally {
-    asking = false;
+    isRefreshing = false;
   }
 }
 
-function take(answer) {
+function merge(answer) {
   const { messages, members, ...rest } = answer;
   Object.assign(state, rest, { members: new Map(members.map((one) => [one.id, one])) });
   for (const message of messages) {
     if (message.is_deleted) state.messages.delete(key(message));
     else state.messages.set(key(message), message);
   }
-  changed();
+  onChange();
 }
 
-// Does something as this member; returns the server's answer, with `error` where Slack refuses it.
-export async function deed(name, fields) {
+// Performs an action as this member. Returns the server's answer, with `error` if Slack refuses the action.
+export async function act(name, fields) {
   try {
     const response = await fetch(`/local/${name}`, {
       method: "POST",
@@ -105,19 +106,20 @@ export async function deed(name, fields) {
     });
     return await response.json();
   } catch {
-    return { ok: false, error: "The local Slack does not answer." };
+    return { ok: false, error: "no_connection" };
   }
 }
 
-const SENTENCES = {
-  operation_timeout: "The app did not answer within 3 seconds.",
-  dispatch_failed: "The app could not be reached, or failed.",
-  message_not_found: "That message is gone.",
-  not_found: "That form is no longer open.",
+const FAILURES = {
+  no_connection: "The local Slack did not answer. Check that it is still running.",
+  operation_timeout: "The app did not answer within 3 seconds. Try again.",
+  dispatch_failed: "The app could not be reached, or it failed. Look at its log.",
+  message_not_found: "This message was deleted.",
+  not_found: "This form is no longer open.",
 };
 
-// The sentence for an answer that failed; empty where all is well.
-export function complaint(answer) {
+// A sentence for the failure in an answer, or "" if there is no failure.
+export function failureText(answer) {
   const name = answer.ok ? answer.failure : answer.error;
-  return name ? `${SENTENCES[name] ?? "That did not work."} (${name})` : "";
+  return name ? `${FAILURES[name] ?? "The action failed."} (${name})` : "";
 }
