@@ -47,7 +47,7 @@ class TestRun:
         self, *, schedule: ArrivalSchedule, seconds: Seconds, ramp_s: float, timeout_s: float, workers: list[str]
     ) -> None:
         self.samples: list[dict[str, Any]] = []
-        """A LoadSample for every second that has passed, of what ended in it."""
+        """A Sample (`workers/contract/load.py`) of every second that has passed, with what ended in it."""
         self._schedule = schedule
         self._seconds = seconds
         self._ramp_s = ramp_s
@@ -66,7 +66,9 @@ class TestRun:
         heard.number, heard.over = report["number"], report["over"]
         heard.look(at_s=report["at_s"], cpu_s=report["cpu_s"])
         filed = self._ledger.merge(report["filed"])
-        self._live.setdefault(min(heard.number, self._seconds.last), Second()).add(filed)
+        # A report of a second that is in the samples already counts in the next one: no request is left out.
+        number = min(max(heard.number, self._seconds.first + len(self.samples)), self._seconds.last)
+        self._live.setdefault(number, Second()).add(filed)
         self._close()
         return filed
 
@@ -98,7 +100,8 @@ class TestRun:
         heard = [self._workers[worker].number for worker in self.workers]
         while (number := self._seconds.first + len(self.samples)) <= self._seconds.last:
             begin_s, end_s = self._seconds.bounds_s(number)
-            reported = all(each is not None and each >= number for each in heard)
+            # The last second waits for the answers that are still to come, so that its counts are the whole test's.
+            reported = number < self._seconds.last and all(each is not None and each >= number for each in heard)
             complete = self.over or (at_s >= end_s and (reported or at_s > end_s + PATIENCE_S))
             if begin_s >= self._ended_at_s or not complete:
                 return
@@ -107,7 +110,7 @@ class TestRun:
             recent: Histogram = Histogram()
             for latency_ms in self._window:
                 recent.update(latency_ms)
-            self.samples.append(self._sample(number, second, recent))
+            self.samples.append(self._sample(number, second, recent, self.samples))
 
     def result(self) -> dict[str, Any]:
         """A LoadResult's fields, and what is known of the workers. Mappings are lists of pairs, to keep their order."""
@@ -117,7 +120,10 @@ class TestRun:
         duration_s = max(self._ended_at_s - self._ramp_s, 0.0)
         asked = self._schedule.asked_by(self._ended_at_s) - self._schedule.asked_by(self._ramp_s)
         numbers = range(self._seconds.first + len(self._closed), self._seconds.number(self._ended_at_s) + 1)
-        open_seconds = [(number, self._ledger.second(number)) for number in numbers]
+        seconds = list(self._closed)
+        for number in numbers:
+            second = self._ledger.second(number)
+            seconds.append(self._sample(number, second, second.latency_ms, seconds))
         return {
             "requests": judged.sent + judged.dropped,
             "failures": failures.total(),
@@ -129,7 +135,7 @@ class TestRun:
             "latency_ms": _percentiles(judged.latency_ms),
             "service_ms": _percentiles(judged.service_ms),
             "send_lag_ms": _percentiles(judged.lag_ms),
-            "seconds": self._closed + [self._sample(number, each, each.latency_ms) for number, each in open_seconds],
+            "seconds": seconds,
             "busiest_percent": max((heard.busiest_percent for heard in self._workers.values()), default=0.0),
             "stopped_at_s": self.stopped_at_s,
             "lost_at_s": [heard.at_s for heard in self._workers.values() if heard.lost],
@@ -142,11 +148,15 @@ class TestRun:
             reached - self._close_after, self._seconds.last
         ):
             second = self._ledger.seconds.pop(number, Second())
-            self._closed.append(self._sample(number, second, second.latency_ms))
+            self._closed.append(self._sample(number, second, second.latency_ms, self._closed))
             if number >= 0:
                 self._judged.add(second)
 
-    def _sample(self, number: int, second: Second, latency_ms: Histogram) -> dict[str, Any]:
+    def _sample(
+        self, number: int, second: Second, latency_ms: Histogram, before: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Describe a second; its counts go on from those of the last sample `before` it."""
+        counted = before[-1] if before else {"requests": 0, "failures": 0, "dropped": 0}
         begin_s, end_s = self._seconds.bounds_s(number)
         end_s = max(min(end_s, self._ended_at_s), begin_s + 0.001)
         length_s = end_s - begin_s
@@ -161,6 +171,9 @@ class TestRun:
             "p95_ms": percentile_ms(latency_ms, 95),
             "p99_ms": percentile_ms(latency_ms, 99),
             "send_lag_ms": percentile_ms(second.lag_ms, 99) or 0.0,
+            "requests": counted["requests"] + second.sent + second.dropped,
+            "failures": counted["failures"] + second.failed,
+            "dropped": counted["dropped"] + second.dropped,
         }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from workers.contract import events as e
+from workers.contract.load import Sample
 from workers.contract.queue import Claim, Claims, QueueUnavailable
 from workers.errors import Interrupted, Superseded, TemporaryError
 
@@ -93,38 +94,10 @@ class Context:
             self._last_transient_s = now
             self._tell_newest(e.Progressed(at_s=now, step=self._step, done=done, total=total, fact=fact))
 
-    def measured(
-        self,
-        *,
-        second_s: float,
-        asked_rps: float,
-        achieved_rps: float,
-        failures_per_s: float,
-        p50_ms: float | None,
-        p95_ms: float | None,
-        left_s: float,
-        requests: int,
-        failures: int,
-        dropped: int,
-        replicas: int,
-    ) -> None:
-        """Tell a second of a load test; see events.Measured."""
+    def measured(self, sample: Sample, *, left_s: float, replicas: int) -> None:
+        """Report a second of a load test; see events.Measured."""
         self.check()
-        event = e.Measured(
-            at_s=time.time(),
-            second_s=second_s,
-            asked_rps=asked_rps,
-            achieved_rps=achieved_rps,
-            failures_per_s=failures_per_s,
-            p50_ms=p50_ms,
-            p95_ms=p95_ms,
-            left_s=left_s,
-            requests=requests,
-            failures=failures,
-            dropped=dropped,
-            replicas=replicas,
-        )
-        self._tell_newest(event)
+        self._tell_newest(e.Measured(at_s=time.time(), sample=sample, left_s=left_s, replicas=replicas))
 
     def scaled(self, *, before: int, after: int, reason: str) -> None:
         """See Progress."""

@@ -34,16 +34,17 @@ def ownership(job: LoadTest | FindCapacity) -> str:
 
 def live(measured: Measured, *, grown: str, over: bool = False) -> Block:
     """The newest second, which is the last where the job is `over`; `grown`: how the replicas have changed, or ""."""
-    counted = f"{measured.failures:,} of {show_count(measured.requests, 'request')}"
-    time = f"*Time*\n{_whole(measured.second_s)}, {_whole(measured.left_s)} left"
+    sample = measured.sample
+    counted = f"{sample.failures:,} of {show_count(sample.requests, 'request')}"
+    time = f"*Time*\n{_whole(sample.at_s)}, {_whole(measured.left_s)} left"
     if over:
-        time = f"*Last seen*\n{_whole(measured.second_s)} after the start"
-    dropped = f"\n{measured.dropped:,} of them dropped" if measured.dropped else ""
+        time = f"*Last seen*\n{_whole(sample.at_s)} after the start"
+    dropped = f"\n{sample.dropped:,} of them dropped" if sample.dropped else ""
     shown = [
         time,
-        f"*Rate*\n{show_number(measured.achieved_rps)} of {show_number(measured.asked_rps)} rps",
-        f"*Latency*\np95 {ms(measured.p95_ms)} · p50 {ms(measured.p50_ms)}",
-        f"*Failures*\n{show_number(measured.failures_per_s)}/s · {counted}{dropped}",
+        f"*Rate*\n{show_number(sample.achieved_rps)} of {show_number(sample.asked_rps)} rps",
+        f"*Latency*\np95 {ms(sample.p95_ms)} · p50 {ms(sample.p50_ms)}",
+        f"*Failures*\n{show_number(sample.failures_per_s)}/s · {counted}{dropped}",
     ]
     if grown or measured.replicas:
         shown.append(f"*Replicas*\n{grown or measured.replicas}")

@@ -10,8 +10,8 @@ from bot.relay import Relay
 from bot.state import Schedule
 from bot.store import Store
 from workers.contract import events as e
-from workers.contract.jobs import Asked, LoadTest, Outcome, Point, Tested
-from workers.contract.load import Shape, Slo
+from workers.contract.jobs import Asked, LoadTest, Outcome, Tested
+from workers.contract.load import Sample, Shape, Slo
 from workers.contract.queue import Claims, Queue, connect
 
 NIGHTLY = Schedule(
@@ -25,7 +25,7 @@ NIGHTLY = Schedule(
     next_due_s=None,
 )
 TIMELINE = tuple(
-    Point(
+    Sample(
         at_s=float(second),
         asked_rps=1000.0,
         achieved_rps=990.0,
@@ -33,7 +33,6 @@ TIMELINE = tuple(
         p50_ms=2.0,
         p95_ms=9.0,
         p99_ms=20.0,
-        replicas=1,
     )
     for second in range(1, 21)
 )

@@ -72,6 +72,7 @@ def test_every_request_is_counted_once(generator: LoadGenerator, target: Countin
     assert result.requests == 600 == target.count - 1  # the request that tried whether the target answers
     assert (result.asked_rps, result.achieved_rps) == (200, 200)
     for seconds in (samples, result.seconds):
+        assert (seconds[-1].requests, seconds[-1].failures, seconds[-1].dropped) == (600, 0, 0)
         assert [second.at_s for second in seconds] == [1, 2, 3]
         assert [second.asked_rps for second in seconds] == [200, 200, 200]
         assert all(second.failures_per_s == second.dropped_per_s == 0 for second in seconds)

@@ -28,7 +28,7 @@ from workers.contract.jobs import (
     Trained,
     TrainModel,
 )
-from workers.contract.load import Shape, Slo
+from workers.contract.load import Sample, Shape, Slo
 from workers.contract.record import Record, State, fold
 from workers.contract.replicas import Replicas
 
@@ -196,20 +196,18 @@ def story(job: Job, state: State) -> list[e.Event]:
 def special() -> dict[str, Record]:
     """Pictures beside the plain states."""
     run = working(LOAD)
-    measured = e.Measured(
-        at_s=T0 + 9,
-        second_s=9.0,
+    sample = Sample(
+        at_s=9.0,
         asked_rps=1000.0,
         achieved_rps=997.0,
         failures_per_s=0.0,
         p50_ms=1.9,
         p95_ms=12.0,
-        left_s=21.0,
         requests=8973,
         failures=40,
         dropped=3,
-        replicas=2,
     )
+    measured = e.Measured(at_s=T0 + 9, sample=sample, left_s=21.0, replicas=2)
     grown = [e.Scaled(at_s=T0 + 9, before=1, after=2, reason="CPU 131 % of the request, target 60 %")]
     took_over = e.Started(at_s=T0 + 20, attempt=2, worker="w2", took_over=True)
     passed = replace(
@@ -227,7 +225,9 @@ def special() -> dict[str, Record]:
     on_target = replace(FOUND, replicas=0, probes=tuple(replace(probe, replicas=0) for probe in PROBES))
     return {
         "load_test-target_awaiting_approval": fold(blank(TARGET), [APPROVAL]),
-        "load_test-target_measured": fold(blank(TARGET), [*run, replace(measured, replicas=0, dropped=0)]),
+        "load_test-target_measured": fold(
+            blank(TARGET), [*run, replace(measured, replicas=0, sample=replace(sample, dropped=0))]
+        ),
         "load_test-target_down": fold(blank(TARGET), [*worked(TARGET), e.Succeeded(at_s=T0 + 20, outcome=DOWN)]),
         "load_test-aborted": fold(blank(TARGET), [*worked(TARGET), e.Succeeded(at_s=T0 + 20, outcome=ABORTED)]),
         "find_capacity-measured": fold(blank(FIND), [*working(FIND), measured]),

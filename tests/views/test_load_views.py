@@ -12,8 +12,8 @@ from bot.views import replies
 from bot.views.load_comparison import load_comparison
 from workers.contract.events import Measured
 from workers.contract.formatting import show_count
-from workers.contract.jobs import Asked, CapacityFound, FindCapacity, LoadTest, Point, Probe, Tested
-from workers.contract.load import Shape, Slo
+from workers.contract.jobs import Asked, CapacityFound, FindCapacity, LoadTest, Probe, Tested
+from workers.contract.load import Sample, Shape, Slo
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
 
@@ -61,7 +61,7 @@ FAILED = Tested(
 def timeline(count: int, *, every_s: float = 3.0, failures_per_s: float = 0.0, silent_from: int = 99) -> Tested:
     """A report whose timeline has `count` points; nothing answers from point `silent_from` on."""
     points = [
-        Point(
+        Sample(
             at_s=every_s * place,
             asked_rps=100.0,
             achieved_rps=99.123456,
@@ -69,7 +69,6 @@ def timeline(count: int, *, every_s: float = 3.0, failures_per_s: float = 0.0, s
             p50_ms=None if place >= silent_from else 1.5,
             p95_ms=None if place >= silent_from else 9.0,
             p99_ms=None if place >= silent_from else 20.0,
-            replicas=1,
         )
         for place in range(count)
     ]
@@ -173,17 +172,8 @@ def test_one_of_a_thing_is_told_in_the_singular() -> None:
     assert [show_count(count, "request") for count in (0, 1, 1_234)] == ["0 requests", "1 request", "1,234 requests"]
     lone = replace(STEPS, shape=Shape(lowest_rps=1.0, highest_rps=1.0), duration_s=1.0, ramp_s=0.0)
     assert load_test.amount(lone).endswith("1 request in all")
-    second = Measured(
-        at_s=0.0,
-        second_s=1.0,
-        asked_rps=1.0,
-        achieved_rps=1.0,
-        failures_per_s=0.0,
-        p50_ms=None,
-        p95_ms=None,
-        requests=1,
-    )
-    assert "0 of 1 request'" in str(load_test.live(second, grown=""))
+    sample = Sample(at_s=1.0, asked_rps=1.0, achieved_rps=1.0, failures_per_s=0.0, p50_ms=None, p95_ms=None, requests=1)
+    assert "0 of 1 request'" in str(load_test.live(Measured(at_s=0.0, sample=sample), grown=""))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -99,6 +100,21 @@ class WorkerHarness:
         """The record of a job that has ended."""
         wait_until(lambda: self.record(job_id).final)
         return self.record(job_id)
+
+    def last_measured(self, job_id: str, *, first: Callable[[], None]) -> e.Measured:
+        """Return the last second of load that the job reported before it ended; call `first` at its first second."""
+        seen: list[e.Measured] = []
+
+        def ended() -> bool:
+            record = self.record(job_id)
+            if record.measured:
+                if not seen:
+                    first()
+                seen.append(record.measured)
+            return record.final
+
+        wait_until(ended)
+        return seen[-1]
 
     def measured(self, key: str, job: Job, *, tries: int = 5) -> Record:
         """The record of a load test, or a search, that could be judged.

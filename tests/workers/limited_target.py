@@ -18,6 +18,8 @@ class LimitedTarget:
     def __init__(self, *, limit_rps: float) -> None:
         self.limit_rps = limit_rps
         self.url = ""
+        self.requests = 0
+        self.refused = 0
         self._asked_at_s: deque[float] = deque()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,7 +28,10 @@ class LimitedTarget:
             while head := (await reader.readuntil(b"\r\n\r\n")).lower():
                 if b"content-length:" in head:
                     await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-                status = b"200 OK" if self._carried() else b"503 Service Unavailable"
+                carried = self._carried()
+                self.requests += 1
+                self.refused += not carried
+                status = b"200 OK" if carried else b"503 Service Unavailable"
                 length = str(len(PREDICTIONS)).encode()
                 writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: " + length + b"\r\n\r\n" + PREDICTIONS)
                 await writer.drain()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.cards.load_test import live
 from tests.waiting import wait_until
 from tests.workers.harness import WorkerHarness, deployed
 from tests.workers.limited_target import limited_target
@@ -43,7 +44,7 @@ def test_a_load_test_is_reported_and_the_next_one_compared_with_it(harness: Work
     assert (first.verdict, first.failures, first.earlier) == ("PASS", 0, None)
     assert 30 <= first.requests <= 50
     assert 0 < len(first.timeline) <= 20
-    assert {point.replicas for point in first.timeline} == {1}
+    assert first.timeline[-1].requests == first.requests
     again = harness.measured("again", load_test("staging", model="iris"))
     second = outcome_of(again)
     assert second.earlier is not None
@@ -65,6 +66,19 @@ def test_a_target_of_the_settings_is_loaded_without_replicas(harness: WorkerHarn
     outcome = outcome_of(record)
     assert (outcome.verdict, outcome.replicas_before, outcome.replicas_most) == ("PASS", 0, 0)
     assert [step.note for step in record.steps] == [target.url, "1 request, 0 failed", "PASS"]
+
+
+def test_card_shows_the_counts_of_the_target(harness: WorkerHarness) -> None:
+    """All that the target received and refused is on the card, to the last request."""
+    with limited_target(limit_rps=1_000) as target:
+        harness.add_settings(target_settings(target.url))
+        harness.worker()
+        job_id = harness.ask("load", load_test("checkout", rate_rps=36, duration_s=3, ramp_s=1))
+        measured = harness.last_measured(job_id, first=lambda: setattr(target, "limit_rps", 0))
+    sent = target.requests - 1  # one request checks the target before the load
+    assert (measured.sample.requests, measured.sample.failures) == (sent, target.refused)
+    assert sent == 36 * 3 + 18
+    assert f"{target.refused} of {sent} requests" in str(live(measured, grown=""))
 
 
 def test_a_target_that_is_down_fails_before_any_load(harness: WorkerHarness) -> None:

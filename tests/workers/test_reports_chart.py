@@ -15,8 +15,7 @@ from matplotlib.text import Text
 
 from tests.workers.chart_reading import size_of_png
 from workers.contract.jobs import Probe
-from workers.contract.load import Slo
-from workers.platforms.protocols.load import LoadSample
+from workers.contract.load import Sample, Slo
 from workers.reports import chart as charts
 from workers.reports import probe_chart as probe_charts
 from workers.reports.chart import chart
@@ -24,11 +23,9 @@ from workers.reports.drawing import log_ticks
 from workers.reports.probe_chart import probe_chart
 
 
-def second(at_s: float, **changes: float | None) -> LoadSample:
+def second(at_s: float, **changes: float | None) -> Sample:
     """One second of an uneventful test, changed."""
-    sample = LoadSample(
-        at_s=at_s, asked_rps=1000, achieved_rps=998, failures_per_s=0, p50_ms=1.2, p95_ms=4.5, p99_ms=11.0
-    )
+    sample = Sample(at_s=at_s, asked_rps=1000, achieved_rps=998, failures_per_s=0, p50_ms=1.2, p95_ms=4.5, p99_ms=11.0)
     return replace(sample, **changes)  # type: ignore[arg-type]
 
 

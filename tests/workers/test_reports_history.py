@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from workers.contract.jobs import LoadTest, Tested
-from workers.contract.load import Shape, Slo
-from workers.platforms.protocols.load import LoadSample
+from workers.contract.load import Sample, Shape, Slo
 from workers.reports.history import comparison, earlier, kept
 from workers.reports.html_report import page
-from workers.reports.timeline import POINTS, thinned, timeline
+from workers.reports.timeline import POINTS, replicas_at, thinned
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
 JOB = LoadTest(
@@ -41,10 +40,10 @@ TESTED = Tested(
 REPLICAS = [(0.0, 1), (12.0, 2), (40.0, 4)]
 
 
-def seconds(count: int) -> list[LoadSample]:
+def seconds(count: int) -> list[Sample]:
     """Uneventful seconds, but for a stall in the seventh."""
     return [
-        LoadSample(
+        Sample(
             at_s=float(at),
             asked_rps=1_000.0,
             achieved_rps=900.0 + at % 2,
@@ -53,6 +52,7 @@ def seconds(count: int) -> list[LoadSample]:
             p95_ms=2_000.0 if at == 7 else 2.0,
             p99_ms=4.0,
             dropped_per_s=20.0 if at == 7 else 0.0,
+            requests=900 * at + (at + 1) // 2,
         )
         for at in range(1, count + 1)
     ]
@@ -61,7 +61,7 @@ def seconds(count: int) -> list[LoadSample]:
 @pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 300, 3_601])
 def test_a_timeline_has_at_most_twenty_points(count: int) -> None:
     """Evenly apart, in order, the last at the test's end."""
-    points = timeline(seconds(count), REPLICAS)
+    points = thinned(seconds(count), most=POINTS)
     assert len(points) == min(count, len(points)) <= POINTS
     assert [point.at_s for point in points] == sorted({point.at_s for point in points})
     if count:
@@ -76,6 +76,7 @@ def test_thinning_keeps_the_worst_second() -> None:
     assert merged[0].p95_ms == 2_000.0
     assert (merged[0].failures_per_s, merged[0].dropped_per_s) == (50.0, 20.0)
     assert merged[0].achieved_rps == 900.5
+    assert [sample.requests for sample in merged] == list(range(162_090, 3_241_801, 162_090))
     assert {each.p95_ms for each in merged[1:]} == {2.0}
 
 
@@ -85,15 +86,24 @@ def test_what_is_short_enough_is_not_thinned() -> None:
     assert thinned(seconds(3), most=20)[2].p50_ms is None
 
 
-def test_replicas_of_a_point_are_those_at_its_end() -> None:
-    """At the instant of a change the new number counts; before the first there is none."""
-    assert [point.replicas for point in timeline(seconds(41), REPLICAS)] == [*[1] * 3, *[2] * 10, 4]
-    assert timeline(seconds(1), [])[0].replicas == 0
+def test_replicas_change_at_the_instant_of_their_change() -> None:
+    assert [replicas_at(at_s, REPLICAS) for at_s in (0.0, 11.9, 12.0, 39.0, 40.0, 99.0)] == [1, 1, 2, 2, 4, 4]
+    assert replicas_at(1.0, []) == 0
 
 
 def report(job_id: str, tested: Tested = TESTED, job: LoadTest = JOB) -> Any:
     """A report as it comes back from where it was kept."""
     return json.loads(json.dumps(kept(job_id=job_id, at_s=0.0, job=job, tested=tested, replicas=REPLICAS)))
+
+
+def test_report_of_an_earlier_build_is_compared() -> None:
+    """Its timeline held points with replicas and without counts."""
+    old = report("1")
+    old["result"]["timeline"] = [
+        {"at_s": 1.0, "asked_rps": 1.0, "achieved_rps": 1.0, "failures_per_s": 0.0, "p50_ms": None, "p95_ms": None}
+        | {"p99_ms": None, "replicas": 1}
+    ]
+    assert earlier([old], job=JOB, job_id="5") is not None
 
 
 def slower(p95_ms: float, **changes: Any) -> Tested:

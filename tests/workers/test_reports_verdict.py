@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from workers.contract.load import Abort, Slo
-from workers.platforms.protocols.load import TOO_LATE, LoadResult, LoadSample
+from workers.contract.load import Abort, Sample, Slo
+from workers.platforms.protocols.load import TOO_LATE, LoadResult
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
@@ -186,7 +186,7 @@ def test_nothing_sent_is_invalid() -> None:
     assert (judged.outcome, judged.reasons) == ("INVALID", ("No request was sent.",))
 
 
-RAMPING = LoadSample(at_s=1.0, asked_rps=5.0, achieved_rps=5.0, failures_per_s=0.0, p50_ms=None, p95_ms=None)
+RAMPING = Sample(at_s=1.0, asked_rps=5.0, achieved_rps=5.0, failures_per_s=0.0, p50_ms=None, p95_ms=None)
 
 
 def test_that_nothing_was_sent_is_not_said_where_it_is_not_known() -> None:

@@ -1,10 +1,11 @@
 """When a load test is ended early: too much fails, or a Locust file of one's own sends too much."""
 
+from itertools import accumulate
+
 import pytest
 
-from workers.contract.load import Abort
+from workers.contract.load import Abort, Sample
 from workers.jobs.stop_rules import ErrorRateStop, OverrateStop
-from workers.platforms.protocols.load import LoadSample
 
 ABORT = Abort(errors_percent=20.0, for_s=3.0)
 GOOD, AT_THE_BOUND, BAD, EMPTY = (100.0, 5.0), (100.0, 20.0), (100.0, 21.0), (0.0, 0.0)
@@ -14,7 +15,7 @@ def ended_at(seconds: list[tuple[float, float]], abort: Abort | None = ABORT, *,
     """When a test of these (ended, failed) seconds is ended early."""
     patience = ErrorRateStop(abort)
     for number, (ended, failed) in enumerate(seconds, 1):
-        second = LoadSample(
+        second = Sample(
             at_s=number * length_s,
             asked_rps=100.0,
             achieved_rps=100.0,
@@ -60,19 +61,28 @@ def test_time_is_counted_and_not_samples() -> None:
     assert ended_at([BAD] * 9, length_s=0.5) == 3.0
 
 
-def curbed_at(rates_rps: list[float], *, highest_rps: float) -> float | None:
+def curbed_at(sent_per_s: list[int], *, highest_rps: float) -> float | None:
     """When a test whose seconds have these rates is ended."""
     curb = OverrateStop(highest_rps)
-    for at_s, rate_rps in enumerate(rates_rps, 1):
-        second = LoadSample(
-            at_s=at_s, asked_rps=10.0, achieved_rps=rate_rps, failures_per_s=0.0, p50_ms=None, p95_ms=None
+    for at_s, sent in enumerate(accumulate(sent_per_s), 1):
+        # Two requests more could not be sent: they did not reach the target.
+        second = Sample(
+            at_s=at_s,
+            asked_rps=10.0,
+            achieved_rps=0.0,
+            failures_per_s=0.0,
+            p50_ms=None,
+            p95_ms=None,
+            requests=sent + 2,
+            failures=2,
+            dropped=2,
         )
         if curb.ends_with(second):
             return second.at_s
     return None
 
 
-RATES: dict[str, tuple[list[float], float, float | None]] = {
+RATES: dict[str, tuple[list[int], float, float | None]] = {
     "as asked": ([100] * 99, 100, None),
     "ten times as much": ([1000] * 9, 100, 1),
     "half as much again": ([150] * 9, 100, 5),
@@ -83,9 +93,9 @@ RATES: dict[str, tuple[list[float], float, float | None]] = {
 }
 
 
-@pytest.mark.parametrize(("rates_rps", "highest_rps", "at_s"), RATES.values(), ids=RATES.keys())
+@pytest.mark.parametrize(("sent_per_s", "highest_rps", "at_s"), RATES.values(), ids=RATES.keys())
 def test_a_test_is_curbed_that_sends_more_than_was_asked_for(
-    rates_rps: list[float], highest_rps: float, at_s: float | None
+    sent_per_s: list[int], highest_rps: float, at_s: float | None
 ) -> None:
     """By two seconds' worth in all, and thirty requests: what is sent below the highest rate makes up for it."""
-    assert curbed_at(rates_rps, highest_rps=highest_rps) == at_s
+    assert curbed_at(sent_per_s, highest_rps=highest_rps) == at_s

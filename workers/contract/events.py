@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workers.contract.jobs import AnyOutcome
+from workers.contract.load import Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,23 +114,11 @@ class Progressed(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured(_Event):
-    """A second of a load test, `second_s` after its start, `left_s` before its end. Transient.
-
-    Rates per second, latencies in ms; `requests`, `failures` and `dropped` (of the failures) count from the start;
-    `replicas` are ready.
-    """
+    """The newest second of a load test, `left_s` seconds before its end, with `replicas` ready. Transient."""
 
     kind: Literal["measured"] = "measured"
-    second_s: float
-    asked_rps: float
-    achieved_rps: float
-    failures_per_s: float
-    p50_ms: float | None
-    p95_ms: float | None
+    sample: Sample
     left_s: float = 0.0
-    requests: int = 0
-    failures: int = 0
-    dropped: int = 0
     replicas: int = 0
 
 

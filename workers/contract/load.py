@@ -49,6 +49,33 @@ class Abort:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One second of a load test, or several merged into one, that ended `at_s` seconds after the traffic began.
+
+    Rates are per second. `achieved_rps` counts requests that left; `ended_per_s` answers, failures and drops;
+    `failures_per_s` the failed and the dropped; `dropped_per_s` requests that were due and could not be sent.
+    Latencies are in milliseconds, or None if nothing was answered; while the test runs, they are of the last three
+    seconds. `send_lag_ms` is the 99th percentile of how late requests left.
+    The counts are exact and run from the start of the traffic, its ramp included, to the end of this second:
+    `requests` were sent or dropped, `failures` of them failed or were dropped.
+    """
+
+    at_s: float
+    asked_rps: float
+    achieved_rps: float
+    failures_per_s: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None = None
+    ended_per_s: float = 0.0
+    dropped_per_s: float = 0.0
+    send_lag_ms: float = 0.0
+    requests: int = 0
+    failures: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
     """A rate that goes linearly from `from_rps` to `to_rps` in `length_s` seconds."""
 

@@ -8,11 +8,11 @@ from typing import Literal
 from workers.context import Context
 from workers.contract.formatting import share_percent, show_count, show_number
 from workers.contract.jobs import CapacityFound, FindCapacity, Probe
-from workers.contract.load import Stage
+from workers.contract.load import Sample, Stage
 from workers.errors import TargetDown
 from workers.jobs.load_runner import Loaded, ReplicaWatch, Sent, find, send
 from workers.jobs.replica_freeze import given_back, hold
-from workers.platforms.protocols.load import LoadResult, LoadSample
+from workers.platforms.protocols.load import LoadResult
 from workers.platforms.protocols.platforms import Platforms
 from workers.reports.probe_chart import probe_chart
 from workers.reports.search import bounds, limit, next_rate
@@ -117,7 +117,7 @@ class _Search:
             job_id=self._context.job_id,
         )
 
-        def tell(_: LoadSample) -> None:
+        def tell(_: Sample) -> None:
             self._context.report(len(self._probes), fact=f"trying {show_number(rate_rps)} rps{best}")
 
         return send(

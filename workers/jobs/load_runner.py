@@ -10,12 +10,12 @@ from pathlib import Path
 
 from workers.context import Context
 from workers.contract.formatting import show_duration, show_number
-from workers.contract.load import Abort, Spacing, Stage
+from workers.contract.load import Abort, Sample, Spacing, Stage
 from workers.contract.settings import Environment, LoadTarget
 from workers.errors import PermanentError, TemporaryError
 from workers.jobs.stop_rules import ErrorRateStop, OverrateStop
 from workers.platforms.protocols.cluster import Cluster, Endpoint
-from workers.platforms.protocols.load import LoadResult, LoadSample, TrafficPlan
+from workers.platforms.protocols.load import LoadResult, TrafficPlan
 from workers.platforms.protocols.platforms import Platforms
 
 
@@ -165,7 +165,7 @@ class Sent:
     `generator_trouble` then says."""
 
     result: LoadResult
-    seconds: Sequence[LoadSample]
+    seconds: Sequence[Sample]
     aborted_after_s: float | None = None
     curbed_after_s: float | None = None
 
@@ -178,21 +178,23 @@ def send(
     context: Context,
     replicas: ReplicaWatch,
     abort: Abort | None,
-    told: Callable[[LoadSample], None],
+    told: Callable[[Sample], None],
 ) -> Sent:
     """Run the traffic to its end, or until `abort` holds or a Locust file of one's own sends more than was asked for.
 
     `told` is called with every second of it. Raises TargetDown, before any load, where what is to be loaded does not
     answer.
     """
-    live = _Live(context, replicas, whole_s=plan.whole_s)
+    seconds: list[Sample] = []
     patience, curb = ErrorRateStop(abort), OverrateStop(plan.rate_rps)
     aborted_after_s: float | None = None
     curbed_after_s: float | None = None
     with platforms.loads[loaded.name].start(plan=plan, progress=context) as running:
         for second in running.samples():
             replicas.look(second.at_s)
-            live.add(second)
+            seconds.append(second)
+            left_s = max(plan.whole_s - second.at_s, 0.0)
+            context.measured(second, left_s=left_s, replicas=replicas.ready)
             told(second)
             if patience.ends_with(second):
                 aborted_after_s = second.at_s
@@ -208,7 +210,7 @@ def send(
         result = replace(result, generator_trouble=f"{words} {result.generator_trouble}".strip())
     return Sent(
         result=result,
-        seconds=result.seconds or live.seconds,
+        seconds=result.seconds or seconds,
         aborted_after_s=aborted_after_s,
         curbed_after_s=curbed_after_s,
     )
@@ -220,34 +222,3 @@ def _curbed(plan: TrafficPlan, surplus: float, *, after_s: float) -> str:
         f"It was ended after {ended}: the Locust file's users had sent {surplus:,.0f} requests more than {asked} a"
         " second, the most that was asked for."
     )
-
-
-class _Live:
-    """The seconds as they come, and their sums, which the card shows."""
-
-    def __init__(self, context: Context, replicas: ReplicaWatch, *, whole_s: float) -> None:
-        self.seconds: list[LoadSample] = []
-        self._context = context
-        self._replicas = replicas
-        self._whole_s = whole_s
-        self._requests = self._failures = self._dropped = 0.0
-
-    def add(self, second: LoadSample) -> None:
-        length_s = second.at_s - (self.seconds[-1].at_s if self.seconds else 0.0)
-        self.seconds.append(second)
-        self._requests += second.ended_per_s * length_s
-        self._failures += second.failures_per_s * length_s
-        self._dropped += second.dropped_per_s * length_s
-        self._context.measured(
-            second_s=second.at_s,
-            asked_rps=second.asked_rps,
-            achieved_rps=second.achieved_rps,
-            failures_per_s=second.failures_per_s,
-            p50_ms=second.p50_ms,
-            p95_ms=second.p95_ms,
-            left_s=max(self._whole_s - second.at_s, 0.0),
-            requests=round(self._requests),
-            failures=round(self._failures),
-            dropped=round(self._dropped),
-            replicas=self._replicas.ready,
-        )

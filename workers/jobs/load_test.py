@@ -9,14 +9,15 @@ from typing import TypeVar
 from workers.context import Context
 from workers.contract.formatting import show_count
 from workers.contract.jobs import Earlier, LoadTest, Tested
+from workers.contract.load import Sample
 from workers.errors import PermanentError, TargetDown, TemporaryError
 from workers.jobs.load_runner import Loaded, ReplicaWatch, Sent, find, send
-from workers.platforms.protocols.load import LoadResult, LoadSample, TrafficPlan
+from workers.platforms.protocols.load import LoadResult, TrafficPlan
 from workers.platforms.protocols.platforms import Platforms
 from workers.reports.chart import chart
 from workers.reports.history import comparison, earlier, kept
 from workers.reports.html_report import page
-from workers.reports.timeline import thinned, timeline
+from workers.reports.timeline import POINTS, thinned
 from workers.reports.verdict import Verdict, judge
 
 Answer = TypeVar("Answer")
@@ -54,7 +55,7 @@ def load_test(job: LoadTest, context: Context, platforms: Platforms) -> Tested:
 def _send(
     job: LoadTest, plan: TrafficPlan, loaded: Loaded, replicas: ReplicaWatch, context: Context, platforms: Platforms
 ) -> Sent:
-    def tell(second: LoadSample) -> None:
+    def tell(second: Sample) -> None:
         context.report(min(second.at_s, plan.whole_s), plan.whole_s)
 
     return send(
@@ -105,7 +106,7 @@ def _tested(sent: Sent, judged: Verdict, replicas: ReplicaWatch) -> Tested:
         send_lag_ms=dict(result.send_lag_ms),
         service_ms=dict(result.service_ms),
         aborted_after_s=sent.curbed_after_s if sent.aborted_after_s is None else sent.aborted_after_s,
-        timeline=timeline(sent.seconds, replicas.changes),
+        timeline=tuple(thinned(sent.seconds, most=POINTS)),
     )
 
 

@@ -1,7 +1,6 @@
 """When a load test is to be ended early. Pure."""
 
-from workers.contract.load import Abort
-from workers.platforms.protocols.load import LoadSample
+from workers.contract.load import Abort, Sample
 
 SURPLUS_S = 2.0
 """So many seconds' worth of requests may be sent beyond the highest rate: users who wake in herds are uneven."""
@@ -17,7 +16,7 @@ class ErrorRateStop:
         self._at_s = 0.0  # when the last second ended
         self._bad_since_s: float | None = None
 
-    def ends_with(self, second: LoadSample) -> bool:
+    def ends_with(self, second: Sample) -> bool:
         """Whether too much has failed in every second for long enough, this one the last of them.
 
         A second in which no request ended says nothing, neither for nor against.
@@ -44,9 +43,11 @@ class OverrateStop:
         """How many requests too many have been sent."""
         self._highest_rps = highest_rps
         self._at_s = 0.0  # when the last second ended
+        self._sent = 0  # requests that had left by then
 
-    def ends_with(self, second: LoadSample) -> bool:
-        """Whether by the end of this second too much has been sent."""
+    def ends_with(self, second: Sample) -> bool:
+        """Return whether too much has been sent by the end of this second."""
         length_s, self._at_s = second.at_s - self._at_s, second.at_s
-        self.surplus = max(self.surplus + (second.achieved_rps - self._highest_rps) * length_s, 0.0)
+        sent, self._sent = second.requests - second.dropped - self._sent, second.requests - second.dropped
+        self.surplus = max(self.surplus + sent - self._highest_rps * length_s, 0.0)
         return self.surplus > max(SURPLUS_S * self._highest_rps, LEAST_SURPLUS)

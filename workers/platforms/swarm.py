@@ -15,8 +15,9 @@ from time import monotonic
 from typing import Any
 
 from workers.contract.formatting import show_count, show_ms
+from workers.contract.load import Sample
 from workers.errors import PermanentError
-from workers.platforms.protocols.load import TOO_LATE, LoadResult, LoadSample
+from workers.platforms.protocols.load import TOO_LATE, LoadResult
 from workers.platforms.protocols.progress import Progress
 
 POLL_S = 0.2
@@ -51,7 +52,7 @@ class SwarmStatus:
     workers: int
     at_s: float | None
     over: bool
-    samples: tuple[LoadSample, ...]
+    samples: tuple[Sample, ...]
 
 
 class MasterClient:
@@ -66,7 +67,7 @@ class MasterClient:
     def status(self, *, since: int = 0) -> SwarmStatus:
         """How far the test is, with the samples from number `since` on."""
         answer = json.loads(self.ask("GET", f"/seatrial/status?since={since}"))
-        answer["samples"] = tuple(LoadSample(**sample) for sample in answer["samples"])
+        answer["samples"] = tuple(Sample(**sample) for sample in answer["samples"])
         return SwarmStatus(**answer)
 
     def start(self) -> None:
@@ -130,7 +131,7 @@ class Swarm:
         self._watch = watch
         self._stopped = False
 
-    def samples(self) -> Iterator[LoadSample]:
+    def samples(self) -> Iterator[Sample]:
         """See RunningLoad."""
         count, over = 0, False
         while not over and not self._stopped:
@@ -201,7 +202,7 @@ def load_result(told: Mapping[str, Any], *, report_html: bytes, stopped_here: bo
         generator = replace(generator, stopped_at_s=None)
     for name in ("latency_ms", "service_ms", "send_lag_ms", "failures_by_kind"):
         fields[name] = dict(fields[name])
-    fields["seconds"] = tuple(LoadSample(**second) for second in fields["seconds"])
+    fields["seconds"] = tuple(Sample(**second) for second in fields["seconds"])
     result = LoadResult(**fields, report_html=report_html)
     return replace(result, generator_trouble=" ".join(_trouble(result, generator)))
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workers.contract.formatting import show_ms, show_percentile
-from workers.contract.load import Slo
-from workers.platforms.protocols.load import LoadSample
+from workers.contract.load import Sample, Slo
 from workers.reports.drawing import (
     BLUE,
     BOUND_DASHES,
@@ -39,7 +38,7 @@ MOST_ANNOTATIONS = 12
 def chart(
     *,
     title: str,
-    seconds: Sequence[LoadSample],
+    seconds: Sequence[Sample],
     replicas: Replicas = (),
     ramp_s: float = 0.0,
     slo: Slo | None = None,
@@ -75,7 +74,7 @@ def chart(
     return png(figure)
 
 
-def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]) -> None:
+def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[Sample]) -> None:
     asked, achieved = curve(s.asked_rps for s in seconds), curve(s.achieved_rps for s in seconds)
     draw_curve(axes, at_s, achieved, label="achieved", colour=BLUE, width=6)
     axes.plot(at_s, asked, color=INK, linewidth=2.5, linestyle=(0, (5, 3)), label="asked")
@@ -83,7 +82,7 @@ def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]) -
     finish(axes, "Requests per second")
 
 
-def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample], slo: Slo) -> None:
+def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[Sample], slo: Slo) -> None:
     curves = (
         ("p99", PURPLE, curve(s.p99_ms for s in seconds)),
         ("p95", ORANGE, curve(s.p95_ms for s in seconds)),
@@ -104,7 +103,7 @@ def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]
     finish(axes, "Latency (ms)")
 
 
-def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[LoadSample]) -> None:
+def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[Sample]) -> None:
     failed = curve(s.failures_per_s for s in seconds)
     dropped = curve(min(s.dropped_per_s, s.failures_per_s) for s in seconds)
     axes.set_ylim(0, 1.25 * greatest(failed, least=1.0))

@@ -8,7 +8,7 @@ from string import Template
 
 from workers.contract.formatting import show_count, show_duration, show_ms, show_number, show_percentile, show_share
 from workers.contract.jobs import LoadTest, Tested
-from workers.platforms.protocols.load import LoadSample
+from workers.contract.load import Sample
 from workers.reports.drawing import GREEN, ORANGE, RED
 from workers.reports.timeline import Replicas, replicas_at
 
@@ -60,7 +60,7 @@ def page(
     job: LoadTest,
     tested: Tested,
     against: str,
-    seconds: Sequence[LoadSample],
+    seconds: Sequence[Sample],
     replicas: Replicas,
     chart: bytes,
 ) -> bytes:
@@ -119,7 +119,7 @@ def _cell(values_ms: Mapping[float, float], percentile: float) -> str:
     return show_ms(values_ms[percentile]) if percentile in values_ms else ""
 
 
-def _seconds(tested: Tested, seconds: Sequence[LoadSample], replicas: Replicas) -> str:
+def _seconds(tested: Tested, seconds: Sequence[Sample], replicas: Replicas) -> str:
     names = ("Time", "Asked", "Achieved", "Failed", "Dropped", "p50 ms", "p95 ms", "p99 ms", "Send lag ms", "Replicas")
     rows = [
         (

@@ -3,8 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from workers.contract.jobs import Point
-from workers.platforms.protocols.load import LoadSample
+from workers.contract.load import Sample
 
 POINTS = 20
 """What Slack's line charts take: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""
@@ -13,33 +12,16 @@ Replicas = Sequence[tuple[float, int]]
 """(Seconds since the start, replicas ready from then on), in order."""
 
 
-def thinned(seconds: Sequence[LoadSample], *, most: int) -> list[LoadSample]:
+def thinned(seconds: Sequence[Sample], *, most: int) -> list[Sample]:
     """At most `most` samples, each for an equal number of consecutive `seconds` (the last for what is left).
 
-    Rates are means; latencies, failures and send lag are those of the worst second: a stall of one second in an hour
-    stays to be seen.
+    Rates are means; latencies, failures and send lag are those of the worst second, so a stall of one second in an hour
+    stays visible. Counts are those at the end of the last second.
     """
     each = -(-len(seconds) // most)
     if each <= 1:
         return list(seconds)
     return [_merged(seconds[at : at + each]) for at in range(0, len(seconds), each)]
-
-
-def timeline(seconds: Sequence[LoadSample], replicas: Replicas) -> tuple[Point, ...]:
-    """The test in at most POINTS points, as `thinned` says; `replicas` as they were at the end of each."""
-    return tuple(
-        Point(
-            at_s=sample.at_s,
-            asked_rps=sample.asked_rps,
-            achieved_rps=sample.achieved_rps,
-            failures_per_s=sample.failures_per_s,
-            p50_ms=sample.p50_ms,
-            p95_ms=sample.p95_ms,
-            p99_ms=sample.p99_ms,
-            replicas=replicas_at(sample.at_s, replicas),
-        )
-        for sample in thinned(seconds, most=POINTS)
-    )
 
 
 def replicas_at(at_s: float, replicas: Replicas) -> int:
@@ -48,14 +30,14 @@ def replicas_at(at_s: float, replicas: Replicas) -> int:
     return replicas[known - 1][1] if known else 0
 
 
-def _merged(seconds: Sequence[LoadSample]) -> LoadSample:
-    def mean(of: Callable[[LoadSample], float]) -> float:
+def _merged(seconds: Sequence[Sample]) -> Sample:
+    def mean(of: Callable[[Sample], float]) -> float:
         return sum(map(of, seconds)) / len(seconds)
 
-    def worst(of: Callable[[LoadSample], float | None]) -> float | None:
+    def worst(of: Callable[[Sample], float | None]) -> float | None:
         return max((value for second in seconds if (value := of(second)) is not None), default=None)
 
-    return LoadSample(
+    return Sample(
         at_s=seconds[-1].at_s,
         asked_rps=mean(lambda second: second.asked_rps),
         achieved_rps=mean(lambda second: second.achieved_rps),
@@ -66,4 +48,7 @@ def _merged(seconds: Sequence[LoadSample]) -> LoadSample:
         ended_per_s=mean(lambda second: second.ended_per_s),
         dropped_per_s=max(second.dropped_per_s for second in seconds),
         send_lag_ms=max(second.send_lag_ms for second in seconds),
+        requests=seconds[-1].requests,
+        failures=seconds[-1].failures,
+        dropped=seconds[-1].dropped,
     )

@@ -6,21 +6,7 @@ from typing import ClassVar, Literal
 
 from workers.contract.formatting import show_duration
 from workers.contract.jobs.job import EndpointJob, Load, Outcome
-from workers.contract.load import Abort, Shape, Slo, Spacing, Stage
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """A load test at `at_s` seconds after its start. Rates per second, latencies in ms, None where nothing answered."""
-
-    at_s: float
-    asked_rps: float
-    achieved_rps: float
-    failures_per_s: float
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    replicas: int
+from workers.contract.load import Abort, Sample, Shape, Slo, Spacing, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +32,7 @@ class Tested:
     `latency_ms` (from the instant at which a request should have left) and `service_ms` (from when it left) are by
     percentile, 100 the slowest; `send_lag_ms` is how much later than due requests left. `scaled_after_s` and
     `settled_after_s` tell when the replicas' number first and last changed, None where it did not. `aborted_after_s`:
-    when the test was ended early. `timeline` has at most 20 points, evenly apart, for a chart.
+    when the test was ended early. `timeline` has at most 20 samples, evenly apart, for a chart.
     """
 
     kind: Literal["tested"] = "tested"
@@ -67,7 +53,7 @@ class Tested:
     service_ms: Mapping[float, float] = field(default_factory=dict)
     aborted_after_s: float | None = None
     earlier: Earlier | None = None
-    timeline: tuple[Point, ...] = ()
+    timeline: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from workers.contract.load import Spacing, Stage
+from workers.contract.load import Sample, Spacing, Stage
 from workers.platforms.protocols.progress import Progress
 
 TOO_LATE = "not sent: the load generator was late"
@@ -45,27 +45,6 @@ class TrafficPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoadSample:
-    """One second of a load test that ended `at_s` seconds after its start; latencies in milliseconds (None: none yet).
-
-    Rates are per second. `achieved_rps` counts what was sent; `ended_per_s` answers and failures, `failures_per_s`
-    among them what failed, `dropped_per_s` among those what was due and could not be sent. While the test runs, the
-    latencies are of the last three seconds. `send_lag_ms` is the 99th percentile of how late requests left.
-    """
-
-    at_s: float
-    asked_rps: float
-    achieved_rps: float
-    failures_per_s: float
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None = None
-    ended_per_s: float = 0.0
-    dropped_per_s: float = 0.0
-    send_lag_ms: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LoadResult:
     """A finished load test, over what is judged: everything after the ramp.
 
@@ -89,7 +68,7 @@ class LoadResult:
     send_lag_ms: Mapping[float, float] = field(default_factory=dict)
     failures_by_kind: Mapping[str, int] = field(default_factory=dict)
     dropped: int = 0
-    seconds: Sequence[LoadSample] = ()
+    seconds: Sequence[Sample] = ()
     generator_trouble: str = ""
     report_html: bytes = b""
 
@@ -97,7 +76,7 @@ class LoadResult:
 class RunningLoad(Protocol):
     """A load test under way."""
 
-    def samples(self) -> Iterator[LoadSample]:
+    def samples(self) -> Iterator[Sample]:
         """One sample a second, of what ended in it, until the test's time is over or `stop` was called."""
 
     def stop(self) -> None:
