@@ -10,10 +10,10 @@ from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read_command
 from bot.commands import command as c
 from bot.commands.help import manual
-from bot.intake import Intake, Invocation
+from bot.intake import Intake
 from bot.policy import Refused, outsider
 from bot.schedules import Schedules, next_times
-from bot.state import Schedule
+from bot.state import Invocation, Schedule
 from bot.store import Store
 from bot.views import replies
 from bot.views import schedules as schedule_views

@@ -1,8 +1,7 @@
-"""Slack's Web API as the bot uses it. The only module that calls it; its errors in three kinds."""
+"""Slack's Web API as the bot uses it, with its errors in three kinds. No other module of the bot calls Slack."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
@@ -14,24 +13,30 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.blocks import Message
+from bot.state import Member
 
-KEPT_CONNECTIONS = 20
-"""As many as there are threads that call Slack at once."""
+POOL_SIZE = 20
+"""Connections: one for each thread that calls Slack at the same time."""
 TIMEOUT_S = 10.0
-"""A card that takes longer is posted later: Slack answers within a second, or has a fault."""
+"""Slack usually answers within a second. A card that takes longer is posted later."""
 
-
-_PASSING = ("", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
-# Once the token is mended, all that waited is shown.
+_TEMPORARY = ("", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
+# Waiting cards are posted after an administrator has repaired the token.
 _TOKEN = ("invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked")
 
 
 class ChatError(Exception):
-    """The root: Slack did not do what was asked."""
+    """A failed call to Slack.
+
+    ChatError
+    ├── RateLimited       retry after a time that Slack gives
+    ├── ChatUnavailable   Slack is away, at fault, or rejects the token: retry later
+    └── ChatRefused       Slack refuses this call: do not retry
+    """
 
 
 class RateLimited(ChatError):
-    """Not before `retry_after_s`."""
+    """A call above Slack's limits. Retry after `retry_after_s`."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(f"Slack asks to wait {retry_after_s:g} s")
@@ -39,39 +44,27 @@ class RateLimited(ChatError):
 
 
 class ChatUnavailable(ChatError):
-    """Slack cannot be reached or has a fault of its own; later it may do."""
+    """A call that may succeed later."""
 
 
 class ChatRefused(ChatError):
-    """Slack will not do it; `error` is Slack's name for why."""
+    """A call that Slack refuses for the reason `error`, one of Slack's error codes."""
 
     def __init__(self, error: str) -> None:
         super().__init__(f"Slack refuses: {error}")
         self.error = error
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
-    """A person as Slack knows them. `guest`: of few channels only; `foreign`: of another workspace; `gone`: not a
-    member any more, their account deactivated."""
-
-    id: str
-    name: str
-    guest: bool
-    foreign: bool
-    gone: bool = False
-
-
 class Chat:
-    """Slack, with `token`, at `api_url`. Every method raises ChatError; none waits for Slack longer than TIMEOUT_S."""
+    """Slack's Web API at `api_url`. Every method raises ChatError, and waits at most TIMEOUT_S for Slack."""
 
     def __init__(self, *, token: str, api_url: str) -> None:
         self.client = WebClient(token=token, base_url=api_url, timeout=int(TIMEOUT_S))
         self._api_url = api_url
-        # Kept connections: slack-sdk 3.47 makes one for every call, and for HTTPS reads all certificates again.
+        # A pool: slack-sdk 3.47 opens a connection for every call, and reads all certificates again for HTTPS.
         options: dict[str, Any] = {
             "headers": {"Authorization": f"Bearer {token}"},
-            "maxsize": KEPT_CONNECTIONS,
+            "maxsize": POOL_SIZE,
             "timeout": TIMEOUT_S,
             "retries": False,
         }
@@ -79,44 +72,44 @@ class Chat:
         self._http = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
     def whoami(self) -> Mapping[str, Any]:
-        """auth.test: team_id, user_id, bot_id."""
+        """Call auth.test: team_id, user_id, bot_id."""
         return self._call("auth.test", {})
 
     def post(self, channel: str, message: Message, *, thread_ts: str | None = None) -> tuple[str, str]:
-        """Post; the channel's id and the message's ts."""
+        """Post a message. Return the channel's id and the message's ts."""
         sent = {"channel": channel, "text": message.text, "blocks": list(message.blocks), "unfurl_links": False}
         answer = self._call("chat.postMessage", sent | ({"thread_ts": thread_ts} if thread_ts else {}))
         return answer["channel"], answer["ts"]
 
     def edit(self, channel: str, ts: str, message: Message) -> None:
-        """Put `message` in the place of an earlier one."""
+        """Replace an earlier message."""
         self._call("chat.update", {"channel": channel, "ts": ts, "text": message.text, "blocks": list(message.blocks)})
 
     def post_ephemeral(self, channel: str, user: str, message: Message, *, thread_ts: str | None = None) -> None:
-        """Post what only `user` sees."""
+        """Post a message that only `user` sees."""
         sent = {"channel": channel, "user": user, "text": message.text, "blocks": list(message.blocks)}
         self._call("chat.postEphemeral", sent | ({"thread_ts": thread_ts} if thread_ts else {}))
 
     def permalink(self, channel: str, ts: str) -> str:
-        """chat.getPermalink: where a message is, for a browser."""
+        """Return a message's address for a browser: chat.getPermalink."""
         return str(self._call("chat.getPermalink", {"channel": channel, "message_ts": ts})["permalink"])
 
     def upload(self, channel: str, data: bytes, *, name: str, title: str, thread_ts: str) -> None:
         """Share a file in a thread: files.getUploadURLExternal, the bytes, files.completeUploadExternal."""
-        said = f"{title}. The card above this thread has the numbers." if name.endswith(".png") else None
+        alt_text = f"{title}. The card above this thread has the numbers." if name.endswith(".png") else None
         try:
             self.client.files_upload_v2(
-                channel=channel, content=data, filename=name, title=title, alt_txt=said, thread_ts=thread_ts
+                channel=channel, content=data, filename=name, title=title, alt_txt=alt_text, thread_ts=thread_ts
             )
         except SlackApiError as error:
             answer = error.response
-            told = str(answer.get("error", ""))
-            raise _refusal(answer.status_code, answer.headers.get("Retry-After"), told) from error
+            code = str(answer.get("error", ""))
+            raise _error(answer.status_code, answer.headers.get("Retry-After"), code) from error
         except (SlackClientError, URLError, HTTPException, OSError) as error:
             raise ChatUnavailable("Slack cannot be reached") from error
 
     def member(self, user: str, *, team: str) -> Member:
-        """users.info; `team` is the bot's own workspace."""
+        """Return a user, as a member or guest of the workspace `team`: users.info."""
         found = self._call("users.info", {"user": user})["user"]
         guest = bool(found.get("is_restricted") or found.get("is_ultra_restricted"))
         name = found.get("profile", {}).get("display_name") or found.get("real_name") or found.get("name") or user
@@ -124,14 +117,14 @@ class Chat:
         return Member(id=user, name=name, guest=guest, foreign=foreign, gone=bool(found.get("deleted")))
 
     def group(self, handle: str) -> Sequence[str]:
-        """The members of the user group `handle` (without @); none where there is no such group."""
+        """Return the member ids of the user group `handle` (without @), empty if it does not exist."""
         for group in self._call("usergroups.list", {})["usergroups"]:
             if group["handle"] == handle:
                 return list(self._call("usergroups.users.list", {"usergroup": group["id"]})["users"])
         return []
 
     def _call(self, method: str, sent: Mapping[str, Any]) -> Mapping[str, Any]:
-        # As a form, which every method takes; those that only read take no JSON.
+        # Every method accepts a form. Methods that only read accept no JSON.
         form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sent.items()}
         try:
             response = self._http.request("POST", self._api_url + method, fields=form, encode_multipart=False)
@@ -140,23 +133,23 @@ class Chat:
         try:
             answer: Mapping[str, Any] = response.json()
         except ValueError:
-            answer = {}  # not Slack's own words: a proxy's, or a fault's
+            answer = {}  # from a proxy, or from a fault of Slack
         if response.status != 200 or not answer.get("ok"):
-            raise _refusal(response.status, response.headers.get("Retry-After"), str(answer.get("error", "")))
+            raise _error(response.status, response.headers.get("Retry-After"), str(answer.get("error", "")))
         return answer
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for `url`, unless it says that none is wanted there."""
+    """Return the proxy that the environment sets for `url`, unless it excludes the host."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-def _refusal(status: int, retry_after: str | None, error: str) -> ChatError:
-    if status == 429 or error in ("ratelimited", "rate_limited"):
+def _error(status: int, retry_after: str | None, code: str) -> ChatError:
+    if status == 429 or code in ("ratelimited", "rate_limited"):
         return RateLimited(float(retry_after) if retry_after and retry_after.isdecimal() else 1.0)
-    if status >= 500 or error in _PASSING:
-        return ChatUnavailable(f"Slack answers {status} {error}".rstrip())
-    if error in _TOKEN:
-        return ChatUnavailable(f"Slack does not take the token: {error}")
-    return ChatRefused(error)
+    if status >= 500 or code in _TEMPORARY:
+        return ChatUnavailable(f"Slack answers {status} {code}".rstrip())
+    if code in _TOKEN:
+        return ChatUnavailable(f"Slack rejects the token: {code}")
+    return ChatRefused(code)

@@ -1,15 +1,18 @@
-"""The one way in, however it was asked: rules → reserve the id → card → queue, or wait for approval."""
+"""The only way to submit a job: check the rules, reserve an id, post the card, then queue the job or await approval.
+
+Commands, buttons and schedules all submit through `Intake`.
+"""
 
 import logging
 import time
-from dataclasses import dataclass
 
 from bot import policy
 from bot.blocks import Message, digest
 from bot.cards.card import render
-from bot.chat import Chat, ChatError, ChatRefused, Member, RateLimited
+from bot.chat import Chat, ChatError, ChatRefused, RateLimited
 from bot.directory import Directory
 from bot.policy import Refused
+from bot.state import Invocation, Member
 from bot.store import Store
 from bot.views import replies
 from workers.contract import events as e
@@ -20,28 +23,16 @@ from workers.contract.settings import Approvals, SettingsFile
 
 logger = logging.getLogger(__name__)
 
-LEFT_BEHIND_S = 30.0
-"""A reservation this old has been left behind by its bot. Until then that bot is alone with it, without a lock: longer
-than a call to Slack lasts, connecting included."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Invocation:
-    """Where a request comes from, and when. `key` is the same when the same request arrives twice.
-
-    `unattended`: nobody waits for an answer, so that there is one only where there will be no job.
-    """
-
-    by: Member
-    channel: str
-    key: str
-    at_s: float
-    scheduled_by: str | None = None
-    unattended: bool = False
+ABANDONED_S = 30.0
+"""Age at which another bot may take over a reservation. Until then its own bot works on it without a lock, so it must
+be longer than a call to Slack, connecting included."""
 
 
 class Intake:
-    """Raises Refused with a sentence for the person who asked, and QueueUnavailable while Redis is away."""
+    """Submits, approves and cancels jobs.
+
+    Raises Refused with a sentence for the person, and QueueUnavailable while Redis is away.
+    """
 
     def __init__(
         self,
@@ -58,11 +49,11 @@ class Intake:
         self._directory = directory
         self._settings = settings
         self._without_card: set[str] = set()
-        """Jobs that this bot reserved, and whose card Slack did not take."""
+        """Jobs that this bot reserved and whose cards it could not post."""
         self._not_before_s = 0.0
 
     def ask(self, job: Job, origin: Invocation, *, dry_run: bool = False) -> Message | None:
-        """Take a job in. The answer for the person alone, or None where the card says it all."""
+        """Submit a job. Return an answer for the person alone, or None if the card is the answer."""
         approvals = self.approvals_for(job, origin.by)
         if dry_run:
             return replies.dry_run(job, approvals)
@@ -80,58 +71,60 @@ class Intake:
         return None if origin.unattended and job_id in self._without_card else trouble
 
     def approvals_for(self, job: Job, by: Member) -> Approvals | None:
-        """Whose approval a job would wait for. Raises Refused where a rule forbids it."""
+        """Return the approvals that a job would wait for. Raises Refused if a rule forbids the job."""
         policy.check(policy.PolicyQuery(by=by, job=job, settings=self._settings))
         return job.approvals_needed(self._settings)
 
     def resume_reserved(self) -> None:
-        """Take every job further that was reserved and then left behind: its bot died, or Slack was away."""
-        left = self._queue.reserved()
-        self._without_card.intersection_update(record.id for record in left)
-        for record in left:
+        """Continue with jobs that are reserved only, because their bot died or Slack was away."""
+        reserved = self._queue.reserved()
+        self._without_card.intersection_update(record.id for record in reserved)
+        for record in reserved:
             if time.time() < self._not_before_s:
                 return
-            if record.id not in self._without_card and time.time() - record.asked.at_s < LEFT_BEHIND_S:
+            if record.id not in self._without_card and time.time() - record.asked.at_s < ABANDONED_S:
                 continue
-            if policy.unknown_place(record.job, self._settings):
+            if policy.missing_setting(record.job, self._settings):
                 self._queue.discard(record.id)
                 continue
-            with self._store.locked(f"card:{record.id}") as ours:
-                if ours:
+            with self._store.locked(f"card:{record.id}") as acquired:
+                if acquired:
                     self._post_and_submit(record, posted=self._store.card(record.id) is not None)
 
     def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
-        """Count an approval, or deny."""
+        """Count an approval, or deny the job."""
         if record.state == "reserved":
-            raise Refused(f"Job #{record.id} is not ready to be decided about; try again in half a minute.")
-        policy.check_approver(record, by, self._directory)
-        if record.approval is None or record.state != "awaiting_approval":
-            return replies.decided_before(record)
+            raise Refused(f"Job #{record.id} is not ready for a decision. Try again in half a minute.")
+        approval = record.approval
+        is_approver = approval is not None and self._directory.is_among(by.id, approval.approvers)
+        policy.check_approver(policy.ApprovalQuery(by=by, record=record, is_approver=is_approver))
+        if approval is None or record.state != "awaiting_approval":
+            return replies.not_awaiting_approval(record)
         if not approve:
-            return None if self._queue.deny(record.id, by=by.id) else replies.decided_before(record)
-        decision = self._queue.approve(record.id, by=by.id, count=record.approval.count)
+            return None if self._queue.deny(record.id, by=by.id) else replies.not_awaiting_approval(record)
+        decision = self._queue.approve(record.id, by=by.id, count=approval.count)
         if decision == "repeated":
-            raise Refused("You have approved this already; somebody else must, too.")
-        return replies.decided_before(record) if decision == "closed" else None
+            raise Refused("You have already approved this. Another approver must do so, too.")
+        return replies.not_awaiting_approval(record) if decision == "closed" else None
 
     def cancel(self, record: Record, by: Member) -> Message | None:
-        """Cancel, or ask a running job to stop."""
+        """Cancel a job, or request a running job to stop."""
         if why := policy.outsider(by):
             raise Refused(why)
         match self._queue.cancel(record.id, by=by.id):
             case "closed":
-                return replies.ended_before(record)
+                return replies.already_ended(record)
             case "repeated":
-                return replies.stopping(record)
+                return replies.already_stopping(record)
             case _:
                 return None
 
     def retry(self, record: Record, origin: Invocation) -> Message | None:
-        """The same job once more."""
+        """Submit the same job again."""
         return self.ask(record.job, origin)
 
     def _post_and_submit(self, record: Record, *, posted: bool) -> Message | None:
-        """A reserved job's way to the queue, or to its approvers; `posted`: it has its card."""
+        """Post the card of a reserved job unless it is `posted`, then submit the job or request approval."""
         now = time.time()
         approvals = record.job.approvals_needed(self._settings)
         request = approvals and e.ApprovalRequested(
@@ -142,7 +135,7 @@ class Intake:
             expires_at_s=now + approvals.expires_s,
         )
         if not posted:
-            # The first picture already is of the state that follows, which saves an edit and a flicker.
+            # Post the card in its next state at once, to save an edit.
             trouble = self._post_card(fold(record, [request or e.Queued(at_s=now)]))
             if trouble is not None:
                 return trouble
@@ -153,7 +146,7 @@ class Intake:
         return None
 
     def _post_card(self, record: Record) -> Message | None:
-        """Post the card. Where that cannot be, forget the job and say why; where Slack is slow, leave it reserved."""
+        """Post the card. If Slack refuses it, discard the job. If Slack is slow, leave the job reserved."""
         message = render(record)
         try:
             channel, ts = self._chat.post(record.asked.where, message)
@@ -161,10 +154,10 @@ class Intake:
             self._queue.discard(record.id)
             return replies.no_card(record.asked.where, error.error)
         except ChatError as error:
-            logger.warning("the card of job %s waits: %s", record.id, error)
+            logger.warning("the card of job %s is delayed: %s", record.id, error)
             if isinstance(error, RateLimited):
                 self._not_before_s = time.time() + error.retry_after_s
             self._without_card.add(record.id)
             return replies.card_follows(record)
-        self._store.save_card(record.id, channel=channel, ts=ts, shown=digest(message))
+        self._store.save_card(record.id, channel=channel, ts=ts, rendered_digest=digest(message))
         return None

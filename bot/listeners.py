@@ -15,9 +15,9 @@ from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
 from bot.directory import Directory
-from bot.intake import Intake, Invocation
+from bot.intake import Intake
 from bot.policy import Refused
-from bot.state import Schedule
+from bot.state import Invocation, Schedule
 from bot.store import Store
 from bot.views import replies
 from bot.views import schedules as schedule_views

@@ -1,10 +1,12 @@
-"""Who may do what: small rules in one table, each with the sentence that its refusal says. Pure but for `Directory`."""
+"""The rules for requests and approvals, one pure function each.
+
+Intake checks every request and every decision with them. A rule returns the sentence of its refusal, or "".
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.chat import Member
-from bot.directory import Directory
+from bot.state import Member
 from workers.contract.formatting import show_duration, show_number
 from workers.contract.jobs import Job
 from workers.contract.record import Record
@@ -12,87 +14,113 @@ from workers.contract.settings import SettingsFile
 
 
 class Refused(Exception):
-    """A rule forbids it; the message is a whole sentence for the person who is refused."""
+    """A rule forbids the request. The message is a sentence for the person who is refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyQuery:
-    """What a rule looks at: who wants which job."""
+    """A member's request for a job."""
 
     by: Member
     job: Job
     settings: SettingsFile
 
 
-def _known_member(request: PolicyQuery) -> str:
-    return outsider(request.by)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalQuery:
+    """A member's decision about a job. `is_approver`: the member is among the approvers that the request names."""
+
+    by: Member
+    record: Record
+    is_approver: bool
 
 
-def _known_place(request: PolicyQuery) -> str:
-    return unknown_place(request.job, request.settings)
+def outsider(by: Member) -> str:
+    """Return why `by` may not use the bot, or "". A deactivated user can still own a schedule."""
+    if by.gone:
+        return "The user who created this schedule has been deactivated. Ask an active member to create it again."
+    if by.foreign:
+        return "Seatrial takes no commands from other workspaces."
+    if by.guest:
+        return "Guests may not give Seatrial commands. Ask a member of this workspace."
+    return ""
 
 
-def _under_the_cap(request: PolicyQuery) -> str:
-    load, environment = request.job.load, request.job.environment
+def missing_setting(job: Job, settings: SettingsFile) -> str:
+    """Return why the settings do not allow the job at all, or "": an old job's model or place may be gone."""
+    missing = job.missing_setting(settings)
+    return f"The settings no longer have {missing}." if missing else ""
+
+
+def _requester_rule(query: PolicyQuery) -> str:
+    return outsider(query.by)
+
+
+def _place_rule(query: PolicyQuery) -> str:
+    return missing_setting(query.job, query.settings)
+
+
+def _rate_rule(query: PolicyQuery) -> str:
+    """Refuse a rate above the cap of a place that has no approvals."""
+    load, environment = query.job.load, query.job.environment
     if load is None or environment is None:
         return ""
-    place = request.settings.place(environment)
+    place = query.settings.place(environment)
     cap_rps = place.max_load_rps
     if cap_rps is None or load.rate_rps <= cap_rps or place.approvals is not None:
         return ""
     return f"Load on {place.name} is capped at {show_number(cap_rps)} rps by {place.key}.max_load."
 
 
-def _short_enough(request: PolicyQuery) -> str:
-    load = request.job.load
-    if load is None:
+def _duration_rule(query: PolicyQuery) -> str:
+    load, longest_s = query.job.load, query.settings.loadtest.longest_s
+    if load is None or load.duration_s <= longest_s:
         return ""
-    longest_s = request.settings.loadtest.longest_s
-    if load.duration_s <= longest_s:
+    requested = show_duration(load.duration_s)
+    return f"Load may last at most {show_duration(longest_s)} by loadtest.longest. This may last {requested}."
+
+
+RULES: tuple[Callable[[PolicyQuery], str], ...] = (_requester_rule, _place_rule, _rate_rule, _duration_rule)
+"""Rules for a request, in their order."""
+
+
+def _open_request_rule(query: ApprovalQuery) -> str:
+    return "" if query.record.approval else f"Job #{query.record.id} needs no approval."
+
+
+def _decider_rule(query: ApprovalQuery) -> str:
+    return outsider(query.by)
+
+
+def _four_eyes_rule(query: ApprovalQuery) -> str:
+    approval, record = query.record.approval, query.record
+    if query.by.id != record.asked.by or (approval and approval.own):
         return ""
-    asked = show_duration(load.duration_s)
-    return f"Load lasts at most {show_duration(longest_s)} by loadtest.longest, and this may last {asked}."
+    return "You requested this, so another member must approve it. To withdraw the request, click Cancel."
 
 
-RULES: tuple[Callable[[PolicyQuery], str], ...] = (_known_member, _known_place, _under_the_cap, _short_enough)
-"""In their order; each answers "" or why not."""
+def _approver_rule(query: ApprovalQuery) -> str:
+    return "" if query.is_approver else "Only the approvers on the card may decide about this job."
 
 
-def outsider(by: Member) -> str:
-    """Why someone may do nothing at all, or "": guests and people of other workspaces are not members of the team.
-
-    Who is gone asks for something only through a schedule.
-    """
-    if by.gone:
-        return "The account of whoever added this was deactivated; a member has to add it anew."
-    if by.foreign:
-        return "Seatrial takes no commands from other workspaces."
-    if by.guest:
-        return "Guests may not give Seatrial commands; ask a member of this workspace."
-    return ""
+APPROVAL_RULES: tuple[Callable[[ApprovalQuery], str], ...] = (
+    _open_request_rule,
+    _decider_rule,
+    _four_eyes_rule,
+    _approver_rule,
+)
+"""Rules for a decision, in their order."""
 
 
-def unknown_place(job: Job, settings: SettingsFile) -> str:
-    """Why a job cannot be done at all by these settings, or "": an old job's model or place may be gone."""
-    missing = job.missing_setting(settings)
-    return f"The settings have no {missing} any more." if missing else ""
-
-
-def check(request: PolicyQuery) -> None:
-    """Raise Refused with the first rule's sentence that forbids the request."""
+def check(query: PolicyQuery) -> None:
+    """Raise Refused with the sentence of the first rule that forbids the request."""
     for rule in RULES:
-        if why := rule(request):
+        if why := rule(query):
             raise Refused(why)
 
 
-def check_approver(record: Record, by: Member, directory: Directory) -> None:
-    """Raise Refused where `by` may not decide about `record`."""
-    approval = record.approval
-    if approval is None:
-        raise Refused(f"Job #{record.id} asks for no approval.")
-    if why := outsider(by):
-        raise Refused(why)
-    if by.id == record.asked.by and not approval.own:
-        raise Refused("You asked for this, so somebody else must approve it; Cancel takes it back.")
-    if not directory.is_among(by.id, approval.approvers):
-        raise Refused("Only those whom its card names may decide about this.")
+def check_approver(query: ApprovalQuery) -> None:
+    """Raise Refused with the sentence of the first rule that forbids the decision."""
+    for rule in APPROVAL_RULES:
+        if why := rule(query):
+            raise Refused(why)

@@ -1,36 +1,70 @@
-"""What the bot remembers of cards and schedules. Values only; `store` keeps them."""
+"""Values that the bot's modules exchange: members, invocations, posted cards, schedules and their results. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """A card in a channel. `shown` is the hash of the picture that is there; `posted` counts the job's lasting events
-    that its thread has been told of; `…_at_s` when. `compared`: its schedule knows how the job ended."""
+class Member:
+    """A user of Slack.
+
+    `guest`: restricted to some channels. `foreign`: a member of another workspace. `gone`: the account is deactivated.
+    """
+
+    id: str
+    name: str
+    guest: bool
+    foreign: bool
+    gone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invocation:
+    """The member, channel and time of a request.
+
+    `key` deduplicates: a request that arrives twice has the same key both times. `unattended`: no person waits for the
+    answer, so there is one only if no job starts.
+    """
+
+    by: Member
+    channel: str
+    key: str
+    at_s: float
+    scheduled_by: str | None = None
+    unattended: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostedCard:
+    """A job's card in a channel.
+
+    `rendered_digest` identifies the message that the card shows. `posted_events` counts the job's lasting events whose
+    lines are in the thread, the newest at `posted_at_s`. `compared`: the job's schedule has its result.
+    """
 
     channel: str
     ts: str
-    shown: str
-    shown_at_s: float
-    posted: int
+    rendered_digest: str
+    posted_events: int
     posted_at_s: float
     compared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """How a job of a schedule ended: a load test's verdict, or the state that it ended in ("done", "failed", …)."""
+    """The end of a schedule's job: `status` is a load test's verdict, or "done", "failed", "lost" or "expired"."""
 
     job_id: str
-    word: str
+    status: str
     at_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """A command on a clock. `cron` has five fields, read in `time_zone`; `channel` is where its cards go, `by` in whose
-    name it asks; `next_due_s` is when it fires next, in Unix seconds, None while it is paused; `result` is its newest
-    job's."""
+    """A command that a bot submits at set times.
+
+    `cron` has five fields, in `time_zone`. Cards go to `channel`. The jobs are requested in the name of `by`.
+    `next_due_s` is the next firing in Unix seconds, None while the schedule is paused. `result` is the newest job's.
+    """
 
     id: str
     cron: str

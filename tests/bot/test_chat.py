@@ -1,4 +1,4 @@
-"""What the bot makes of Slack's answers: to wait, to try again, or to give up; and who is gone."""
+"""Slack's errors as the bot's three kinds, and members and user groups as the bot sees them."""
 
 import json
 import threading
@@ -9,12 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from bot.chat import Chat, ChatError, ChatRefused, ChatUnavailable, RateLimited
-from bot.policy import outsider
+from bot.directory import Directory
 
 
 @contextmanager
 def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterator[Chat]:
-    """A Slack that gives one answer to everything."""
+    """Serve a Slack that gives the same answer to every call."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -28,7 +28,7 @@ def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterat
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
+            """Log no requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -51,22 +51,33 @@ def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterat
         ("invalid_auth", ChatUnavailable),
     ],
 )
-def test_what_passes_is_waited_for_and_what_does_not_is_given_up(error: str, kind: type[ChatError]) -> None:
-    """A card that cannot be shown until a token is mended is not lost."""
+def test_error_code_becomes_the_kind_that_decides_about_a_retry(error: str, kind: type[ChatError]) -> None:
+    """A card that fails because of a token is posted after the token was repaired."""
     with slack({"ok": False, "error": error}) as chat, pytest.raises(ChatError) as raised:
         chat.whoami()
     assert type(raised.value) is kind
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("", 1.0), ("Mon, 23 Nov 2026 02:00:00 GMT", 1.0)])
-def test_slack_is_left_alone_for_as_long_as_it_asks(header: str, seconds: float) -> None:
-    """A proxy on the way may ask in words: then it is tried again soon."""
+def test_rate_limit_has_the_wait_that_slack_gives(header: str, seconds: float) -> None:
+    """A proxy may send a date, which means a retry after a second."""
     with slack({"ok": False}, status=429, retry_after=header) as chat, pytest.raises(RateLimited) as raised:
         chat.whoami()
     assert raised.value.retry_after_s == seconds
 
 
-def test_whose_account_was_deactivated_starts_nothing_any_more() -> None:
-    """Their schedules are left, and say that somebody else has to add them."""
+def test_deactivated_account_is_gone() -> None:
     with slack({"ok": True, "user": {"id": "U1", "team_id": "T1", "name": "ada", "deleted": True}}) as chat:
-        assert "deactivated" in outsider(chat.member("U1", team="T1"))
+        assert chat.member("U1", team="T1").gone
+
+
+def test_directory_finds_members_of_user_groups() -> None:
+    """Without names, every user is among them."""
+    answer = {"ok": True, "usergroups": [{"id": "S1", "handle": "ml-leads"}], "users": ["U2"]}
+    with slack(answer) as chat:
+        directory = Directory(chat, team="T1")
+        assert directory.is_among("U1", ())
+        assert directory.is_among("U1", ("@ml-leads", "U1"))
+        assert directory.is_among("U2", ("@ml-leads",))
+        assert not directory.is_among("U1", ("@ml-leads",))
+        assert not directory.is_among("U2", ("@unknown",))

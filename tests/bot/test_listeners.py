@@ -94,7 +94,7 @@ def test_a_click_on_a_job_that_its_bot_left_behind_is_told_to_come_again(
     """Its card says that it waits for approval, and nobody is told that it asks for none."""
     monkeypatch.setattr(listeners, "SETTLED_S", 0.1)
     desk.click("approve", desk.reserve())
-    assert "try again in half a minute" in wait_until(lambda: desk.answered)[0]
+    assert "Try again in half a minute" in wait_until(lambda: desk.answered)[0]
 
 
 def test_a_mention_by_nobody_is_let_be(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,11 @@
-"""Who may do what, rule by rule, with the sentence that each refusal says."""
+"""Rules for requests and for approvals."""
 
 from dataclasses import replace
 
 import pytest
 
-from bot.chat import Member
-from bot.policy import PolicyQuery, Refused, check, check_approver
+from bot.policy import ApprovalQuery, PolicyQuery, Refused, check, check_approver
+from bot.state import Member
 from workers.contract.events import ApprovalRequested
 from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, TrainModel
 from workers.contract.load import Shape, Slo
@@ -37,7 +37,7 @@ SETTINGS = SettingsFile(
 
 
 def load(environment: str, rate_rps: float, *, duration_s: float = 1.0) -> LoadTest:
-    """A load test that rises to a rate."""
+    """Return a load test that rises to a rate."""
     return LoadTest(
         model="" if environment in TARGETS else "iris",
         environment=environment,
@@ -48,7 +48,7 @@ def load(environment: str, rate_rps: float, *, duration_s: float = 1.0) -> LoadT
 
 
 def search(environment: str, highest_rps: float, *, probe_s: float = 20.0) -> FindCapacity:
-    """A search for an endpoint's capacity."""
+    """Return a capacity search."""
     return FindCapacity(
         model="" if environment in TARGETS else "iris",
         environment=environment,
@@ -64,19 +64,19 @@ def search(environment: str, highest_rps: float, *, probe_s: float = 20.0) -> Fi
     [
         (GUEST, TrainModel(model="iris"), "Guests may not"),
         (STRANGER, TrainModel(model="iris"), "other workspaces"),
-        (ADA, TrainModel(model="gone"), "no model gone"),
-        (ADA, Deploy(model="iris", version=1, environment="gone", digest="d"), "no environment gone"),
-        (ADA, load("lost", 1), "no target lost"),
-        (ADA, replace(load("staging", 1), environment="docs"), "no environment docs"),
+        (replace(ADA, gone=True), TrainModel(model="iris"), "has been deactivated"),
+        (ADA, TrainModel(model="gone"), "no longer have model gone"),
+        (ADA, Deploy(model="iris", version=1, environment="gone", digest="d"), "no longer have environment gone"),
+        (ADA, load("lost", 1), "no longer have target lost"),
+        (ADA, replace(load("staging", 1), environment="docs"), "no longer have environment docs"),
         (ADA, load("staging", 101), "capped at 100 rps by environments.staging.max_load"),
         (ADA, load("docs", 101), "capped at 100 rps by targets.docs.max_load"),
         (ADA, search("staging", 101), "capped at 100 rps"),
-        (ADA, load("staging", 1, duration_s=3601), "at most 1 h by loadtest.longest, and this may last 1 h 1 s"),
+        (ADA, load("staging", 1, duration_s=3601), r"at most 1 h by loadtest.longest\. This may last 1 h 1 s"),
         (ADA, search("staging", 100, probe_s=301), "at most 1 h"),
     ],
 )
-def test_a_rule_refuses_with_its_sentence(by: Member, job: Job, why: str) -> None:
-    """Each names what is in the way."""
+def test_request_is_refused_with_the_rule(by: Member, job: Job, why: str) -> None:
     with pytest.raises(Refused, match=why):
         check(PolicyQuery(by=by, job=job, settings=SETTINGS))
 
@@ -92,59 +92,40 @@ def test_a_rule_refuses_with_its_sentence(by: Member, job: Job, why: str) -> Non
         search("staging", 100, probe_s=300),
     ],
 )
-def test_what_no_rule_forbids_is_allowed(job: Job) -> None:
-    """At the cap, and above it where approval can be had."""
+def test_request_is_allowed_at_the_cap_and_above_it_with_approvals(job: Job) -> None:
     check(PolicyQuery(by=ADA, job=job, settings=SETTINGS))
 
 
-def test_above_the_cap_approval_is_needed_where_it_can_be_had() -> None:
-    """Not at the cap, and not for what changes nothing."""
+def test_load_needs_approval_only_above_the_cap() -> None:
     for job in (load("production", 101), load("shop", 101), search("production", 101)):
         assert job.approvals_needed(SETTINGS) is not None
     assert load("production", 100).approvals_needed(SETTINGS) is None
     assert TrainModel(model="iris").approvals_needed(SETTINGS) is None
 
 
-class Leads:
-    """A workspace whose @ml-leads is Grace alone."""
-
-    def is_among(self, user: str, names: tuple[str, ...]) -> bool:
-        """As Directory."""
-        return not names or user in names or ("@ml-leads" in names and user == GRACE.id)
-
-
-def waiting(*, own: bool = False, approvers: tuple[str, ...] = ()) -> Record:
-    """Ada's deployment, waiting."""
+def awaiting_approval(*, own: bool = False) -> Record:
+    """Return the record of Ada's deployment, which waits for approval."""
     asked = Asked(by=ADA.id, by_name="Ada", where="C1", at_s=0)
     job = Deploy(model="iris", version=1, environment="production", digest="d")
-    request = ApprovalRequested(at_s=0, count=1, approvers=approvers, own=own, expires_at_s=60)
+    request = ApprovalRequested(at_s=0, count=1, approvers=("@ml-leads",), own=own, expires_at_s=60)
     return fold(Record(id="1", job=job, asked=asked), [request])
 
 
 @pytest.mark.parametrize(
-    ("by", "record", "why"),
+    ("by", "record", "is_approver", "why"),
     [
-        (ADA, waiting(), "somebody else"),
-        (GUEST, waiting(), "Guests may not"),
-        (STRANGER, waiting(own=True), "other workspaces"),
-        (ADA, waiting(own=True, approvers=("@ml-leads",)), "Only those whom its card names"),
+        (ADA, awaiting_approval(), True, "another member"),
+        (GUEST, awaiting_approval(), True, "Guests may not"),
+        (STRANGER, awaiting_approval(own=True), True, "other workspaces"),
+        (ADA, awaiting_approval(own=True), False, "Only the approvers on the card"),
+        (GRACE, replace(awaiting_approval(), approval=None), True, "needs no approval"),
     ],
 )
-def test_who_may_not_approve_hears_why(by: Member, record: Record, why: str) -> None:
-    """Asker, guest, stranger, and who is not in the group."""
+def test_decision_is_refused_with_the_rule(by: Member, record: Record, is_approver: bool, why: str) -> None:
     with pytest.raises(Refused, match=why):
-        check_approver(record, by, Leads())  # type: ignore[arg-type]  # all that is asked of Directory
+        check_approver(ApprovalQuery(by=by, record=record, is_approver=is_approver))
 
 
-@pytest.mark.parametrize(
-    ("by", "record"),
-    [
-        (GRACE, waiting()),
-        (GRACE, waiting(approvers=("@ml-leads",))),
-        (ADA, waiting(own=True)),
-        (ADA, waiting(own=True)),
-    ],
-)
-def test_who_may_approve_may(by: Member, record: Record) -> None:
-    """Any other member, a member of the group, the asker where the policy says so."""
-    check_approver(record, by, Leads())  # type: ignore[arg-type]  # all that is asked of Directory
+@pytest.mark.parametrize(("by", "record"), [(GRACE, awaiting_approval()), (ADA, awaiting_approval(own=True))])
+def test_decision_is_allowed_to_approvers_and_to_the_requester_by_setting(by: Member, record: Record) -> None:
+    check_approver(ApprovalQuery(by=by, record=record, is_approver=True))

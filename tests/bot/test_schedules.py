@@ -287,7 +287,7 @@ def test_a_schedule_survives_a_restart(redis: Redis) -> None:
         cron="0 2 * * 1-5", time_zone="UTC", command="/model train iris", channel="C1", by="U1", by_name="Ada", key="k"
     )
     assert Bot(redis).schedules.all() == [kept]
-    result = Result(job_id="7", word="FAIL", at_s=12.5)
+    result = Result(job_id="7", status="FAIL", at_s=12.5)
     bot.store.save_result(kept.id, result)
     assert Bot(redis).schedules.get(kept.id) == replace(kept, result=result)
     bot.schedules.remove(kept)

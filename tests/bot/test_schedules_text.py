@@ -58,5 +58,5 @@ def _schedule(number: int) -> Schedule:
         by="U1",
         by_name="Ada",
         next_due_s=NOW_S + 3600,
-        result=Result(job_id="7", word="FAIL", at_s=NOW_S),
+        result=Result(job_id="7", status="FAIL", at_s=NOW_S),
     )

@@ -65,7 +65,7 @@ def test_a_job_that_somebody_cancelled_says_nothing_of_the_night(harness: RelayH
     assert harness.mentions() == []
     kept = harness.store.result("s1")
     assert kept is not None
-    assert (kept.job_id, kept.word) == ("3", "PASS")
+    assert (kept.job_id, kept.status) == ("3", "PASS")
 
 
 def test_jobs_that_no_schedule_asked_for_call_nobody(harness: RelayHarness) -> None:
