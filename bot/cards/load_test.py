@@ -1,15 +1,24 @@
 """A load test in words: what was asked, how it goes, how it went. Pure."""
 
-from bot.blocks import Block, context, escape, fields, person, section
+from typing import ClassVar, TypeVar
+
+from bot.blocks import Block, Button, context, escape, fields, person, section
+from bot.cards.kind import Card, OutcomeT, replica_history
+from bot.cards.load_charts import charts
 from bot.cards.number_format import change, latency, ms, replicas
 from workers.contract.events import Measured
 from workers.contract.formatting import show_count, show_duration, show_number, show_percentile, show_share
 from workers.contract.jobs import Earlier, FindCapacity, LoadTest, Tested
 from workers.contract.load import MOST_PROBES
+from workers.contract.record import Record, State
 
 VERDICTS = {"PASS": ":large_green_circle:", "FAIL": ":red_circle:", "INVALID": ":large_orange_circle:"}
 _KINDS = 5
 _COMPARED = (50.0, 95.0, 99.0)
+_SHOWS_LAST_SECOND: tuple[State, ...] = ("running", "failed", "cancelled", "lost")
+"""States without a report."""
+
+LoadJobT = TypeVar("LoadJobT", LoadTest, FindCapacity)
 
 
 def amount(job: LoadTest | FindCapacity) -> str:
@@ -113,3 +122,54 @@ def _where_time_went(tested: Tested) -> str:
     # A slow generator is told from a slow target by these two.
     lag, service = tested.send_lag_ms.get(99.0), tested.service_ms.get(99.0)
     return f"Latency counts from when a request was due. At p99, requests left {ms(lag)} late and took {ms(service)}."
+
+
+class LoadCard(Card[LoadJobT, OutcomeT]):
+    """The card of a job that sends load: its amount, its owner, and its newest second."""
+
+    stop: ClassVar[str] = "Stop"
+
+    def approval_facts(self, job: LoadJobT) -> str:
+        """See Card."""
+        return escape(amount(job))
+
+    def owner(self, job: LoadJobT) -> str:
+        """See Card."""
+        return ownership(job)
+
+    def live(self, record: Record) -> list[Block]:
+        """See Card."""
+        if record.measured and record.state in _SHOWS_LAST_SECOND:
+            return [live(record.measured, grown=replica_history(record.scalings), over=record.final)]
+        return super().live(record)
+
+    def next_buttons(self, job_id: str, outcome: OutcomeT) -> list[Button]:
+        """See Card."""
+        return [Button(text="Run again", action="retry", value=job_id)]
+
+
+class LoadTestCard(LoadCard[LoadTest, Tested]):
+    """The verdict with its reasons and numbers, and Slack's own charts in the thread."""
+
+    def verdict(self, outcome: Tested) -> tuple[str, str]:
+        """See Card."""
+        return VERDICTS[outcome.verdict], outcome.verdict
+
+    def report(self, job: LoadTest, outcome: Tested) -> list[Block]:
+        """See Card."""
+        return blocks(outcome)
+
+    def result(self, outcome: Tested) -> str:
+        """See Card."""
+        return outcome.verdict
+
+    def reason(self, outcome: Tested) -> str:
+        """See Card."""
+        return next(iter(outcome.reasons), "")
+
+    def charts(self, outcome: Tested) -> list[Block]:
+        """See Card."""
+        return charts(outcome)
+
+
+CARD = LoadTestCard()

@@ -122,7 +122,7 @@ def _deploy(ada: Person, wanted: str) -> str:
 def _deploy_with_approval(ada: Person, grace: Person) -> str:
     card = _ask(ada, "/deploy v1 to production", until=("waits for approval",))
     ada.click_button(card, "Approve")
-    ada.wait_for(lambda: any("somebody else must approve" in one.plain for one in ada.ephemerals()), STEP_S)
+    ada.wait_for(lambda: any("another member must approve" in one.plain for one in ada.ephemerals()), STEP_S)
     print("    Ada's own click on Approve is refused; Grace approves", flush=True)
     grace.click_button(card, "Approve")
     card = _follow(ada, card, until=("· done",))
@@ -193,7 +193,7 @@ def _card_of(
 
     def appeared() -> Message | None:
         # Slack takes about one post a second in a channel: on a quick machine a card may have to wait its turn.
-        refused = [one.plain for one in ada.ephemerals()[whispered:] if "the card follows" not in one.plain]
+        refused = [one.plain for one in ada.ephemerals()[whispered:] if "once its card is posted" not in one.plain]
         if refused:
             raise StepFailed(refused[-1])
         return next((one for one in ada.messages() if one.ts not in before and one.buttons), None)

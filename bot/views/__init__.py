@@ -1,1 +1,1 @@
-"""What people see: values in, a Message out. Pure: no client, no Redis, no clock."""
+"""Messages for people, made from values. Pure: no client, no Redis, no clock."""

@@ -1,19 +1,22 @@
-"""Answers to the person who typed or clicked: short, and with what to do next. Pure."""
+"""Answers to the person who typed a command or clicked a button. Pure."""
 
 from collections.abc import Sequence
 
 from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
-from bot.cards import load_test
-from bot.cards.card import approvals_wanted, word
+from bot.cards.card import card_of, required_approvals
+from bot.cards.card import status as job_status
 from workers.contract.catalogue import Served, Version
 from workers.contract.formatting import show_duration
-from workers.contract.jobs import Deploy, FindCapacity, Job, LoadTest
+from workers.contract.jobs import Job
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
 
+_MOST_METRICS = 4
+_MOST_WORKERS = 5
+
 
 def plain(text: str) -> Message:
-    """One paragraph."""
+    """Return a message of one paragraph."""
     return message([section(text)])
 
 
@@ -27,91 +30,91 @@ def usage(problem: str, *, nearest: str, usage: str) -> Message:
 
 
 def refused(reason: str) -> Message:
-    """A rule's sentence."""
+    """Return the sentence of a rule's refusal."""
     return plain(f":no_entry: {escape(reason)}")
 
 
 def redis_away() -> Message:
-    """What was asked may just have been noted, so that only a card tells whether it was."""
+    """Return the answer while Redis is away. The request may have been stored just before."""
     return plain(
-        ":warning: Seatrial cannot reach its queue (Redis) right now. Unless a card says otherwise, nothing was done: "
-        "try again in a minute."
+        ":warning: Seatrial cannot reach its queue (Redis). Unless a card appears, nothing was changed. "
+        "Try again in a minute."
     )
 
 
 def slack_away() -> Message:
-    """Something had to be asked of Slack, and Slack did not answer."""
-    return plain(":warning: Slack did not answer a question of Seatrial's, so nothing was done. Try again in a minute.")
+    """Return the answer after a call to Slack that failed."""
+    return plain(":warning: Slack did not respond. Nothing was changed; try again in a minute.")
 
 
 def slack_refuses(error: str) -> Message:
-    """Something had to be asked of Slack, and Slack will not answer: a matter of tokens and scopes."""
+    """Return the answer after a call that Slack refused, because of a token or a scope."""
     return plain(
-        f":warning: Slack does not let Seatrial look something up ({code(error)}), so nothing was done. "
-        "`seatrial doctor`, run where the bot runs, tells what is missing."
+        f":warning: Slack refused a request of Seatrial ({code(error)}). Nothing was changed. "
+        "To find the cause, run `seatrial doctor` where the bot runs."
     )
 
 
 def already(job_id: str) -> Message:
-    """The same request came before."""
-    return plain(f"That is job #{job_id} already; nothing new was started.")
+    """Return the answer to a request that arrived twice."""
+    return plain(f"This is job #{job_id} already. No new job was started.")
 
 
 def no_card(channel: str, error: str) -> Message:
-    """The channel takes no card."""
+    """Return the answer if the bot may not post in the channel."""
     if error in ("not_in_channel", "channel_not_found"):
         return plain(
             f"Seatrial is not in <#{channel}>, so nothing was started. "
-            "Invite it there with `/invite @seatrial` and try again."
+            "Invite it with `/invite @seatrial` and try again."
         )
     return plain(
-        f"Slack takes no message in <#{channel}> ({code(error)}), so nothing was started. Try another channel."
+        f"Slack accepts no message in <#{channel}> ({code(error)}), so nothing was started. Try another channel."
     )
 
 
 def card_follows(record: Record) -> Message:
-    """Slack is slow."""
-    return plain(f"Heard: job #{record.id}. Slack is slow right now; the card follows, and then the job starts.")
+    """Return the answer while Slack is too slow to post the card."""
+    return plain(f"Accepted as job #{record.id}. Slack is slow; the job starts once its card is posted.")
 
 
-def decided_before(record: Record) -> Message:
-    """Somebody else was first."""
-    return plain(f"Job #{record.id} does not wait for approval any more.")
+def not_awaiting_approval(record: Record) -> Message:
+    """Return the answer to a decision that comes too late."""
+    return plain(f"Job #{record.id} no longer waits for approval.")
 
 
-def ended_before(record: Record) -> Message:
-    """Too late to cancel."""
-    return plain(f"Job #{record.id} has ended already.")
+def already_ended(record: Record) -> Message:
+    """Return the answer to a cancellation that comes too late."""
+    return plain(f"Job #{record.id} has already ended.")
 
 
-def stopping(record: Record) -> Message:
-    """It has been told before."""
-    return plain(f"Job #{record.id} has been asked to stop already and is cleaning up.")
+def already_stopping(record: Record) -> Message:
+    """Return the answer to a second cancellation."""
+    return plain(f"Job #{record.id} is already stopping.")
 
 
 def dry_run(job: Job, approvals: Approvals | None) -> Message:
-    """What would happen, and who would have to agree."""
+    """Return what the job would do, and the approvals that it would need."""
+    kind = card_of(job)
     lines = [f"*Dry run:* {escape(job.summary)}. Nothing was started.", "Steps: " + " → ".join(job.steps)]
-    if isinstance(job, Deploy):
-        lines.append(f"Content: {code(job.digest[:19])}")
-    if isinstance(job, LoadTest | FindCapacity):
-        lines.append(f"Load: {escape(load_test.amount(job))}.")
-        lines += filter(None, [load_test.ownership(job)])
+    if facts := kind.approval_facts(job):
+        lines.append(f"Would run: {facts}.")
+    if owner := kind.owner(job):
+        lines.append(owner)
     if approvals is None:
-        lines.append("No approval is needed. It would start at once, or after the jobs that are ahead of it.")
+        lines.append("It needs no approval. It would start at once, or after the jobs ahead of it.")
     else:
         lines.append(f"It would {waiting(approvals)}")
     return plain("\n".join(lines))
 
 
 def waiting(approvals: Approvals) -> str:
-    """What a job that needs approvals does first, as the rest of a sentence."""
-    asked = approvals_wanted(approvals.count, approvals.from_, own=approvals.own)
-    return f"wait up to {show_duration(approvals.expires_s)} for {asked}."
+    """Return what a job does that needs approvals, as the rest of a sentence."""
+    needed = required_approvals(approvals.count, approvals.from_, own=approvals.own)
+    return f"wait up to {show_duration(approvals.expires_s)} for {needed}."
 
 
 def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Message:
-    """`/model list`."""
+    """Return the answer to `/model list`."""
     lines = []
     for name, model in settings.models.items():
         found = versions[name]
@@ -121,27 +124,27 @@ def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Messag
             else f"no version yet: {code(f'/model train {name}')}"
         )
         lines.append(f"*{name}* ({model.type}): {newest}")
-    return message(paragraphs(lines or ["The settings name no model. Add one under [models.NAME] in seatrial.toml."]))
+    return message(paragraphs(lines or ["The settings have no model. Add one under [models.NAME] in seatrial.toml."]))
 
 
 def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Message:
-    """`/model show`."""
+    """Return the answer to `/model show`."""
     if not found:
         return plain(f"*{name}* has no version yet. Train one: {code(f'/model train {name}')}")
     lines = []
     for version in reversed(found):
         places = [item.environment for item in served if item.model == name and item.version == version.version]
-        where = f" · live on {', '.join(places)}" if places else ""
+        live = f" · live on {', '.join(places)}" if places else ""
         by = escape(version.trained_by)
         lines.append(
             f"*v{version.version}* {_metrics(version)} · {version.size_bytes / 1024:.1f} kB · by {by} "
-            f"{date(version.created_at_s)}, job #{version.job_id}{where}"
+            f"{date(version.created_at_s)}, job #{version.job_id}{live}"
         )
     return message(paragraphs(lines))
 
 
 def comparison(first: Version, second: Version) -> Message:
-    """`/model compare`."""
+    """Return the answer to `/model compare`."""
     lines = [f"*{first.model}* v{first.version} → v{second.version}"]
     for name in sorted(first.metrics.keys() | second.metrics.keys()):
         before, after = first.metrics.get(name), second.metrics.get(name)
@@ -151,7 +154,7 @@ def comparison(first: Version, second: Version) -> Message:
 
 
 def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
-    """`/deploy status`."""
+    """Return the answer to `/deploy status`."""
     lines = []
     for environment in settings.environments:
         here = [item for item in served if item.environment == environment]
@@ -159,35 +162,35 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
             f"*{environment}*: {item.model} v{item.version} · {item.ready} ready (bounds {item.replicas})"
             f" · {item.address} · since {date(item.since_s)}"
             for item in here
-        ] or [f"*{environment}*: nothing"]
-    return message(paragraphs(lines or ["The settings name no environment."]))
+        ] or [f"*{environment}*: no endpoint"]
+    return message(paragraphs(lines or ["The settings have no environment."]))
 
 
-def jobs(records: Sequence[Record], nothing: str) -> Message:
-    """A line a job, newest first."""
-    return message(paragraphs([_job_line(record) for record in records] or [nothing]))
+def jobs(records: Sequence[Record], if_empty: str) -> Message:
+    """Return a line for each job, newest first."""
+    return message(paragraphs([_job_line(record) for record in records] or [if_empty]))
 
 
 def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
-    """`/seatrial status`."""
+    """Return the answer to `/seatrial status`."""
     count = (
-        f"{len(workers)} alive ({', '.join(map(escape, workers[:5]))})"
+        f"{len(workers)} alive ({', '.join(map(escape, workers[:_MOST_WORKERS]))})"
         if workers
-        else "*none alive*: start one with `seatrial worker`"
+        else "*0 alive*: start one with `seatrial worker`"
     )
     return plain(f"Redis: reachable\nWorkers: {count}\nJobs: {running} running, {waiting} waiting")
 
 
 def _job_line(record: Record) -> str:
-    took = ""
+    duration = ""
     if record.started_at_s and record.ended_at_s:
-        took = f" in {show_duration(record.ended_at_s - record.started_at_s)}"
-    asked = f"{person(record.asked.by)} {date(record.asked.at_s)}"
-    return f"*#{record.id}* {escape(record.job.summary)} · {word(record)}{took} · {asked}"
+        duration = f" in {show_duration(record.ended_at_s - record.started_at_s)}"
+    requested = f"{person(record.asked.by)} {date(record.asked.at_s)}"
+    return f"*#{record.id}* {escape(record.job.summary)} · {job_status(record)}{duration} · {requested}"
 
 
 def _metrics(version: Version) -> str:
-    return " · ".join(f"{name} {value:.3f}" for name, value in list(version.metrics.items())[:4])
+    return " · ".join(f"{name} {value:.3f}" for name, value in list(version.metrics.items())[:_MOST_METRICS])
 
 
 def _number(value: float | None) -> str:

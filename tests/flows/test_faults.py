@@ -98,7 +98,7 @@ def test_job_starts_once_its_delayed_card_is_posted(quiet: Stack) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", times=2, status=503)
-    assert "the card follows" in ephemeral(ada, "/model train iris")
+    assert "once its card is posted" in ephemeral(ada, "/model train iris")
     assert quiet.queue.recent(1)[0].state == "reserved"
     card = ada.wait_for(lambda: next(iter(ada.messages()), None), WAIT_S)
     assert "Train iris" in card.plain
@@ -110,7 +110,7 @@ def test_card_is_posted_only_after_retry_after(quiet: Stack) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", status=429, retry_after_s=4)
-    assert "the card follows" in ephemeral(ada, "/model train iris")
+    assert "once its card is posted" in ephemeral(ada, "/model train iris")
     ada.wait_for(lambda: ada.messages(), WAIT_S)
     refused, posted = quiet.slack.calls("chat.postMessage")
     assert posted.at_s - refused.at_s >= 3.5

@@ -28,7 +28,7 @@ def test_deployment_waits_for_an_approver_other_than_the_asker(stack: Stack) -> 
     ada, grace = stack.person("Ada"), stack.person("Grace")
     card = ask(ada, "/deploy v1 iris to production")
     assert "waits for approval" in card.plain
-    for who, why in (("Ada", "somebody else"), ("Linus", "Only those whom its card names"), ("Mallory", "Guests")):
+    for who, why in (("Ada", "another member"), ("Linus", "Only the approvers on the card"), ("Mallory", "Guests")):
         person = stack.person(who)
         before = len(person.ephemerals())
         person.click_button(card, "Approve")

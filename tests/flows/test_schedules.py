@@ -172,7 +172,7 @@ def test_schedule_with_an_outdated_command_reports_it_at_each_firing_and_stays(b
     bots.schedule(3, command="/loadtest 10furlongs iris on staging")
     bots.start(2)
     bots.wait(lambda: bots.have_fired() and len(bots.ada.messages()) >= 3)
-    told = sorted(one.plain for one in bots.ada.messages() if "started nothing" in one.plain)
+    told = sorted(one.plain for one in bots.ada.messages() if "started no job" in one.plain)
     assert len(told) == 2
     assert "Schedule s1" in told[0] and "tulips" in told[0] and "/schedule remove s1" in told[0]
     assert "Schedule s3" in told[1]

@@ -1,4 +1,4 @@
-"""Every state of every job's card, against golden files. UPDATE_GOLDEN=1 writes them anew; then read the diff."""
+"""Cards in every state of every kind of job, against golden files. UPDATE_GOLDEN=1 writes the files; read the diff."""
 
 import json
 import os
@@ -142,12 +142,12 @@ STARTED = e.Started(at_s=T0 + 5, attempt=1, worker="w1")
 
 
 def blank(job: Job) -> Record:
-    """A job that was just asked for."""
+    """Return the record of a job that was just requested."""
     return Record(id="42", job=job, asked=Asked(by="U0ADA", by_name="Ada", where="C1", at_s=T0))
 
 
 def working(job: Job) -> list[e.Event]:
-    """A job in the middle of its first two steps."""
+    """Return the events of a job that is in its second step, or in its only one."""
     first, *rest = job.steps
     happened: list[e.Event] = [
         e.Queued(at_s=T0),
@@ -165,7 +165,7 @@ def working(job: Job) -> list[e.Event]:
 
 
 def worked(job: Job) -> list[e.Event]:
-    """A job that has done all its steps."""
+    """Return the events of a job that has finished all its steps."""
     happened = working(job)
     for place, step in enumerate(job.steps[1:]):
         if place:
@@ -175,7 +175,7 @@ def worked(job: Job) -> list[e.Event]:
 
 
 def story(job: Job, state: State) -> list[e.Event]:
-    """What happens to a job until it is in `state`."""
+    """Return the events that lead to `state`."""
     run = working(job)
     stories: dict[State, list[e.Event]] = {
         "reserved": [],
@@ -184,7 +184,7 @@ def story(job: Job, state: State) -> list[e.Event]:
         "waiting": [e.Waiting(at_s=T0, behind="41")],
         "running": run,
         "succeeded": [*worked(job), e.Succeeded(at_s=T0 + 12, outcome=ENDS[job])],
-        "failed": [*run, e.Failed(at_s=T0 + 12, reason="The gate stays shut.", advice="Change the query.")],
+        "failed": [*run, e.Failed(at_s=T0 + 12, reason="The quality gate failed.", advice="Change the query.")],
         "cancelled": [*run, e.CancelRequested(at_s=T0 + 11, by="U2"), e.Cancelled(at_s=T0 + 12, by="U2")],
         "denied": [APPROVAL, e.Denied(at_s=T0 + 12, by="U2")],
         "expired": [APPROVAL, e.Expired(at_s=T0 + 1800)],
@@ -194,7 +194,7 @@ def story(job: Job, state: State) -> list[e.Event]:
 
 
 def special() -> dict[str, Record]:
-    """Pictures beside the plain states."""
+    """Return records for the cards beyond one for each state."""
     run = working(LOAD)
     sample = Sample(
         at_s=9.0,
@@ -257,11 +257,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
-    """A card changes only with its golden file."""
-    shown = card.render(CASES[name], ahead=fold(blank(DEPLOY), []) if CASES[name].waits_for else None)
-    _slack_takes(shown)
-    text = json.dumps({"text": shown.text, "blocks": shown.blocks}, indent=1, ensure_ascii=False) + "\n"
+def test_card_equals_its_golden_file(name: str) -> None:
+    rendered = card.render(CASES[name], ahead=fold(blank(DEPLOY), []) if CASES[name].waits_for else None)
+    _assert_accepted(rendered)
+    text = json.dumps({"text": rendered.text, "blocks": rendered.blocks}, indent=1, ensure_ascii=False) + "\n"
     golden = GOLDEN / f"{name}.json"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
@@ -269,45 +268,39 @@ def test_the_card_is_as_it_was_last_looked_at(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_screen_reader_hears_all_that_the_card_shows(name: str) -> None:
-    """It reads the text and none of the blocks."""
-    shown = card.render(CASES[name])
-    for block in shown.blocks:
+def test_card_text_has_every_text_of_its_blocks(name: str) -> None:
+    """A screen reader reads the text and no blocks."""
+    rendered = card.render(CASES[name])
+    for block in rendered.blocks:
         parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
-        assert all(part["text"] in shown.text for part in parts if part and part["type"] != "button")
+        assert all(part["text"] in rendered.text for part in parts if part and part["type"] != "button")
 
 
-def test_no_golden_file_is_of_a_card_that_is_no_more() -> None:
-    """The folder holds just the cards above."""
+def test_golden_folder_has_no_other_files() -> None:
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(CASES)
-
-
-def test_every_state_is_told_in_a_word() -> None:
-    """A new state needs a word and a sign."""
-    assert set(card._STATES) == set(get_args(State))
 
 
 @pytest.mark.parametrize(
     "hostile", ["<!channel> & <@U1>", "`code` *bold* _it_ ~s~", "x" * 20_000, "\u202eabc 😀\n\x00"]
 )
-def test_what_others_wrote_cannot_break_a_card(hostile: str) -> None:
-    """A reason, a fact, an advice of any kind is shown and does nothing, and Slack takes the card."""
-    happened = [
+def test_foreign_text_cannot_break_a_card(hostile: str) -> None:
+    """Slack accepts the card with such a reason, fact or advice, and mentions no one."""
+    events = [
         *working(TRAIN),
         e.StepFinished(at_s=T0 + 9, step="evaluate", fact=hostile),
         e.Failed(at_s=T0 + 12, reason=hostile, advice=hostile),
     ]
-    shown = card.render(fold(blank(TRAIN), happened))
-    assert "<!channel>" not in str(shown.blocks)
-    _slack_takes(shown)
+    rendered = card.render(fold(blank(TRAIN), events))
+    assert "<!channel>" not in str(rendered.blocks)
+    _assert_accepted(rendered)
 
 
-def test_escaping_keeps_names_whole() -> None:
-    """An underscore within a word is no mark-up and stays as it is, so that it can be copied."""
+def test_escape_leaves_underscores_within_words() -> None:
+    """Names can be copied from a card."""
     assert escape("roc_auc 0.998") == "roc_auc 0.998"
     assert escape("a*b*c") == "a*b*c"
     assert escape("*bold*") != "*bold*"
 
 
-def _slack_takes(shown: Message) -> None:
-    check_message(text=shown.text, blocks=list(shown.blocks))
+def _assert_accepted(rendered: Message) -> None:
+    check_message(text=rendered.text, blocks=list(rendered.blocks))

@@ -164,7 +164,7 @@ def test_a_dry_run_says_how_much_load_it_would_be(job: LoadTest | FindCapacity, 
     asked = str(replies.dry_run(job, Approvals(count=2, from_=("@ml-leads",))).blocks)
     for words in (*said, "2 approvals from @ml-leads"):
         assert words in asked
-    assert "No approval is needed" in str(replies.dry_run(job, None).blocks)
+    assert "It needs no approval" in str(replies.dry_run(job, None).blocks)
 
 
 def test_one_of_a_thing_is_told_in_the_singular() -> None:
@@ -223,6 +223,7 @@ def test_rates_that_were_tried_fit_a_phone() -> None:
         replicas=12,
     )
     found = CapacityFound(rate_rps=None, replicas=12, limit="", probes=(probe,))
+    job = replace(SEARCH, slo=Slo(latency_ms=((95.0, 1.0), (99.0, 1.0))))
     for probes in ((probe,), (replace(probe, replicas=0),)):
-        *_, table = find_capacity.blocks(replace(found, probes=probes), Slo(latency_ms=((95.0, 1.0), (99.0, 1.0))))
+        *_, table = find_capacity.CARD.report(job, replace(found, probes=probes))
         assert max(map(len, table["text"]["text"].splitlines())) <= 46

@@ -40,8 +40,12 @@ def test_a_job_in_a_list_is_told_in_its_cards_words() -> None:
     """And with its day: the newest ten jobs may be of ten days."""
     asked = Asked(by="U1", by_name="Ada", where="C1", at_s=1_790_000_000.0)
     record = Record(id="1", job=TrainModel(model="iris"), asked=asked)
-    for state, said in (("awaiting_approval", "waits for approval"), ("waiting", "waits its turn"), ("lost", "lost")):
-        (line,) = replies.jobs([replace(record, state=state)], "nothing").text.splitlines()
+    for state, said in (
+        ("awaiting_approval", "waits for approval"),
+        ("waiting", "queued behind #41"),
+        ("lost", "lost"),
+    ):
+        (line,) = replies.jobs([replace(record, state=state, waits_for="41")], "nothing").text.splitlines()
         assert f" · {said} · " in line
         assert "^{date_short_pretty} {time}|" in line
     assert " · stopping · " in replies.jobs([replace(record, state="running", cancel_by="U1")], "nothing").text
@@ -71,4 +75,4 @@ def test_a_dry_run_says_to_everybody_that_nothing_was_started() -> None:
     job = Deploy(model="iris", version=1, environment="production", digest="sha256:0")
     shown = replies.dry_run(job, Approvals.model_validate({"count": 2, "from": ("U0GRACE", "@ml-leads")}))
     assert "Nothing was started." in shown.text
-    assert "2 approvals from <@U0GRACE> or @ml-leads, not the asker's own." in shown.text
+    assert "2 approvals from <@U0GRACE> or @ml-leads, other than the requester." in shown.text
