@@ -1,7 +1,7 @@
-"""The target of a plan: which addresses may be asked, and how. Nothing of the load connects to any other.
+"""Destination of a plan: the addresses that the load may reach, and the request. The load connects to no others.
 
-The list is made where the plan is ordered, which resolves the name once (workers/platforms/destination.py).
-A name that only this network knows, such as a Service's, is resolved here, and held against the same rules.
+The worker resolves the name once and writes the addresses into the plan (workers/platforms/destination.py).
+Names that only this network knows, such as a Service's, are resolved here under the same rules.
 """
 
 import ipaddress
@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 
 class DestinationRefused(Exception):
-    """The target may not be loaded; says why, as a whole sentence."""
+    """The destination may not be loaded; the message is a whole sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
-    """Where every request goes. `request` is the request itself, byte for byte; `tls` None: plain HTTP."""
+    """Address and content of every request. `request` is its bytes; `tls` None means plain HTTP."""
 
     host: str
     port: int
@@ -31,14 +31,14 @@ class Destination:
     request: bytes
 
 
-def read_destination(plan: dict[str, Any], *, body: bytes) -> Destination:
-    """The plan's target. Raises DestinationRefused where it may not be loaded or its name is not known."""
-    parts = urlsplit(plan["url"])
+def read_destination(fields: dict[str, Any], *, body: bytes) -> Destination:
+    """Read a plan's destination. Raise DestinationRefused if it may not be loaded or its name is unknown."""
+    parts = urlsplit(fields["url"])
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    addresses = plan.get("addresses") or _resolved(host, port)
-    _check(addresses, private=plan["private"], refused=plan["refused"])
+    addresses = fields.get("addresses") or _resolve(host, port)
+    _check(addresses, private=fields["private"], refused=fields["refused"])
     method = "POST" if body else "GET"
     lines = [
         f"{method} {path} HTTP/1.1",
@@ -59,26 +59,26 @@ def read_destination(plan: dict[str, Any], *, body: bytes) -> Destination:
     )
 
 
-def keep_to(target: Destination) -> None:
-    """From now on this process connects to the target's addresses alone, whoever's code it is that tries.
+def restrict_connections(destination: Destination) -> None:
+    """Restrict all outgoing connections of this process, also those of other code, to the destination's addresses.
 
-    Nobody can take an audit hook off again. https://docs.python.org/3/library/audit_events.html
+    An audit hook cannot be removed. https://docs.python.org/3/library/audit_events.html
     """
-    allowed = frozenset(target.addresses)
+    allowed = frozenset(destination.addresses)
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in allowed:
             raise PermissionError(f"{arguments[1][0]} is not the load test's target")
 
-    sys.addaudithook(watch)
+    sys.addaudithook(check)
 
 
-def _resolved(host: str, port: int) -> list[str]:
-    """All addresses of one family: of that which the resolver prefers."""
+def _resolve(host: str, port: int) -> list[str]:
+    """Return all addresses of the family that the resolver prefers."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise DestinationRefused(f"{host} is not known here: {error.strerror or error}.") from error
+        raise DestinationRefused(f"The name {host} cannot be resolved: {error.strerror or error}.") from error
     return [str(address[0]) for family, *_, address in found if family == found[0][0]]
 
 
@@ -87,4 +87,4 @@ def _check(addresses: Iterable[str], *, private: bool, refused: Iterable[str]) -
     for address in addresses:
         ip = ipaddress.ip_address(address)
         if ip in never or not (private or ip.is_global):
-            raise DestinationRefused(f"{address} is an address that may not be loaded.")
+            raise DestinationRefused(f"The address {address} may not be loaded.")

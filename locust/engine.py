@@ -1,6 +1,6 @@
-"""The open loop: requests leave when they are due, whether or not earlier ones have come back.
+"""Open-loop load engine: requests leave when they are due, even if earlier ones have no response yet.
 
-All of it happens in gevent's event loop, without a greenlet for each request.
+Everything happens in gevent's event loop, without a greenlet for each request.
 """
 
 import math
@@ -9,88 +9,86 @@ from typing import Any
 
 import gevent
 from arrivals import NEVER, Arrivals
-from connection import Connection, failure_words
+from connection import Connection, failure_reason
 from destination import Destination
-from http_answers import Answer, Judge
+from http_responses import Response, ResponseCheck
 from ledger import Ledger, Seconds
 from pool import Pool
 from timer import timer
 
 TOO_MANY = "not sent: too many requests were under way"
 TOO_LATE = "not sent: the load generator was late"
-LATEST_S = 2.0
-"""What is later is not sent: a generator that stood still must not make up for it with a flood."""
-PATIENCE_S = 3.0
-"""Arrivals of so long a time may be under way: rate × latency is what is (Little's law)."""
-FEWEST_UNDER_WAY, MOST_UNDER_WAY = 1_000, 6_000
-"""Bounds of that: slow models at low rates must not be cut short, and Locust lets a process have 10,000 files."""
+MAX_LAG_S = 2.0
+"""Requests that are later are dropped: after a pause, the generator must not catch up with a flood."""
+MAX_LATENCY_S = 3.0
+"""As many requests may be under way as arrive in this time: rate × latency, by Little's law."""
+MIN_UNDER_WAY, MAX_UNDER_WAY = 1_000, 6_000
+"""Bounds of that number. Slow models at low rates need the lower one; Locust limits a process to 10,000 files."""
 READY_S = 0.1
-FEWEST_READY, MOST_READY = 4, 128
+MIN_READY, MAX_READY = 4, 128
 """Connections are kept open for the arrivals of READY_S, within these bounds.
 
-A Service deals out connections at random, so that of n to r replicas one's share is off the even one by √((r − 1) / n),
-by standard deviation: of 32 to four by 31 %, of 128 by 15 %.
+A Service distributes connections at random: with n connections to r replicas, the standard deviation of a replica's
+share is √((r − 1) / n) of the even share. For four replicas that is 31 % with 32 connections and 15 % with 128.
 """
 ROUND_S = 0.05
-"""How often time-outs and connections are looked after."""
+"""Interval of the checks for time-outs and expired connections."""
 BURST = 64
-"""So many requests leave before answers are looked at again."""
+"""Requests that may leave before responses are read again."""
 
 
 class Engine:
-    """One worker's traffic, from `begun_s` (of `time.monotonic()`) on. Ends by itself with the schedule, or at stop."""
+    """One worker's traffic from `begun_s` (of `time.monotonic()`) to the end of the schedule, or until `stop`."""
 
     def __init__(
         self,
         *,
-        target: Destination,
+        destination: Destination,
         arrivals: Arrivals,
         seconds: Seconds,
         ledger: Ledger,
-        judge: Judge,
+        check: ResponseCheck,
         begun_s: float,
         timeout_s: float,
     ) -> None:
-        self._request = target.request
+        self._request = destination.request
         self._arrivals = arrivals
         self._seconds = seconds
         self._ledger = ledger
-        self._judge = judge
+        self._check = check
         self._begun_s = begun_s
         self._timeout_s = timeout_s
-        self._most = FEWEST_UNDER_WAY
+        self._most = MIN_UNDER_WAY
         self._under_way: dict[Connection, None] = {}  # in the order in which their requests left
         self._stopped = False
         loop: Any = gevent.get_hub().loop
-        self._pool = Pool(target=target, loop=loop)
+        self._pool = Pool(destination=destination, loop=loop)
         self._timer = timer(loop, self._on_due)
-        gevent.spawn(self._look_after)
+        gevent.spawn(self._maintain)
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is due and every request has had its end."""
+        """Return True if no request is due any longer and every request has ended."""
         return self._stopped and not self._under_way
 
     def take(self, share: float) -> None:
-        """Have `share` (0 to 1) of the schedule's rate from now on."""
+        """Send `share` (0 to 1) of the schedule's rate from now on."""
         if self._stopped:
             return
         rate_rps = share * self._arrivals.schedule.highest_rps
-        self._most = min(max(math.ceil(rate_rps * PATIENCE_S), FEWEST_UNDER_WAY), MOST_UNDER_WAY)
-        self._pool.ready = min(max(math.ceil(rate_rps * READY_S), FEWEST_READY), MOST_READY) if share else 0
+        self._most = min(max(math.ceil(rate_rps * MAX_LATENCY_S), MIN_UNDER_WAY), MAX_UNDER_WAY)
+        self._pool.ready = min(max(math.ceil(rate_rps * READY_S), MIN_READY), MAX_READY) if share else 0
         self._arrivals.take(share, at_s=max(self._now_s, 0.0))
-        self._set_pacer()
+        self._set_timer()
 
     def stop(self) -> None:
-        """Let nothing more leave; what is under way may still be answered. A second call does nothing."""
+        """Send no more requests; those under way may still get a response. A second call does nothing."""
         if not self._stopped:
             self._stopped = True
             self._timer.close()
             self._pool.close()
 
-    # ------------------------------------------------------------------------------------------ a request's way
-
-    def _set_pacer(self) -> None:
+    def _set_timer(self) -> None:
         if self._arrivals.next_s != NEVER:
             self._timer.set(self._begun_s + self._arrivals.next_s)
 
@@ -100,12 +98,12 @@ class Engine:
             if due_s > now_s:
                 break
             self._arrivals.advance()
-            self._leave(due_s, now_s)
-        self._set_pacer()
+            self._send(due_s, now_s)
+        self._set_timer()
 
-    def _leave(self, due_s: float, now_s: float) -> None:
+    def _send(self, due_s: float, now_s: float) -> None:
         second = self._ledger.second(self._seconds.number(due_s))
-        if now_s - due_s > LATEST_S:
+        if now_s - due_s > MAX_LAG_S:
             second.drop(TOO_LATE)
             return
         if len(self._under_way) >= self._most:
@@ -115,21 +113,21 @@ class Engine:
         try:
             connection = self._pool.take()
         except OSError as error:
-            second.end(failure_words(error))
+            second.end(failure_reason(error))
             return
         connection.due_s, connection.left_s = due_s, now_s
         self._under_way[connection] = None
-        connection.ask(self._request, self)
+        connection.send(self._request, self)
 
-    def answered(self, connection: Connection, answer: Answer) -> None:
+    def on_response(self, connection: Connection, response: Response) -> None:
         """See ResponseHandler."""
-        failure = self._judge.failure(answer)
+        failure = self._check.failure(response)
         self._end(connection, failure, measured=failure is None)
-        self._pool.give_back(connection, reusable=answer.reusable)
+        self._pool.give_back(connection, reusable=response.reusable)
 
-    def failed(self, connection: Connection, words: str) -> None:
+    def on_failure(self, connection: Connection, reason: str) -> None:
         """See ResponseHandler."""
-        self._end(connection, words, measured=False)
+        self._end(connection, reason, measured=False)
 
     def _end(self, connection: Connection, failure: str | None, *, measured: bool) -> None:
         del self._under_way[connection]
@@ -143,9 +141,7 @@ class Engine:
     def _now_s(self) -> float:
         return monotonic() - self._begun_s
 
-    # ------------------------------------------------------------------------------------------ now and then
-
-    def _look_after(self) -> None:
+    def _maintain(self) -> None:
         end_s = self._arrivals.schedule.end_s
         while not self.over:
             if self._now_s > end_s and self._arrivals.next_s == NEVER:
@@ -164,4 +160,4 @@ class Engine:
             expired.append(connection)
         for connection in expired:
             connection.close()
-            self._end(connection, f"no answer within {self._timeout_s:g} s{connection.at}", measured=True)
+            self._end(connection, f"no response within {self._timeout_s:g} s{connection.suffix}", measured=True)

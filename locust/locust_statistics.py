@@ -1,4 +1,4 @@
-"""Locust's own statistics, filled from the ledger: its page and report show the traffic at no cost to the workers."""
+"""Bridge from the ledger to Locust's statistics: its web page and report show the traffic at no cost to the workers."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from ledger import Second
 from locust.stats import RequestStats, StatsEntry, StatsError
 
 
-def file_under(stats: RequestStats, method: str, name: str, second: Second, *, at_s: float) -> None:
-    """Add requests that ended lately, at `at_s` in Unix seconds, to the entry `method` `name` and to the total."""
+def add_to_statistics(stats: RequestStats, method: str, name: str, second: Second, *, at_s: float) -> None:
+    """Add newly ended requests, at `at_s` in Unix seconds, to the entry `method` `name` and to the total."""
     requests = second.ended + second.dropped
     if not requests:
         return
@@ -22,11 +22,11 @@ def file_under(stats: RequestStats, method: str, name: str, second: Second, *, a
     entry.num_reqs_per_sec = {int(at_s): requests}
     entry.num_fail_per_sec = {int(at_s): second.failed}
     entry.last_request_timestamp = at_s
-    for whole in (stats.get(name, method), stats.total):
-        whole.extend(entry)
-    for words, count in second.failures.items():
-        key = StatsError.create_key(method, name, words)
-        error = stats.errors.setdefault(key, StatsError(method, name, words))
+    for total in (stats.get(name, method), stats.total):
+        total.extend(entry)
+    for reason, count in second.failures.items():
+        key = StatsError.create_key(method, name, reason)
+        error = stats.errors.setdefault(key, StatsError(method, name, reason))
         error.occurrences += count
         error.first_seen = error.first_seen or at_s
         error.last_seen = at_s

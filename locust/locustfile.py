@@ -1,15 +1,15 @@
-"""The load test as Locust runs it: an open loop, whose rate Locust's users stand for.
+"""Locust file of a load test: an open loop in which Locust's users represent the rate.
 
     python -m locust -f locustfile.py --master --plan PLAN.json --host http://TARGET
     python -m locust -f locustfile.py --worker --plan PLAN.json
 
-A user here sends nothing: it is a token, worth its share of the rate. So whatever Locust does with users (spread them
-over workers that join, move them from a lost one to the others, add some from its web page) it does with the rate. The
-requests are sent by the process's engine (engine.py), and counted by the master (master.py).
+A user here sends no requests. It is a token, worth its share of the rate. If Locust spreads users over new workers,
+moves them from a lost worker to the others, or adds some from its web page, the rate follows. The engine (engine.py)
+sends the requests, and the master (master.py) counts them.
 
-PLAN.json is described in traffic_plan.py. With `own_users` the users are those of another Locust file, given beside
-this one (`-f locustfile.py,theirs.py`): one for each request a second. That file may import installed packages, and
-modules beside it whose names are not used here.
+traffic_plan.py describes PLAN.json. With `own_users` the user's Locust file, given beside this one
+(`-f locustfile.py,theirs.py`), provides the users: one for each request a second. That file may import installed
+packages, and modules beside it if this folder does not use their names.
 """
 
 import os
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import gevent
 import gevent.event
 import gevent.socket
-from destination import keep_to
+from destination import restrict_connections
 from locust import User, events, runners, stats, task
 from master import Master
 from traffic_plan import read_plan
@@ -28,9 +28,9 @@ from worker import Worker
 
 REPORT_POINTS = 300
 
-# A second's worth in Locust's page at once, not after 3 s. These are modules' constants in Locust 2.47, not options.
+# Show each second in Locust's page at once, not after 3 s. These are constants of Locust 2.47's modules, not options.
 runners.WORKER_REPORT_INTERVAL = 1.0
-# Workers quit that hear nothing of their master for so long, and their traffic ends: otherwise after 60 s.
+# Workers without a master quit after this many seconds, which ends their traffic. Locust's default is 60.
 runners.MASTER_HEARTBEAT_TIMEOUT = 5
 
 _ready = gevent.event.Event()
@@ -42,22 +42,22 @@ class Token(User):
     worker: ClassVar[Worker]
 
     def on_start(self) -> None:
-        """Locust has given this process one more."""
+        """Add this token to the worker."""
         self.worker.add(1)
 
     def on_stop(self) -> None:
-        """And has taken it away."""
+        """Remove this token from the worker."""
         self.worker.add(-1)
 
     @task
-    def stand(self) -> None:
-        """Be there until it is taken away."""
+    def idle(self) -> None:
+        """Wait until Locust removes the token."""
         gevent.event.Event().wait()
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """The options beside Locust's own."""
+    """Add this file's options to Locust's."""
     parser.add_argument("--plan", required=True, include_in_web_ui=False, help="the plan, a JSON file")
     parser.add_argument(
         "--end-with-stdin", action="store_true", include_in_web_ui=False, help="exit at once when stdin is closed"
@@ -71,7 +71,7 @@ def set_up(environment: Any, runner: Any, **_: Any) -> None:
     if options.end_with_stdin:
         gevent.spawn(_end_with_stdin)
     plan = read_plan(Path(options.plan))
-    keep_to(plan.target)
+    restrict_connections(plan.destination)
     options.enable_rebalancing = True
     environment.shape_class = None
     if plan.own_users:
@@ -80,8 +80,8 @@ def set_up(environment: Any, runner: Any, **_: Any) -> None:
             sys.exit("The Locust file has no user class.")
     else:
         options.num_users = options.spawn_rate = plan.tokens
-        # The traffic begins when all tokens are where they belong: after 1 s Locust would go on without those of a
-        # machine that is busy, and their first requests would never be due.
+        # The traffic begins when every worker has its tokens. By default Locust waits only 1 s: a worker on a busy
+        # machine would miss the beginning, and its first requests would never be due.
         os.environ["LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP"] = "10"
     if not isinstance(runner, runners.MasterRunner):
         Token.worker = Worker(environment, plan)
@@ -92,15 +92,15 @@ def set_up(environment: Any, runner: Any, **_: Any) -> None:
 
 
 @events.test_start.add_listener
-def wait_until_ready(**_: Any) -> None:
-    """Locust calls a worker ready before it is set up: one that is told to begin earlier has neither target nor share.
+def wait_for_setup(**_: Any) -> None:
+    """Wait until `set_up` is done: Locust reports a worker as ready before that.
 
-    Its next messages, such as that the traffic begins, are read after this.
+    Locust reads later messages, such as the one that begins the traffic, after this returns.
     """
     _ready.wait()
 
 
 def _end_with_stdin() -> None:
-    """Whoever started this process holds the other end: however it dies, the traffic ends with it."""
+    """Exit when stdin closes. The parent holds the other end, so its death ends the traffic."""
     gevent.socket.wait_read(sys.stdin.fileno())
     os._exit(1)

@@ -1,12 +1,13 @@
-"""The load's master: begins the traffic when all users are there, merges what the workers report, answers the driver.
+"""Load master: begins the traffic when all users have spawned, merges the workers' reports, and serves the driver.
 
-    POST /seatrial/start           202; 409 one is running, 503 too few workers
-    GET  /seatrial/status?since=N  how far it is, and the samples from number N on
+    POST /seatrial/start           202; 409 if a test is running, 503 if workers are missing
+    GET  /seatrial/status?since=N  progress, and the samples from number N on
     POST /seatrial/stop            202
-    GET  /seatrial/result          the totals; final when the status says `over`
-    GET  /seatrial/driver          a line every BEAT_S, without end: whoever reads it holds the test
+    GET  /seatrial/result          the totals; final if the status says `over`
+    GET  /seatrial/driver          keepalive: a line every BEAT_S, without end
 
-beside Locust's own routes, whose statistics are cached for 2 s. Start and stop in Locust's web page do the same.
+Locust's own routes remain; it caches their statistics for 2 s. Start and stop in Locust's web page do the same.
+`workers/platforms/swarm.py` is the client.
 """
 
 import itertools
@@ -16,77 +17,77 @@ from time import monotonic, time
 from typing import Any
 
 import gevent
-from flask import Response, request
+from flask import Response as FlaskResponse
+from flask import request
 from locust.runners import STATE_MISSING, MasterRunner
-from locust_statistics import file_under
+from locust_statistics import add_to_statistics
 from test_run import TestRun
 from traffic_plan import Plan
 from worker import BEGIN, SECOND
 
 LEAD_S = 0.5
-"""From the word to begin to the first request: every worker has it by then, and its connections open."""
-LOOK_S = 0.1
-LONGEST = 200
-"""So many characters of an exception are told."""
+"""Time between the begin message and the first request: workers receive the message and open their connections."""
+POLL_S = 0.1
+MAX_CHARACTERS = 200
+"""Length at which an exception's message is cut."""
 GONE_S = 1.0
-"""How long a worker may be away: one that has been stopped leaves Locust's master and joins it again."""
+"""Time that a worker may be absent. A worker that was stopped leaves Locust's master and joins it again."""
 BEAT_S = 0.2
-"""How often a hold is written to. The second line after its end fails: the first one only learns that nobody reads."""
+"""Interval of the keepalive's lines. After the reader is gone, the first write still succeeds; the second fails."""
 GRACE_S = 1.0
-"""How long a test goes on that was held and is no more: an API server or a network in between may cut a connection, and
-a driver that lives takes up another at once. With two beats and a look it keeps within 2 s of the driver's death."""
+"""Time that a test continues without a keepalive. An API server or a network may cut a connection, and a live driver
+opens another at once. With two beats and a poll, the test ends within 2 s of the driver's death."""
 SILENCE_S = 10.0
-"""A test whose driver does not ask for so long is stopped, held or not: the driver stands still, or died where nobody
-closes what it held (a node that is gone, a network that is split). Far longer than any pause of a network, far shorter
-than a test that nobody wants any more."""
+"""Time without a status request after which the test stops, even if a keepalive is open. The driver hangs, or its
+node or network is gone without closing the connection. Much longer than any pause of a network."""
 
 
 class Driver:
-    """Who began the test by the routes here, as far as can be told from what it asks and holds.
+    """Liveness of the client that started the test: its keepalives and its status requests.
 
-    One that never held anything is known by its questions alone. A test that a person began at the web page has none:
-    they may be silent.
+    A driver that never opened a keepalive is judged by its status requests alone. Tests started in the web UI have no
+    driver and are not watched.
     """
 
     def __init__(self) -> None:
-        self._holds = 0
-        self.forget()
+        self._keepalives = 0
+        self.reset()
 
-    def forget(self) -> None:
-        """A test begins, and it is not known yet who began it."""
-        self._asked_at_s = self._let_go_at_s = math.inf
+    def reset(self) -> None:
+        """Forget the driver when a test begins."""
+        self._seen_at_s = self._dropped_at_s = math.inf
 
     def begin(self) -> None:
-        """It was the driver."""
-        self._asked_at_s = monotonic()
+        """Record that a driver started the test."""
+        self._seen_at_s = monotonic()
 
-    def ask(self) -> None:
-        """Somebody asks; who follows a person's test does not take it over."""
-        if self._asked_at_s != math.inf:
-            self._asked_at_s = monotonic()
+    def seen(self) -> None:
+        """Record a status request. A client that reads the status of a web UI test does not become its driver."""
+        if self._seen_at_s != math.inf:
+            self._seen_at_s = monotonic()
 
-    def hold(self) -> Iterator[bytes]:
-        """A line now and then, until the reader is gone: the kernel of one that dies closes its connection."""
-        self._holds += 1
+    def keepalive(self) -> Iterator[bytes]:
+        """Yield lines until the reader is gone: the kernel closes a dead process's connection."""
+        self._keepalives += 1
         try:
             while True:
                 yield b"\n"
                 gevent.sleep(BEAT_S)
         finally:
-            self._holds -= 1
-            self._let_go_at_s = monotonic()
+            self._keepalives -= 1
+            self._dropped_at_s = monotonic()
 
     @property
     def gone(self) -> bool:
-        """Whether the test's driver has died. Questions alone do not make up for a hold: they may be anybody's."""
-        if self._asked_at_s == math.inf:
+        """Return True if the test's driver is dead. Any client may send status requests: they replace no keepalive."""
+        if self._seen_at_s == math.inf:
             return False
         now_s = monotonic()
-        return now_s - self._asked_at_s > SILENCE_S or (not self._holds and now_s - self._let_go_at_s > GRACE_S)
+        return now_s - self._seen_at_s > SILENCE_S or (not self._keepalives and now_s - self._dropped_at_s > GRACE_S)
 
 
 class Master:
-    """Drives one test after the other."""
+    """Runner of one test after the other."""
 
     def __init__(self, environment: Any, plan: Plan) -> None:
         self._environment = environment
@@ -94,33 +95,31 @@ class Master:
         self._plan = plan
         self._numbers = itertools.count(1)
         self._test = 0
-        self._course: TestRun | None = None
+        self._run: TestRun | None = None
         self._begun_s = 0.0
         self._stopping = False
         self._driver = Driver()
-        self._here_at_s: dict[str, float] = {}
-        self._runner.register_message(SECOND, self._hear)
-        environment.events.test_start.add_listener(self._forget)
-        # Tokens do nothing before they are told; users of one's own begin as soon as they are there.
+        self._present_at_s: dict[str, float] = {}
+        self._runner.register_message(SECOND, self._on_report)
+        environment.events.test_start.add_listener(self._reset)
+        # Tokens wait for the begin message. Users of the user's Locust file send as soon as they have spawned.
         begin = environment.events.test_start if plan.own_users else environment.events.spawning_complete
         begin.add_listener(self._begin)
         environment.events.test_stopping.add_listener(self._stop)
         if environment.web_ui:
             self._add_routes(environment.web_ui.app)
-        gevent.spawn(self._look_after)
+        gevent.spawn(self._supervise)
 
-    # ------------------------------------------------------------------------------------------ Locust's calls
-
-    def _forget(self, **_: Any) -> None:
-        self._course, self._stopping = None, False
-        self._driver.forget()
+    def _reset(self, **_: Any) -> None:
+        self._run, self._stopping = None, False
+        self._driver.reset()
 
     def _begin(self, **_: Any) -> None:
-        """Tell the workers that the traffic begins; one that came late, how far it is."""
-        if self._course is None:
+        """Send the begin message; a worker that joins late learns how old the test is."""
+        if self._run is None:
             self._test = next(self._numbers)
             self._begun_s = monotonic() + (0.0 if self._plan.own_users else LEAD_S)
-            self._course = TestRun(
+            self._run = TestRun(
                 schedule=self._plan.schedule,
                 seconds=self._plan.seconds,
                 ramp_s=self._plan.ramp_s,
@@ -131,51 +130,49 @@ class Master:
 
     def _stop(self, **_: Any) -> None:
         self._stopping = True
-        if self._course and not self._course.over:
-            self._course.stop(at_s=self._now_s)
+        if self._run and not self._run.over:
+            self._run.stop(at_s=self._now_s)
 
-    def _hear(self, msg: Any, **_: Any) -> None:
-        if self._course is None or msg.data["test"] != self._test:
+    def _on_report(self, msg: Any, **_: Any) -> None:
+        if self._run is None or msg.data["test"] != self._test:
             return
-        filed = self._course.hear(msg.node_id, msg.data)
-        if not self._plan.own_users:  # their requests Locust counts itself
-            target = self._plan.target
-            file_under(self._environment.stats, target.method, target.path, filed, at_s=time())
+        added = self._run.hear(msg.node_id, msg.data)
+        if not self._plan.own_users:  # Locust itself counts the requests of its users
+            destination = self._plan.destination
+            add_to_statistics(self._environment.stats, destination.method, destination.path, added, at_s=time())
 
-    # ------------------------------------------------------------------------------------------ now and then
-
-    def _look_after(self) -> None:
+    def _supervise(self) -> None:
         while True:
-            gevent.sleep(LOOK_S)
-            if self._course is None:
+            gevent.sleep(POLL_S)
+            if self._run is None:
                 continue
-            self._lose_the_missing(self._course)
+            self._drop_missing_workers(self._run)
             if self._stopping:
                 continue
-            if self._course.over or self._driver.gone:
+            if self._run.over or self._driver.gone:
                 gevent.spawn(self._runner.stop)
             elif self._plan.own_users:
-                self._follow_the_rate()
+                self._adjust_users()
 
-    def _lose_the_missing(self, course: TestRun) -> None:
+    def _drop_missing_workers(self, run: TestRun) -> None:
         now_s = monotonic()
-        self._here_at_s.update(dict.fromkeys(self._present(), now_s))
-        for worker in course.workers:
-            if now_s - self._here_at_s.setdefault(worker, now_s) > GONE_S:
-                course.lose(worker)
+        self._present_at_s.update(dict.fromkeys(self._present(), now_s))
+        for worker in run.workers:
+            if now_s - self._present_at_s.setdefault(worker, now_s) > GONE_S:
+                run.lose(worker)
 
-    def _follow_the_rate(self) -> None:
+    def _adjust_users(self) -> None:
         users = self._users(self._now_s)
         if users != self._runner.target_user_count and self._now_s < self._plan.schedule.end_s:
             self._runner.start(users, spawn_rate=users)
 
     def _present(self) -> list[str]:
         if not isinstance(self._runner, MasterRunner):
-            return ["local"]  # as LocalRunner calls itself
+            return ["local"]  # the name that LocalRunner gives itself
         return [worker for worker, node in self._runner.clients.items() if node.state != STATE_MISSING]
 
     def _users(self, at_s: float) -> int:
-        """How many users to have: all tokens; of one's own, one for each request a second."""
+        """Return how many Locust users to run: all tokens, or one user for each request a second."""
         if not self._plan.own_users:
             return self._plan.tokens
         return max(math.ceil(self._plan.schedule.rate_rps(max(at_s, 0.0))), 1)
@@ -183,8 +180,6 @@ class Master:
     @property
     def _now_s(self) -> float:
         return monotonic() - self._begun_s
-
-    # ------------------------------------------------------------------------------------------ the driver's calls
 
     def _add_routes(self, app: Any) -> None:
         app.add_url_rule("/seatrial/start", view_func=self._on_start, methods=["POST"])
@@ -194,10 +189,10 @@ class Master:
         app.add_url_rule("/seatrial/driver", view_func=self._on_driver)
 
     def _on_start(self) -> tuple[dict[str, Any], int]:
-        if self._course and not self._course.over:
+        if self._run and not self._run.over:
             return {"error": "A test is running."}, 409
         if self._runner.worker_count < self._plan.workers:
-            return {"error": f"{self._runner.worker_count} of {self._plan.workers} workers are there."}, 503
+            return {"error": f"{self._runner.worker_count} of {self._plan.workers} workers have joined."}, 503
         users = self._users(0.0)
         gevent.spawn(self._start, users)
         return {"users": users}, 202
@@ -207,30 +202,30 @@ class Master:
         self._driver.begin()
 
     def _on_status(self) -> dict[str, Any]:
-        self._driver.ask()
-        told: dict[str, Any] = {"workers": self._runner.worker_count, "at_s": None, "over": False, "samples": []}
-        if course := self._course:
-            course.settle(at_s=self._now_s)
+        self._driver.seen()
+        status: dict[str, Any] = {"workers": self._runner.worker_count, "at_s": None, "over": False, "samples": []}
+        if run := self._run:
+            run.settle(at_s=self._now_s)
             since = request.args.get("since", type=int, default=0)
-            told |= {"at_s": self._now_s, "over": course.over, "samples": course.samples[since:]}
-        return told
+            status |= {"at_s": self._now_s, "over": run.over, "samples": run.samples[since:]}
+        return status
 
     def _on_stop(self) -> tuple[dict[str, Any], int]:
         gevent.spawn(self._runner.stop)
         return {}, 202
 
     def _on_result(self) -> dict[str, Any] | tuple[dict[str, Any], int]:
-        if self._course is None:
+        if self._run is None:
             return {"error": "No test has begun."}, 409
-        return self._course.result() | {"exceptions": self._exceptions()}
+        return self._run.result() | {"exceptions": self._exceptions()}
 
     def _exceptions(self) -> list[tuple[str, int]]:
-        """What Locust has heard of its users' exceptions. The tokens raise none."""
+        """Return the messages of exceptions that users raised, with their counts. Tokens raise no exceptions."""
         rows = sorted(self._runner.exceptions.values(), key=lambda row: -row["count"])
         return [
-            ((row["msg"] or row["traceback"].strip().rpartition("\n")[2].strip())[:LONGEST], row["count"])
+            ((row["msg"] or row["traceback"].strip().rpartition("\n")[2].strip())[:MAX_CHARACTERS], row["count"])
             for row in rows
         ]
 
-    def _on_driver(self) -> Response:
-        return Response(self._driver.hold(), mimetype="text/plain")
+    def _on_driver(self) -> FlaskResponse:
+        return FlaskResponse(self._driver.keepalive(), mimetype="text/plain")

@@ -1,4 +1,4 @@
-"""The free connections to a target: opened ahead of need, used in turn, replaced before they are old."""
+"""Pool of idle connections to a destination: opened ahead of demand, used in turn, replaced when they expire."""
 
 import random
 from collections import deque
@@ -9,98 +9,98 @@ from typing import Any
 from connection import Connection
 from destination import Destination
 
-OLD_S = (3.0, 5.0)
-"""How old a connection gets, at random within this. A Service balances connections, so only new ones reach new
-replicas; and servers drop what is idle for 5 s."""
-AFTER_FAILURE_S = 0.5
-"""How long nothing is opened ahead after that has failed."""
+MAX_AGE_S = (3.0, 5.0)
+"""Range from which a connection's age limit is drawn. A Service balances connections, so only new connections reach
+new replicas. Servers often close idle connections after 5 s."""
+RETRY_S = 0.5
+"""Delay before more connections are opened ahead, after one could not be opened."""
 
 
 class Pool:
-    """Hands out connections, first in, first out. `ready` are kept open ahead of need.
+    """First-in, first-out pool that keeps `ready` connections open ahead of demand.
 
-    Where one cannot be opened ahead, a request is sent there: otherwise those that are open would hide that one of the
-    target's addresses is dead.
+    If a connection to an address cannot be opened ahead, the next request goes to that address. Otherwise the open
+    connections would hide that one of the destination's addresses is dead.
 
-    None are ahead of a target that closes each after its answer: it may well serve one connection at a time, and wait
-    on an idle one while another has its request.
+    If the destination closes each connection after its response, no connection is opened ahead. Such a server may
+    serve one connection at a time, and would wait on an idle one.
     """
 
-    def __init__(self, *, target: Destination, loop: Any) -> None:
+    def __init__(self, *, destination: Destination, loop: Any) -> None:
         self.ready = 0
-        self._target = target
+        self._destination = destination
         self._loop = loop
-        self._addresses = cycle(target.addresses)
-        self._free: deque[Connection] = deque()
+        self._addresses = cycle(destination.addresses)
+        self._idle: deque[Connection] = deque()
         self._opening: set[Connection] = set()
-        self._refusing: deque[str] = deque()  # addresses, one for each connection that could not be opened ahead
+        self._failed: deque[str] = deque()  # addresses, one for each connection that could not be opened ahead
         self._open_again_s = 0.0
-        self._kept = True  # the last connection, by the target
+        self._persistent = True  # the destination keeps connections open after a response
 
     def take(self) -> Connection:
-        """A free connection, or one that has just begun to open. Raises OSError where not even that is possible."""
-        if self._refusing:
-            return self._new(self._refusing.popleft())
-        return self._free.popleft() if self._free else self._new(next(self._addresses))
+        """Return an idle connection, or one that begins to open. Raise OSError if that fails at once."""
+        if self._failed:
+            return self._new(self._failed.popleft())
+        return self._idle.popleft() if self._idle else self._new(next(self._addresses))
 
     def give_back(self, connection: Connection, *, reusable: bool) -> None:
-        """Take back a connection whose answer has come."""
-        self._kept = reusable
-        if reusable and not _is_old(connection):
-            self._free.append(connection)
+        """Take back a connection after its response."""
+        self._persistent = reusable
+        if reusable and not _is_expired(connection):
+            self._idle.append(connection)
         else:
             connection.close()
             self.refresh()
 
     def refresh(self) -> None:
-        """Close what has become old, and open what is missing; never more at a time than are wanted."""
-        for connection in [each for each in self._free if _is_old(each)]:
-            self._free.remove(connection)
+        """Close expired connections and open missing ones."""
+        for connection in [each for each in self._idle if _is_expired(each)]:
+            self._idle.remove(connection)
             connection.close()
-        for connection in [each for each in self._opening if _is_old(each)]:
+        for connection in [each for each in self._opening if _is_expired(each)]:
             connection.close()
-            self.lost(connection)
+            self.on_lost(connection)
         while self._is_short and monotonic() > self._open_again_s:
             address = next(self._addresses)
             try:
                 self._opening.add(self._new(address))
             except OSError:
-                self._put_off(address)
+                self._back_off(address)
 
     def close(self) -> None:
-        """Close all that are not out."""
+        """Close all connections except those in use."""
         self.ready = 0
-        for connection in (*self._free, *self._opening):
+        for connection in (*self._idle, *self._opening):
             connection.close()
-        self._free.clear()
+        self._idle.clear()
         self._opening.clear()
 
-    def opened(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection) -> None:
         """See ConnectionOwner."""
         self._opening.discard(connection)
-        self._free.append(connection)
+        self._idle.append(connection)
 
-    def lost(self, connection: Connection) -> None:
+    def on_lost(self, connection: Connection) -> None:
         """See ConnectionOwner."""
         if connection in self._opening:
             self._opening.discard(connection)
-            self._put_off(connection.address)
+            self._back_off(connection.address)
         else:
-            self._free.remove(connection)
+            self._idle.remove(connection)
 
     @property
     def _is_short(self) -> bool:
-        return self._kept and not self._refusing and len(self._free) + len(self._opening) < self.ready
+        return self._persistent and not self._failed and len(self._idle) + len(self._opening) < self.ready
 
-    def _put_off(self, address: str) -> None:
-        self._open_again_s = monotonic() + AFTER_FAILURE_S
-        self._refusing.append(address)
+    def _back_off(self, address: str) -> None:
+        self._open_again_s = monotonic() + RETRY_S
+        self._failed.append(address)
 
     def _new(self, address: str) -> Connection:
-        connection = Connection(target=self._target, address=address, keeper=self, loop=self._loop)
-        connection.old_at_s = monotonic() + random.uniform(*OLD_S)
+        connection = Connection(destination=self._destination, address=address, owner=self, loop=self._loop)
+        connection.expires_at_s = monotonic() + random.uniform(*MAX_AGE_S)
         return connection
 
 
-def _is_old(connection: Connection) -> bool:
-    return monotonic() > connection.old_at_s
+def _is_expired(connection: Connection) -> bool:
+    return monotonic() > connection.expires_at_s

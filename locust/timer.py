@@ -1,6 +1,6 @@
-"""An alarm clock in gevent's event loop: on Linux a timerfd, exact to microseconds; elsewhere the loop's own timer.
+"""Alarm clock in gevent's event loop: a timerfd on Linux (exact to microseconds), elsewhere the loop's own timer.
 
-libev's timers wake with epoll's millisecond: a request would leave half a millisecond late on average.
+libev's timers have epoll's resolution of a millisecond, so requests would leave half a millisecond late on average.
 https://man7.org/linux/man-pages/man2/timerfd_create.2.html
 """
 
@@ -12,29 +12,29 @@ from ctypes import c_int, c_long
 from time import monotonic
 from typing import Any, Protocol
 
-_NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)  # TFD_NONBLOCK | TFD_CLOEXEC are the same bits
+_NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)  # the same bits as TFD_NONBLOCK | TFD_CLOEXEC
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _READ = 1  # libev's EV_READ
 
 
 class Timer(Protocol):
-    """Calls back in the event loop, once for each time it is set, at a time of `time.monotonic()`."""
+    """One-shot timer on the clock of `time.monotonic()`. It calls back in the event loop."""
 
     def set(self, at_s: float) -> None:
-        """Wake at `at_s` instead of any earlier wish; at once where that is past."""
+        """Fire at `at_s` instead of any earlier setting; at once if `at_s` is past."""
 
     def close(self) -> None:
-        """Never wake again."""
+        """Never fire again."""
 
 
 def timer(loop: Any, wake: Callable[[], None]) -> Timer:
-    """The best that this machine has."""
+    """Return the most exact timer of this platform."""
     return _TimerFd(loop, wake) if sys.platform == "linux" else _LoopTimer(loop, wake)
 
 
 class _TimerFd:
-    """Python 3.13 has os.timerfd_create; until it is the oldest that is supported, the C library's own."""
+    """Timer by the C library, until Python 3.13, which has os.timerfd_create, is the oldest supported version."""
 
     def __init__(self, loop: Any, wake: Callable[[], None]) -> None:
         library = ctypes.CDLL(None, use_errno=True)
@@ -42,7 +42,7 @@ class _TimerFd:
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._wake = wake
-        self._settled = True  # set anew since it woke, or closed
+        self._settled = True  # set again since it fired, or closed
         self._settime = library.timerfd_settime
         self._when = (c_long * 4)()  # struct itimerspec: interval and value, each in seconds and nanoseconds
         self._watcher = loop.io(self._fd, _READ)
@@ -64,10 +64,10 @@ class _TimerFd:
         self._settled = False
         self._wake()
         if not self._settled:
-            self._arm(0, 0)  # never; otherwise it would go on waking
+            self._arm(0, 0)  # disarm: the descriptor stays readable until it is read or set
 
     def _arm(self, seconds: int, nanoseconds: int) -> None:
-        """Setting it anew also takes back what it has told so far: nothing need be read."""
+        """Set the timer. This also clears its expirations, so that the descriptor need not be read."""
         self._when[2], self._when[3] = seconds, nanoseconds
         self._settime(self._fd, _ABSOLUTE, self._when, None)
         self._settled = True

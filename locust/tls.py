@@ -1,44 +1,44 @@
-"""TLS over bytes: for sockets that an event loop reads and writes."""
+"""TLS over bytes, for sockets driven by an event loop. It touches no socket."""
 
 import ssl
 
-_PIECE_BYTES = 65536
+_READ_BYTES = 65536
 
 
 class Tls:
-    """One connection's TLS: what arrives goes in, what is to be sent comes out; it touches no socket.
+    """TLS state of one connection: bytes in, bytes out.
 
-    `receive`, `send` and `begin` raise ssl.SSLError where the peer cannot be trusted or breaks the protocol.
+    `receive`, `send` and `begin` raise ssl.SSLError if the peer cannot be trusted or breaks the protocol.
     """
 
     def __init__(self, context: ssl.SSLContext, *, server: str) -> None:
         self.ready = False
-        self._arrived = ssl.MemoryBIO()
-        self._leaving = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=server)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server)
 
     def begin(self) -> bytes:
-        """The first bytes to send."""
+        """Return the first bytes to send."""
         self._shake_hands()
-        return self._leaving.read()
+        return self._outgoing.read()
 
     def send(self, plain: bytes) -> bytes:
-        """What to send for `plain`; only when `ready`."""
+        """Encrypt `plain`; call only if `ready`."""
         self._tls.write(plain)
-        return self._leaving.read()
+        return self._outgoing.read()
 
     def receive(self, data: bytes) -> tuple[bytes, bytes]:
-        """What `data` says, and what has to be sent because of it."""
-        self._arrived.write(data)
+        """Decrypt `data`. Return the plain text, and bytes that must be sent in reply."""
+        self._incoming.write(data)
         if not self.ready:
             self._shake_hands()
-        said = bytearray()
+        plain = bytearray()
         while self.ready:
             try:
-                said += self._tls.read(_PIECE_BYTES)
-            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):  # no more now, or ever: the socket's end follows
+                plain += self._tls.read(_READ_BYTES)
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):  # the latter precedes the socket's end
                 break
-        return bytes(said), self._leaving.read()
+        return bytes(plain), self._outgoing.read()
 
     def _shake_hands(self) -> None:
         try:

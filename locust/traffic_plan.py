@@ -1,18 +1,20 @@
-"""The plan's file: `workers/platforms/traffic_plan.py` writes it, or a person, as k8s/locust/plan.json shows. JSON:
+"""Reader of the plan file. `workers/platforms/traffic_plan.py` writes it, or a person (see k8s/locust/plan.json).
 
-url        where every request goes
-private    whether its address may be a private one
-refused    addresses that it may never have
-addresses  the only ones to connect to; [] or left out: the name is resolved here
-body       what to POST, in base64; left out: GET
+Its JSON fields, with their defaults:
+
+url        URL of every request
+private    the address may be a private one
+refused    addresses that are never loaded
+addresses  the only addresses to connect to; [] or absent: the name is resolved here
+body       body to POST, in base64; absent: GET
 stages     [[from_rps, to_rps, length_s], …]
 ramp_s     seconds at the beginning that are not judged; 0
-spacing    "constant" or "poisson"
-predicts   whether answers must be predictions; true
-answer     one that is right, in base64; left out: the first one is
-timeout_s  how long a request may take; 10
-workers    how many processes share the rate; 1
-own_users  whether another Locust file's users send the requests; false
+spacing    "constant" or "poisson"; "constant"
+predicts   responses must be predictions; true
+answer     body of a correct response, in base64; absent: the first response
+timeout_s  time limit of a request; 10
+workers    number of processes that share the rate; 1
+own_users  the user classes of the user's Locust file send the requests; false
 """
 
 import base64
@@ -23,7 +25,7 @@ from typing import Any
 
 from arrivals import ArrivalSchedule, Stage
 from destination import Destination, read_destination
-from http_answers import Judge
+from http_responses import ResponseCheck
 from ledger import Seconds
 
 TOKENS = 200
@@ -31,12 +33,9 @@ TOKENS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A load test as ordered.
+    """Load test as requested; the module's docstring describes the fields."""
 
-    `workers` share the rate. `own_users`: the requests are sent by user classes of another Locust file.
-    """
-
-    target: Destination
+    destination: Destination
     schedule: ArrivalSchedule
     seconds: Seconds
     ramp_s: float
@@ -45,28 +44,30 @@ class Plan:
     workers: int
     own_users: bool
     predicts: bool
-    answer: bytes
+    expected: bytes
 
     @property
     def tokens(self) -> int:
-        """How many users stand for the whole rate: each worker the same number, and some hundred in all, so that any
-        number of workers can share them evenly."""
+        """Return the number of Locust users that represent the whole rate.
+
+        It is a multiple of `workers` near TOKENS: each worker has the same number, and fewer workers can share them.
+        """
         return self.workers * max(TOKENS // self.workers, 1)
 
-    def judge(self) -> Judge:
-        """What tells right answers from wrong ones."""
-        return Judge(predicts=self.predicts, right=self.answer)
+    def check(self) -> ResponseCheck:
+        """Return a new check of responses."""
+        return ResponseCheck(predicts=self.predicts, expected=self.expected)
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan of a file. Raises target.DestinationRefused where its target may not be loaded."""
+    """Read a plan file. Raise DestinationRefused if its destination may not be loaded."""
     fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     schedule = ArrivalSchedule(
         Stage(from_rps=low, to_rps=high, length_s=length_s) for low, high, length_s in fields["stages"]
     )
     ramp_s = float(fields.get("ramp_s", 0.0))
     return Plan(
-        target=read_destination(fields, body=base64.b64decode(fields.get("body", ""))),
+        destination=read_destination(fields, body=base64.b64decode(fields.get("body", ""))),
         schedule=schedule,
         seconds=Seconds(ramp_s=ramp_s, end_s=schedule.end_s),
         ramp_s=ramp_s,
@@ -75,5 +76,5 @@ def read_plan(path: Path) -> Plan:
         workers=int(fields.get("workers", 1)),
         own_users=bool(fields.get("own_users", False)),
         predicts=bool(fields.get("predicts", True)),
-        answer=base64.b64decode(fields.get("answer", "")),
+        expected=base64.b64decode(fields.get("answer", "")),
     )

@@ -1,4 +1,4 @@
-"""A load worker: sends its share of the requests, and tells the master every second what became of them."""
+"""Load worker: sends its share of the requests and reports every second to the master."""
 
 import gc
 from time import monotonic, process_time
@@ -8,66 +8,66 @@ import gevent
 from arrivals import Arrivals
 from engine import Engine
 from ledger import Ledger
-from own_users import OwnUsers
 from traffic_plan import Plan
+from user_traffic import UserTraffic
 
 BEGIN, SECOND = "seatrial_begin", "seatrial_second"
-"""Messages: the master's, when the traffic begins; a worker's, of each second."""
-_LOOK_S = 0.05
+"""Locust messages: from the master when the traffic begins; from a worker after each second."""
+_POLL_S = 0.05
 
 
 class Traffic(Protocol):
-    """What files requests in a ledger."""
+    """Source of requests that counts them in a ledger."""
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will be filed."""
+        """Return True if the ledger will not change any longer."""
 
     def take(self, share: float) -> None:
-        """Have `share` (0 to 1) of the rate."""
+        """Send `share` (0 to 1) of the rate."""
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Send no more requests."""
 
 
 class Worker:
-    """A process's part in the tests of its master, one after the other.
+    """Worker process, which runs its master's tests one after the other.
 
-    Its users are tokens: its share of the rate is its share of them.
+    Locust users are tokens; a worker's share of the tokens is its share of the rate.
     """
 
     def __init__(self, environment: Any, plan: Plan) -> None:
         self._environment = environment
         self._plan = plan
         self._tokens = 0
-        self._part: WorkerRun | None = None
+        self._run: WorkerRun | None = None
         environment.runner.register_message(BEGIN, self._begin)
         environment.events.test_stopping.add_listener(self._stop)
 
     def add(self, tokens: int) -> None:
-        """Have so many tokens more, or fewer."""
+        """Add tokens, or remove them if the number is negative."""
         self._tokens += tokens
-        if self._part:
-            self._part.traffic.take(self._tokens / self._plan.tokens)
+        if self._run:
+            self._run.traffic.take(self._tokens / self._plan.tokens)
 
     def _begin(self, msg: Any, **_: Any) -> None:
-        """Begin test `test`, which is `at_s` seconds old. Told again of the same one, go on."""
+        """Begin test `test`, which is `at_s` seconds old. Ignore repeats for the running test."""
         test, at_s = msg.data["test"], msg.data["at_s"]
-        if self._part is None or self._part.test != test:
-            self._part = WorkerRun(self._environment, self._plan, test=test, begun_s=monotonic() - at_s)
+        if self._run is None or self._run.test != test:
+            self._run = WorkerRun(self._environment, self._plan, test=test, begun_s=monotonic() - at_s)
             self.add(0)
-            # What Locust has loaded need not be looked through in mid-test. By now the share is taken: however long
-            # this lasts, all that is due meanwhile leaves, or is told of as too late.
+            # Keep the collector from scanning Locust's modules during the test. The share is taken first:
+            # requests that fall due during the collection leave late or are counted as late.
             gc.collect()
             gc.freeze()
 
     def _stop(self, **_: Any) -> None:
-        if self._part:
-            self._part.traffic.stop()
+        if self._run:
+            self._run.traffic.stop()
 
 
 class WorkerRun:
-    """The process's part in one test."""
+    """This worker's part of one test."""
 
     def __init__(self, environment: Any, plan: Plan, *, test: int, begun_s: float) -> None:
         self.test = test
@@ -77,7 +77,7 @@ class WorkerRun:
         self._ledger = Ledger()
         self.traffic: Traffic
         if plan.own_users:
-            self.traffic = OwnUsers(environment, plan=plan, ledger=self._ledger, begun_s=begun_s)
+            self.traffic = UserTraffic(environment, plan=plan, ledger=self._ledger, begun_s=begun_s)
         else:
             self.traffic = self._engine(index=max(self._runner.worker_index, 0))
         gevent.spawn(self._report)
@@ -85,21 +85,21 @@ class WorkerRun:
     def _engine(self, *, index: int) -> Engine:
         plan = self._plan
         return Engine(
-            target=plan.target,
+            destination=plan.destination,
             arrivals=Arrivals(plan.schedule, index=index, workers=plan.workers, poisson=plan.poisson),
             seconds=plan.seconds,
             ledger=self._ledger,
-            judge=plan.judge(),
+            check=plan.check(),
             begun_s=self._begun_s,
             timeout_s=plan.timeout_s,
         )
 
     def _report(self) -> None:
-        """Tell of each second when it has passed, and of late answers once a second until there are no more."""
+        """Report each second when it has passed, then late responses once a second until the traffic is over."""
         number, over = self._plan.seconds.first, False
         while not over:
             while self._now_s < self._plan.seconds.passed_s(number) and not self.traffic.over:
-                gevent.sleep(min(_LOOK_S, max(self._plan.seconds.passed_s(number) - self._now_s, 0.0)))
+                gevent.sleep(min(_POLL_S, max(self._plan.seconds.passed_s(number) - self._now_s, 0.0)))
             over = self.traffic.over
             report = {
                 "test": self.test,

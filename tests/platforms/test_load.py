@@ -27,7 +27,7 @@ CONNECTION_FAILURES = {
     "HTTP 503",
     "connection refused",
     "connection reset by peer",
-    "connection closed without an answer",
+    "connection closed without a response",
     "broken pipe",
 }
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)

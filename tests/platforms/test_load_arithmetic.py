@@ -26,7 +26,7 @@ def beside_the_locustfile(name: str) -> ModuleType:
 
 arrivals = beside_the_locustfile("arrivals")
 ledger = beside_the_locustfile("ledger")
-http_answers = beside_the_locustfile("http_answers")
+http_responses = beside_the_locustfile("http_responses")
 test_run = beside_the_locustfile("test_run")
 
 rates = st.floats(min_value=0.0, max_value=10_000)
@@ -235,52 +235,52 @@ def test_a_stopped_test_is_judged_until_then() -> None:
 
 
 def said(body: object, status: int = 200) -> object:
-    return http_answers.Answer(status, json.dumps(body).encode(), True)
+    return http_responses.Response(status, json.dumps(body).encode(), True)
 
 
 def test_other_values_are_right_and_other_shapes_are_not() -> None:
     """As many predictions with the same keys; their values are the model's business."""
     right = said({"predictions": [{"label": "a", "scores": [0.1, 0.9]}]})
-    judge = http_answers.Judge(predicts=True, right=right.body)
+    judge = http_responses.ResponseCheck(predicts=True, expected=right.body)
     assert judge.failure(right) is None
     assert judge.failure(said({"predictions": [{"label": "b", "scores": [0.9, 0.1]}]})) is None
-    assert judge.failure(said({"predictions": [{"label": "b"}]})) == http_answers.OTHER_PREDICTIONS
-    assert judge.failure(said({"predictions": []})) == http_answers.OTHER_PREDICTIONS
-    assert judge.failure(said({"predictions": [[1.0]]})) == http_answers.OTHER_PREDICTIONS
-    assert judge.failure(said({"error": "what?"})) == http_answers.NO_PREDICTIONS
+    assert judge.failure(said({"predictions": [{"label": "b"}]})) == http_responses.OTHER_PREDICTIONS
+    assert judge.failure(said({"predictions": []})) == http_responses.OTHER_PREDICTIONS
+    assert judge.failure(said({"predictions": [[1.0]]})) == http_responses.OTHER_PREDICTIONS
+    assert judge.failure(said({"error": "what?"})) == http_responses.NO_PREDICTIONS
     assert judge.failure(said({"predictions": [{"label": "a", "scores": [1]}]}, status=302)) == "HTTP 302"
 
 
 def test_the_first_answer_is_right_where_none_is_known() -> None:
     """The others are compared with it."""
-    judge = http_answers.Judge(predicts=True)
-    assert judge.failure(said(["what?"])) == http_answers.NO_PREDICTIONS
+    judge = http_responses.ResponseCheck(predicts=True)
+    assert judge.failure(said(["what?"])) == http_responses.NO_PREDICTIONS
     assert judge.failure(said({"predictions": [[1.0, 2.0]]})) is None
-    assert judge.failure(said({"predictions": [[1.0]]})) == http_answers.OTHER_PREDICTIONS
+    assert judge.failure(said({"predictions": [[1.0]]})) == http_responses.OTHER_PREDICTIONS
 
 
 def test_where_no_predictions_are_wanted_any_success_will_do() -> None:
     """Other targets answer as they like."""
-    judge = http_answers.Judge(predicts=False)
-    assert judge.failure(http_answers.Answer(204, b"", True)) is None
-    assert judge.failure(http_answers.Answer(404, b"", True)) == "HTTP 404"
+    judge = http_responses.ResponseCheck(predicts=False)
+    assert judge.failure(http_responses.Response(204, b"", True)) is None
+    assert judge.failure(http_responses.Response(404, b"", True)) == "HTTP 404"
 
 
 def test_answers_are_read_whatever_pieces_they_come_in() -> None:
     """Byte for byte, in chunks, two at once, or up to the connection's end."""
-    reader = http_answers.AnswerReader()
+    reader = http_responses.ResponseReader()
     plain = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     found = [answer for byte in plain for answer in reader.feed(bytes([byte]))] + reader.feed(plain + chunked)
     assert [(answer.status, answer.body) for answer in found] == [(200, b"hello")] * 3
     assert [answer.reusable for answer in found] == [True, True, False]
-    endless = http_answers.AnswerReader()
+    endless = http_responses.ResponseReader()
     assert endless.feed(b"HTTP/1.1 200 OK\r\n\r\nhel") == []
     assert endless.feed(b"lo") == [] and endless.begun
-    assert endless.end() == http_answers.Answer(200, b"hello", False)
-    hinted = http_answers.AnswerReader()
+    assert endless.end() == http_responses.Response(200, b"hello", False)
+    hinted = http_responses.ResponseReader()
     assert [answer.status for answer in hinted.feed(b"HTTP/1.1 103 Early Hints\r\n\r\n" + plain)] == [200]
-    cut = http_answers.AnswerReader()
+    cut = http_responses.ResponseReader()
     cut.feed(plain[:-1])
     assert cut.end() is None and cut.begun
 
@@ -296,12 +296,12 @@ def test_answers_are_read_whatever_pieces_they_come_in() -> None:
 )
 def test_answers_that_every_client_takes_are_taken(said: bytes) -> None:
     """The one request before the test was answered alike: the load must not be stricter."""
-    assert http_answers.AnswerReader().feed(said) == [http_answers.Answer(200, b"hello", True)]
+    assert http_responses.ResponseReader().feed(said) == [http_responses.Response(200, b"hello", True)]
 
 
 def test_a_switch_to_another_protocol_is_an_answer() -> None:
     """Nobody asked for it: it fails the request at once, and the connection is of no more use."""
     upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00"
-    (answer,) = http_answers.AnswerReader().feed(upgrade)
-    assert answer == http_answers.Answer(101, b"", False)
-    assert http_answers.Judge(predicts=False).failure(answer) == "HTTP 101"
+    (answer,) = http_responses.ResponseReader().feed(upgrade)
+    assert answer == http_responses.Response(101, b"", False)
+    assert http_responses.ResponseCheck(predicts=False).failure(answer) == "HTTP 101"

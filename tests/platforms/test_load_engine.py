@@ -58,7 +58,7 @@ def test_a_stall_is_in_the_latencies(home: Path, target: CountingTarget) -> None
 def test_a_target_that_hangs_fails_it(home: Path, target: CountingTarget) -> None:
     """Requests that are never answered end at the time-out, are counted, and are among the latencies."""
     result = run(home, plan(target, duration_s=2), after_first=lambda: target.behave("hanging"), timeout_s=1)
-    assert set(result.failures_by_kind) == {"no answer within 1 s"}
+    assert set(result.failures_by_kind) == {"no response within 1 s"}
     assert result.latency_ms[100] >= 1000
     assert judge(slo=SLO, result=result).outcome == "FAIL"
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_sent_is_dropped_and_fails_it(home: Path, target: Countin
     result = run(home, hang, after_first=lambda: target.behave("hanging"), timeout_s=5)
     assert result.requests == 2000
     assert result.failures_by_kind["not sent: too many requests were under way"] == result.dropped > 100
-    assert result.failures_by_kind["no answer within 5 s"] == 1200  # as many as 3 s of arrivals
+    assert result.failures_by_kind["no response within 5 s"] == 1200  # as many as 3 s of arrivals
     assert target.count - 1 == 2000 - result.dropped
     assert result.achieved_rps == pytest.approx((2000 - result.dropped) / 5)
     assert judge(slo=SLO, result=result).outcome == "FAIL"
@@ -78,12 +78,12 @@ def test_what_cannot_be_sent_is_dropped_and_fails_it(home: Path, target: Countin
 KINDS = {
     "moved": "HTTP 302",
     "refusing": "HTTP 503",
-    "mistaken": "an answer without predictions",
-    "generous": "predictions of another shape",
+    "mistaken": "a response without predictions",
+    "generous": "predictions of a different shape",
     "resetting": "connection reset by peer",
-    "closing": "connection closed without an answer",
-    "halving": "connection closed in mid-answer",
-    "babbling": "an answer that is not HTTP",
+    "closing": "connection closed without a response",
+    "halving": "connection closed mid-response",
+    "babbling": "not an HTTP response",
 }
 
 

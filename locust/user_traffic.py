@@ -1,27 +1,28 @@
-"""User classes of another Locust file, in place of the tokens: the ledger gets what Locust's `request` event tells.
+"""Traffic of the user's Locust file, sent by its user classes instead of the engine.
 
-They keep the rate as they see fit. Latency is as Locust measured it, from when a user got round to sending.
+Locust's `request` event fills the ledger. The users keep the rate as well as they can. Latency is as Locust measures
+it: from when a user sends a request, not from when the request was due.
 """
 
 from time import monotonic
 from typing import Any
 
 import gevent
-from connection import failure_words
+from connection import failure_reason
 from ledger import Ledger
 from locust.exception import CatchResponseError
 from traffic_plan import Plan
 
-OTHERS = "another failure"
-MOST_KINDS = 50
-"""So many kinds of failures are told apart: one's own words may have a number in them that is never the same."""
-LONGEST = 100
-"""So many characters of them are told."""
-_DEEPEST = 10  # exceptions that wrap one another
+OTHER = "other failures"
+MAX_KINDS = 50
+"""Kinds of failure that are counted separately: the user's messages may contain numbers that never repeat."""
+MAX_CHARACTERS = 100
+"""Length at which a failure's message is cut."""
+_MAX_DEPTH = 10  # of exceptions that wrap each other
 
 
-class OwnUsers:
-    """Requests of a process's own users while one test lasts. Ends them by itself with the schedule."""
+class UserTraffic:
+    """Requests of this process's users during one test. It ends with the schedule."""
 
     def __init__(self, environment: Any, *, plan: Plan, ledger: Ledger, begun_s: float) -> None:
         self._environment = environment
@@ -40,10 +41,10 @@ class OwnUsers:
         return self._over
 
     def take(self, share: float) -> None:
-        """See Traffic; the users' number is their rate already."""
+        """See Traffic. Do nothing: the number of users already is the rate."""
 
     def stop(self) -> None:
-        """See Traffic. Locust stops the users itself; what they are in the middle of is not counted."""
+        """See Traffic. Locust stops the users; their unfinished requests are not counted."""
         if not self._over:
             self._over = True
             self._environment.events.request.remove_listener(self._record)
@@ -59,22 +60,22 @@ class OwnUsers:
             return
         second = self._ledger.second(self._plan.seconds.number(began_s))
         second.leave(lag_ms=None)
-        second.end(None if exception is None else self._kind(_words(exception)[:LONGEST]))
+        second.end(None if exception is None else self._kind(_reason(exception)[:MAX_CHARACTERS]))
         if exception is None:
             second.measure(latency_ms=took_ms, service_ms=None)
 
-    def _kind(self, words: str) -> str:
-        if len(self._kinds) < MOST_KINDS:
-            self._kinds.add(words)
-        return words if words in self._kinds else OTHERS
+    def _kind(self, reason: str) -> str:
+        if len(self._kinds) < MAX_KINDS:
+            self._kinds.add(reason)
+        return reason if reason in self._kinds else OTHER
 
 
-def _words(error: BaseException) -> str:
-    """A failure in a few words, the same for the same cause: of what the clients wrap around it, the innermost."""
+def _reason(error: BaseException) -> str:
+    """Describe a failure in a few words, always the same for the same cause. Use the innermost wrapped exception."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status:
         return f"HTTP {status}"
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         inner = (
             getattr(error, "original", None) or getattr(error, "reason", None) or error.__cause__ or error.__context__
         )
@@ -82,5 +83,5 @@ def _words(error: BaseException) -> str:
             break
         error = inner
     if isinstance(error, OSError):
-        return failure_words(error)
+        return failure_reason(error)
     return str(error) if type(error) in (Exception, CatchResponseError) else type(error).__name__
