@@ -256,7 +256,7 @@ def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
     ("version", "answer", "reason"),
     [
         (12, {**PEAR, "fruit_probs": [0.5, 0.9]}, "add up to 1.4"),
-        (13, [1.8], "not one of a classification"),
+        (13, [1.8], "not a classification"),
     ],
 )
 def test_an_answer_of_the_wrong_shape_or_values_fails(

@@ -1,4 +1,4 @@
-"""BigQuery ML's boosted trees are served as everything else is, from the files of its export alone."""
+"""Boosted trees of BigQuery ML are served from the files of its export."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from workers.contract.settings import Model
 from workers.platforms.serving.servable import Servable
 from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.serving.tensors import InvalidRequest
-from workers.platforms.smoke_test import predict_once, signature_of
+from workers.platforms.smoke_test import expected_signature, predict_once
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("_null_filler", "green", "red")
@@ -26,9 +26,9 @@ RED: dict[str, str | float] = {"size": 2.0, "colour": "red"}
 
 
 def export(folder: Path, *, encoding: str = "categorical_label", asset: str | None = None, **changes: Any) -> Path:
-    """An export as BigQuery ML writes it, of a classifier that tells fruit by size and colour; `changes` of metadata.
+    """Write an export of a fruit classifier as BigQuery ML does; `changes` are applied to the metadata.
 
-    Trained on the columns that the encoding makes, so that red is an apple of size 2 and green is a pear.
+    The trees learn the columns of the encoding: red of size 2 is an apple, green is a pear.
     """
     lines, one = {
         "categorical_label": (WORDS, {"green": (1.0,), "red": (2.0,)}),
@@ -53,7 +53,7 @@ def export(folder: Path, *, encoding: str = "categorical_label", asset: str | No
     parameters = {**objective, "min_child_weight": 0, "lambda": 0, "max_depth": 3}
     booster = xgboost.train(parameters, xgboost.DMatrix(numpy.array(rows), numpy.array(labels)), num_boost_round=20)
     (folder / "assets").mkdir(parents=True)
-    # XGBoost's format of before its version 1.6, which is what BigQuery ML writes.
+    # XGBoost's format before version 1.6, which BigQuery ML writes.
     with xgboost.config_context(verbosity=0):
         booster.save_model(folder / "model.deprecated")
     (folder / "model.deprecated").rename(folder / "model.bst")
@@ -64,7 +64,6 @@ def export(folder: Path, *, encoding: str = "categorical_label", asset: str | No
 
 
 def predictions(folder: Path, *instances: object) -> Any:
-    """What the model in `folder` answers."""
     return json.loads(Servable(folder).predict(json.dumps({"instances": instances}).encode()))["predictions"]
 
 
@@ -77,8 +76,7 @@ def predictions(folder: Path, *instances: object) -> Any:
         ("categorical_target", None),
     ],
 )
-def test_a_classifier_answers_as_a_saved_model_does(tmp_path: Path, encoding: str, asset: str | None) -> None:
-    """Label, values and probabilities under BigQuery ML's names, whichever way the words were encoded."""
+def test_booster_classifier_has_the_outputs_of_a_saved_model(tmp_path: Path, encoding: str, asset: str | None) -> None:
     folder = export(tmp_path / "model", encoding=encoding, asset=asset)
     red, green = predictions(folder, RED, {"size": 2.0, "colour": "green"})
     assert (red["predicted_fruit"], green["predicted_fruit"]) == (["apple"], ["pear"])
@@ -87,8 +85,7 @@ def test_a_classifier_answers_as_a_saved_model_does(tmp_path: Path, encoding: st
     assert sum(red["fruit_probs"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_regressor_answers_with_numbers(tmp_path: Path) -> None:
-    """One number an instance."""
+def test_booster_regressor_has_one_number_per_instance(tmp_path: Path) -> None:
     folder = export(tmp_path / "model", model_type="boosted_tree_regressor")
     assert predictions(folder, RED, {"size": 1.0, "colour": "red"}) == [
         [pytest.approx(1, abs=0.05)],
@@ -96,23 +93,20 @@ def test_a_regressor_answers_with_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_a_word_that_was_never_seen_is_missing(tmp_path: Path) -> None:
-    """It is not taken for another word, and is no error."""
+def test_unseen_word_is_a_missing_value(tmp_path: Path) -> None:
     folder = export(tmp_path / "model")
     (blue,) = predictions(folder, {"size": 3.0, "colour": "blue"})
     assert sum(blue["fruit_probs"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_missing_number_is_the_mean(tmp_path: Path) -> None:
-    """NaN is answered as the mean of the training is."""
+def test_missing_number_is_replaced_by_the_mean(tmp_path: Path) -> None:
     folder = export(tmp_path / "model")
     missing, mean = predictions(folder, {"size": float("nan"), "colour": "red"}, RED)
     assert missing == mean
 
 
 @pytest.mark.parametrize(("value", "reason"), [(True, "Type: True"), (1, "Type: Number")])
-def test_a_word_must_be_a_string(tmp_path: Path, value: object, reason: str) -> None:
-    """Types are as strict as everywhere."""
+def test_word_must_be_a_string(tmp_path: Path, value: object, reason: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{reason} is not of expected type: string"):
         predictions(export(tmp_path / "model"), {"size": 2.0, "colour": value})
 
@@ -121,37 +115,31 @@ def test_a_word_must_be_a_string(tmp_path: Path, value: object, reason: str) -> 
     ("changes", "reason"),
     [
         ({"model_type": "boosted_tree_cox"}, "'boosted_tree_cox' is not served"),
-        ({"class_names": ["apple", "pear", "plum"]}, "answers for 2 classes, but its metadata names 3"),
+        ({"class_names": ["apple", "pear", "plum"]}, "has 2 classes, but its metadata names 3"),
         ({"feature_names": ["size", "colour", "ripe"]}, "do not fit: KeyError"),
         ({"feature_names": []}, "names no features"),
         ({"feature_names": ["size"]}, "takes 2 columns, but its assets make 1"),
         ({"label_col": None, "features": []}, "do not fit"),
     ],
 )
-def test_metadata_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
-    """The model is refused when it is loaded, not answered wrongly afterwards."""
+def test_inconsistent_metadata_is_refused_at_load(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnusableModel, match=reason):
         Servable(export(tmp_path / "model", **changes))
 
 
-def test_arrays_are_refused(tmp_path: Path) -> None:
-    """A feature that is an array is named."""
+def test_array_feature_is_refused(tmp_path: Path) -> None:
     folder = export(tmp_path / "model", asset="1_array_one_hot.txt")
-    with pytest.raises(
-        UnusableModel, match="TensorFeature colour is encoded by categorical_label, which is not served"
-    ):
+    with pytest.raises(UnusableModel, match="Feature colour is encoded by categorical_label, which is not served"):
         Servable(folder)
 
 
-def test_a_transform_clause_is_refused(tmp_path: Path) -> None:
-    """Only TensorFlow can apply it."""
+def test_transform_clause_is_refused(tmp_path: Path) -> None:
     (export(tmp_path / "model") / "transform").mkdir()
     with pytest.raises(UnusableModel, match="TRANSFORM clause"):
         Servable(tmp_path / "model")
 
 
-def test_a_file_that_is_no_booster_is_refused(tmp_path: Path) -> None:
-    """With XGBoost's first line."""
+def test_damaged_booster_is_refused(tmp_path: Path) -> None:
     (export(tmp_path / "model") / "model.bst").write_bytes(b"no model")
     with pytest.raises(UnusableModel, match=r"model\.bst cannot be loaded"):
         Servable(tmp_path / "model")
@@ -159,7 +147,7 @@ def test_a_file_that_is_no_booster_is_refused(tmp_path: Path) -> None:
 
 @contextmanager
 def container(models: Path, name: str) -> Iterator[str]:
-    """The process as an image starts it: everything it needs to know is in its environment."""
+    """Start the process as an image does, configured by its environment. Yield its address or error message."""
     process = subprocess.Popen(
         [sys.executable, "-m", "workers.platforms.serving"],
         cwd=ROOT,
@@ -177,8 +165,7 @@ def container(models: Path, name: str) -> Iterator[str]:
         process.communicate()
 
 
-def test_a_container_serves_the_newest_version_of_its_model(tmp_path: Path) -> None:
-    """Laid out as in tensorflow/serving: the highest number counts, and stands the same trial."""
+def test_container_serves_the_newest_version(tmp_path: Path) -> None:
     for version in ("2", "10"):
         export(tmp_path / "fruit" / version)
     (tmp_path / "fruit" / "staging").mkdir()
@@ -186,11 +173,12 @@ def test_a_container_serves_the_newest_version_of_its_model(tmp_path: Path) -> N
     with container(tmp_path, "fruit") as address:
         with urllib.request.urlopen(f"{address}/v1/models/fruit", timeout=60) as response:
             assert json.load(response)["model_version_status"][0]["version"] == "10"
-        fact = predict_once(address, model="fruit", version=10, sample=model.sample, signature=signature_of(model))
+        fact = predict_once(
+            address, model="fruit", version=10, sample=model.sample, signature=expected_signature(model)
+        )
     assert fact.startswith("apple 1.00 in ")
 
 
-def test_a_container_without_a_model_says_where_it_looked(tmp_path: Path) -> None:
-    """One line, with the folder."""
-    with container(tmp_path, "fruit") as said:
-        assert said == f"{tmp_path}/fruit holds no version of a model: a folder whose name is a number.\n"
+def test_container_without_a_model_names_the_folder(tmp_path: Path) -> None:
+    with container(tmp_path, "fruit") as error:
+        assert error == f"{tmp_path}/fruit has no version of a model: a folder named by a number.\n"

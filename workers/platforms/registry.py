@@ -1,7 +1,4 @@
-"""What a version is, wherever its registry lies: its name, its number, its digest, its manifest as JSON. Pure.
-
-And what a kept report of a load test is, beside the versions: its name, its JSON.
-"""
+"""Rules of the registry of versions that its adapters share: names, digests, manifests and load test reports. Pure."""
 
 import json
 import re
@@ -25,7 +22,7 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def check_model(model: str) -> None:
-    """Raises PermanentError for what is no model's name: it is about to become part of a path."""
+    """Raise PermanentError if `model` is not a model's name. Call before it becomes part of a path."""
     try:
         _NAME.validate_python(model, strict=True)
     except ValidationError as error:
@@ -33,14 +30,14 @@ def check_model(model: str) -> None:
 
 
 def check_version(*, model: str, version: int) -> None:
-    """Raises PermanentError for what is no model's name or no version's number."""
+    """Raise PermanentError if `model` is not a model's name or `version` is below 1."""
     check_model(model)
     if version < 1:
-        raise PermanentError(f"{version} is not a version's number: they begin with 1.")
+        raise PermanentError(f"{version} is not a version number: versions start at 1.")
 
 
 def digest(contents: Mapping[str, str]) -> str:
-    """ "sha256:…" over the JSON object that maps each relative name, sorted, to its content's SHA-256 in hexadecimal.
+    """Return "sha256:…" over the JSON object that maps each relative name, sorted, to its content's SHA-256 in hex.
 
     The same files have the same digest in every registry.
     """
@@ -48,15 +45,15 @@ def digest(contents: Mapping[str, str]) -> str:
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """The manifest as JSON for people and programs. Raises PermanentError for a metric that JSON cannot hold."""
+    """Return the manifest as indented JSON. Raises PermanentError for a metric that JSON cannot hold."""
     written = _MANIFEST.dump_json(manifest, indent=2)
     source = f"The manifest of {manifest.model} v{manifest.version}"
-    read_manifest(written, source=source, advice="A metric that is no finite number cannot be kept.")
+    read_manifest(written, source=source, advice="Metrics must be finite numbers.")
     return written
 
 
 def read_manifest(written: bytes, *, source: str, advice: str) -> Manifest:
-    """Read back what `write_manifest` wrote. Raises PermanentError naming `source` where it is damaged."""
+    """Parse the output of `write_manifest`. Raises PermanentError that names `source` if it is damaged."""
     try:
         return _MANIFEST.validate_json(written, strict=True)
     except ValidationError as error:
@@ -66,17 +63,17 @@ def read_manifest(written: bytes, *, source: str, advice: str) -> Manifest:
 
 
 def reports_folder(place: str) -> str:
-    """The folder of a place's reports, "_reports/staging/iris". Raises PermanentError for what is no place."""
+    """Return the folder of a place's reports, "_reports/staging/iris". Raises PermanentError for an invalid place."""
     for name in place.split("/"):
         try:
             _NAME.validate_python(name, strict=True)
         except ValidationError as error:
-            raise PermanentError(f"{place!r:.80} is not a place that load tests are kept of.") from error
+            raise PermanentError(f"{place!r:.80} is not a place for load test reports.") from error
     return f"{REPORTS}/{place}"
 
 
 def report_name(*, job_id: str, at_s: float) -> str:
-    """A report's file name, "20261122T165346123456Z-17.json": in order of the names is in order of time (UTC)."""
+    """Return a report's file name, "20261122T165346123456Z-17.json". Names sort by time (UTC)."""
     name = f"{datetime.fromtimestamp(at_s, UTC):%Y%m%dT%H%M%S%fZ}-{job_id}.json"
     if not _REPORT.fullmatch(name):
         raise PermanentError(f"{job_id!r:.80} is not a job's id.")
@@ -84,7 +81,7 @@ def report_name(*, job_id: str, at_s: float) -> str:
 
 
 def newest_reports(names: Iterable[str]) -> list[str]:
-    """Those of the file names that are the newest report of their job, newest first."""
+    """Return the file name of each job's newest report, newest first. Ignores other files."""
     newest: dict[str, str] = {}
     for name in sorted(names):
         if match := _REPORT.fullmatch(name):
@@ -93,15 +90,15 @@ def newest_reports(names: Iterable[str]) -> list[str]:
 
 
 def write_report(report: Mapping[str, Any]) -> bytes:
-    """A report as JSON. Raises PermanentError for what JSON cannot hold."""
+    """Return a report as JSON. Raises PermanentError for a value that JSON cannot hold."""
     try:
         return json.dumps(report, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise PermanentError(f"The report cannot be kept as JSON: {error}.") from error
+        raise PermanentError(f"The report cannot be stored as JSON: {error}.") from error
 
 
 def read_report(written: bytes) -> Mapping[str, Any] | None:
-    """Read back what `write_report` wrote; None where it is damaged."""
+    """Parse the output of `write_report`. Returns None if it is damaged."""
     try:
         report = json.loads(written)
     except ValueError:

@@ -1,6 +1,6 @@
-"""One real question to an endpoint, and whether the answer is one that the model can have given.
+"""Smoke test of an endpoint: send a real request and check that the model can have given the prediction.
 
-Knows no platform: whoever serves the version, a process, a container or a cluster, is asked the same way.
+Used by every adapter that serves a version, in a process, a container or a cluster. Must not depend on the platform.
 """
 
 import http.client
@@ -15,37 +15,37 @@ from workers.contract.settings import Model
 from workers.platforms.protocols.images import Instance
 from workers.platforms.serving.signature import Signature
 
-ANSWER_WITHIN_S = 5.0
-"""A prediction takes about a millisecond: what takes so much longer does not come any more."""
+TIMEOUT_S = 5.0
+"""Deadline of the request. A prediction takes about a millisecond: a reply this late is not coming."""
 
 
 class SmokeTestFailed(Exception):
-    """The endpoint did not answer, or not rightly. The message is one line that says how."""
+    """The endpoint did not reply, or its reply is wrong. The message is one line that says how."""
 
 
-def signature_of(model: Model) -> Signature:
-    """What a version of `model` answers, by the settings: for versions whose files say it in no words of ours."""
+def expected_signature(model: Model) -> Signature:
+    """Return the outputs that the settings imply, for models exported without `signature.json`."""
     classifier = model.type in ("logistic_reg", "boosted_tree_classifier")
     return Signature(label=model.label, task="classification" if classifier else "regression", inputs=())
 
 
 def predict_once(address: str, *, model: str, version: int, sample: Sequence[Instance], signature: Signature) -> str:
-    """Send `sample` to `version` of `model` at `address`; return one fact about the first prediction.
+    """Send `sample` to `version` of `model` at `address`. Return one fact about the first prediction.
 
     Raises SmokeTestFailed.
     """
     started_s = time.perf_counter()
-    predictions = _ask(address, model=model, version=version, sample=sample)
+    predictions = _request(address, model=model, version=version, sample=sample)
     took_ms = 1000 * (time.perf_counter() - started_s)
     if len(predictions) != len(sample):
-        raise SmokeTestFailed(f"{len(sample)} instances were answered with {len(predictions)} predictions.")
-    judge = _classification if signature.task == "classification" else _regression
-    facts = [judge(prediction, signature) for prediction in predictions]
+        raise SmokeTestFailed(f"The endpoint returned {len(predictions)} predictions for {len(sample)} instances.")
+    check = _check_classification if signature.task == "classification" else _check_regression
+    facts = [check(prediction, signature) for prediction in predictions]
     return f"{facts[0]} in {took_ms:.1f} ms"
 
 
-def _ask(address: str, *, model: str, version: int, sample: Sequence[Instance]) -> list[Any]:
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=ANSWER_WITHIN_S)
+def _request(address: str, *, model: str, version: int, sample: Sequence[Instance]) -> list[Any]:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=TIMEOUT_S)
     try:
         connection.request(
             "POST",
@@ -60,33 +60,33 @@ def _ask(address: str, *, model: str, version: int, sample: Sequence[Instance]) 
     finally:
         connection.close()
     try:
-        answer = json.loads(body)
+        document = json.loads(body)
     except ValueError as error:
         raise SmokeTestFailed(f"The endpoint answered with {response.status} and no JSON.") from error
     if response.status != 200:
-        raise SmokeTestFailed(f"The endpoint answered with {response.status}: {answer.get('error')}")
-    predictions = answer.get("predictions")
+        raise SmokeTestFailed(f"The endpoint answered with {response.status}: {document.get('error')}")
+    predictions = document.get("predictions")
     if not isinstance(predictions, list):
-        raise SmokeTestFailed("The endpoint's answer holds no predictions.")
+        raise SmokeTestFailed("The endpoint's answer has no predictions.")
     return predictions
 
 
-def _classification(prediction: Any, signature: Signature) -> str:
+def _check_classification(prediction: Any, signature: Signature) -> str:
     try:
         predicted = prediction[signature.predicted]
         label = predicted if isinstance(predicted, str) else predicted[0]
         values, probabilities = prediction[signature.values], prediction[signature.probabilities]
         total = math.fsum(probabilities)
     except (KeyError, IndexError, TypeError) as error:
-        raise SmokeTestFailed(f"A prediction is not one of a classification: {json.dumps(prediction)[:200]}") from error
+        raise SmokeTestFailed(f"A prediction is not a classification: {json.dumps(prediction)[:200]}") from error
     if label not in values or len(values) != len(probabilities):
-        raise SmokeTestFailed(f"The predicted {signature.label} {label!r} is none of {', '.join(map(str, values))}.")
-    if not math.isclose(total, 1, abs_tol=1e-3):  # NaN is close to nothing
+        raise SmokeTestFailed(f"The predicted {signature.label} {label!r} is not one of {', '.join(map(str, values))}.")
+    if not math.isclose(total, 1, abs_tol=1e-3):  # also fails for NaN
         raise SmokeTestFailed(f"The probabilities add up to {total:g}, not to 1.")
     return f"{label} {probabilities[values.index(label)]:.2f}"
 
 
-def _regression(prediction: Any, signature: Signature) -> str:
+def _check_regression(prediction: Any, signature: Signature) -> str:
     match prediction:
         case [int() | float() as number] if math.isfinite(number):
             return f"{signature.label} {number:.4g}"

@@ -1,1 +1,1 @@
-"""The endpoint process: TensorFlow Serving's REST API over ONNX Runtime, and over XGBoost where it is installed."""
+"""The endpoint process: TensorFlow Serving's REST API over ONNX Runtime, and over XGBoost if it is installed."""

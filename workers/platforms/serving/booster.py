@@ -1,15 +1,15 @@
-"""A boosted tree model as BigQuery ML exports it: the booster, and what turns a request's values into its columns.
+"""Boosted tree models as BigQuery ML exports them: the booster, and the encoders from request values to its columns.
 
-    model.bst                            XGBoost's own file, of the version BigQuery ML trains with (0.82, 0.9, 1.1)
+    model.bst                            XGBoost's file, of the version that BigQuery ML trains with (0.82, 0.9, 1.1)
     assets/model_metadata.json           model_type, label_col, class_names, feature_names, features: encode_type, mean
-    assets/N_categorical_label.txt       feature N's vocabulary, one a line: its index is the column (also N.txt, older)
-    assets/N_categorical_one_hot.txt     feature N's vocabulary: a column each
-    assets/N_categorical_target.txt      "word,number,…" a line: the numbers are the columns
+    assets/N_categorical_label.txt       vocabulary of feature N, one word per line; the column holds the word's index.
+                                         Older exports call it N.txt
+    assets/N_categorical_one_hot.txt     vocabulary of feature N: one column per word
+    assets/N_categorical_target.txt      "word,number,…" per line: the numbers are the columns
 
-https://cloud.google.com/bigquery/docs/exporting-models names the files; what is in them and how it is used is said by
-the predictor that Google publishes for them, xgboost_predictor in https://github.com/GoogleCloudPlatform/bigquery-ml-utils.
-The main.py and the package that lie beside them are never run. Features that are arrays, and a TRANSFORM clause, are
-refused: they take more than one value, or TensorFlow.
+https://cloud.google.com/bigquery/docs/exporting-models names the files. Their contents and use follow Google's
+predictor, xgboost_predictor in https://github.com/GoogleCloudPlatform/bigquery-ml-utils. The exported main.py and
+package are never run. Array features and TRANSFORM clauses are refused: they need several values, or TensorFlow.
 """
 
 import json
@@ -36,71 +36,71 @@ _TASKS = {
 _ASSET = re.compile(r"(\d+)(?:_(\w+))?\.txt")
 _NUMERIC = ("", "numerical_identity")
 
-# Names of encodings in the names of assets; the nameless one is older exports' label encoding.
+# Encodings as they appear in asset names. In older exports, an asset without one is label-encoded.
 _LABEL, _ONE_HOT, _TARGET = ("categorical_label", "categorical_one_hot", "categorical_target")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Number:
-    """A number as it is; a missing one (NaN) is the mean of those that were trained on, 0 where an export says none."""
+class NumberEncoder:
+    """Encoder that keeps a number. NaN becomes the mean of the training data, or 0 if the export has no mean."""
 
     mean: float
     width: int = 1
 
     def columns(self, values: Tensor) -> Tensor:
-        """One column."""
+        """Return one column."""
         numbers = values.astype(numpy.float32)
         return numpy.where(numpy.isnan(numbers), numpy.float32(self.mean), numbers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Category:
-    """A word as the numbers that stand for it; one that was never seen is missing, which the trees know a way for."""
+class CategoryEncoder:
+    """Encoder from a word to its numbers. An unseen word becomes a missing value, which the trees can handle."""
 
     numbers: Mapping[str, tuple[float, ...]]
     width: int
 
     def columns(self, values: Tensor) -> Tensor:
-        """`width` columns."""
+        """Return `width` columns."""
         unseen = (numpy.nan,) * self.width
         rows = [self.numbers.get(word, unseen) for word in values.reshape(-1)]
         return numpy.array(rows, dtype=numpy.float32).reshape(-1, self.width)
 
 
 class BoosterSession:
-    """A loaded booster: Servable's Session."""
+    """A loaded booster. Implements Session."""
 
-    def __init__(self, booster: Any, signature: Signature, encoders: Sequence[Number | Category]) -> None:
+    def __init__(self, booster: Any, signature: Signature, encoders: Sequence[NumberEncoder | CategoryEncoder]) -> None:
         self._booster = booster
         self._signature = signature
         self._encoders = encoders
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor]) -> list[Tensor]:
-        """The predicted value of each instance, and for a classifier each class's probability."""
+        """Return each instance's predicted value and, for a classifier, the probability of each class."""
         columns = [
             encoder.columns(feed[item.name])
             for item, encoder in zip(self._signature.inputs, self._encoders, strict=True)
         ]
-        answer: Tensor = self._booster.inplace_predict(numpy.hstack(columns), missing=numpy.nan)
+        predicted: Tensor = self._booster.inplace_predict(numpy.hstack(columns), missing=numpy.nan)
         if self._signature.task == "regression":
-            return [answer.reshape(-1, 1)]
-        probabilities = answer.reshape(-1, len(self._signature.classes))
+            return [predicted.reshape(-1, 1)]
+        probabilities = predicted.reshape(-1, len(self._signature.classes))
         classes = numpy.array(self._signature.classes, dtype=numpy.object_)
         return [classes[probabilities.argmax(axis=1)], probabilities]
 
 
 def is_booster(folder: Path) -> bool:
-    """Whether `folder` is an export of BigQuery ML's boosted trees."""
+    """Return True if `folder` is BigQuery ML's export of boosted trees."""
     return (folder / MODEL_FILE).exists()
 
 
 def load_booster(folder: Path) -> tuple[Signature, BoosterSession]:
-    """The model in `folder`. Raises UnusableModel, also for what the predictor's source leaves open."""
+    """Load the model in `folder`. Raises UnusableModel, also for features that Google's predictor leaves undefined."""
     if (folder / "transform").exists():
         raise UnusableModel(f"{folder} was trained with a TRANSFORM clause, which only TensorFlow can apply.")
     metadata = _metadata(folder / METADATA_FILE)
     try:
-        signature, encoders = _described(metadata, _assets(folder / "assets"))
+        signature, encoders = _interpret(metadata, _assets(folder / "assets"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnusableModel(f"{folder / METADATA_FILE} and the assets beside it do not fit: {error!r}.") from error
     booster = _load(folder / MODEL_FILE)
@@ -118,7 +118,7 @@ def _metadata(path: Path) -> Any:
 
 
 def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:
-    """TensorFeature's index → encoding → lines. The split is Python's, as it is in the predictor."""
+    """Return feature index → encoding → lines. The predictor splits lines with Python's splitlines, too."""
     found: dict[int, dict[str, Sequence[str]]] = {}
     for path in sorted(folder.glob("*.txt")):
         if match := _ASSET.fullmatch(path.name):
@@ -127,9 +127,9 @@ def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:
     return found
 
 
-def _described(
+def _interpret(
     metadata: Any, assets: Mapping[int, Mapping[str, Sequence[str]]]
-) -> tuple[Signature, list[Number | Category]]:
+) -> tuple[Signature, list[NumberEncoder | CategoryEncoder]]:
     if metadata["model_type"] not in _TASKS:
         raise UnusableModel(f"A model of type {metadata['model_type']!r} is not served; {', '.join(_TASKS)} are.")
     names = [str(name) for name in metadata["feature_names"]]
@@ -139,45 +139,45 @@ def _described(
     if not names or (classification and not classes):
         raise ValueError("it names no features, or no classes")
     inputs = tuple(
-        Input(name=name, type="FLOAT" if isinstance(encoder, Number) else "STRING")
+        Input(name=name, type="FLOAT" if isinstance(encoder, NumberEncoder) else "STRING")
         for name, encoder in zip(names, encoders, strict=True)
     )
     task: Task = "classification" if classification else "regression"
     return Signature(label=str(metadata["label_col"]), task=task, inputs=inputs, classes=classes), encoders
 
 
-def _encoder(name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequence[str]]) -> Number | Category:
-    """By the asset that is there, in the predictor's order: `encode_type` is not in every older export."""
+def _encoder(
+    name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequence[str]]
+) -> NumberEncoder | CategoryEncoder:
+    """Choose by the asset, in the predictor's order: older exports may lack `encode_type`."""
     if _ONE_HOT in assets:
         words = assets[_ONE_HOT]
-        return Category(
-            numbers={word: _one_of(len(words), index) for index, word in enumerate(words)}, width=len(words)
+        return CategoryEncoder(
+            numbers={word: _one_hot(len(words), index) for index, word in enumerate(words)}, width=len(words)
         )
     if _TARGET in assets:
         return _target(assets[_TARGET])
     if _LABEL in assets:
-        return Category(numbers={word: (float(index),) for index, word in enumerate(assets[_LABEL])}, width=1)
+        return CategoryEncoder(numbers={word: (float(index),) for index, word in enumerate(assets[_LABEL])}, width=1)
     if "mean" not in feature and (encoding := str(feature.get("encode_type") or "")) not in _NUMERIC:
-        raise UnusableModel(
-            f"TensorFeature {name} is encoded by {encoding}, which is not served, or its asset is missing."
-        )
-    return Number(mean=float(feature.get("mean", 0.0)))
+        raise UnusableModel(f"Feature {name} is encoded by {encoding}, which is not served, or its asset is missing.")
+    return NumberEncoder(mean=float(feature.get("mean", 0.0)))
 
 
-def _one_of(width: int, index: int) -> tuple[float, ...]:
-    # Beside the one there are missing values, not zeros.
+def _one_hot(width: int, index: int) -> tuple[float, ...]:
+    # The other columns are missing values, not zeros.
     return tuple(1.0 if at == index else numpy.nan for at in range(width))
 
 
-def _target(lines: Sequence[str]) -> Category:
+def _target(lines: Sequence[str]) -> CategoryEncoder:
     rows = {}
     for line in lines:
         word, *numbers = line.split(",")
         found = tuple(float(number) for number in numbers)
-        # Of several classes a zero is a missing value.
+        # With several classes, a zero stands for a missing value.
         rows[word] = tuple(numpy.nan if number == 0 else number for number in found) if len(found) > 1 else found
     (width,) = {len(row) for row in rows.values()}
-    return Category(numbers=rows, width=width)
+    return CategoryEncoder(numbers=rows, width=width)
 
 
 def _load(path: Path) -> Any:
@@ -185,10 +185,10 @@ def _load(path: Path) -> Any:
         import xgboost
     except ImportError as error:
         raise UnusableModel(
-            f"{path} needs the package xgboost-cpu below 3.1, the last that reads what BigQuery ML exports."
+            f"{path} needs the package xgboost-cpu below 3.1, the last that reads BigQuery ML's exports."
         ) from error
     try:
-        # One core a replica: an endpoint grows by replicas, not by threads.
+        # One core per replica: an endpoint scales by replicas, not threads.
         with xgboost.config_context(verbosity=0):
             return xgboost.Booster(params={"nthread": 1}, model_file=path)
     except xgboost.core.XGBoostError as error:
@@ -200,6 +200,4 @@ def _check_agreement(booster: Any, signature: Signature, width: int) -> None:
         raise UnusableModel(f"The booster takes {booster.num_features()} columns, but its assets make {width}.")
     found = int(json.loads(booster.save_config())["learner"]["learner_model_param"]["num_class"])
     if found != len(signature.classes):
-        raise UnusableModel(
-            f"The booster answers for {found} classes, but its metadata names {len(signature.classes)}."
-        )
+        raise UnusableModel(f"The booster has {found} classes, but its metadata names {len(signature.classes)}.")

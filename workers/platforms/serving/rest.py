@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST API for one version of one model, as a raw ASGI application.
 
-Paths, statuses and error bodies are TensorFlow Serving's (https://www.tensorflow.org/tfx/serving/api_rest): what
-is wrong under /v1/ is answered with {"error": "…"}, also a wrong method, which is a malformed request: 400.
+Paths, statuses and error bodies are TensorFlow Serving's (https://www.tensorflow.org/tfx/serving/api_rest). Under /v1/,
+errors have the body {"error": "…"}, and a wrong method is a malformed request: 400.
 """
 
 import json
@@ -14,8 +14,8 @@ from workers.platforms.serving.servable import SIGNATURE_NAME, ModelFailed, Serv
 from workers.platforms.serving.signature import Signature
 from workers.platforms.serving.tensors import InvalidRequest
 
-LARGEST_BODY_BYTES = 8 * 1024 * 1024
-"""What one request may hold: more would keep the replica's other clients waiting while it is parsed."""
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Limit for one request: parsing a larger body would delay the replica's other clients."""
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
@@ -23,11 +23,11 @@ _PREDICTION = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|reg
 _MODEL = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(/metadata)?")
 _DTYPES = {"FLOAT": "DT_FLOAT", "STRING": "DT_STRING", "BOOL": "DT_BOOL"}
 
-Answer = tuple[int, bytes]
+Response = tuple[int, bytes]
 
 
 class RestApi:
-    """The application; ASGI 3, HTTP only."""
+    """ASGI 3 application, HTTP only."""
 
     def __init__(self, *, model: str, version: int, servable: Servable) -> None:
         self._model = model
@@ -37,20 +37,20 @@ class RestApi:
         self._predict_paths = {f"/v1/models/{model}:predict", f"/v1/models/{model}/versions/{version}:predict"}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
+        """Handle one request."""
         content_type = b"application/json"
         if scope["path"] in self._predict_paths and scope["method"] == "POST":
             message = await receive()
             body: bytes | None = message.get("body", b"")
             if message.get("more_body"):
-                body = await _rest(receive, body or b"")
+                body = await _read_rest(receive, body or b"")
             started_ns = perf_counter_ns()
             status, answer = self._predict(body)
             self._metrics.count(status, (perf_counter_ns() - started_ns) / 1000)
         elif scope["path"] == METRICS_PATH and scope["method"] == "GET":
             status, answer, content_type = 200, self._metrics.text().encode(), b"text/plain; version=0.0.4"
         else:
-            status, answer = self._other(scope["method"], scope["path"])
+            status, answer = self._handle_other(scope["method"], scope["path"])
         await send(
             {
                 "type": "http.response.start",
@@ -60,9 +60,9 @@ class RestApi:
         )
         await send({"type": "http.response.body", "body": answer})
 
-    def _predict(self, body: bytes | None) -> Answer:
-        if body is None or len(body) > LARGEST_BODY_BYTES:
-            return _error(413, f"Request body is larger than {LARGEST_BODY_BYTES} bytes")
+    def _predict(self, body: bytes | None) -> Response:
+        if body is None or len(body) > MAX_BODY_BYTES:
+            return _error(413, f"Request body is larger than {MAX_BODY_BYTES} bytes")
         try:
             return 200, self._servable.predict(body)
         except InvalidRequest as error:
@@ -70,12 +70,12 @@ class RestApi:
         except ModelFailed as error:
             return _error(500, str(error))
 
-    def _other(self, method: str, path: str) -> Answer:
+    def _handle_other(self, method: str, path: str) -> Response:
         if method == "POST" and (match := _PREDICTION.fullmatch(path)):
             model, version, verb = match.groups()
             if not self._serves(model, version):
-                wanted = f"Specific({model}, {version})" if version else f"Latest({model})"
-                return _error(404, f"Servable not found for request: {wanted}")
+                asked = f"Specific({model}, {version})" if version else f"Latest({model})"
+                return _error(404, f"Servable not found for request: {asked}")
             return _error(
                 400,
                 f"Expected {'classification' if verb == 'classify' else 'regression'} signature method_name to be "
@@ -84,8 +84,8 @@ class RestApi:
         if method == "GET" and (match := _MODEL.fullmatch(path)):
             model, version, metadata = match.groups()
             if not self._serves(model, version):
-                wanted = f"version {version} of model {model}" if version else f"any versions of model {model}"
-                return _error(404, f"Could not find {wanted}")
+                asked = f"version {version} of model {model}" if version else f"any versions of model {model}"
+                return _error(404, f"Could not find {asked}")
             return 200, _indented(self._metadata() if metadata else self._state())
         if path.startswith("/v1/"):
             return _error(400, f"Malformed request: {method} {path}")
@@ -95,7 +95,7 @@ class RestApi:
         return model == self._model and version in (None, self._version)
 
     def _state(self) -> object:
-        # The port opens only after the model has been loaded, so that no other state can be seen.
+        # The only possible state: the port opens after the model has been loaded.
         status = {"error_code": "OK", "error_message": ""}
         return {"model_version_status": [{"version": self._version, "state": "AVAILABLE", "status": status}]}
 
@@ -107,15 +107,15 @@ class RestApi:
         }
 
 
-async def _rest(receive: Any, begun: bytes) -> bytes | None:
-    """The whole of a body that has begun, or None where it is larger than allowed: the server then reads it away."""
-    parts, size, more = [begun], len(begun), True
-    while more and size <= LARGEST_BODY_BYTES:
+async def _read_rest(receive: Any, first: bytes) -> bytes | None:
+    """Return the whole body, or None if it is too large. The server then discards the rest."""
+    parts, size, more = [first], len(first), True
+    while more and size <= MAX_BODY_BYTES:
         message = await receive()
         more = message.get("more_body")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-    return b"".join(parts) if size <= LARGEST_BODY_BYTES else None
+    return b"".join(parts) if size <= MAX_BODY_BYTES else None
 
 
 def _signature_def(signature: Signature) -> object:
@@ -139,7 +139,7 @@ def _tensor_info(dtype: str, *shape: int) -> object:
     return {"dtype": dtype, "tensor_shape": {"dim": dimensions, "unknown_rank": False}, "name": ""}
 
 
-def _error(status: int, message: str) -> Answer:
+def _error(status: int, message: str) -> Response:
     return status, json.dumps({"error": message}).encode()
 
 

@@ -1,7 +1,7 @@
-"""A loaded model: the body of a predict request in, the body of its answer out. Knows no HTTP.
+"""A loaded model: from the body of a predict request to the body of its response. Must not depend on HTTP.
 
-Requests, answers and the words of errors are TensorFlow Serving's
-(https://www.tensorflow.org/tfx/serving/api_rest#predict_api); the names of outputs are BigQuery ML's.
+Requests, responses and error messages are TensorFlow Serving's
+(https://www.tensorflow.org/tfx/serving/api_rest#predict_api). Output names are BigQuery ML's.
 """
 
 import json
@@ -15,11 +15,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from workers.platforms.serving.booster import is_booster, load_booster
 from workers.platforms.serving.signature import MODEL_FILE, InputType, Signature, UnusableModel, read_signature
-from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeature, shown
+from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeature, quote_json
 
 SIGNATURE_NAME = "serving_default"
 
-# ONNX Runtime's errors share no ancestor but Exception.
+# ONNX Runtime's errors have no common base class except Exception.
 _ONNX_ERRORS = (
     onnx_errors.EPFail,
     onnx_errors.EngineError,
@@ -41,17 +41,17 @@ _ONNX_TYPES: Mapping[InputType, str] = {
 
 
 class Session(Protocol):
-    """A loaded model, with the one method of ONNX Runtime's session that is needed."""
+    """A loaded model: the part of ONNX Runtime's session that Servable needs."""
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor], /) -> list[Tensor]:
-        """The outputs asked for, one row an instance."""
+        """Return the requested outputs, one row per instance."""
 
 
-class _Unchecked:
-    """ONNX Runtime's session, without the checks that its `run` makes of every request's names and kinds.
+class _UncheckedSession:
+    """ONNX Runtime's session, without the checks of names and types that its `run` makes for every request.
 
-    They take as long as the inference of a small model, and what is fed here was held against the graph once. Of ONNX
-    Runtime 1.32, `_sess` is what `run` itself calls.
+    The checks take as long as the inference of a small model, and `_check_agreement` makes them once. In ONNX Runtime
+    1.32, `run` itself calls `_sess`.
     """
 
     __slots__ = ("_run",)
@@ -66,11 +66,11 @@ class _Unchecked:
 
 
 class ModelFailed(Exception):
-    """The model itself failed on a well-formed request: HTTP 500."""
+    """The model failed on a well-formed request: HTTP 500."""
 
 
 class Servable:
-    """One version of a model in memory. One inference at a time, on the calling thread."""
+    """One version of a model in memory. Runs one inference at a time, on the calling thread."""
 
     def __init__(self, folder: Path) -> None:
         """Load the model in `folder`. Raises UnusableModel."""
@@ -87,17 +87,17 @@ class Servable:
         self._values = self.signature.values
 
     def predict(self, body: bytes) -> bytes:
-        """Answer a predict request in the row format ("instances") or the column format ("inputs").
+        """Return the response to a predict request in row format ("instances") or column format ("inputs").
 
-        Raises InvalidRequest and ModelFailed.
+        Raises InvalidRequest or ModelFailed.
         """
-        request = _parsed(body)
+        request = _parse(body)
         if "signature_name" in request:
             _check_signature_name(request)
         if "instances" in request:
             if "inputs" in request:
                 raise InvalidRequest(
-                    f"JSON Value: {shown(request)} Not formatted correctly expecting only "
+                    f"JSON Value: {quote_json(request)} Not formatted correctly expecting only "
                     "one of 'inputs' or 'instances' keys to exist "
                 )
             return self._rows(self._run(self._from_instances(request["instances"])))
@@ -107,7 +107,7 @@ class Servable:
 
     def _from_instances(self, instances: Any) -> dict[str, Tensor]:
         if not isinstance(instances, list):
-            raise InvalidRequest(f"JSON Value: {shown(instances)} Expecting 'instances' to be an list/array")
+            raise InvalidRequest(f"JSON Value: {quote_json(instances)} Expecting 'instances' to be an list/array")
         if not instances:
             raise InvalidRequest("JSON Value: [] No values in 'instances' array")
         width = len(self._features)
@@ -143,7 +143,7 @@ class Servable:
 
     def _refuse_keys(self, number: int, row: Mapping[str, Any]) -> NoReturn:
         raise InvalidRequest(
-            f"Failed to process element: {number} of 'instances' list. JSON object: {shown(row)} "
+            f"Failed to process element: {number} of 'instances' list. JSON object: {quote_json(row)} "
             f"keys must be equal to: {self._keys}"
         )
 
@@ -161,7 +161,9 @@ class Servable:
                 raise InvalidRequest(f"Missing named input: {feature.name} in 'inputs' object.")
             column = inputs[feature.name]
             if not isinstance(column, list) or not column:
-                raise InvalidRequest(f"JSON Value: {shown(column)} is not a list of values for input: {feature.name}")
+                raise InvalidRequest(
+                    f"JSON Value: {quote_json(column)} is not a list of values for input: {feature.name}"
+                )
             feed[feature.name] = feature.many(column)
         sizes = sorted({len(column) for column in feed.values()})
         if len(sizes) > 1:
@@ -177,20 +179,20 @@ class Servable:
     def _rows(self, outputs: list[Tensor]) -> bytes:
         signature = self.signature
         if signature.task == "regression":
-            return _encoded({"predictions": outputs[0].reshape(-1, 1)})
+            return _encode({"predictions": outputs[0].reshape(-1, 1)})
         rows = [
             {self._predicted: [predicted], self._probabilities: probabilities, self._values: signature.classes}
             for predicted, probabilities in zip(outputs[0].reshape(-1).tolist(), outputs[1], strict=True)
         ]
-        return _encoded({"predictions": rows})
+        return _encode({"predictions": rows})
 
     def _columns(self, outputs: list[Tensor]) -> bytes:
         predicted, signature = outputs[0].reshape(-1, 1).tolist(), self.signature
         if signature.task == "regression":
-            return _encoded({"outputs": outputs[0].reshape(-1, 1)})
+            return _encode({"outputs": outputs[0].reshape(-1, 1)})
         values = [signature.classes] * len(predicted)
         columns = {self._predicted: predicted, self._probabilities: outputs[1], self._values: values}
-        return _encoded({"outputs": columns})
+        return _encode({"outputs": columns})
 
 
 def _load(folder: Path) -> tuple[Signature, Session]:
@@ -199,14 +201,14 @@ def _load(folder: Path) -> tuple[Signature, Session]:
     signature = read_signature(folder)
     session = _load_onnx(folder / MODEL_FILE)
     _check_agreement(session, signature)
-    return signature, _Unchecked(session)
+    return signature, _UncheckedSession(session)
 
 
 def _load_onnx(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    # One core a replica: an endpoint grows by replicas, not by threads.
+    # One core per replica: an endpoint scales by replicas, not threads.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised as well: said once, by whoever catches them
+    options.log_severity_level = 4  # errors are raised, too: do not log them twice
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _ONNX_ERRORS as error:
@@ -215,38 +217,38 @@ def _load_onnx(path: Path) -> Any:
 
 def _check_agreement(session: Any, signature: Signature) -> None:
     found = {item.name: item.type for item in session.get_inputs()}
-    wanted = {item.name: _ONNX_TYPES[item.type] for item in signature.inputs}
-    if found != wanted:
-        raise UnusableModel(f"The model takes {found}, but its signature says {wanted}.")
+    expected = {item.name: _ONNX_TYPES[item.type] for item in signature.inputs}
+    if found != expected:
+        raise UnusableModel(f"The model takes {found}, but its signature says {expected}.")
     outputs = {item.name for item in session.get_outputs()}
     needed = {signature.predicted}
     if signature.task == "classification":
         needed.add(signature.probabilities)
     if not needed <= outputs:
-        raise UnusableModel(f"The model answers {sorted(outputs)}, but its signature needs {sorted(needed)}.")
+        raise UnusableModel(f"The model returns {sorted(outputs)}, but its signature needs {sorted(needed)}.")
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> dict[str, Any]:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError:
-        request = _parsed_exactly(body)
+        request = _parse_with_json(body)
     if type(request) is not dict:
-        raise InvalidRequest(f"JSON Value: {shown(request)} Is not object")
+        raise InvalidRequest(f"JSON Value: {quote_json(request)} Is not object")
     return request
 
 
-def _parsed_exactly(body: bytes) -> Any:
-    """What orjson does not take: NaN and the infinities, which TensorFlow Serving does; otherwise, what is wrong."""
+def _parse_with_json(body: bytes) -> Any:
+    """Parse NaN and the infinities, which TensorFlow Serving accepts and orjson does not. Raises InvalidRequest."""
     if not body:
         raise InvalidRequest("JSON Parse error: The document is empty at offset: 0")
     try:
         found = json.loads(body.decode())
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        json.dumps(found, ensure_ascii=False).encode()  # fails for half a surrogate pair
         return found
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:  # no UTF-8, a number of 5,000 digits, nested too deep
+    except (ValueError, RecursionError) as error:  # invalid UTF-8, a number of 5,000 digits, deep nesting
         raise InvalidRequest(f"JSON Parse error: {error}") from error
 
 
@@ -254,7 +256,7 @@ def _check_signature_name(request: Mapping[str, Any]) -> None:
     name = request["signature_name"]
     if not isinstance(name, str):
         raise InvalidRequest(
-            f"JSON Value: {shown(request)} not formatted correctly. 'signature_name' key must be a string value."
+            f"JSON Value: {quote_json(request)} not formatted correctly. 'signature_name' key must be a string value."
         )
     if name not in ("", SIGNATURE_NAME):
         raise InvalidRequest(f'Serving signature name: "{name}" not found in signature def')
@@ -264,12 +266,12 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    """As JSON, each float32 in the fewest digits that tell it from others."""
-    answer = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)
-    # A number that is none becomes null there, and is written as Python writes it here, and TensorFlow Serving.
-    return json.dumps(document, default=_as_list).encode() if b"null" in answer else answer
+def _encode(document: Mapping[str, Any]) -> bytes:
+    """Return JSON with each float32 in the fewest digits that identify it."""
+    encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)
+    # orjson writes NaN as null. Python's json writes NaN, as TensorFlow Serving does.
+    return json.dumps(document, default=_as_list).encode() if b"null" in encoded else encoded
 
 
 def _as_list(array: Tensor) -> Any:
-    return array.astype(str).astype(float).tolist()  # by way of its digits
+    return array.astype(str).astype(float).tolist()  # through the shortest decimal digits

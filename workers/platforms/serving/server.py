@@ -1,6 +1,6 @@
-"""The HTTP server of one replica: uvicorn, made to come and go without a failed request.
+"""HTTP server of one replica: uvicorn, extended to start and drain without a failed request.
 
-The listening socket may be shared by several replicas, each accepting in its turn from the one queue of connections.
+Several replicas may share the listening socket. They take turns at accepting from its one queue of connections.
 """
 
 import asyncio
@@ -14,40 +14,39 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from workers.platforms.serving.acceptor import Acceptor
-from workers.platforms.serving.listener import BACKLOG
+from workers.platforms.serving.acceptor import BACKLOG, Acceptor
 from workers.platforms.serving.rest import RestApi
 
-CONNECTION_AGE_S = 5.0
-"""After how long, give or take a fifth, a kept connection is asked to come again.
+MAX_CONNECTION_AGE_S = 5.0
+"""Age, plus or minus a fifth, at which the server closes a connection after the next response.
 
-A kept connection stays with the replica that accepted it: without an end to it a new replica would get no share of the
-load of clients that were there before. gRPC's MAX_CONNECTION_AGE is there for the same reason
-(https://grpc.io/docs/guides/keepalive/). Short, as a replica here lives to be of use within seconds.
+A kept-alive connection stays with the replica that accepted it: without a maximum age, new replicas would get no load
+from existing clients. gRPC's MAX_CONNECTION_AGE has the same purpose (https://grpc.io/docs/guides/keepalive/). Short,
+because a new replica must take its share of the load within seconds.
 """
 
-IDLE_S = 75.0
-"""How long an idle connection is kept: nginx's default keepalive_timeout, longer than its usual clients keep it."""
+IDLE_TIMEOUT_S = 75.0
+"""nginx's default keepalive_timeout: longer than usual clients keep an idle connection."""
 
 DRAIN_GRACE_S = 2.0
-"""How long a leaving replica leaves idle connections open, so that a request already on its way is answered."""
+"""How long a draining replica keeps idle connections open, to answer requests already on their way."""
 
-LONGEST_REQUEST_S = 10.0
-"""How long a leaving replica waits for requests that it is working on."""
+REQUEST_GRACE_S = 10.0
+"""How long a draining replica waits for requests in progress."""
 
-TAKES_TURNS = sys.platform == "linux"
-"""Whether a shared socket has an Acceptor. Without one the event loop accepts, and the replicas' shares are uneven."""
+USES_ACCEPTOR = sys.platform == "linux"
+"""True if shared sockets get an Acceptor. Otherwise the event loop accepts, and the replicas' shares are uneven."""
 
 
 class _State(ServerState):
     draining = False
 
 
-class _OneWrite:
-    """A transport that sends what is written within one turn of the loop in one piece.
+class _WriteCombiner:
+    """A transport that combines all writes of one turn of the event loop.
 
-    uvicorn 0.54 writes an answer's head and body apart, which is two system calls and two segments, a third of what
-    a small answer costs.
+    uvicorn 0.54 writes the head and the body of a response separately: two system calls and two segments, which is a
+    third of the cost of a small response.
     """
 
     __slots__ = ("_call_soon", "_pieces", "_transport", "_write", "is_closing")
@@ -78,29 +77,29 @@ class _OneWrite:
 
 
 class _Connection(HttpToolsProtocol):
-    """A client's connection, which ends with an answer that says so, never under a request."""
+    """A client's connection. It is closed only after a response with "connection: close", never during a request."""
 
     server_state: _State
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type]
-        self.comes_again_at_s = self.loop.time() + CONNECTION_AGE_S * random.uniform(0.8, 1.2)
+        super().connection_made(_WriteCombiner(transport, self.loop))  # type: ignore[arg-type]
+        self.expires_at_s = self.loop.time() + MAX_CONNECTION_AGE_S * random.uniform(0.8, 1.2)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        if self.server_state.draining or self.loop.time() > self.comes_again_at_s:
-            self.cycle.keep_alive = False  # uvicorn adds "connection: close" and closes after the answer
+        if self.server_state.draining or self.loop.time() > self.expires_at_s:
+            self.cycle.keep_alive = False  # uvicorn adds "connection: close" and closes after the response
 
 
 class ReplicaServer(uvicorn.Server):
-    """uvicorn's server with a drain in place of its shutdown. Tells `say` "ready" and "draining" as it goes.
+    """uvicorn's server with a drain instead of its shutdown. Calls `announce` with "ready" and "draining".
 
-    `shared`: the listening sockets are other processes' too.
+    `shared`: other processes share the listening sockets.
     """
 
     server_state: _State
 
-    def __init__(self, app: RestApi, *, shared: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, app: RestApi, *, shared: bool, announce: Callable[[str], None]) -> None:
         config = uvicorn.Config(
             app,
             http=_Connection,
@@ -113,42 +112,42 @@ class ReplicaServer(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
-            timeout_keep_alive=int(IDLE_S),
-            timeout_graceful_shutdown=int(LONGEST_REQUEST_S),
+            timeout_keep_alive=int(IDLE_TIMEOUT_S),
+            timeout_graceful_shutdown=int(REQUEST_GRACE_S),
         )
         super().__init__(config)
         self.server_state = _State()
-        self._takes_turns = shared and TAKES_TURNS
+        self._uses_acceptor = shared and USES_ACCEPTOR
         self._acceptors: list[Acceptor] = []
         self._arriving: set[asyncio.Task[object]] = set()
-        self._say = say
+        self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept connections."""
-        if self._takes_turns:
+        """Start to accept connections."""
+        if self._uses_acceptor:
             await super().startup([])
-            self._acceptors = [Acceptor(listener, take=self._take) for listener in sockets or []]
+            self._acceptors = [Acceptor(listener, on_accept=self._add_connection) for listener in sockets or []]
         else:
             await super().startup(sockets)
-        self._say("ready")
+        self._announce("ready")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more, answer what comes on kept connections with an end to them, then close the idle ones."""
+        """Stop accepting, close each connection after its next response, then close the idle ones."""
         for acceptor in self._acceptors:
             await acceptor.stop()
         for server in self.servers:
             server.close()
         for listener in sockets or []:
-            listener.close()  # this process's hold on it only: others accept on
+            listener.close()  # closes this process's descriptor only: other replicas continue to accept
         self.server_state.draining = True
-        self._say("draining")
+        self._announce("draining")
         loop = asyncio.get_running_loop()
-        ends_at_s = loop.time() + DRAIN_GRACE_S
-        while (self._arriving or self.server_state.connections) and loop.time() < ends_at_s:
+        deadline_s = loop.time() + DRAIN_GRACE_S
+        while (self._arriving or self.server_state.connections) and loop.time() < deadline_s:
             await asyncio.sleep(0.02)
         await super().shutdown(None)
 
-    def _take(self, connection: socket.socket) -> None:
+    def _add_connection(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         arrival = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
         self._arriving.add(arrival)

@@ -1,4 +1,4 @@
-"""What a served model takes and answers: `signature.json`, written beside `model.onnx` by the export.
+"""Inputs and outputs of a served model: `signature.json`, which the export writes beside `model.onnx`.
 
 {"label": "species", "task": "classification",
  "inputs": [{"name": "sepal_length", "type": "FLOAT"}, …], "classes": ["setosa", …]}
@@ -17,12 +17,12 @@ SIGNATURE_FILE = "signature.json"
 
 
 class UnusableModel(Exception):
-    """The folder holds no model that can be served. The message is one line that says what is wrong."""
+    """The model in a folder cannot be served. The message is one line that says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """One feature: one value an instance."""
+    """One feature: one value per instance."""
 
     name: str
     type: InputType
@@ -30,9 +30,9 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """The inputs in the model's order; `classes` are the label's values, in the order of the probabilities.
+    """The inputs in the model's order. `classes` has the label's values in the order of the probabilities.
 
-    `classes` is empty for a regression.
+    A regression has no classes.
     """
 
     label: str
@@ -42,22 +42,22 @@ class Signature:
 
     @property
     def predicted(self) -> str:
-        """The output with the predicted value, named as BigQuery ML names it."""
+        """The output with the predicted value. Output names are BigQuery ML's."""
         return f"predicted_{self.label}"
 
     @property
     def probabilities(self) -> str:
-        """A classifier's output with one probability a class."""
+        """A classifier's output with one probability per class."""
         return f"{self.label}_probs"
 
     @property
     def values(self) -> str:
-        """A classifier's output with the classes that the probabilities belong to."""
+        """A classifier's output with the classes, in the order of the probabilities."""
         return f"{self.label}_values"
 
 
 def read_signature(folder: Path) -> Signature:
-    """The signature of the model in `folder`. Raises UnusableModel."""
+    """Read the signature of the model in `folder`. Raises UnusableModel."""
     path = folder / SIGNATURE_FILE
     try:
         document = json.loads(path.read_bytes())
@@ -82,7 +82,7 @@ def _signature(document: Any) -> Signature:
     if signature.task not in get_args(Task):
         raise ValueError(f"task {signature.task!r}")
     if not inputs or len({item.name for item in inputs}) < len(inputs):
-        raise ValueError("inputs must be named, each once")
+        raise ValueError("inputs must have names, and no name twice")
     for item in inputs:
         if item.type not in get_args(InputType):
             raise ValueError(f"type {item.type!r} of input {item.name!r}")

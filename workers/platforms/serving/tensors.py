@@ -1,6 +1,6 @@
-"""JSON values into tensors, as strictly as TensorFlow Serving and in its words.
+"""Conversion of JSON values to tensors, with the type checks and error messages of TensorFlow Serving.
 
-One value an instance and feature, so that every tensor has the shape [instances, 1].
+Each instance has one value per feature: every tensor has the shape [instances, 1].
 """
 
 import json
@@ -17,15 +17,15 @@ Tensor = NDArray[Any]
 
 _LARGEST_FLOAT = float(numpy.finfo(numpy.float32).max)
 _JSON_TYPES = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number", type(None): "Null"}
-_LONGEST_SHOWN = 200
+_MAX_QUOTED_CHARACTERS = 200
 
 
 class InvalidRequest(Exception):
-    """The request's body is not a predict request for this model: TensorFlow's InvalidArgument, HTTP 400."""
+    """The request's body is not a predict request for this model. TensorFlow's InvalidArgument: HTTP 400."""
 
 
 class TensorFeature:
-    """One input's way from JSON to ONNX Runtime."""
+    """Converter of one input from JSON to ONNX Runtime."""
 
     __slots__ = ("_dtype", "check", "name", "one")
 
@@ -33,31 +33,31 @@ class TensorFeature:
         self.name = described.name
         self.check, self._dtype = _KINDS[described.type]
         self.one: Tensor = numpy.zeros((1, 1), dtype=self._dtype)
-        """The tensor of a single instance, used again for each: to make a new one takes longer than the inference.
-        What is set there has passed `check`, which raises InvalidRequest."""
+        """The tensor of a single instance, reused by every request: a new one takes longer than the inference.
+        Call `check`, which raises InvalidRequest, before setting a value."""
 
     def many(self, column: Sequence[Any]) -> Tensor:
-        """A new tensor. Raises InvalidRequest."""
+        """Return a new tensor. Raises InvalidRequest."""
         for value in column:
             self.check(value)
         return numpy.array(column, dtype=self._dtype).reshape(-1, 1)
 
 
-def shown(value: Any) -> str:
-    """A JSON value as an error quotes it, cut to what a person reads."""
+def quote_json(value: Any) -> str:
+    """Return a JSON value for an error message, shortened."""
     try:
         text = json.dumps(value)
     except RecursionError:
         return "…"
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return text if len(text) <= _MAX_QUOTED_CHARACTERS else text[:_MAX_QUOTED_CHARACTERS] + "…"
 
 
 def _check_float(value: Any) -> None:
     if type(value) is not float and type(value) is not int:
         raise _wrong_type(value, "float")
-    # NaN and the infinities are numbers to TensorFlow Serving too.
+    # TensorFlow Serving accepts NaN and the infinities.
     if not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT and (type(value) is int or math.isfinite(value)):
-        raise InvalidRequest(f"Cannot convert JSON value: {shown(value)} to float without loss of precision.")
+        raise InvalidRequest(f"Cannot convert JSON value: {quote_json(value)} to float without loss of precision.")
 
 
 def _check_string(value: Any) -> None:
@@ -77,6 +77,6 @@ _KINDS: Mapping[InputType, tuple[Callable[[Any], None], Any]] = {
 }
 
 
-def _wrong_type(value: Any, wanted: str) -> InvalidRequest:
+def _wrong_type(value: Any, expected: str) -> InvalidRequest:
     found = str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
-    return InvalidRequest(f"JSON Value: {shown(value)} Type: {found} is not of expected type: {wanted}")
+    return InvalidRequest(f"JSON Value: {quote_json(value)} Type: {found} is not of expected type: {expected}")

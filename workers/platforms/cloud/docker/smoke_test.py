@@ -16,7 +16,7 @@ from workers.errors import PermanentError
 from workers.platforms.cloud.docker.engine import DockerEngine
 from workers.platforms.cloud.docker.stream import plain
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.smoke_test import SmokeTestFailed, predict_once, signature_of
+from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, predict_once
 
 REST_PORT = 8501
 """TensorFlow Serving's REST port; https://www.tensorflow.org/tfx/serving/docker"""
@@ -55,7 +55,7 @@ def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version:
                 address = _wait_until_ready(client, container, model, progress)
                 sample = model.sample
                 return predict_once(
-                    address, model=model.name, version=version, sample=sample, signature=signature_of(model)
+                    address, model=model.name, version=version, sample=sample, signature=expected_signature(model)
                 )
             except SmokeTestFailed as error:
                 raise PermanentError(f"{error}{_last_lines(client, container)}") from error

@@ -12,7 +12,7 @@ from workers.platforms.cloud.kubernetes.api import Api, ApiResponse
 from workers.platforms.cloud.kubernetes.http import Object
 from workers.platforms.protocols.cluster import Release
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.smoke_test import SmokeTestFailed, predict_once, signature_of
+from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, predict_once
 
 _AGAIN_S = 1.0
 
@@ -57,7 +57,7 @@ def verify(api: Api, *, service: Object, address: str, release: Release, progres
         while True:
             try:
                 return predict_once(
-                    url, model=model.name, version=version, sample=model.sample, signature=signature_of(model)
+                    url, model=model.name, version=version, sample=model.sample, signature=expected_signature(model)
                 )
             except SmokeTestFailed as error:
                 if time.monotonic() > gives_up_at_s:

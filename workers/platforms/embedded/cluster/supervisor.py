@@ -19,7 +19,7 @@ from pathlib import Path
 from workers.platforms.embedded.cluster.autoscaler import Behaviour, History, Measurement, decide, mean_cpu_percent
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, ScalingEvent, Spec
 from workers.platforms.embedded.cluster.fleet import Fleet
-from workers.platforms.serving.listener import address_of, listen
+from workers.platforms.serving.acceptor import address_of, listen
 
 TICK_S = 0.1
 """How often the world is compared with the wish: what a person takes for at once, for 0.6 % of a core."""
