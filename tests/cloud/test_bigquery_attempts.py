@@ -65,7 +65,7 @@ def test_a_worker_that_comes_back_waits_for_the_same_job(bigquery: BigQueryStand
     assert training.identity == first.identities["training"]
     assert training.rows == 150
     assert len(bigquery.submitted("CREATE")) == len(bigquery.submitted("COUNT")) == 1
-    assert any("Going on with BigQuery job" in line for line in again.lines)
+    assert any("Resuming BigQuery job" in line for line in again.lines)
 
 
 def test_a_job_that_was_written_down_and_never_begun_is_begun(bigquery: BigQueryStandIn) -> None:
@@ -116,7 +116,7 @@ def test_a_passing_error_is_tried_again_within_the_call(bigquery: BigQueryStandI
     [
         (("invalidQuery", "Classification needs 2 labels"), PermanentError, "models.iris.query: Classification needs"),
         (("bytesBilledLimitExceeded", "Query exceeded limit"), PermanentError, "models.iris.max_bytes: Query exceeded"),
-        (("stopped", "Job execution was cancelled"), PermanentError, "BigQuery's job was cancelled in BigQuery"),
+        (("stopped", "Job execution was cancelled"), PermanentError, "The job was cancelled in BigQuery"),
         (("backendError", "Try again"), TemporaryError, "BigQuery could not train iris v1: Try again."),
     ],
 )

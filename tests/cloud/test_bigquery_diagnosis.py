@@ -28,7 +28,7 @@ def test_a_dataset_that_is_not_there_yet_is_no_trouble() -> None:
     with serving(BigQueryStandIn()) as bigquery:
         lines = said(bigquery)
     assert [line[0] for line in lines] == ["✓", "✓"]
-    assert "the first training makes it" in lines[1]
+    assert "the first training creates it" in lines[1]
 
 
 def test_an_emulator_is_found_by_the_name_that_googles_sdks_give_it(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_the_doctor_alone_speaks(tmp_path: Path) -> None:
     run = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.returncode == 1
     assert "✗ BigQuery could not run queries in demo-project: Your default credentials were not found" in run.stdout
-    assert "✗ There are no Google credentials: Your default credentials were not found" in run.stdout
+    assert "✗ Google credentials are missing: Your default credentials were not found" in run.stdout
     assert run.stderr == ""

@@ -63,7 +63,7 @@ def test_a_training_leaves_a_model_of_the_querys_columns(emulator: str) -> None:
     training = warehouse(emulator).train(model=orders(), version=2, progress=progress)
     assert training.rows == 3
     assert training.identity == progress.identities["training"]
-    assert "1 row without a label: left out." in progress.lines
+    assert "Left out 1 row without a label." in progress.lines
     with open_client(project="demo", location="US", endpoint=emulator) as client:
         made = client.get_model("demo.ships.order_status_v2", timeout=120)
     assert made.model_type.lower() == "logistic_reg"
@@ -88,8 +88,8 @@ def test_a_job_tried_again_finds_its_training(emulator: str) -> None:
         (orders("SELEC * FROM x"), "query", "Syntax error"),
         (orders("SELECT * FROM `demo.shop.gone`"), "query", "Not found: Table demo"),
         (orders("SELECT nope FROM `demo.shop.orders`"), "query", "nope"),
-        (orders("SELECT 1 AS a; SELECT 2 AS b"), "query", "it is to be one query"),
-        (orders("DROP TABLE `demo.shop.orders`"), "query", "it is to be one query"),
+        (orders("SELECT 1 AS a; SELECT 2 AS b"), "query", "it must be a single SELECT"),
+        (orders("DROP TABLE `demo.shop.orders`"), "query", "it must be a single SELECT"),
         (orders(label="state"), "label", 'no column "state"'),
         (orders(type="linear_reg"), "label", '"status" is STRING'),
         (orders("SELECT * FROM `demo.shop.orders` WHERE FALSE"), "query", "it gives 0 rows"),
@@ -108,7 +108,7 @@ def test_a_mistake_in_the_settings_is_named_with_its_field(emulator: str, model:
 def test_a_dataset_in_another_location_is_refused(emulator: str) -> None:
     """A dataset is made in the location of the settings, and found there by the next training only."""
     warehouse(emulator, dataset="fleet", location="EU").train(model=orders(), version=1, progress=RecordedProgress())
-    with pytest.raises(PermanentError, match=r"demo\.fleet lies in EU, and the settings say US"):
+    with pytest.raises(PermanentError, match=r"demo\.fleet is in EU, but the settings say US"):
         warehouse(emulator, dataset="fleet").train(model=orders(), version=2, progress=RecordedProgress())
 
 

@@ -73,7 +73,7 @@ def test_a_missing_dataset_is_created_in_the_location(bigquery: BigQueryStandIn)
 def test_a_dataset_elsewhere_stops_the_training_before_it_begins(bigquery: BigQueryStandIn) -> None:
     """What could not be exported is not trained either."""
     bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "US"}
-    with pytest.raises(PermanentError, match=r"demo\.ships lies in US, and the settings say EU") as caught:
+    with pytest.raises(PermanentError, match=r"demo\.ships is in US, but the settings say EU") as caught:
         trained(bigquery, model())
     assert "bigquery://demo/ships/US" in caught.value.advice
     assert bigquery.jobs == {}
@@ -104,14 +104,22 @@ def test_a_query_over_the_limit_is_refused(bigquery: BigQueryStandIn) -> None:
     ("changes", "answers", "message"),
     [
         ({"query": IRIS + " ;\n"}, {}, "query: it ends with a semicolon"),
-        ({}, {"statement_type": "SCRIPT"}, "query: it is to be one query that reads, and is several statements"),
-        ({}, {"statement_type": "DROP_TABLE"}, "query: it is to be one query that reads, and is DROP_TABLE"),
-        ({"label": "specie"}, {}, 'label: the query gives no column "specie"; it gives sepal_length'),
+        ({}, {"statement_type": "SCRIPT"}, "query: it must be a single SELECT statement, found several statements"),
+        ({}, {"statement_type": "DROP_TABLE"}, "query: it must be a single SELECT statement, found DROP_TABLE"),
+        ({"label": "specie"}, {}, 'label: the query returns no column "specie", but sepal_length'),
         ({"type": "linear_reg"}, {}, 'label: "species" is STRING'),
-        ({}, {"schema": [("species", "STRING")]}, "query: it gives nothing to learn from"),
-        ({}, {"schema": [("species", "STRING"), ("seen", "TIMESTAMP")]}, 'query: "seen" is TIMESTAMP, and a model'),
-        ({}, {"schema": [("species", "STRING"), ("tags", "STRING[]")]}, 'query: "tags" is ARRAY, and a model'),
-        ({}, {"labelled": 1}, "query: it gives 1 row with a label"),
+        ({}, {"schema": [("species", "STRING")]}, "query: its only column is the label"),
+        (
+            {},
+            {"schema": [("species", "STRING"), ("seen", "TIMESTAMP")]},
+            'query: "seen" is TIMESTAMP, and BigQuery cannot export',
+        ),
+        (
+            {},
+            {"schema": [("species", "STRING"), ("tags", "STRING[]")]},
+            'query: "tags" is ARRAY, and BigQuery cannot export',
+        ),
+        ({}, {"labelled": 1}, "query: it returns 1 row with a label"),
     ],
 )
 def test_a_mistake_is_named_with_its_field_before_a_training(
@@ -162,4 +170,4 @@ def test_rows_without_a_label_are_told(bigquery: BigQueryStandIn) -> None:
     bigquery.unlabelled = 7
     progress = RecordedProgress()
     assert warehouse(bigquery).train(model=model(), version=1, progress=progress).rows == 150
-    assert "7 rows without a label: left out." in progress.lines
+    assert "Left out 7 rows without a label." in progress.lines

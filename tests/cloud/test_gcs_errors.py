@@ -14,7 +14,7 @@ from tests.cloud.gcs_server import LOCATION, Front
 from workers.contract.findings import Finding
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
-from workers.platforms.cloud.storage.locations import colocated
+from workers.platforms.cloud.storage.bucket import colocated
 from workers.platforms.protocols.platforms import Diagnosable
 
 ACCOUNT = "worker@demo.iam.gserviceaccount.com"
@@ -207,7 +207,7 @@ def test_no_credentials_at_all(bucket: str, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     artifacts = GcsArtifacts(bucket=bucket, prefix="", location=None, cache=tmp_path)
-    with pytest.raises(PermanentError, match="There are no Google credentials") as caught:
+    with pytest.raises(PermanentError, match="Google credentials are missing") as caught:
         artifacts.versions(model="iris")
     assert "gcloud auth application-default login" in caught.value.advice
     assert [finding.ok for finding in found(artifacts)] == [False]
@@ -245,7 +245,7 @@ def test_a_bucket_that_was_removed(artifacts: GcsArtifacts, url: str, bucket: st
     """Between two claims of one worker: it is not quietly made again, with its numbers begun anew."""
     assert artifacts.claim(model="iris", job_id="J1") == 1
     gcs_server.client(url).bucket(bucket).delete(force=True)
-    with pytest.raises(PermanentError, match=f"no bucket gs://{bucket}"):
+    with pytest.raises(PermanentError, match=f"The bucket gs://{bucket}"):
         artifacts.claim(model="iris", job_id="J2")
 
 

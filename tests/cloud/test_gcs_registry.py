@@ -23,7 +23,7 @@ CLAIMER = """
 import sys
 from pathlib import Path
 from tests.cloud import gcs_server
-from workers.platforms.cloud.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 
 client = gcs_server.client(sys.argv[1])
 artifacts = GcsArtifacts(bucket=sys.argv[2], prefix="ml", location=None, cache=Path("unused"), client=client)
@@ -179,14 +179,14 @@ def test_the_cache_keeps_what_was_used_last(artifacts: GcsArtifacts, url: str, t
     artifacts.publish(manifest=prepared(artifacts, url))
     model = tmp_path / "cache/iris"
     left = [model / str(version) for version in range(2, KEPT + 5)]
-    left += [tmp_path / f"cache/.arriving/{number}" for number in range(KEPT + 1)]
+    left += [tmp_path / f"cache/.partial/{number}" for number in range(KEPT + 1)]
     for age_h, path in enumerate(left, 25):
         path.mkdir() if path.parent == model else path.write_bytes(b"half")
         os.utime(path, (0, time.time() - age_h * 3600))
     (model / "used-today").mkdir()
     artifacts.folder(model="iris", version=1)
     assert {path.name for path in model.iterdir()} == {"1", "used-today", "2", "3", "4"}
-    assert len(list((tmp_path / "cache/.arriving").iterdir())) == KEPT
+    assert len(list((tmp_path / "cache/.partial").iterdir())) == KEPT
 
 
 @pytest.mark.parametrize("meddling", ["changed", "added", "removed", "linked"])

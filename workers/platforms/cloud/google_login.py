@@ -1,4 +1,4 @@
-"""The Google account that this worker is: Application Default Credentials, and tokens while they are fresh."""
+"""The worker's Google credentials (Application Default Credentials) and their tokens."""
 
 import functools
 from typing import Any
@@ -12,23 +12,23 @@ LOG_IN = (
 """https://cloud.google.com/docs/authentication/application-default-credentials"""
 
 _ANSWER_S = 15.0
-"""How long one request to a token service may take; google-auth's own two minutes are longer than a job may hang."""
+"""The deadline of one request to a token service. The default of google-auth, two minutes, is too long for a job."""
 
 
 def log_in(*scopes: str) -> Any:
-    """The credentials, for these OAuth scopes. Raises PermanentError where there are none, or none that can be read."""
+    """Return credentials for the OAuth scopes. Raises PermanentError if they are missing or unreadable."""
     import google.auth
     from google.auth import exceptions
 
     try:
         credentials, _ = google.auth.default(scopes=scopes)
     except (exceptions.GoogleAuthError, OSError) as error:
-        raise PermanentError(f"There are no Google credentials: {error}", advice=LOG_IN) from error
+        raise PermanentError(f"Google credentials are missing: {error}", advice=LOG_IN) from error
     return credentials
 
 
 def refresh(credentials: Any) -> None:
-    """Get a new token. Raises TemporaryError for the network's and Google's faults, PermanentError for a refusal."""
+    """Get a new token. Raises TemporaryError for faults of the network or of Google, PermanentError for a refusal."""
     from google.auth import exceptions
     from google.auth.transport.requests import Request
 

@@ -1,4 +1,4 @@
-"""BigQuery's errors in words, once: what a person can do about them, and whether trying again helps.
+"""Translation of BigQuery's errors into PermanentError and TemporaryError, with advice.
 
 Reasons are those of https://cloud.google.com/bigquery/docs/error-messages.
 """
@@ -26,7 +26,7 @@ RETRY_AFTER_S = {
     "rateLimitExceeded": 30.0,
     "tableUnavailable": 60.0,
 }
-"""Reasons that pass → seconds to wait."""
+"""Temporary reasons → seconds until the retry."""
 
 ROLES = (
     ("bigquery.jobs.", "roles/bigquery.jobUser on the project"),
@@ -36,12 +36,12 @@ ROLES = (
     ("bigquery.tables.", "roles/bigquery.dataViewer on the tables that the query reads"),
     ("storage.", "roles/storage.objectUser on the bucket"),
 )
-"""Rights, as BigQuery names the one that is missing → the least role that has them.
+"""The missing permission in BigQuery's words → the least role that has it.
 
 https://cloud.google.com/bigquery/docs/access-control and https://cloud.google.com/storage/docs/access-control/iam-roles
 """
 
-_RIGHT = re.compile(r"\b(?:bigquery|storage)\.[a-z]+\.[A-Za-z]+\b")
+_PERMISSION = re.compile(r"\b(?:bigquery|storage)\.[a-z]+\.[A-Za-z]+\b")
 _OF_THE_QUERY = frozenset({"invalidQuery", "invalid", "notFound", "resourcesExceeded", "responseTooLarge", "timeout"})
 
 
@@ -58,31 +58,30 @@ class JobFailed(Exception):
 
 
 BIGQUERY_ERRORS = (GoogleAPIError, GoogleAuthError, JobFailed, OSError)
-"""All that a call may raise; `requests`' errors are OSErrors."""
+"""Every error of a call. The errors of `requests` are OSErrors."""
 
 
 @contextmanager
 def translated_errors(doing: str, *, model: Model | None = None) -> Iterator[None]:
     """Turn BIGQUERY_ERRORS into PermanentError or TemporaryError: "BigQuery could not `doing`: …".
 
-    With `model`, what is wrong with a query is said of `models.MODEL.query`.
+    With `model`, an error in a query names `models.MODEL.query`.
     """
     try:
         yield
     except BIGQUERY_ERRORS as error:
-        raise _explained(error, doing, model) from error
+        raise _translated(error, doing, model) from error
 
 
 def passes(reason: str) -> bool:
-    """Whether the same again may succeed where it failed for `reason`."""
+    """Return True if a retry may succeed after a failure for `reason`."""
     return reason in RETRY_AFTER_S
 
 
-def _explained(error: Exception, doing: str, model: Model | None) -> JobError:
-    """The error in words."""
+def _translated(error: Exception, doing: str, model: Model | None) -> JobError:
     if isinstance(error, RetryError) and isinstance(error.cause, Exception):
         error = error.cause
-    reason, words = _said(error)
+    reason, words = _reason_and_words(error)
     sentence = f"BigQuery could not {doing}: {words}"
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError) and not error.retryable:
         return PermanentError(sentence, advice=LOG_IN)
@@ -91,20 +90,20 @@ def _explained(error: Exception, doing: str, model: Model | None) -> JobError:
     if reason == "accessDenied" or isinstance(error, Forbidden):
         return PermanentError(sentence, advice=_grant(words, reason))
     if reason == "stopped":
-        return PermanentError(f"BigQuery's job was cancelled in BigQuery: {words}", advice="Ask again.")
+        return PermanentError(f"The job was cancelled in BigQuery: {words}", advice="Run the command again.")
     if model and reason == "bytesBilledLimitExceeded":
-        advice = f"Let the query read less, or raise models.{model.name}.max_bytes."
+        advice = f"Reduce what the query reads, or raise models.{model.name}.max_bytes."
         return PermanentError(f"models.{model.name}.max_bytes: {words}", advice=advice)
     if model and reason in _OF_THE_QUERY:
-        advice = f"Correct models.{model.name} in seatrial.toml and ask again."
+        advice = f"Correct models.{model.name} in seatrial.toml and run the command again."
         return PermanentError(f"models.{model.name}.query: {words}", advice=advice)
     if not isinstance(error, JobFailed | GoogleAPICallError) or isinstance(error, ServerError):
         return TemporaryError(sentence, retry_after_s=10.0)
     return PermanentError(sentence, advice="See https://cloud.google.com/bigquery/docs/error-messages.")
 
 
-def _said(error: Exception) -> tuple[str, str]:
-    """The reason, or "", and what was said in one line that ends as a sentence."""
+def _reason_and_words(error: Exception) -> tuple[str, str]:
+    """Return the reason, or "", and the message as one line that ends like a sentence."""
     reason, words = "", str(error) or type(error).__name__
     if isinstance(error, JobFailed):
         reason, words = error.reason, error.words
@@ -116,11 +115,13 @@ def _said(error: Exception) -> tuple[str, str]:
 
 
 def _grant(words: str, reason: str) -> str:
-    """What to grant, judged by the right that BigQuery says is missing."""
+    """Return the advice to grant the permission that BigQuery names as missing."""
     if reason == "billingNotEnabled":
         return "Enable billing for the project: https://cloud.google.com/billing/docs/how-to/modify-project."
-    right = match[0] if (match := _RIGHT.search(words)) else ("bigquery.tables." if "Table " in words else "")
-    role = next((role for begin, role in ROLES if right.startswith(begin)), None)
+    permission = match[0] if (match := _PERMISSION.search(words)) else ("bigquery.tables." if "Table " in words else "")
+    role = next((role for begin, role in ROLES if permission.startswith(begin)), None)
     if role is None:
-        return "Grant the worker's service account what is missing; see https://cloud.google.com/bigquery/docs/access-control."
+        return (
+            "Grant the worker's service account the permission: https://cloud.google.com/bigquery/docs/access-control."
+        )
     return f"Grant the worker's service account {role}."

@@ -1,7 +1,7 @@
-"""BigQuery's jobs: started under our own id, looked at until they are done, cancelled, found again.
+"""BigQuery jobs: started under our own id, polled, cancelled and found again.
 
-Every call has a deadline, so that a thread never hangs in one; between calls it waits in `progress`, where it can be
-stopped. Raises the SDK's errors and JobFailed: the warehouse puts them into words.
+Every call has a deadline. Between calls the thread waits in `progress`, which can interrupt it. Raises the SDK's errors
+and JobFailed, which the warehouse translates.
 """
 
 import time
@@ -20,19 +20,19 @@ from workers.platforms.cloud.bigquery.results import Row
 from workers.platforms.protocols.progress import Progress
 
 CALL_S = 15.0
-"""The deadline of one HTTP request: the API answers in well under a second, and jobs are looked at, not awaited."""
+"""The deadline of one HTTP request. The API answers in well under a second, because jobs are polled."""
 RETRY = DEFAULT_RETRY.with_timeout(30.0)
-"""5xx, rate limits and broken connections are tried again for half a minute; the SDK's own ten are longer than a
-worker may be deaf to a cancel."""
+"""5xx, rate limits and broken connections are retried for half a minute. The SDK's default of ten minutes would delay a
+cancellation too long."""
 QUERY_S = 600.0
-"""How long a query about rows or a model may take, queueing included."""
+"""The longest time of a query about rows or a model, queueing included."""
 
 # The SDK's job classes share no public name.
 Job = Any
 
 
 def open_client(*, project: str, location: str, endpoint: str | None) -> Client:
-    """A client with Application Default Credentials; without any where `endpoint` names an emulator."""
+    """Return a client with Application Default Credentials, or without credentials for the emulator at `endpoint`."""
     if endpoint is None:
         return Client(project=project, location=location)
     url = endpoint if "://" in endpoint else f"http://{endpoint}"
@@ -45,7 +45,7 @@ def open_client(*, project: str, location: str, endpoint: str | None) -> Client:
 
 
 class BigQueryJobs:
-    """BigQueryJobs of one project and location, looked at every `poll_s` seconds."""
+    """The jobs of one project and location, polled every `poll_s` seconds."""
 
     def __init__(self, client: Client, *, location: str, poll_s: float) -> None:
         self._client = client
@@ -53,21 +53,21 @@ class BigQueryJobs:
         self._poll_s = poll_s
 
     def find(self, job_id: str) -> Job | None:
-        """The job as it stands, or None where there is none of that id."""
+        """Return the job, or None if there is no job with that id."""
         try:
             return self._client.get_job(job_id, location=self._location, retry=RETRY, timeout=CALL_S)
         except NotFound:
             return None
 
     def dry_run(self, sql: str) -> Job:
-        """The job that `sql` would be: bytes, schema, kind of statement. Costs nothing.
+        """Return the job that `sql` would be, with bytes, schema and statement type, at no cost.
 
         https://cloud.google.com/bigquery/docs/running-queries#dry-run
         """
         return self._query(sql, config=QueryJobConfig(dry_run=True, use_query_cache=False))
 
     def start(self, sql: str, *, job_id: str, labels: Mapping[str, str], max_bytes: int) -> Job:
-        """Begin `sql` as the job `job_id`, or find it where an answer was lost and it had begun already."""
+        """Start `sql` as the job `job_id`, or return the job if it already started and the answer was lost."""
         config = QueryJobConfig(labels=dict(labels), maximum_bytes_billed=max_bytes)
         try:
             return self._query(sql, config=config, job_id=job_id)
@@ -77,7 +77,7 @@ class BigQueryJobs:
     def start_extract(
         self, model_id: str, *, to: str, destination_format: str, job_id: str, labels: Mapping[str, str]
     ) -> Job:
-        """Begin to write the model's files under the gs:// address `to`.
+        """Start to write the model's files under the gs:// address `to`.
 
         https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobconfigurationextract
         """
@@ -99,22 +99,22 @@ class BigQueryJobs:
     def finish(
         self, job: Job, *, progress: Progress, within_s: float | None = None, watch: Callable[[], None] | None = None
     ) -> Job:
-        """Wait until `job` is done, calling `watch` at every fifth look. Raises JobFailed where it failed.
+        """Wait until `job` is done and call `watch` at every fifth poll. Raises JobFailed if it failed.
 
-        Cancels it, and says so, where a person cancels ours or `within_s` has passed; an attempt that stops for
-        another reason leaves it to the next.
+        Cancels it, and logs that, if a person cancels our job or after `within_s`. An attempt that is interrupted for
+        another reason leaves it to the next attempt.
         """
         deadline_s = time.monotonic() + within_s if within_s else float("inf")
-        looks = 0
+        polls = 0
         try:
             while job.state != "DONE":
                 if time.monotonic() > deadline_s:
                     self.cancel(job, progress=progress)
                     raise JobFailed(reason="timeout", words=f"Job {job.job_id} was not done in {within_s:.0f} s")
-                progress.wait(min(self._poll_s, 0.1 * 2 ** min(looks, 9)))
+                progress.wait(min(self._poll_s, 0.1 * 2 ** min(polls, 9)))
                 job = self._client.get_job(job.job_id, location=self._location, retry=RETRY, timeout=CALL_S)
-                looks += 1
-                if watch and looks % 5 == 1 and job.state == "RUNNING":
+                polls += 1
+                if watch and polls % 5 == 1 and job.state == "RUNNING":
                     watch()
         except JobCancelled:
             self.cancel(job, progress=progress)
@@ -126,13 +126,13 @@ class BigQueryJobs:
     def rows(
         self, sql: str, *, progress: Progress, within_s: float = QUERY_S, max_bytes: int | None = None
     ) -> list[Row]:
-        """What `sql` answers; for answers of a few hundred rows."""
+        """Return the rows of a query that returns at most a few hundred."""
         started = self._query(sql, config=QueryJobConfig(maximum_bytes_billed=max_bytes))
         job = self.finish(started, progress=progress, within_s=within_s)
         return [dict(row.items()) for row in job.result(retry=RETRY, timeout=CALL_S, job_retry=None)]
 
     def cancel(self, job: Job, *, progress: Progress) -> None:
-        """Ask BigQuery to stop `job`; it does so soon, or not at all.
+        """Ask BigQuery to cancel `job`. BigQuery does so soon, or not at all.
 
         https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/cancel
         """
@@ -151,11 +151,11 @@ class BigQueryJobs:
             location=self._location,
             retry=RETRY,
             timeout=CALL_S,
-            job_retry=None,  # a query that failed is not paid again without being asked
+            job_retry=None,  # a failed query would be paid again
         )
 
     def _found(self, job_id: str) -> Job:
-        """The job whose id was taken."""
+        """Return the job that has the id already."""
         job = self.find(job_id)
         if job is None:
             raise JobFailed(reason="duplicate", words=f"Job {job_id} exists and cannot be read yet")
@@ -163,6 +163,6 @@ class BigQueryJobs:
 
 
 def failure_of(job: Job) -> JobFailed | None:
-    """Why a job that is done failed, or None."""
+    """Return the failure of a finished job, or None."""
     result = job.error_result
     return JobFailed(reason=result.get("reason", ""), words=result.get("message", "")) if result else None

@@ -1,4 +1,4 @@
-"""What a dry run tells of a model's query, judged before anything is paid. Pure over the job that it answers."""
+"""Checks of a model's query by the result of its dry run, before any cost arises. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,23 +9,23 @@ from workers.platforms.cloud.bigquery.costs import show_bytes, show_price
 from workers.platforms.cloud.bigquery.sql import CLASSIFIERS
 
 NUMERIC = frozenset({"INTEGER", "INT64", "FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC"})
-"""A regressor's label, by the API's names and SQL's: https://cloud.google.com/bigquery/docs/reference/rest/v2/tables."""
+"""Types of a regressor's label in the API and in SQL: https://cloud.google.com/bigquery/docs/reference/rest/v2/tables."""
 
 UNEXPORTED = frozenset({"ARRAY", "TIMESTAMP", "GEOGRAPHY"})
-"""A model that learned from a column of these can be trained and never exported:
+"""Types of columns with which a model can be trained but not exported:
 https://cloud.google.com/bigquery/docs/exporting-models#limitations"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """What the training will read, and a line about it for people."""
+    """The bytes that the training will read, and a line about them for people."""
 
     read_bytes: int
     fact: str
 
 
 def check(model: Model, dry_run: Any) -> Estimate:
-    """Judge the dry run of `model.query`. Raises PermanentError naming the field of the settings at fault.
+    """Check the dry run of `model.query`. Raises PermanentError that names the settings field at fault.
 
     `dry_run` has the query job's statement_type, schema and total_bytes_processed:
     https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatistics2
@@ -33,41 +33,41 @@ def check(model: Model, dry_run: Any) -> Estimate:
     if model.query.rstrip().endswith(";"):
         raise _mistake(model, "query", "it ends with a semicolon.", advice="Leave the semicolon out.")
     if dry_run.statement_type != "SELECT":
-        what = f"it is to be one query that reads, and is {_words(dry_run.statement_type)}."
+        what = f"it must be a single SELECT statement, found {_words(dry_run.statement_type)}."
         raise _mistake(model, "query", what, advice="Write one SELECT.")
     fields = dry_run.schema or ()
     _check_columns(model, {one.name: "ARRAY" if one.mode == "REPEATED" else one.field_type for one in fields})
     read_bytes = int(dry_run.total_bytes_processed or 0)
     if read_bytes > model.max_bytes:
-        what = f"its query would read {show_bytes(read_bytes)}, and the limit is {show_bytes(model.max_bytes)}."
+        what = f"the query would read {show_bytes(read_bytes)}, above the limit of {show_bytes(model.max_bytes)}."
         raise _mistake(
             model,
             "max_bytes",
             what,
-            advice=f"Let the query read fewer columns or partitions, or raise models.{model.name}.max_bytes.",
+            advice=f"Read fewer columns or partitions, or raise models.{model.name}.max_bytes.",
         )
     return Estimate(read_bytes=read_bytes, fact=f"{show_bytes(read_bytes)} to read, {show_price(model, read_bytes)}")
 
 
 def _check_columns(model: Model, types: dict[str, str]) -> None:
-    """The label is there, of a type that can be learned, and not alone; nothing is judged without a schema."""
+    """Check that the label exists, has a type for training, and is not the only column. Needs a schema."""
     if not types:
         return
     names = {name.casefold(): name for name in types}
     label = names.get(model.label.casefold())
     if label is None:
-        what = f'the query gives no column "{model.label}"; it gives {", ".join(list(types)[:20])}.'
-        raise _mistake(model, "label", what, advice="Name one of these, or let the query give it.")
+        what = f'the query returns no column "{model.label}", but {", ".join(list(types)[:20])}.'
+        raise _mistake(model, "label", what, advice="Name one of these, or add the column to the query.")
     if len(types) == 1:
-        what = f'it gives nothing to learn from: its only column is the label, "{label}".'
-        raise _mistake(model, "query", what, advice="Let it give features too.")
+        what = f'its only column is the label, "{label}".'
+        raise _mistake(model, "query", what, advice="Add columns with features to the query.")
     if model.type not in CLASSIFIERS and types[label] not in NUMERIC:
-        what = f'"{label}" is {types[label]}, and a {model.type} learns numbers.'
-        raise _mistake(model, "label", what, advice="Name a column of numbers, or choose a classifier's type.")
+        what = f'"{label}" is {types[label]}, but a {model.type} needs a numeric label.'
+        raise _mistake(model, "label", what, advice="Name a numeric column, or choose the type of a classifier.")
     for name, type_ in types.items():
         if name != label and type_ in UNEXPORTED:
-            what = f'"{name}" is {type_}, and a model that learned from it could not be exported.'
-            raise _mistake(model, "query", what, advice="Leave it out, or let the query make numbers or words of it.")
+            what = f'"{name}" is {type_}, and BigQuery cannot export a model that was trained with it.'
+            raise _mistake(model, "query", what, advice="Leave it out, or convert it to numbers or text in the query.")
 
 
 def _mistake(model: Model, field: str, what: str, *, advice: str) -> PermanentError:
@@ -75,4 +75,4 @@ def _mistake(model: Model, field: str, what: str, *, advice: str) -> PermanentEr
 
 
 def _words(statement_type: str | None) -> str:
-    return "several statements" if statement_type == "SCRIPT" else (statement_type or "nothing that BigQuery knows")
+    return "several statements" if statement_type == "SCRIPT" else (statement_type or "an unknown statement")

@@ -1,4 +1,4 @@
-"""What BigQuery ML's functions answer, as values and as lines for people. Pure: rows in, words out."""
+"""Rows of BigQuery ML's functions, converted to values and to lines for people. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,30 +11,30 @@ Row = Mapping[str, Any]
 """One row of a result: column → value."""
 
 MAX_ITERATIONS = 20
-"""Iterations that a training may take, MAX_ITERATIONS' default for every type that is trained here; it may stop early.
+"""The most iterations of a training: the default of MAX_ITERATIONS for every type here. A training may stop early.
 
 https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-glm#max_iterations and
 …-create-boosted-tree#max_iterations
 """
 LINES = 20
-"""How much of a matrix or a ranking goes into a job's detail: more is not read there."""
+"""The most lines of a matrix or ranking in a job's thread."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Iterations:
-    """How far a training has come: the losses on the training rows, in order."""
+    """The iterations of a training until now, by their losses on the training rows."""
 
     losses: Sequence[float]
 
     @property
     def fact(self) -> str:
-        """For a card, once there is an iteration: "iteration 7, loss 0.1234 █▅▃▂▂▁▁"."""
+        """Return the fact for a card after the first iteration: "iteration 7, loss 0.1234 █▅▃▂▂▁▁"."""
         return f"iteration {len(self.losses)}, loss {self.losses[-1]:.4g} {chart(self.losses)}"
 
     @property
     def note(self) -> str:
-        """For a finished training: "7 iterations, final loss 0.1234 █▅▃▂▂▁▁"."""
+        """Return the note of a finished training: "7 iterations, final loss 0.1234 █▅▃▂▂▁▁"."""
         count = len(self.losses)
         if not count:
             return "iterations unknown"
@@ -42,7 +42,7 @@ class Iterations:
 
 
 def iterations(rows: Iterable[Row]) -> Iterations:
-    """From ML.TRAINING_INFO's rows, in whatever order they come.
+    """Return the iterations in ML.TRAINING_INFO's rows, which come in any order.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train#output
     """
@@ -51,7 +51,7 @@ def iterations(rows: Iterable[Row]) -> Iterations:
 
 
 def chart(values: Sequence[float]) -> str:
-    """The last values as a line of bars, lowest to highest."""
+    """Return the last values as a line of bars, scaled between the lowest and the highest."""
     shown = [value for value in values if math.isfinite(value)][-MAX_ITERATIONS:]
     if not shown:
         return ""
@@ -60,22 +60,20 @@ def chart(values: Sequence[float]) -> str:
 
 
 def evaluation(row: Row, *, held_out: bool) -> Evaluation:
-    """From ML.EVALUATE's one row; what is not a finite number is named in the note instead.
+    """Return the evaluation in ML.EVALUATE's one row. The note names metrics that are not finite.
 
-    AUTO_SPLIT holds nothing out of fewer than 500 rows, and the training rows are evaluated then:
+    AUTO_SPLIT holds out no rows if there are fewer than 500. The training rows are evaluated then:
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-glm#data_split_method
     """
     metrics = {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
     metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     undefined = [name for name in row if name not in metrics]
-    where = "on the rows that AUTO_SPLIT held out" if held_out else "on the training rows (under 500, none held out)"
-    return Evaluation(
-        metrics=metrics, note=where + (f"; {', '.join(undefined)} undefined on them" if undefined else "")
-    )
+    rows = "on the rows that AUTO_SPLIT held out" if held_out else "on the training rows (under 500, none held out)"
+    return Evaluation(metrics=metrics, note=rows + (f"; {', '.join(undefined)} undefined on them" if undefined else ""))
 
 
 def confusion(rows: Iterable[Row]) -> list[str]:
-    """ML.CONFUSION_MATRIX as lines "expected setosa: 50 setosa, 2 virginica", zeros left out.
+    """Return ML.CONFUSION_MATRIX as lines "expected setosa: 50 setosa, 2 virginica", without zeros.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-confusion#output
     """
@@ -83,13 +81,13 @@ def confusion(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         predicted = {name: int(count or 0) for name, count in row.items() if name not in ("trial_id", "expected_label")}
         found = sorted(((count, name) for name, count in predicted.items() if count), key=lambda pair: -pair[0])
-        said = ", ".join(f"{count:,} {name}" for count, name in found[:LINES]) or "none"
-        lines.append(f"expected {row['expected_label']}: {said}")
+        counts = ", ".join(f"{count:,} {name}" for count, name in found[:LINES]) or "none"
+        lines.append(f"expected {row['expected_label']}: {counts}")
     return _cut(lines)
 
 
 def importance(rows: Iterable[Row]) -> list[str]:
-    """ML.FEATURE_IMPORTANCE as lines "petal_length: gain 12.3, 45 splits", the greatest mean gain first.
+    """Return ML.FEATURE_IMPORTANCE as lines "petal_length: gain 12.3, 45 splits", by descending mean gain.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-importance#output
     """

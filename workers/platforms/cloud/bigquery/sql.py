@@ -1,8 +1,8 @@
-"""What is said to BigQuery: names, SQL, job ids and labels. Pure; every name is checked and quoted here.
+"""BigQuery SQL, names, job ids and labels. Pure. Every name is checked and quoted here.
 
-Nothing typed in a chat comes here: names and queries are the settings', versions are numbers.
+Text typed in a chat never gets here: names and queries come from the settings, and versions are numbers.
 """
-# ruff: noqa: S608  the SQL made here holds checked identifiers and the settings' own query, which BigQuery parses first.
+# ruff: noqa: S608  this SQL holds checked identifiers and the query in the settings, which BigQuery parses first.
 
 import re
 from collections.abc import Mapping
@@ -29,21 +29,21 @@ BOOSTED_TREES = frozenset({"boosted_tree_classifier", "boosted_tree_regressor"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where models are kept. Raises SettingsError, with every mistake, for names that BigQuery does not take."""
+    """The dataset of the models. Raises SettingsError with every invalid name."""
 
     project: str
     dataset: str
     location: str
 
     def __post_init__(self) -> None:
-        wanted = (
+        rules = (
             (self.project, _PROJECT, "a project's id"),
             (self.dataset, _DATASET, "a dataset's name: letters, digits and _"),
             (self.location, _LOCATION, 'a location like "US" or "europe-west4"'),
         )
         mistakes = tuple(
             f"{found!r} is not {what}; write bigquery://PROJECT/DATASET/LOCATION."
-            for found, pattern, what in wanted
+            for found, pattern, what in rules
             if not pattern.fullmatch(found)
         )
         if mistakes:
@@ -51,13 +51,13 @@ class Place:
 
     @property
     def dataset_id(self) -> str:
-        """The dataset as the API names it: "PROJECT.DATASET"."""
+        """Return the dataset's name in the API, "PROJECT.DATASET"."""
         return f"{self.project}.{self.dataset}"
 
     def model_id(self, model: Model, version: int) -> str:
-        """The version's model as the API names it: "PROJECT.DATASET.MODEL_vN".
+        """Return the model's name in the API, "PROJECT.DATASET.MODEL_vN". Raises ValueError for an invalid name.
 
-        BigQuery's names have _ where Seatrial's have -, and no two of Seatrial's meet in one:
+        BigQuery's names have _ instead of -, and different names of Seatrial stay different:
         https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create#model_name
         """
         if not _MODEL.fullmatch(model.name) or version < 1:
@@ -66,7 +66,7 @@ class Place:
 
 
 def create_model(model_id: str, model: Model) -> str:
-    """CREATE OR REPLACE MODEL, so that an attempt may repeat what another left; outside Vertex AI's Model Registry.
+    """Return CREATE OR REPLACE MODEL, which a later attempt may repeat. It skips Vertex AI's Model Registry.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create
     """
@@ -75,9 +75,9 @@ def create_model(model_id: str, model: Model) -> str:
 
 
 def count_rows(model: Model) -> str:
-    """One row: `labelled`, the rows that training learns from, and `unlabelled`, those that it leaves out."""
+    """Return a query for one row: `labelled`, the rows for training, and `unlabelled`, those that are left out."""
     label = f"`{_column(model.label)}`"
-    # On lines of their own: the query may end in a comment.
+    # The query is on separate lines, because it may end in a comment.
     return f"SELECT COUNT({label}) AS labelled, COUNTIF({label} IS NULL) AS unlabelled\nFROM (\n{model.query}\n)"
 
 
@@ -85,7 +85,7 @@ Function = Literal["TRAINING_INFO", "EVALUATE", "CONFUSION_MATRIX", "FEATURE_IMP
 
 
 def of_model(function: Function, model_id: str) -> str:
-    """All rows of ML.FUNCTION over the model.
+    """Return a query for all rows of ML.FUNCTION over the model.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train (…-evaluate, …-confusion,
     …-importance)
@@ -94,12 +94,12 @@ def of_model(function: Function, model_id: str) -> str:
 
 
 def fingerprint(sql: str) -> str:
-    """Eight signs that tell one request from another."""
+    """Return eight characters that identify a statement."""
     return sha256(sql.encode()).hexdigest()[:8]
 
 
 def job_id(model: Model, version: int, *, doing: str, once: str) -> str:
-    """A job's id: "seatrial-MODEL-vN-DOING-ONCE".
+    """Return a job's id, "seatrial-MODEL-vN-DOING-ONCE".
 
     Letters, digits, _ and -, at most 1,024: https://cloud.google.com/bigquery/docs/reference/rest/v2/JobReference
     """
@@ -107,12 +107,12 @@ def job_id(model: Model, version: int, *, doing: str, once: str) -> str:
 
 
 def labels(model: Model, version: int, **more: str) -> Mapping[str, str]:
-    """The labels by which a job is found in the bill; `more` with _ for - in its keys, empty ones left out.
+    """Return the labels that identify a job in the bill. Keys of `more` get - for _, and empty values are left out.
 
     Lower-case letters, digits, _ and -, at most 63: https://cloud.google.com/bigquery/docs/labels-intro#requirements
     """
-    said = {"model": model.name, "version": str(version), **{key.replace("_", "-"): more[key] for key in more}}
-    return {key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63] for key, value in said.items() if value}
+    values = {"model": model.name, "version": str(version), **{key.replace("_", "-"): more[key] for key in more}}
+    return {key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63] for key, value in values.items() if value}
 
 
 def _quoted(model_id: str) -> str:

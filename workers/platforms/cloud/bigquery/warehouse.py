@@ -1,8 +1,7 @@
-"""The warehouse in the cloud: BigQuery ML trains, evaluates and exports; this module says in which order, and why.
+"""The warehouse adapter for BigQuery ML: the order of training, evaluation and export.
 
-Paid work happens in one place, `train`, after everything that is free has been checked: names, locations, the query,
-its bytes against `max_bytes`. The BigQuery job's id is written down before the job begins, so that the next attempt
-goes on with it.
+Paid work happens only in `train`, after the free checks: names, locations, the query, and its bytes against
+`max_bytes`. The BigQuery job's id is stored before the job begins, and the next attempt resumes that job.
 """
 
 from collections.abc import Iterator
@@ -35,17 +34,16 @@ from workers.platforms.protocols.progress import Progress
 from workers.platforms.protocols.warehouse import Evaluation, Training
 
 UNEXPORTED_FOR = timedelta(days=7)
-"""How long a model stays in the dataset that was not exported, because its gate stayed shut or its job ended before:
-long enough to find out why with ML.EVALUATE."""
+"""The time that an unexported model stays in the dataset, after a failed gate or job: enough for an examination."""
 _TRAINING_INFO_S = 30.0
 
 
 class BigQueryWarehouse:
     """Implements Warehouse with BigQuery ML; models are PROJECT.DATASET.MODEL_vN.
 
-    `bucket` is where artifacts are kept: BigQuery exports to Cloud Storage alone.
-    `endpoint` is an emulator's base URL, None for Google's own API; `poll_s` the seconds between two looks at a running
-    job. Raises SettingsError for names that BigQuery does not take.
+    `bucket` holds the artifacts, because BigQuery exports only to Cloud Storage. `endpoint` is the base URL of an
+    emulator, or None for Google's API. `poll_s` is the polling interval of a running job. Raises SettingsError for
+    invalid names.
     """
 
     def __init__(
@@ -64,9 +62,9 @@ class BigQueryWarehouse:
         self._poll_s = poll_s
 
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
-        """Train as the Protocol says. An earlier attempt's BigQuery job is found again and waited for.
+        """Train as in the Protocol, or resume the BigQuery job of an earlier attempt.
 
-        Counts the query's labelled rows on the way, which costs a query over the label's column at most.
+        Also counts the labelled rows, which costs at most a query over the label's column.
         """
         with translated_errors(f"train {model.name} v{version}", model=model), self._connected() as (client, jobs):
             self._ensure_dataset(client, progress)
@@ -77,7 +75,7 @@ class BigQueryWarehouse:
             return trained
 
     def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
-        """ML.EVALUATE's metrics; a classifier's confusion matrix and a tree's feature importance go to the detail."""
+        """Return ML.EVALUATE's metrics, and log a classifier's confusion matrix and a tree's feature importance."""
         progress.check()
         with translated_errors(f"evaluate {model.name} v{version}"), self._connected() as (client, jobs):
             trained = self._model(client, model, version)
@@ -89,21 +87,21 @@ class BigQueryWarehouse:
             if model.type in sql.BOOSTED_TREES:
                 for line in importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress)):
                     progress.log(line)
-        # There only where the rows were split:
+        # The field exists only if the rows were split:
         # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun
         runs = trained.training_runs
         held_out = bool(runs and runs[-1].get("dataSplitResult", {}).get("evaluationTable"))
         return evaluation(metrics[0], held_out=held_out)
 
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
-        """Extract to the gs:// prefix `to`: "saved_model", or "xgboost_booster" for boosted trees.
+        """Extract to the gs:// prefix `to`. Return "saved_model", or "xgboost_booster" for boosted trees.
 
-        An extract that an earlier attempt left running is cancelled first: two must not write to one prefix.
+        First cancels an extract of an earlier attempt, because two must not write to one prefix.
         https://cloud.google.com/bigquery/docs/exporting-models
         """
         if not to.startswith(f"gs://{self._bucket}/"):
             raise PermanentError(
-                f"The store's address {to} does not lie in gs://{self._bucket}/.",
+                f"The export address {to} is not in gs://{self._bucket}/.",
                 advice="Restart the worker: its settings have changed since it started.",
             )
         booster = model.type in sql.BOOSTED_TREES
@@ -125,7 +123,7 @@ class BigQueryWarehouse:
         return "xgboost_booster" if booster else "saved_model"
 
     def diagnose(self) -> Iterator[Finding]:
-        """The way there and the right to run jobs, by a dry run, which costs nothing; the dataset and where it lies."""
+        """Check the connection and the permission to run jobs with a free dry run, then the dataset's location."""
         place = self._place
         try:
             with translated_errors(f"run queries in {place.project}"), self._connected() as (client, jobs):
@@ -133,7 +131,11 @@ class BigQueryWarehouse:
                 yield Finding(what=f"BigQuery runs queries in {place.project}, {place.location}", ok=True)
                 yield self._dataset_found(client)
         except JobError as error:
-            advice = error.advice if isinstance(error, PermanentError) else "Check the way to bigquery.googleapis.com."
+            advice = (
+                error.advice
+                if isinstance(error, PermanentError)
+                else "Check the connection to bigquery.googleapis.com."
+            )
             yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
 
     def _dataset_found(self, client: Client) -> Finding:
@@ -141,20 +143,20 @@ class BigQueryWarehouse:
         try:
             dataset = client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S)
         except NotFound:
-            # The first training makes it, with the right that roles/bigquery.user brings.
-            return Finding(what=f"dataset {place.dataset_id} is not there yet: the first training makes it", ok=True)
+            # The first training creates it, with the permission in roles/bigquery.user.
+            return Finding(what=f"dataset {place.dataset_id} does not exist: the first training creates it", ok=True)
         self._check_location(str(dataset.location))
         return Finding(what=f"dataset {place.dataset_id} is in {dataset.location}", ok=True)
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[Client, BigQueryJobs]]:
-        """A client of its own for every call: its HTTP session is for one thread."""
+        """Open a client for one call, because its HTTP session is for one thread."""
         place = self._place
         with open_client(project=place.project, location=place.location, endpoint=self._endpoint) as client:
             yield client, BigQueryJobs(client, location=place.location, poll_s=self._poll_s)
 
     def _ensure_dataset(self, client: Client, progress: Progress) -> None:
-        """Create the dataset where there is none; refuse one that lies elsewhere than the settings say."""
+        """Create the dataset if it is missing. Raises PermanentError if its location differs from the settings."""
         place = self._place
         with translated_errors(f"open the dataset {place.dataset_id}"):
             try:
@@ -171,13 +173,13 @@ class BigQueryWarehouse:
         place = self._place
         if found.casefold() != place.location.casefold():
             raise PermanentError(
-                f"Dataset {place.dataset_id} lies in {found}, and the settings say {place.location}.",
-                advice=f"Set warehouse to bigquery://{place.project}/{place.dataset}/{found}, and keep the bucket "
-                "there too: BigQuery exports within one location.",
+                f"Dataset {place.dataset_id} is in {found}, but the settings say {place.location}.",
+                advice=f"Set warehouse to bigquery://{place.project}/{place.dataset}/{found}, and use a bucket there: "
+                "BigQuery exports within one location.",
             )
 
     def _earlier(self, jobs: BigQueryJobs, statement: str, progress: Progress) -> Job | None:
-        """An earlier attempt's training, running or done, where it is of this very statement and worth keeping."""
+        """Return an earlier attempt's job, running or done, if it has the same statement and need not be repeated."""
         identity = progress.external_id("training")
         job = jobs.find(identity) if identity else None
         if identity is None or job is None:
@@ -188,20 +190,20 @@ class BigQueryWarehouse:
         failure = failure_of(job)
         if failure and passes(failure.reason):
             return None
-        progress.log(f"Going on with BigQuery job {identity}, which an earlier attempt began.")
+        progress.log(f"Resuming BigQuery job {identity} of an earlier attempt.")
         return job
 
     def _begin(self, jobs: BigQueryJobs, model: Model, version: int, statement: str, progress: Progress) -> Job:
-        """Check what is free, count the rows, write the id down, begin."""
+        """Make the free checks, count the rows, store the job's id and start it."""
         estimate = self._estimate(jobs, model, progress)
         counted = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]
         rows, unlabelled = int(counted["labelled"]), int(counted["unlabelled"])
         if unlabelled:
-            progress.log(f"{show_count(unlabelled, 'row')} without a label: left out.")
+            progress.log(f"Left out {show_count(unlabelled, 'row')} without a label.")
         if rows < 2:
             raise PermanentError(
-                f"models.{model.name}.query: it gives {show_count(rows, 'row')} with a label, too few to learn from.",
-                advice="Let it give more rows.",
+                f"models.{model.name}.query: it returns {show_count(rows, 'row')} with a label, too few for training.",
+                advice="Change the query to return more rows.",
             )
         identity = sql.job_id(model, version, doing=sql.fingerprint(statement), once=token_hex(4))
         progress.save_external_id("training", identity)
@@ -211,14 +213,14 @@ class BigQueryWarehouse:
         return jobs.start(statement, job_id=identity, labels=labels, max_bytes=model.max_bytes)
 
     def _estimate(self, jobs: BigQueryJobs, model: Model, progress: Progress) -> Estimate:
-        """The dry run, told; refused above the settings' limit."""
+        """Run the query dry and log the estimate. Raises PermanentError above the limit in the settings."""
         progress.report(0, None, fact="dry run")
         estimate = check(model, jobs.dry_run(model.query))
         progress.log(f"Dry run: {estimate.fact}.")
         return estimate
 
     def _trained(self, jobs: BigQueryJobs, job: Job, model: Model, version: int, progress: Progress) -> Training:
-        """Wait for the job, telling its iterations; then what came of it."""
+        """Wait for the job, report its iterations, and return the training."""
 
         def watch() -> None:
             now = self._iterations(jobs, model, version, progress)
@@ -232,16 +234,16 @@ class BigQueryWarehouse:
         done = self._iterations(jobs, model, version, progress)
         progress.report(max(len(done.losses), 1), max(len(done.losses), 1), fact=done.note)
         read_bytes = job.total_bytes_processed or 0
-        # In the bytes billed for trees is what Vertex AI's training costs, as if it had been read:
+        # For trees, the billed bytes include the cost of Vertex AI's training, converted to bytes:
         # https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#externalservicecost
         paid_bytes = read_bytes if model.type in TRAINED_IN_VERTEX_AI else job.total_bytes_billed or read_bytes
         cost = f"{show_bytes(read_bytes)} read, {show_price(model, paid_bytes)}"
         return Training(identity=job.job_id, rows=int(rows), note=f"{done.note}, {cost}")
 
     def _iterations(self, jobs: BigQueryJobs, model: Model, version: int, progress: Progress) -> Iterations:
-        """How far the training is; none where BigQuery cannot say, which must not end a training that goes well.
+        """Return the iterations until now, or no iterations if BigQuery cannot report them.
 
-        Before the first iteration the model is not found:
+        An error here must not end a training. Before the first iteration the model is not found:
         https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train
         """
         statement = sql.of_model("TRAINING_INFO", self._place.model_id(model, version))
@@ -250,7 +252,7 @@ class BigQueryWarehouse:
         return Iterations(losses=[])
 
     def _model(self, client: Client, model: Model, version: int) -> Any:
-        """The trained model's resource. Raises PermanentError where there is none."""
+        """Return the trained model's resource. Raises PermanentError if it does not exist."""
         try:
             return client.get_model(self._place.model_id(model, version), retry=RETRY, timeout=CALL_S)
         except NotFound as error:
@@ -260,7 +262,7 @@ class BigQueryWarehouse:
             ) from error
 
     def _expire(self, client: Client, model: Model, version: int, *, at: datetime | None, progress: Progress) -> None:
-        """Have BigQuery delete the model at that time, None for never; what it refuses is told, and ends no job.
+        """Let BigQuery delete the model at that time, or never for None. Logs a refusal and continues.
 
         https://cloud.google.com/bigquery/docs/updating-model-metadata#expiration
         """
@@ -272,7 +274,7 @@ class BigQueryWarehouse:
             progress.log(f"The expiration of {self._place.model_id(model, version)} could not be set: {error}")
 
     def _stop(self, jobs: BigQueryJobs, identity: str | None, progress: Progress) -> None:
-        """Cancel an earlier attempt's job that still runs, and wait until it has ended, however it ends."""
+        """Cancel an earlier attempt's running job, and wait for its end."""
         job = jobs.find(identity) if identity else None
         if job is not None and job.state != "DONE":
             jobs.cancel(job, progress=progress)

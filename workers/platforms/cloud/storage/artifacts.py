@@ -1,14 +1,14 @@
-"""The registry of versions in a bucket:
+"""Registry of versions in a bucket:
 
-    PREFIX/MODEL/claims/N.json     who took the number N, in the object's metadata too
+    PREFIX/MODEL/claims/N.json     the job that claimed the number N, also in the object's metadata
     PREFIX/MODEL/N/attempts/K.json an attempt at staging N
-    PREFIX/MODEL/N/files/K/…       what it staged
-    PREFIX/MODEL/N/manifest.json   written last: it makes the version, and says which K
+    PREFIX/MODEL/N/files/K/…       the files of that attempt
+    PREFIX/MODEL/N/manifest.json   written last: it publishes the version, and names K
     PREFIX/_reports/PLACE/T-J.json a load test's report, of time T and job J
 
-Objects are created and never overwritten, each on condition that there was none (generation 0), so that any number
-of workers may race. What was left behind stays, as its number does; old reports are a lifecycle rule's to delete
-(https://cloud.google.com/storage/docs/lifecycle).
+Objects are created and never overwritten, each with the precondition that it does not exist (generation 0). Any number
+of workers may race. Abandoned uploads are kept, and version numbers are never reused. A lifecycle rule can delete old
+reports (https://cloud.google.com/storage/docs/lifecycle).
 """
 
 import json
@@ -26,7 +26,7 @@ from workers.contract.findings import Finding
 from workers.errors import PermanentError
 from workers.platforms.cloud.storage.bucket import PATIENCE_S, Bucket, Stored
 from workers.platforms.cloud.storage.diagnosis import diagnose
-from workers.platforms.cloud.storage.download_cache import forget_unused, mark_used
+from workers.platforms.cloud.storage.download_cache import mark_used, remove_unused
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.registry import (
     check_model,
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 DOWNLOADS = 8
-"""Files fetched at once: below the 10 connections to a host that requests keeps."""
+"""Parallel downloads: below the 10 connections to a host that `requests` keeps open."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Published:
-    """What manifest.json says beside the manifest: whose files are the version's."""
+    """The part of manifest.json beside the manifest: the attempt with the version's files."""
 
     attempt: int
 
@@ -60,11 +60,10 @@ _DAMAGED = "The bucket keeps earlier versions of the object: restore one; or del
 
 
 class GcsArtifacts:
-    """Implements Artifacts with gs://`bucket`/`prefix`; files are read through the folder `cache` of this machine.
+    """Implements Artifacts with gs://`bucket`/`prefix`. Reads files through the local folder `cache`.
 
-    `location` is the dataset's, in which BigQuery can export (None: anywhere); a bucket that is missing is made there,
-    in `project`, at the first claim. The cache keeps what was used last (see download_cache); it may be thrown away
-    whenever no job runs.
+    `location` is that of the dataset, to which BigQuery must be able to export (None: anywhere). The first claim
+    creates a missing bucket there, in `project`. The cache (see download_cache) may be deleted while no job runs.
     """
 
     def __init__(
@@ -83,9 +82,9 @@ class GcsArtifacts:
         self._cache = cache
 
     def claim(self, *, model: str, job_id: str) -> int:
-        """The number after the highest that was ever claimed, or the one that `job_id` has already.
+        """Claim the number after the highest claimed one, or return the number that `job_id` has.
 
-        Before the first, the bucket is made or checked: PermanentError where BigQuery could not export into it.
+        The first claim creates or checks the bucket. Raises PermanentError if BigQuery cannot export into it.
         """
         check_model(model)
         self._bucket.ensure()
@@ -100,7 +99,7 @@ class GcsArtifacts:
                 return number
 
     def staging(self, *, model: str, version: int) -> str:
-        """An address that nobody was ever given: "gs://BUCKET/PREFIX/MODEL/N/files/K"."""
+        """Return a new address, "gs://BUCKET/PREFIX/MODEL/N/files/K"."""
         check_version(model=model, version=version)
         if self._bucket.read(self._claim_name(model, version)) is None:
             raise PermanentError(f"{model} v{version} was never claimed.", advice="Train the model.")
@@ -110,7 +109,7 @@ class GcsArtifacts:
                 return f"{self._bucket.url}/{self._folder(model, version)}files/{attempt}"
 
     def describe(self, *, model: str, version: int) -> tuple[str, int]:
-        """Digest and size of the newest staged files, which are downloaded for it. PermanentError if there are none."""
+        """Download the newest staged files and return digest and size. Raises PermanentError without files."""
         check_version(model=model, version=version)
         attempt = self._newest_attempt(model, version)
         folder, contents = self._fetch(model, version, attempt) if attempt else (self._cache, {})
@@ -119,9 +118,9 @@ class GcsArtifacts:
         return digest(contents), sum((folder / name).stat().st_size for name in contents)
 
     def publish(self, *, manifest: Manifest) -> None:
-        """Create the manifest on condition that there is none; a call for a published version changes nothing.
+        """Create the manifest if it does not exist. A second call changes nothing.
 
-        Raises PermanentError when the files are not those of `manifest.digest`, staged or published.
+        Raises PermanentError if the staged or published files do not have `manifest.digest`.
         """
         model, version, what = manifest.model, manifest.version, f"{manifest.model} v{manifest.version}"
         check_version(model=model, version=version)
@@ -131,7 +130,7 @@ class GcsArtifacts:
             attempt = self._newest_attempt(model, version)
             contents = self._fetch(model, version, attempt)[1] if attempt else {}
             if not contents or digest(contents) != manifest.digest:
-                raise PermanentError(f"{what}: the files are not those of its manifest.", advice="Train a new version.")
+                raise PermanentError(f"{what}: the files do not match the manifest.", advice="Train a new version.")
             whole = json.dumps(json.loads(written) | {"attempt": attempt}, indent=2).encode()
             if self._bucket.create(name, whole):
                 return
@@ -139,9 +138,9 @@ class GcsArtifacts:
             raise PermanentError(f"{what} is published already, with other files.", advice="Train a new version.")
 
     def versions(self, *, model: str) -> Sequence[Manifest]:
-        """All published versions, oldest first. Raises PermanentError for a manifest that cannot be read.
+        """Return all published versions, oldest first. Raises PermanentError for an unreadable manifest.
 
-        Such a version is not skipped: it may be what runs in production, and a list without it would be untrue.
+        Skipping such a version would make the list wrong, because the version may run in production.
         """
         check_model(model)
         numbers = list(self._claims(model))
@@ -150,7 +149,7 @@ class GcsArtifacts:
             return [published[0] for published in found if published]
 
     def manifest(self, *, model: str, version: int) -> Manifest:
-        """One published version's manifest. Raises PermanentError when there is none, or none that can be read."""
+        """Return the manifest of a published version. Raises PermanentError if it is missing or unreadable."""
         check_version(model=model, version=version)
         published = self._published(model, version)
         if published is None:
@@ -158,9 +157,9 @@ class GcsArtifacts:
         return published[0]
 
     def folder(self, *, model: str, version: int) -> Path:
-        """The version's files in the cache, checked against the manifest's digest: changed ones raise PermanentError.
+        """Return the cache folder with the version's files, or with the newest staged files before publication.
 
-        Before the manifest is written, the newest staged files.
+        Raises PermanentError if the files do not have the manifest's digest.
         """
         check_version(model=model, version=version)
         published = self._published(model, version)
@@ -173,17 +172,17 @@ class GcsArtifacts:
         folder, contents = self._fetch(model, version, attempt)
         if (found := digest(contents)) != manifest.digest:
             raise PermanentError(
-                f"{model} v{version}: the files in {self._bucket.url}/{self._folder(model, version)}files/{attempt} are"
-                f" no longer those that were published ({', '.join(contents) or 'none'}: {found:.19}…,"
+                f"{model} v{version}: the files in {self._bucket.url}/{self._folder(model, version)}files/{attempt}"
+                f" have changed since the publication ({', '.join(contents) or 'no files'}: {found:.19}…,"
                 f" was {manifest.digest:.19}…).",
                 advice="The bucket keeps earlier versions of its objects: restore them, or train a new version.",
             )
         return folder
 
     def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
-        """Create an object for the report; of several of one job, the newest counts.
+        """Create an object for the report. The newest report of a job counts.
 
-        Raises PermanentError for what JSON cannot hold.
+        Raises PermanentError if the report is not valid JSON.
         """
         name = f"{self._prefix}{reports_folder(place)}/{report_name(job_id=job_id, at_s=time.time())}"
         content = write_report(report)
@@ -191,7 +190,7 @@ class GcsArtifacts:
         self._bucket.create(name, content)
 
     def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
-        """The `newest` reports, newest first; damaged ones are left out."""
+        """Return the `newest` reports, newest first, without damaged ones."""
         folder = f"{self._prefix}{reports_folder(place)}/"
         names = newest_reports(one.name.removeprefix(folder) for one in self._bucket.objects(folder))
         with ThreadPoolExecutor(DOWNLOADS) as pool:
@@ -200,11 +199,11 @@ class GcsArtifacts:
         return [report for report in found if report is not None]
 
     def diagnose(self) -> Iterator[Finding]:
-        """Whether the bucket is reachable, where BigQuery can export into it, and which rights are missing."""
+        """Check that the bucket is reachable, in the right location, and which permissions are missing."""
         return diagnose(self._bucket)
 
     def _published(self, model: str, version: int) -> tuple[Manifest, int] | None:
-        """The manifest and the attempt whose files are the version's, or None where it is not published."""
+        """Return the manifest and the attempt with the version's files, or None for an unpublished version."""
         name = self._manifest_name(model, version)
         written = self._bucket.read(name)
         if written is None:
@@ -229,7 +228,7 @@ class GcsArtifacts:
         return PermanentError(what, advice=f"{model} has {have}.")
 
     def _fetch(self, model: str, version: int, attempt: int) -> tuple[Path, dict[str, str]]:
-        """The attempt's files as a folder of the cache, and the SHA-256 of each by relative name."""
+        """Return the cache folder with the attempt's files, and the SHA-256 of each by relative name."""
         prefix = f"{self._folder(model, version)}files/{attempt}/"
         folder = self._cache / model / str(version) / str(attempt)
         # TensorFlow marks folders with empty objects whose names end with a slash.
@@ -240,16 +239,16 @@ class GcsArtifacts:
                     f"{self._bucket.url}/{prefix}{name!r} is not a file's name.", advice="Train again."
                 )
         self._bucket.keep_only(stored, folder)
-        arriving = self._cache / ".arriving"
+        partial = self._cache / ".partial"
         mark_used(folder.parent)
-        for downloads in (folder.parent.parent, arriving):
-            forget_unused(downloads)
+        for downloads in (folder.parent.parent, partial):
+            remove_unused(downloads)
         with ThreadPoolExecutor(DOWNLOADS) as pool:
-            fetched = pool.map(lambda name: self._bucket.fetch(stored[name], folder / name, arriving=arriving), stored)
+            fetched = pool.map(lambda name: self._bucket.fetch(stored[name], folder / name, partial=partial), stored)
             return folder, dict(zip(stored, fetched, strict=True))
 
     def _claims(self, model: str) -> dict[int, str]:
-        """All numbers ever claimed, ascending, and the jobs that did."""
+        """Return all claimed numbers, ascending, with the jobs that claimed them."""
         return {
             number: one.labels.get("job_id", "")
             for number, one in self._numbered(f"{self._prefix}{model}/claims/").items()
@@ -259,7 +258,7 @@ class GcsArtifacts:
         return max(self._numbered(f"{self._folder(model, version)}attempts/"), default=None)
 
     def _numbered(self, prefix: str) -> dict[int, Stored]:
-        """The objects PREFIX/N.json by N, ascending."""
+        """Return the objects PREFIX/N.json by N, ascending."""
         pattern = re.compile(re.escape(prefix) + r"([1-9][0-9]*)\.json")
         found = {int(match[1]): one for one in self._bucket.objects(prefix) if (match := pattern.fullmatch(one.name))}
         return dict(sorted(found.items()))

@@ -1,8 +1,7 @@
-"""A Cloud Storage bucket as the registry uses it: objects are created once, listed and read; none is ever overwritten.
+"""A Cloud Storage bucket for the registry: objects are created once, listed and read, and never overwritten.
 
-The only module that calls google-cloud-storage; its errors end here. Every call has a deadline. Never to overwrite
-is also the smaller right: storage.objects.delete is needed for nothing
-(https://cloud.google.com/storage/docs/access-control/iam-json).
+Only this module calls google-cloud-storage. Every call has a deadline. Because the registry overwrites no object, it
+does not need storage.objects.delete (https://cloud.google.com/storage/docs/access-control/iam-json).
 """
 
 from base64 import b64encode
@@ -23,18 +22,19 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.google_login import LOG_IN
 from workers.platforms.cloud.storage.errors import ROLES, create, translated_errors
-from workers.platforms.cloud.storage.locations import colocated
 
 SILENCE_S = 10.0
-"""How long one request may go without an answer."""
+"""The longest wait for the response to one request."""
 PATIENCE_S = 20.0
-"""How long a request is repeated (connection lost, 408, 429, 5xx), with growing pauses."""
+"""The time during which a request is retried (lost connection, 408, 429, 5xx), with growing pauses."""
 _BLOCK_BYTES = 1024 * 1024
+_REGIONS_OF = {"US": ("US-",), "EU": ("EUROPE-",)}
+_MULTI_REGIONS_OF = {"US": ("US", "NAM4"), "EU": ("EU", "EUR4")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """An object as it was listed: `generation` names this very content, `crc32c` is base64 as in the JSON API."""
+    """A listed object. `generation` identifies its content. `crc32c` is in base64, like in the JSON API."""
 
     name: str
     generation: int
@@ -43,9 +43,9 @@ class Stored:
 
 
 class Bucket:
-    """gs://`name`. `project` and `location` are where it is made if need be; `client` is for tests.
+    """gs://`name`, created in `project` and `location` if it is missing. `client` is for tests.
 
-    Methods raise PermanentError (rights, credentials, no such bucket) or TemporaryError (the network, Google).
+    Methods raise PermanentError (permissions, credentials, missing bucket) or TemporaryError (network, Google).
     """
 
     def __init__(
@@ -67,52 +67,52 @@ class Bucket:
         self._known = False
 
     def ensure(self) -> None:
-        """Make the bucket where there is none; uniform access, versions kept. Nothing is asked a second time.
+        """Create the bucket if it is missing, with uniform access and object versions. A second call does no request.
 
-        Raises PermanentError where it lies so that BigQuery could not export into it.
+        Raises PermanentError if BigQuery cannot export to its location.
         """
         if self._known:
             return
-        location = self.location() or self._make()
+        location = self.location() or self._create()
         if self.wanted_location and not colocated(dataset=self.wanted_location, bucket=location):
             raise PermanentError(
                 f"{self.url} is in {location} and the dataset in {self.wanted_location}: BigQuery exports a model"
                 " only into a bucket of its dataset's location.",
-                advice="Name another bucket in artifacts, or another dataset in warehouse, of seatrial.toml.",
+                advice="Change artifacts or warehouse in seatrial.toml to one location.",
             )
         self._known = True
 
     def location(self) -> str | None:
-        """Where the bucket lies ("US", "EUROPE-WEST4"), or None where there is no such bucket."""
-        with self._told("read the bucket"):
+        """Return the bucket's location ("US", "EUROPE-WEST4"), or None if it does not exist."""
+        with self._translated_errors("read the bucket"):
             try:
                 found = self._connected().get_bucket(self._name, timeout=SILENCE_S, retry=self._retry)
             except exceptions.NotFound:
                 return None
             return str(found.location)
 
-    def _make(self) -> str:
+    def _create(self) -> str:
         advice = create(self.url, project=self.project, location=self.wanted_location)
-        with self._told("create the bucket", advice=advice):
+        with self._translated_errors("create the bucket", advice=advice):
             bucket = self._connected().bucket(self._name)
             bucket.iam_configuration.uniform_bucket_level_access_enabled = True
             bucket.versioning_enabled = True
             try:
-                made = self._connected().create_bucket(
+                created = self._connected().create_bucket(
                     bucket, project=self.project, location=self.wanted_location, timeout=SILENCE_S, retry=self._retry
                 )
             except exceptions.Conflict:
-                # Another worker made it in between, or it is somebody else's: then reading it is refused.
-                made = self._connected().get_bucket(self._name, timeout=SILENCE_S, retry=self._retry)
-            return str(made.location)
+                # Another worker created it meanwhile. If it belongs to another project, reading it is refused.
+                created = self._connected().get_bucket(self._name, timeout=SILENCE_S, retry=self._retry)
+            return str(created.location)
 
     def create(self, name: str, content: bytes, *, labels: Mapping[str, str] | None = None) -> bool:
-        """Create the object `name`; False, and nothing done, where there is one already.
+        """Create the object `name`. Return False if it exists.
 
-        https://cloud.google.com/storage/docs/request-preconditions: generation 0 is met by no object. A request that
-        is repeated after its answer was lost finds its own object: False does not say whose it is.
+        Generation 0 means that the object must not exist (https://cloud.google.com/storage/docs/request-preconditions).
+        A retry after a lost response finds its own object and also returns False.
         """
-        with self._told("create an object"):
+        with self._translated_errors("create an object"):
             blob = self._connected().bucket(self._name).blob(name)
             blob.metadata = dict(labels or {})
             try:
@@ -128,9 +128,9 @@ class Bucket:
             return True
 
     def objects(self, prefix: str) -> list[Stored]:
-        """All live objects whose names begin with `prefix`; none where there is no bucket. Listing is consistent."""
+        """Return all live objects with the name prefix, or an empty list without the bucket. Listing is consistent."""
         fields = "items(name,generation,crc32c,metadata),nextPageToken"
-        with self._told("list objects"):
+        with self._translated_errors("list objects"):
             listed = self._connected().list_blobs(
                 self._name, prefix=prefix, fields=fields, timeout=SILENCE_S, retry=self._retry
             )
@@ -143,8 +143,8 @@ class Bucket:
                 return []
 
     def read(self, name: str) -> bytes | None:
-        """The content of a small object, or None where there is none."""
-        with self._told("read an object"):
+        """Return the content of a small object, or None if it does not exist."""
+        with self._translated_errors("read an object"):
             blob = self._connected().bucket(self._name).blob(name)
             try:
                 content: bytes = blob.download_as_bytes(timeout=SILENCE_S, retry=self._retry)
@@ -152,45 +152,45 @@ class Bucket:
                 return None
             return content
 
-    def fetch(self, stored: Stored, path: Path, *, arriving: Path) -> str:
-        """Bring `stored` to `path`, unless it is there already; the SHA-256 of its content in hexadecimal.
+    def fetch(self, stored: Stored, path: Path, *, partial: Path) -> str:
+        """Download `stored` to `path` unless it is there, and return the SHA-256 of its content in hexadecimal.
 
-        `arriving` is a folder for what is not whole yet. What arrived damaged is told by its CRC32C and raises
-        TemporaryError (https://cloud.google.com/storage/docs/data-validation).
+        `partial` is a folder for incomplete files. Raises TemporaryError if the CRC32C differs
+        (https://cloud.google.com/storage/docs/data-validation).
         """
-        with self._told("read an object"):
+        with self._translated_errors("read an object"):
             if path.is_file() and not path.is_symlink() and (measured := _measure(path))[1] == stored.crc32c:
                 return measured[0]
-            for folder in (arriving, path.parent):
+            for folder in (partial, path.parent):
                 folder.mkdir(parents=True, exist_ok=True)
             blob = self._connected().bucket(self._name).blob(stored.name, generation=stored.generation)
-            with NamedTemporaryFile(dir=arriving, delete=False) as file:
-                partial = Path(file.name)
+            with NamedTemporaryFile(dir=partial, delete=False) as file:
+                incomplete = Path(file.name)
                 try:
                     blob.download_to_file(file, timeout=SILENCE_S, retry=self._retry)
                     file.flush()
-                    hexadecimal, crc32c = _measure(partial)
+                    hexadecimal, crc32c = _measure(incomplete)
                     if crc32c != stored.crc32c:
-                        raise TemporaryError(f"{self.url}/{stored.name} arrived damaged.")
-                    partial.chmod(0o644)
-                    partial.replace(path)
+                        raise TemporaryError(f"The download of {self.url}/{stored.name} was damaged.")
+                    incomplete.chmod(0o644)
+                    incomplete.replace(path)
                 finally:
-                    partial.unlink(missing_ok=True)
+                    incomplete.unlink(missing_ok=True)
             return hexadecimal
 
     def keep_only(self, names: Collection[str], folder: Path) -> None:
-        """Remove from `folder` what is not one of the files `names`, relative to it."""
-        with self._told("keep files"):
+        """Remove all files from `folder` but `names`, which are relative to it."""
+        with self._translated_errors("keep files"):
             for path in folder.rglob("*"):
                 if path.relative_to(folder).as_posix() not in names and (path.is_symlink() or not path.is_dir()):
                     path.unlink(missing_ok=True)
 
     def missing_rights(self) -> list[str] | None:
-        """Those of ROLES' permissions that this worker does not have, None where there is no such bucket.
+        """Return the permissions in ROLES that this worker lacks, or None if the bucket does not exist.
 
-        Asking needs no right itself: https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
+        The request needs no permission: https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
         """
-        with self._told("ask for rights"):
+        with self._translated_errors("test permissions"):
             bucket = self._connected().bucket(self._name)
             try:
                 have = bucket.test_iam_permissions(list(ROLES), timeout=SILENCE_S, retry=self._retry)
@@ -199,15 +199,15 @@ class Bucket:
             return [permission for permission in ROLES if permission not in have]
 
     def account(self) -> str:
-        """The e-mail address of the service account that this worker is, or "" for a person or where unknown."""
-        with self._told("log in"):
-            # The public way to it, google.auth.default(), is another look for credentials, and not the client's.
+        """Return the e-mail address of the worker's service account, or "" for a person or if it is unknown."""
+        with self._translated_errors("log in"):
+            # The public way, google.auth.default(), would look for credentials again, and may find others.
             email = str(getattr(self._connected()._credentials, "service_account_email", None) or "")
             return email if "@" in email else ""
 
     @contextmanager
-    def _told(self, doing: str, *, advice: str = "") -> Iterator[None]:
-        """See `told`. A login that Google does not take is forgotten: the next call finds what is there then."""
+    def _translated_errors(self, doing: str, *, advice: str = "") -> Iterator[None]:
+        """Translate errors, and drop a client with invalid credentials. The next call looks for new ones."""
         try:
             with translated_errors(self.url, doing, advice=advice):
                 yield
@@ -217,20 +217,32 @@ class Bucket:
             raise
 
     def _connected(self) -> Any:
-        """The client, made when it is first needed: credentials from Application Default Credentials."""
+        """Return the client. The first call creates it with Application Default Credentials."""
         if self._given is not None:
             return self._given
         if self._client is None:
-            # Told None, the client would not look for a project in the credentials.
+            # Passing project=None would disable the lookup in the credentials.
             self._client = storage.Client(project=self.project) if self.project else storage.Client()
         return self._client
 
 
 def _measure(path: Path) -> tuple[str, str]:
-    """SHA-256 in hexadecimal and CRC32C in base64, as the JSON API writes it, of a file's content."""
+    """Return a file's SHA-256 in hexadecimal and its CRC32C in base64, like the JSON API."""
     sha, crc32c = sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             sha.update(block)
             crc32c = google_crc32c.extend(crc32c, block)
     return sha.hexdigest(), b64encode(crc32c.to_bytes(4, "big")).decode()
+
+
+def colocated(*, dataset: str, bucket: str) -> bool:
+    """Return True if BigQuery can export from location `dataset` to location `bucket` (names in any case).
+
+    A region exports to the same region. A multi-region exports to itself or to a region in it:
+    https://cloud.google.com/bigquery/docs/exporting-data#data-locations.
+    """
+    dataset, bucket = dataset.upper(), bucket.upper()
+    if dataset not in _REGIONS_OF:
+        return bucket == dataset
+    return bucket in _MULTI_REGIONS_OF[dataset] or bucket.startswith(_REGIONS_OF[dataset])

@@ -1,4 +1,4 @@
-"""What `doctor` says of the bucket."""
+"""Checks of the bucket for `doctor`."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from workers.platforms.cloud.storage.errors import ROLES, create, grant
 
 
 def diagnose(bucket: Bucket) -> Iterator[Finding]:
-    """Reachable, one finding for each right of ROLES, and the location. Changes nothing."""
+    """Check the connection, each permission in ROLES, and the location, without a change."""
     try:
         missing = bucket.missing_rights()
         if missing is None:
             advice = create(bucket.url, project=bucket.project, location=bucket.wanted_location)
-            yield Finding(what=f"{bucket.url} is not there yet", ok=False, advice=advice)
+            yield Finding(what=f"{bucket.url} does not exist", ok=False, advice=advice)
             return
         yield Finding(what=f"{bucket.url} is reachable", ok=True)
         for permission in ROLES:
@@ -24,5 +24,7 @@ def diagnose(bucket: Bucket) -> Iterator[Finding]:
             bucket.ensure()
             yield Finding(what=f"{bucket.url} is in {bucket.location()}", ok=True)
     except JobError as error:
-        advice = error.advice if isinstance(error, PermanentError) else "Check the way to storage.googleapis.com."
+        advice = (
+            error.advice if isinstance(error, PermanentError) else "Check the connection to storage.googleapis.com."
+        )
         yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)

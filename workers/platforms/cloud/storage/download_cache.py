@@ -1,4 +1,4 @@
-"""A folder of downloads that may be thrown away: what was used last is kept, and everything that may be in use."""
+"""Cache folder of downloads. It keeps the entries used last and all that may be in use."""
 
 import contextlib
 import os
@@ -7,21 +7,21 @@ import time
 from pathlib import Path
 
 KEPT = 5
-"""Folders that are kept of one model, the last used first: a rollout, its way back, and a comparison or two."""
+"""Entries kept for each model: enough for a rollout, its undo, and one or two comparisons."""
 IN_USE_S = 24 * 3600.0
-"""How long a folder may be read after it was asked for: longer than any job."""
+"""The time that an entry counts as in use: longer than any job."""
 
 
 def mark_used(folder: Path) -> None:
-    """Take note that the folder is used now; one that cannot be written is told when something is fetched into it."""
+    """Mark the folder as used now. An unwritable folder is reported by the next download."""
     with contextlib.suppress(OSError):
         os.utime(folder)
 
 
-def forget_unused(parent: Path) -> None:
-    """Remove all but the KEPT last used entries of `parent`, and none that was used within IN_USE_S.
+def remove_unused(parent: Path) -> None:
+    """Remove all but the KEPT last used entries of `parent` and those used within IN_USE_S.
 
-    What another worker is removing too, or cannot be removed, is passed over.
+    Skips entries that cannot be removed, or that another worker removes.
     """
     used_at_s: dict[Path, float] = {}
     for entry in parent.glob("*"):

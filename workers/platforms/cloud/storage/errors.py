@@ -1,6 +1,6 @@
-"""From what Cloud Storage answered to an error that a person can act on, and the rights that the registry needs.
+"""Translation of Cloud Storage's errors, and the permissions that the registry needs.
 
-The JSON API's answers: https://cloud.google.com/storage/docs/json_api/v1/status-codes
+Status codes of the JSON API: https://cloud.google.com/storage/docs/json_api/v1/status-codes
 """
 
 import re
@@ -22,7 +22,7 @@ ROLES = {
     "storage.objects.get": "roles/storage.objectViewer",
     "storage.objects.create": "roles/storage.objectCreator",
 }
-"""Each permission that the registry needs on its bucket, and the smallest predefined role that has it:
+"""Each permission that the registry needs on its bucket, and the least predefined role that has it:
 https://cloud.google.com/storage/docs/access-control/iam-roles."""
 _ACCOUNT = re.compile(r"[\w.+-]+@[\w.-]+\w")
 _PERMISSION = re.compile(r"storage\.[A-Za-z]+\.[A-Za-z]+")
@@ -39,7 +39,7 @@ _AWAY = (
 
 
 def grant(url: str, permission: str, *, account: str = "") -> str:
-    """The command that gives `account` (an e-mail address; "" = unknown) a role with `permission` on the bucket."""
+    """Return the command that grants `account` (an e-mail address; "" = unknown) a role with `permission`."""
     role = ROLES.get(permission, "roles/storage.admin")
     kind = "serviceAccount" if not account or account.endswith(".gserviceaccount.com") else "user"
     member = f"{kind}:{account or 'THE_WORKERS_ACCOUNT'}"
@@ -47,10 +47,10 @@ def grant(url: str, permission: str, *, account: str = "") -> str:
 
 
 def create(url: str, *, project: str | None, location: str | None) -> str:
-    """The commands that make the bucket as the registry would."""
-    where = "".join(f" --{name}={value}" for name, value in (("project", project), ("location", location)) if value)
+    """Return the commands that create the bucket like the registry does."""
+    options = "".join(f" --{name}={value}" for name, value in (("project", project), ("location", location)) if value)
     return (
-        f"Run: gcloud storage buckets create {url}{where} --uniform-bucket-level-access"
+        f"Run: gcloud storage buckets create {url}{options} --uniform-bucket-level-access"
         f" && gcloud storage buckets update {url} --versioning"
     )
 
@@ -59,21 +59,21 @@ def create(url: str, *, project: str | None, location: str | None) -> str:
 def translated_errors(url: str, doing: str, *, advice: str = "") -> Iterator[None]:
     """Turn the SDK's errors into PermanentError and TemporaryError.
 
-    `doing` says what was tried ("list objects"); `advice` is given where a right is missing, instead of its grant.
+    `doing` names the action ("list objects"). `advice` replaces the command that grants a missing permission.
     """
     try:
         yield
     except exceptions.Forbidden as error:
         raise _forbidden(url, doing, error, advice) from error
     except exceptions.NotFound as error:
-        missing = f"There is no bucket {url}, or what was in it is gone."
-        raise PermanentError(missing, advice="Restore it, or name another in artifacts of seatrial.toml.") from error
+        missing = f"The bucket {url} or an object in it does not exist."
+        raise PermanentError(missing, advice="Restore it, or change artifacts in seatrial.toml.") from error
     except _NOT_KNOWN as error:
-        none = type(error) is auth_exceptions.DefaultCredentialsError  # those below it are of some that were found
-        what = "There are no Google credentials" if none else "Google does not accept this worker's credentials"
+        missing_ones = type(error) is auth_exceptions.DefaultCredentialsError  # its subclasses mean invalid ones
+        what = "Google credentials are missing" if missing_ones else "Google does not accept this worker's credentials"
         raise PermanentError(f"{what}: {_words(error)}.", advice=LOG_IN) from error
     except DataCorruption as error:
-        raise TemporaryError(f"What came from {url} arrived damaged.") from error
+        raise TemporaryError(f"A download from {url} was damaged.") from error
     except _AWAY as error:
         raise TemporaryError(f"{url} cannot be reached to {doing}: {_words(error)}.") from error
     except exceptions.GoogleAPICallError as error:
@@ -92,16 +92,16 @@ def _forbidden(url: str, doing: str, error: exceptions.Forbidden, advice: str) -
 
 def _of_this_machine(error: OSError) -> PermanentError:
     if error.errno is None:
-        # google-auth found credentials, but no project in them.
+        # google-auth found credentials without a project.
         return PermanentError(f"{_words(error)}.", advice="Set GOOGLE_CLOUD_PROJECT.")
     return PermanentError(
         f"{error.filename or 'A file'}: {error.strerror}.",
-        advice="Check the free space and the rights of the worker's folder (SEATRIAL_HOME).",
+        advice="Check the free space and the permissions of the worker's folder (SEATRIAL_HOME).",
     )
 
 
 def _words(error: Exception) -> str:
-    """What Google said, without the request around it: JSON from most methods, plain text where media was wanted."""
+    """Return Google's message without the request: from JSON, or from plain text for downloads."""
     response: Any = getattr(error, "response", None)
     try:
         said = response.json()["error"]["message"]
