@@ -296,7 +296,7 @@ def test_a_plugin_that_failed_is_asked_again(kubeconfig: StandIn, tmp_path: Path
     (tmp_path / "config").write_text(json.dumps(config))
     kubeconfig.accepted = "Bearer t"
     api = connect(f"kubernetes://{CONTEXT}/{NAMESPACE}")
-    with pytest.raises(PermanentError, match="was sent no credentials") as caught:
+    with pytest.raises(PermanentError, match="received no credentials") as caught:
         api.list("Service")
     assert "Log in again" in caught.value.advice
     given = {"apiVersion": plugin["apiVersion"], "kind": "ExecCredential", "status": {"token": "t"}}
@@ -310,7 +310,7 @@ def test_a_plugin_that_failed_is_asked_again(kubeconfig: StandIn, tmp_path: Path
         ((403, {"error": {"message": "Required container.clusters.get"}}), PermanentError, "container.clusters.get"),
         ((404, {"error": {"message": "Not found: serving"}}), PermanentError, "Not found: serving"),
         ((503, {"error": {"message": "try later"}}), TemporaryError, "try later"),
-        ((200, {"status": "PROVISIONING"}), TemporaryError, "still being made"),
+        ((200, {"status": "PROVISIONING"}), TemporaryError, "still creating"),
     ],
 )
 def test_a_cluster_that_cannot_be_had_is_told(

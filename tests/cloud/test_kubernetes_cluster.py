@@ -153,7 +153,7 @@ def test_the_autoscalers_own_words_are_the_reason_of_its_changes(cluster_under_t
     ("fate", "words"),
     [
         ("no image", r"v2 does not become ready\. The image registry/fruit@.* cannot be pulled: .*not found"),
-        ("crashes", r"The container ended 3 times \(exit code 137, OOMKilled\)\. Its last words: cannot load fruit"),
+        ("crashes", r"The container ended 3 times \(exit code 137, OOMKilled\)\. Its log ends: cannot load fruit"),
     ],
 )
 def test_a_release_that_cannot_come_up_is_undone_at_once(
@@ -177,7 +177,7 @@ def test_a_release_that_cannot_come_up_is_undone_at_once(
 @pytest.mark.parametrize(
     ("fate", "words"),
     [
-        ("no node", "No node takes the pod: 0/3 nodes are available: 3 Insufficient cpu."),
+        ("no node", "The pod cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu."),
         ("quota", "exceeded quota: small, requested: pods=1."),
     ],
 )
@@ -206,7 +206,7 @@ def test_trouble_that_passes_is_no_failure(cluster_under_test: KubernetesFixture
     progress = RecordedProgress()
 
     def add_a_node(fact: str) -> None:
-        if "No node takes the pod" in fact:
+        if "The pod cannot be scheduled" in fact:
             cluster_under_test.pods.fate[release.manifest.image] = "ready"
 
     progress.on_report = add_a_node
@@ -242,7 +242,7 @@ def test_a_release_that_answers_wrongly_is_undone(cluster_under_test: Kubernetes
     cluster_under_test.pods.answers_wrongly = True
     with pytest.raises(
         PermanentError,
-        match=r"v2 is up but does not answer rightly at http://fruit-staging\.cluster_under_test\.svc:8501\. ",
+        match=r"v2 is up but answers incorrectly at http://fruit-staging\.cluster_under_test\.svc:8501\. ",
     ):
         cluster_under_test.up(2)
     assert cluster_under_test.now() == before
@@ -346,7 +346,7 @@ def test_an_undo_that_fails_too_is_told(cluster_under_test: KubernetesFixture) -
     progress.on_report = lambda fact: cluster_under_test.stand_in.refused.update(
         {("PATCH", "deployments"): (403, "not any more")}
     )
-    with pytest.raises(PermanentError, match=r"cannot be pulled.* It could not be undone: .* not any more"):
+    with pytest.raises(PermanentError, match=r"cannot be pulled.* Undoing it failed: .* not any more"):
         cluster_under_test.cluster.roll_out(release=cluster_under_test.release(2, fate="no image"), progress=progress)
 
 
@@ -413,7 +413,7 @@ def test_an_autoscaler_that_somebody_deleted_is_missed(cluster_under_test: Kuber
     bounds = Replicas(minimum=1, maximum=3)
     assert cluster_under_test.up(1, replicas=(1, 3)).trouble == ""
     cluster_under_test.api.delete("HorizontalPodAutoscaler", "fruit-staging")
-    assert cluster_under_test.now().trouble.startswith("The autoscaler is gone")
+    assert cluster_under_test.now().trouble.startswith("The autoscaler was deleted")
     cluster_under_test.cluster.scale(model="fruit", environment=STAGING, replicas=bounds, progress=RecordedProgress())
     assert cluster_under_test.now().trouble == ""
 

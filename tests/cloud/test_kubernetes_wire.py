@@ -243,7 +243,7 @@ CALL = ApiCall(verb="patch", group="apps", resource="deployments", namespace="pr
             'User "worker" cannot patch',
             'resources: ["deployments"], verbs: ["patch"] (or, by IAM',
         ),
-        (403, 'User "system:anonymous" cannot patch', PermanentError, "was sent no credentials", "Log in again"),
+        (403, 'User "system:anonymous" cannot patch', PermanentError, "received no credentials", "Log in again"),
         (403, "pods is forbidden: exceeded quota: q", PermanentError, "exceeded quota: q", "ResourceQuota"),
         (404, 'namespaces "prod" not found', PermanentError, "not found", "kubectl create namespace prod"),
         (404, "the server could not find the requested resource", PermanentError, "refused to patch deployments", ""),
@@ -295,7 +295,7 @@ def test_a_server_that_is_no_api_server_is_told() -> None:
 
     with HTTPServer(("127.0.0.1", 0), LoginPage) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        with pytest.raises(PermanentError, match=r"it says: <html> log in$") as caught:
+        with pytest.raises(PermanentError, match=r"It answered: <html> log in$") as caught:
             api_at(f"http://127.0.0.1:{server.server_address[1]}").get("Service", "a")
         server.shutdown()
     assert "kubeconfig" in caught.value.advice

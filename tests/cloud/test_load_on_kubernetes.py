@@ -140,7 +140,7 @@ def test_no_room_is_told_and_can_be_cancelled(tmp_path: Path, target: CountingTa
         with pytest.raises(JobCancelled):
             generator(cluster).start(plan=plan(target), progress=progress).__enter__()
         canceller.join()
-        assert progress.lines == ["No node takes the pod: 0/3 nodes are available: 3 Insufficient cpu."]
+        assert progress.lines == ["The pod cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu."]
         assert not cluster.objects and not cluster.pods
     assert target.count == 1
 

@@ -1,4 +1,4 @@
-"""What `doctor` says of a cluster: whether it answers, and which rights are missing in the namespace."""
+"""Findings of `doctor` about a cluster: is it reachable, and which rights are missing in the namespace."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,14 +21,14 @@ RIGHTS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("PodDisruptionBudget", ""): _ALL,
     ("ConfigMap", ""): ("list", "create", "patch", "delete"),
 }
-"""(kind, subresource) → verbs that serving and load tests need; k8s/environment/rbac.yaml grants them."""
+"""(kind, subresource) → verbs for serving and load tests, as granted by k8s/environment/rbac.yaml."""
 
 OUTSIDE: Mapping[tuple[str, str], tuple[str, ...]] = {("Service", "proxy"): ("get", "create")}
-"""The same, of workers outside the cluster: to them the API server is the way to Services."""
+"""Further rights of workers outside the cluster, which reach Services through the API server."""
 
 
 def diagnose(api: Api) -> Iterator[Finding]:
-    """Reachable, and one finding for each resource. Asks for rights without using them; changes nothing."""
+    """Yield one finding about the connection and one for each resource. Asks for rights without using them."""
     rights = RIGHTS if api.target.inside else {**RIGHTS, **OUTSIDE}
     where = f"{api.target.cluster}/{api.namespace}"
     try:
@@ -43,18 +43,23 @@ def diagnose(api: Api) -> Iterator[Finding]:
                 advice=_grant(api, kind, resource, missing),
             )
     except JobError as error:
-        advice = error.advice if isinstance(error, PermanentError) else "Check the way to the cluster's API server."
+        advice = (
+            error.advice if isinstance(error, PermanentError) else "Check the network path to the cluster's API server."
+        )
         yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
 
 
 def _grant(api: Api, kind: str, resource: str, verbs: list[str]) -> str:
-    """https://kubernetes.io/docs/reference/access-authn-authz/rbac/#kubectl-create-role"""
+    """Return the command that grants the verbs.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/rbac/#kubectl-create-role
+    """
     group = KINDS[kind][0].rpartition("/")[0]
     name, _, subresource = resource.partition("/")
-    of = f"{name}.{group}" if group else name
-    of = f"{of}/{subresource}" if subresource else of
+    qualified = f"{name}.{group}" if group else name
+    qualified = f"{qualified}/{subresource}" if subresource else qualified
     role = f"seatrial-{resource.replace('/', '-')}"
     return (
-        f"kubectl --namespace {api.namespace} create role {role} --verb={','.join(verbs)} --resource={of}, and bind it "
-        f"to the worker's account with kubectl create rolebinding; k8s/environment/rbac.yaml has all of them."
+        f"kubectl --namespace {api.namespace} create role {role} --verb={','.join(verbs)} --resource={qualified}, "
+        "and bind it to the worker's account with kubectl create rolebinding. k8s/environment/rbac.yaml has all rules."
     )

@@ -1,36 +1,38 @@
-"""Follows a Deployment by watch until it is as wanted, and tells what happens on the way."""
+"""Watch of a Deployment until its rollout is done, with progress reports on the way."""
 
 import contextlib
+import math
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.cloud.endpoints.autoscaling import scaling_reason
-from workers.platforms.cloud.endpoints.judgement import Judgement, judge
-from workers.platforms.cloud.endpoints.manifests import CONTAINER, EndpointId
-from workers.platforms.cloud.endpoints.revisions import newest
-from workers.platforms.cloud.endpoints.troubles import troubles
-from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.cloud.kubernetes.http import Object
-from workers.platforms.cloud.kubernetes.pods import Trouble
-from workers.platforms.cloud.kubernetes.watch import Watched
+from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects
+from workers.platforms.cloud.endpoints.manifests import CONTAINER
+from workers.platforms.cloud.endpoints.revisions import deployed_release
+from workers.platforms.cloud.endpoints.status import (
+    RolloutStatus,
+    desired_replicas,
+    judge,
+    read_status,
+    ready_replicas,
+    scaling_reason,
+)
+from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.protocols.progress import Progress
 
-_LINES_OF_TROUBLE = 20
+_MAX_TROUBLES_LOGGED = 20
 _SLACK_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutTiming:
-    """How long is waited. Tests wait less.
+    """Limits of waits, in seconds. Tests shorten them.
 
-    `poll_s`: how often the copy that the watches keep is looked at. `address_s`: until a load balancer has an address,
-    a minute or two on most clouds. `answer_s`: until the first right answer. `undone_s`: for the revision before to be
-    alone again; the cluster goes on with it in any case. `ended_s`: for pods to end (terminationGracePeriodSeconds is
-    30). `stuck_s`: without any movement, where Kubernetes itself sets no deadline; None: the Deployment's own
-    progressDeadlineSeconds.
+    `poll_s`: interval between looks at the watched copy. `address_s`: until a load balancer has an address, one or two
+    minutes on most clouds. `answer_s`: until the first correct answer. `undone_s`: until only the previous revision
+    runs; the cluster continues in any case. `ended_s`: until pods end (terminationGracePeriodSeconds is 30).
+    `stuck_s`: without any change; None: the Deployment's progressDeadlineSeconds and 30 s more.
     """
 
     poll_s: float = 0.25
@@ -42,124 +44,105 @@ class RolloutTiming:
 
 
 class RolloutWatcher:
-    """One wait for a Deployment. Enter it for the watches; `until` waits."""
+    """One wait for a Deployment. Entering the context opens the watches; `wait_until_ready` waits."""
 
     def __init__(
-        self, api: Api, endpoint_id: EndpointId, *, version: int, progress: Progress, timing: RolloutTiming
+        self, objects: EndpointObjects, deployment: Object, *, progress: Progress, timing: RolloutTiming
     ) -> None:
-        self._api = api
-        self._endpoint_id = endpoint_id
-        self._version = f"v{version}"
+        self._objects = objects
+        self._version = f"v{deployed_release(deployment).version}"
         self._progress = progress
         self._timing = timing
         self._stack = ExitStack()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def __enter__(self) -> "RolloutWatcher":
+        watch, selector = self._objects.api.watch, self._objects.id.selector
         with ExitStack() as stack:
-            self._deployments = self._watch(stack, "Deployment", fields=f"metadata.name={self._endpoint_id.name}")
-            self._replica_sets = self._watch(stack, "ReplicaSet", labels=self._endpoint_id.selector)
-            self._pods = self._watch(stack, "Pod", labels=self._endpoint_id.selector)
-            self._events = self._watch(stack, "Event", fields="type=Warning,involvedObject.kind=Pod")
+            self._deployments = stack.enter_context(watch("Deployment", fields=f"metadata.name={self._objects.name}"))
+            self._replica_sets = stack.enter_context(watch("ReplicaSet", labels=selector))
+            self._pods = stack.enter_context(watch("Pod", labels=selector))
+            self._events = stack.enter_context(watch("Event", fields="type=Warning,involvedObject.kind=Pod"))
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def until(self, reached: Callable[[Object], bool], *, ready: int, set_to: int, why: str) -> Object:
-        """Wait until the rollout is done and `reached` holds of the Deployment; return it.
+    def wait_until_ready(
+        self, *, minimum: int, maximum: float = math.inf, before: Object | None, set_to: int, reason: str
+    ) -> Object:
+        """Wait until the rollout is done with `minimum` to `maximum` ready replicas; return the Deployment.
 
-        Every change of the ready count from `ready` on is told, with `why` as its reason while `set_to` replicas are
-        wanted, and with the autoscaler's own words where it wants another count. Raises PermanentError with the
-        cluster's own words when the rollout has failed, is hopeless or does not move.
+        Reports every change of the ready count, starting from that of `before`. The reason is `reason` while `set_to`
+        replicas are desired, and the autoscaler's own reason for any other number. Raises PermanentError with the
+        cluster's own words if the rollout failed, cannot succeed or does not move.
         """
         moved_at_s, position = time.monotonic(), None
+        ready = ready_replicas(before) if before else 0
         while True:
             deployment = self._deployment()
-            judgement = judge(deployment)
-            # Nothing promises that the pods' watch is as far as the Deployment's: of what is done, it tells the past.
-            found = () if judgement.done else self._troubles(deployment)
-            ready = self._tell(deployment, judgement, found, ready=ready, set_to=set_to, why=why)
-            if judgement.done and reached(deployment):
+            status = read_status(
+                deployment=deployment,
+                replica_sets=self._replica_sets.now(),
+                pods=self._pods.now(),
+                events=self._events.now(),
+            )
+            ready = self._report(deployment, status, ready=ready, set_to=set_to, reason=reason)
+            if status.done and minimum <= ready_replicas(deployment) <= maximum:
                 return deployment
-            hopeless = bool(found and found[0].hopeless)
-            if judgement.failed or hopeless:
-                raise PermanentError(self._failure(judgement, found))
+            if status.hopeless:
+                raise PermanentError(self._failure(status, status.failed))
             if (now := _position(deployment)) != position:
                 moved_at_s, position = time.monotonic(), now
             if time.monotonic() - moved_at_s > self._patience_s(deployment):
-                waits_for = judgement.waits_for or "the wanted number of replicas"
-                raise PermanentError(self._failure(Judgement(failed=f"It still waits for {waits_for}."), found))
+                waits_for = status.waits_for or "the desired number of replicas"
+                raise PermanentError(self._failure(status, f"It still waits for {waits_for}."))
             self._progress.wait(self._timing.poll_s)
-
-    def _watch(self, stack: ExitStack, kind: str, *, labels: dict[str, str] | None = None, fields: str = "") -> Watched:
-        return stack.enter_context(self._api.watch(kind, labels=labels, fields=fields))
 
     def _deployment(self) -> Object:
         for deployment in self._deployments.now():
-            if deployment["metadata"]["name"] == self._endpoint_id.name:
+            if deployment["metadata"]["name"] == self._objects.name:
                 return deployment
-        raise PermanentError(f"The Deployment {self._endpoint_id.name} was deleted meanwhile.")
+        raise PermanentError(f"The Deployment {self._objects.name} was deleted during the rollout.")
 
-    def _troubles(self, deployment: Object) -> tuple[Trouble, ...]:
-        return troubles(
-            deployment=deployment,
-            replica_sets=self._replica_sets.now(),
-            pods=self._pods.now(),
-            events=self._events.now(),
-        )
-
-    def _tell(
-        self,
-        deployment: Object,
-        judgement: Judgement,
-        found: tuple[Trouble, ...],
-        *,
-        ready: int,
-        set_to: int,
-        why: str,
-    ) -> int:
-        """Tell of replicas, progress and trouble where they changed; return the ready count as told."""
-        for trouble in found:
-            if trouble.words not in self._told and len(self._told) < _LINES_OF_TROUBLE:
-                self._told.add(trouble.words)
-                self._progress.log(trouble.words)
-        wanted, now = _wanted(deployment), deployment.get("status", {}).get("readyReplicas", 0)
-        if not judgement.done:  # old and new replicas side by side are no more than were wanted
-            now = min(now, wanted)
+    def _report(self, deployment: Object, status: RolloutStatus, *, ready: int, set_to: int, reason: str) -> int:
+        """Report replicas, progress and troubles that changed; return the ready count as reported."""
+        for trouble in status.troubles:
+            if trouble.message not in self._logged and len(self._logged) < _MAX_TROUBLES_LOGGED:
+                self._logged.add(trouble.message)
+                self._progress.log(trouble.message)
+        desired, now = desired_replicas(deployment), ready_replicas(deployment)
+        if not status.done:  # old and new replicas overlap during a rollout
+            now = min(now, desired)
         if now != ready:
-            reason = why if wanted == set_to else self._autoscaler_says() or why
+            if desired != set_to:
+                reason = self._autoscaler_reason() or reason
             self._progress.scaled(before=ready, after=now, reason=reason)
-        updated = now if judgement.done else self._updated(deployment)
-        fact = f"{updated} of {wanted} replicas of {self._version} ready"
-        self._progress.report(updated, wanted, fact=f"{fact}: {found[0].words}" if found else fact)
-        return int(now)
+        fact = f"{status.updated} of {desired} replicas of {self._version} ready"
+        if status.troubles:
+            fact = f"{fact}: {status.troubles[0].message}"
+        self._progress.report(status.updated, desired, fact=fact)
+        return now
 
-    def _updated(self, deployment: Object) -> int:
-        """How many replicas of the newest template are ready; its watch may be behind that of the Deployment."""
-        replica_set = newest(deployment, self._replica_sets.now())
-        return int(replica_set.get("status", {}).get("readyReplicas", 0)) if replica_set else 0
-
-    def _autoscaler_says(self) -> str:
-        name = self._endpoint_id.name
-        autoscaler = self._api.get("HorizontalPodAutoscaler", name)
+    def _autoscaler_reason(self) -> str:
+        api, name = self._objects.api, self._objects.name
         fields = f"involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name={name}"
-        return scaling_reason(autoscaler, self._api.list("Event", fields=fields))
+        return scaling_reason(api.get("HorizontalPodAutoscaler", name), api.list("Event", fields=fields))
 
-    def _failure(self, judgement: Judgement, found: tuple[Trouble, ...]) -> str:
-        parts = [f"{self._version} does not become ready.", *(trouble.words for trouble in found[:3])]
-        if not found:
-            parts.append(judgement.failed)
-        crashed = next((trouble.crashed for trouble in found if trouble.crashed), "")
-        if crashed and (words := self._last_words(crashed)):
-            parts.append(f"Its last words: {words}")
+    def _failure(self, status: RolloutStatus, reason: str) -> str:
+        """Return the error message: the troubles, or else `reason`, and the end of a crashed container's log."""
+        messages = [trouble.message for trouble in status.troubles[:3]] or [reason]
+        parts = [f"{self._version} does not become ready.", *messages]
+        crashed = next((trouble.crashed_pod for trouble in status.troubles if trouble.crashed_pod), "")
+        if crashed and (log := self._log_end(crashed)):
+            parts.append(f"Its log ends: {log}")
         return " ".join(parts)
 
-    def _last_words(self, pod: str) -> str:
+    def _log_end(self, pod: str) -> str:
         for previous in (True, False):
-            with contextlib.suppress(TemporaryError):  # what has failed is known without them
-                if log := self._api.logs(pod, container=CONTAINER, lines=5, previous=previous):
+            with contextlib.suppress(TemporaryError):  # the failure is known without it
+                if log := self._objects.api.logs(pod, container=CONTAINER, lines=5, previous=previous):
                     return " ".join(log.split())[-600:]
         return ""
 
@@ -169,12 +152,18 @@ class RolloutWatcher:
         return float(deployment["spec"].get("progressDeadlineSeconds", 600)) + _SLACK_S
 
 
-def _wanted(deployment: Object) -> int:
-    return int(deployment["spec"].get("replicas", 1))
+def wait_until_settled(objects: EndpointObjects, timing: RolloutTiming) -> None:
+    """Wait until only one revision runs, at most `timing.undone_s`. Works without the progress of a cancelled job."""
+    gives_up_at_s = time.monotonic() + timing.undone_s
+    while time.monotonic() < gives_up_at_s:
+        deployment = objects.api.get("Deployment", objects.name)
+        if deployment is None or judge(deployment).done:
+            return
+        time.sleep(timing.poll_s)
 
 
 def _position(deployment: Object) -> tuple[object, ...]:
-    """What changes while a rollout moves."""
+    """Return the counts that change while a rollout moves."""
     status = deployment.get("status", {})
     counts = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    return (_wanted(deployment), *(status.get(count, 0) for count in counts))
+    return (desired_replicas(deployment), *(status.get(count, 0) for count in counts))

@@ -1,1 +1,1 @@
-"""The Kubernetes API, without knowledge of endpoints or load tests."""
+"""Client of the Kubernetes API that knows neither endpoints nor load tests."""

@@ -1,4 +1,4 @@
-"""From a cluster's address to an authenticated HTTP client for its API server, without kubectl or gcloud."""
+"""Cluster addresses, and authenticated clients for their API servers, without kubectl or gcloud."""
 
 import base64
 import tempfile
@@ -10,21 +10,21 @@ from typing import Any
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.google_login import LOG_IN, log_in, refresh
 
-# https://cloud.google.com/kubernetes-engine/docs/how-to/api-server-authentication: the e-mail scope lets the cluster
-# see the account's name, by which RBAC binds it.
+# https://cloud.google.com/kubernetes-engine/docs/how-to/api-server-authentication: RBAC binds the account by its
+# e-mail address, which the cluster sees through this scope.
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/userinfo.email")
 _GKE = "https://container.googleapis.com/v1"
 _DEADLINE_S = 15.0
-_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
-"""What the SDK raises for a kubeconfig that is YAML of another shape, or whose data are not in base64."""
+_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+"""Raised by the SDK for a kubeconfig with the wrong structure, or with data that is not in base64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterAddress:
-    """A cluster's address, taken apart: where its API server's address and credentials come from.
+    """A parsed cluster address: the source of the API server's URL and of the credentials.
 
-    `cluster` is the address without the namespace; `context` that of a kubeconfig, `gke` "projects/…/clusters/…";
-    where both are "" the worker runs inside the cluster.
+    `cluster` is the address without the namespace, `context` a context of the kubeconfig, `gke`
+    "projects/…/clusters/…". If both are "", the worker runs inside the cluster.
     """
 
     cluster: str
@@ -34,14 +34,14 @@ class ClusterAddress:
 
     @property
     def inside(self) -> bool:
-        """Whether this process runs in a pod of the cluster, so that Services answer by their DNS names."""
+        """True if this process runs in a pod of the cluster, and Services resolve by their DNS names."""
         return not self.context and not self.gke
 
 
 def read_address(address: str) -> ClusterAddress:
-    """Take `address` apart. Raises ValueError, with one sentence, where it has none of the three forms.
+    """Parse `address`. Raises ValueError, with one sentence, if it does not have one of the three forms.
 
-    A context's name may hold slashes (EKS names contexts by their ARN); a namespace cannot.
+    A context's name may contain slashes (EKS names contexts by their ARN). A namespace cannot.
     """
     scheme, _, rest = address.partition("://")
     cluster, _, namespace = rest.rpartition("/")
@@ -55,15 +55,15 @@ def read_address(address: str) -> ClusterAddress:
             gke = f"projects/{project}/locations/{location}/clusters/{name}"
             return ClusterAddress(cluster=whole, namespace=namespace, gke=gke)
     raise ValueError(
-        f"{address!r} is not a cluster's address: write kubernetes://CONTEXT/NAMESPACE, "
+        f"{address!r} is not a cluster address: write kubernetes://CONTEXT/NAMESPACE, "
         "kubernetes://in-cluster/NAMESPACE or gke://PROJECT/LOCATION/CLUSTER/NAMESPACE."
     )
 
 
 def open_client(target: ClusterAddress) -> Any:
-    """A `kubernetes.client.ApiClient` for the target, whose tokens are kept fresh. GKE is asked where the cluster is.
+    """Return a `kubernetes.client.ApiClient` that refreshes its tokens. Looks up GKE clusters by their name.
 
-    Raises PermanentError where context, credentials or cluster are not there, TemporaryError for the network's faults.
+    Raises PermanentError if context, credentials or cluster are missing, TemporaryError for network faults.
     """
     import yaml
     from kubernetes import client, config
@@ -76,30 +76,30 @@ def open_client(target: ClusterAddress) -> Any:
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(context=target.context, client_configuration=configuration, persist_config=False)
-    except (config.ConfigException, OSError, yaml.YAMLError, *_MISSHAPEN) as error:
+    except (config.ConfigException, OSError, yaml.YAMLError, *_MALFORMED) as error:
         raise PermanentError(f"{target.cluster} cannot be used: {error}", advice=_advice(target)) from error
     return client.ApiClient(configuration)
 
 
 class Login:
-    """One target's client, for any number of threads: made when it is first needed, and anew after `forget`."""
+    """Client of one cluster, opened on first use and again after `forget`. Thread-safe."""
 
     def __init__(self, target: ClusterAddress, client: Any = None) -> None:
-        """`client` is used always, where it is given."""
+        """A given `client` is used always."""
         self._target = target
         self._given = client
         self._client: Any = None
         self._opening = threading.Lock()
 
     def client(self) -> Any:
-        """The client; raises what `open_client` does."""
+        """Return the client; raises what `open_client` raises."""
         with self._opening:
             if self._client is None:
                 self._client = self._given or open_client(self._target)
             return self._client
 
     def forget(self, client: Any) -> None:
-        """Have the next call log in, with the credentials that are there then."""
+        """Make the next call log in again, with the credentials available then."""
         with self._opening:
             if self._client is client:
                 self._client = None
@@ -107,8 +107,8 @@ class Login:
 
 def _advice(target: ClusterAddress) -> str:
     if target.inside:
-        return "kubernetes://in-cluster works in a pod with a service account's token only; name a context elsewhere."
-    return "Look at `kubectl config get-contexts` as the worker's user, and set KUBECONFIG where the file is elsewhere."
+        return "kubernetes://in-cluster works only in a pod with a service account token. Elsewhere, name a context."
+    return "Run `kubectl config get-contexts` as the worker's user, and set KUBECONFIG if the file is elsewhere."
 
 
 def _configure_gke(configuration: Any, target: ClusterAddress) -> None:
@@ -116,7 +116,7 @@ def _configure_gke(configuration: Any, target: ClusterAddress) -> None:
     found = _look_up(credentials, target)
     configuration.host, certificate = _endpoint(found)
     if certificate:
-        # The HTTP client wants a file; it is deleted when the configuration is.
+        # The HTTP client needs a file. It is deleted together with the configuration.
         file = tempfile.NamedTemporaryFile(prefix="gke-ca-", suffix=".pem")  # noqa: SIM115
         file.write(base64.b64decode(certificate))
         file.flush()
@@ -133,7 +133,7 @@ def _configure_gke(configuration: Any, target: ClusterAddress) -> None:
 
 
 def _look_up(credentials: Any, target: ClusterAddress) -> dict[str, Any]:
-    """The Cluster resource.
+    """Return the Cluster resource of GKE's API.
 
     https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/get
     """
@@ -146,7 +146,7 @@ def _look_up(credentials: Any, target: ClusterAddress) -> dict[str, Any]:
         with open_session(credentials) as session:
             response = session.get(f"{_GKE}/{target.gke}", timeout=_DEADLINE_S)
     except (exceptions.TransportError, requests.RequestException) as error:
-        raise TemporaryError(f"Google Kubernetes Engine could not be asked for {target.cluster}: {error}") from error
+        raise TemporaryError(f"Google Kubernetes Engine did not answer for {target.cluster}: {error}") from error
     except exceptions.GoogleAuthError as error:
         raise PermanentError(f"Google gave no token: {error}", advice=LOG_IN) from error
     try:
@@ -155,19 +155,19 @@ def _look_up(credentials: Any, target: ClusterAddress) -> dict[str, Any]:
         answer = {}
     if response.status_code == 200:
         return dict(answer)
-    said = answer.get("error", {}).get("message") or f"HTTP {response.status_code}"
+    reason = answer.get("error", {}).get("message") or f"HTTP {response.status_code}"
     if response.status_code in (408, 429) or response.status_code >= 500:
-        raise TemporaryError(f"Google Kubernetes Engine failed: {said}")
+        raise TemporaryError(f"Google Kubernetes Engine failed: {reason}")
     raise PermanentError(
-        f"{target.cluster} cannot be looked up: {said}",
+        f"{target.cluster} cannot be looked up: {reason}",
         advice="Check the address; the worker's account needs roles/container.developer on the project.",
     )
 
 
 def _endpoint(found: dict[str, Any]) -> tuple[str, str]:
-    """URL of the control plane and its CA in base64, or "" where a public one signed its certificate.
+    """Return the URL of the control plane and its CA in base64, or "" for a publicly signed certificate.
 
-    The DNS endpoint is taken where the IP endpoints are off.
+    Uses the DNS endpoint if the IP endpoints are disabled.
     https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#controlplaneendpointsconfig
     """
     endpoints = found.get("controlPlaneEndpointsConfig", {})
@@ -176,5 +176,5 @@ def _endpoint(found: dict[str, Any]) -> tuple[str, str]:
     if by_dns.get("allowExternalTraffic") and by_dns.get("endpoint") and not by_ip.get("enabled", True):
         return f"https://{by_dns['endpoint']}", ""
     if not found.get("endpoint"):
-        raise TemporaryError("The cluster has no endpoint yet: it is still being made.", retry_after_s=30.0)
+        raise TemporaryError("The cluster has no endpoint yet: GKE is still creating it.", retry_after_s=30.0)
     return f"https://{found['endpoint']}", found["masterAuth"]["clusterCaCertificate"]

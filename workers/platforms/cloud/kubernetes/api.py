@@ -1,7 +1,7 @@
-"""A Kubernetes API server as few methods on plain objects, in one namespace; the only place that speaks to one.
+"""Client for one namespace of a Kubernetes API server. No other module sends requests to one.
 
-Objects go in and out as the API's own JSON, as dicts. https://kubernetes.io/docs/reference/using-api/api-concepts/
-How a request is sent, and what becomes of it: kubernetes_http.
+Objects are the API's own JSON, as dicts. https://kubernetes.io/docs/reference/using-api/api-concepts/
+Requests are sent, and errors translated, in http.py.
 """
 
 import json
@@ -14,7 +14,8 @@ from urllib.parse import quote
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes.access import ClusterAddress, read_address
 from workers.platforms.cloud.kubernetes.errors import ApiCall, unreachable
-from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, Object, object_of
+from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, parse_object
+from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.cloud.kubernetes.watch import Watched, watching
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -27,46 +28,46 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "ReplicaSet": ("apps/v1", "replicasets"),
     "Service": ("v1", "services"),
 }
-"""Kind → (apiVersion, resource), of those that are used; all of them live in a namespace."""
+"""Kind → (apiVersion, resource) of the kinds in use. All of them are namespaced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiResponse:
-    """What a Service answered through the API server."""
+    """Answer of a Service, carried by the API server."""
 
     status: int
     body: bytes
 
 
 def connect(address: str) -> "Api":
-    """The API server at `address`: "kubernetes://CONTEXT/NAMESPACE", "kubernetes://in-cluster/NAMESPACE" or
+    """Return a client for "kubernetes://CONTEXT/NAMESPACE", "kubernetes://in-cluster/NAMESPACE" or
     "gke://PROJECT/LOCATION/CLUSTER/NAMESPACE".
 
-    Nothing is sent before the first call, which may raise PermanentError for want of a context or credentials.
+    The first call connects, and raises PermanentError if the context or the credentials are missing.
     Raises ValueError, with one sentence, for an address of another form.
     """
     return Api(target=read_address(address))
 
 
 class Api:
-    """One namespace of one cluster, for any number of threads.
+    """One namespace of one cluster. Thread-safe.
 
     Every method raises PermanentError (rights, refusals: with `advice`) or TemporaryError (network, overload,
     conflict). `labels` select objects that carry all of them; `fields` is a field selector ("type=Warning").
     """
 
     def __init__(self, *, target: ClusterAddress, client: Any = None, answer_s: float = ANSWER_S) -> None:
-        """`client`: a `kubernetes.client.ApiClient` to use in place of the one that `target` leads to. `answer_s`: how
-        long an answer is waited for, once more where the connection breaks meanwhile."""
+        """`client` replaces the `kubernetes.client.ApiClient` for `target`. `answer_s` limits the wait for an answer;
+        a broken connection is retried once."""
         self.target = target
         self.namespace = target.namespace
         self._http = Http(target, client=client, answer_s=answer_s)
 
     def apply(self, obj: Object) -> Object:
-        """Create or change the object so that it has these fields (server-side apply, by force); return it whole.
+        """Create or update the object by forced server-side apply; return all of it.
 
-        Fields that an earlier call set and this one leaves out are taken away; those of other owners stay. Unknown
-        fields are refused.
+        Removes fields that an earlier call set and this one omits. Fields of other owners stay. The server refuses
+        unknown fields.
         """
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         name = obj["metadata"]["name"]
@@ -76,7 +77,7 @@ class Api:
         return applied
 
     def patch(self, kind: str, name: str, changes: Object, *, subresource: str = "") -> Object:
-        """Merge `changes` into the object (JSON merge patch: None takes a field away); return it whole."""
+        """Merge `changes` into the object (JSON merge patch: None removes a field); return all of it."""
         query = {"fieldManager": FIELD_MANAGER}
         content = "application/merge-patch+json"
         patched: Object = self._json("patch", kind, name, subresource, query=query, body=changes, content=content)
@@ -87,47 +88,47 @@ class Api:
         self.patch(kind, name, {"spec": {"replicas": replicas}}, subresource="scale")
 
     def get(self, kind: str, name: str) -> Object | None:
-        """The object, or None where there is none."""
+        """Return the object, or None if it does not exist."""
         answer: Object | None = self._json("get", kind, name, may_miss=True)
         return answer
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None, fields: str = "") -> tuple[Object, ...]:
-        """All objects of the kind in the namespace that are selected."""
+        """Return the selected objects of the kind."""
         answer = self._json("list", kind, query=_selection(labels, fields))
         return tuple(answer["items"])
 
     def delete(self, kind: str, name: str) -> bool:
-        """Delete the object, and what it owns in the background. False where there was none."""
+        """Delete the object, and its dependents in the background. Return False if it did not exist."""
         query = {"propagationPolicy": "Background"}
         return self._json("delete", kind, name, query=query, may_miss=True) is not None
 
     def watch(
         self, kind: str, *, labels: Mapping[str, str] | None = None, fields: str = ""
     ) -> AbstractContextManager[Watched]:
-        """A copy of the selected objects that is kept up to date until the context is left; see Watched."""
+        """Keep a copy of the selected objects up to date until the context exits; see Watched."""
         api_version, resource = KINDS[kind]
         call = self._call("watch", api_version, resource)
         query = _selection(labels, fields)
 
-        def listed() -> Object:
+        def list_objects() -> Object:
             return dict(self._json("list", kind, query=query))
 
-        def stream(query_of_watch: Mapping[str, str], read_s: float) -> Any:
+        def open_stream(query_of_watch: Mapping[str, str], read_s: float) -> Any:
             return self._http.send(
                 call, "GET", self._path(kind), query={**query, **query_of_watch}, read_s=read_s, stream=True
             )
 
-        return watching(name=f"watch {resource}", listed=listed, stream=stream)
+        return watching(name=f"watch {resource}", list_objects=list_objects, open_stream=open_stream)
 
     def logs(self, pod: str, *, container: str = "", lines: int = 20, previous: bool = False) -> str:
-        """The last lines that a container of the pod wrote (`previous`: the one before its restart), or ""."""
+        """Return the last log lines of a container (`previous`: before its restart), or ""."""
         query = {"tailLines": str(lines), "previous": str(previous).lower()}
         if container:
             query["container"] = container
         call = self._call("get", "v1", "pods/log")
         try:
             response = self._http.send(call, "GET", self._path("Pod", pod, "log"), query=query)
-        except PermanentError:  # the container has not started, or the pod has gone
+        except PermanentError:  # the container has not started, or the pod is gone
             return ""
         return str(response.data.decode(errors="replace")).strip()
 
@@ -142,28 +143,28 @@ class Api:
         content: str = "application/json",
         answer_s: float | None = None,
     ) -> ApiResponse:
-        """One HTTP request to a Service's `port`, carried by the API server, for a worker outside the cluster.
+        """Send one HTTP request to a Service's `port` through the API server, for workers outside the cluster.
 
-        What the Service answers comes back whatever its status is. TemporaryError where nothing answers behind it.
+        Returns the Service's answer with any status. Raises TemporaryError if the Service has no ready pod.
         https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
         """
         call = self._call("create" if method == "POST" else "get", "v1", "services/proxy")
-        where = self._behind(name, port, path)
+        proxy_path = self._proxy_path(name, port, path)
         response = self._http.send(
-            call, method, where, body=body or None, content=content, read_s=answer_s, by_service=True
+            call, method, proxy_path, body=body or None, content=content, read_s=answer_s, by_service=True
         )
         return ApiResponse(status=response.status, body=response.data)
 
     def follow_service(self, name: str, port: int, path: str, *, silence_s: float) -> Generator[bytes, None, None]:
-        """The lines of an answer without end, as they come: a GET as that of `ask_service`.
+        """Yield the lines of an endless answer to a GET through the API server.
 
-        The Service loses the connection when the generator is closed, and when this process dies. TemporaryError also
-        where nothing comes for `silence_s`, or the Service refuses.
+        The connection to the Service closes with the generator or with this process. Also raises TemporaryError if no
+        line arrives for `silence_s`, or if the Service refuses.
         """
         import urllib3
 
         call = self._call("get", "v1", "services/proxy")
-        response = self._http.send(call, "GET", self._behind(name, port, path), read_s=silence_s, stream=True)
+        response = self._http.send(call, "GET", self._proxy_path(name, port, path), read_s=silence_s, stream=True)
         try:
             yield from response
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -172,7 +173,7 @@ class Api:
             response.close()
 
     def may(self, verb: str, kind: str, *, subresource: str = "") -> bool:
-        """Whether these credentials have the right, as `kubectl auth can-i` asks."""
+        """Return True if these credentials have the right, as `kubectl auth can-i` does."""
         api_version, resource = KINDS[kind]
         asked = {"group": _group(api_version), "resource": resource, "subresource": subresource}
         review = {
@@ -183,7 +184,7 @@ class Api:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         call = self._call("create", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
         response = self._http.send(call, "POST", path, body=json.dumps(review).encode(), content="application/json")
-        return bool(object_of(call, response.data)["status"]["allowed"])
+        return bool(parse_object(call, response.data)["status"]["allowed"])
 
     def _json(
         self,
@@ -197,14 +198,14 @@ class Api:
         content: str = "application/json",
         may_miss: bool = False,
     ) -> Any:
-        """The object that a call on `kind` answers with; None where it `may_miss` and is not there."""
+        """Return the object in the answer to a call on `kind`, or None for a 404 if it `may_miss`."""
         api_version, resource = KINDS[kind]
         call = self._call(verb, api_version, f"{resource}/{subresource}" if subresource else resource)
         method = {"get": "GET", "list": "GET", "patch": "PATCH", "delete": "DELETE"}[verb]
         data = None if body is None else json.dumps(body).encode()
         path = self._path(kind, name, subresource)
         response = self._http.send(call, method, path, query=query, body=data, content=content, may_miss=may_miss)
-        return None if response is None else object_of(call, response.data)
+        return None if response is None else parse_object(call, response.data)
 
     def _path(self, kind: str, name: str = "", subresource: str = "") -> str:
         api_version, resource = KINDS[kind]
@@ -212,8 +213,8 @@ class Api:
         parts = ["namespaces", self.namespace, resource, name, subresource]
         return "/".join([root, *(quote(part, safe=":") for part in parts if part)])
 
-    def _behind(self, service: str, port: int, path: str) -> str:
-        """The path by which the API server's proxy carries a request to a Service."""
+    def _proxy_path(self, service: str, port: int, path: str) -> str:
+        """Return the path by which the API server's proxy forwards to a Service."""
         return f"{self._path('Service', f'{service}:{port}', 'proxy')}/{path.lstrip('/')}"
 
     def _call(self, verb: str, api_version: str, resource: str) -> ApiCall:

@@ -1,7 +1,7 @@
-"""One request to a Kubernetes API server.
+"""HTTP requests to one Kubernetes API server.
 
-The kubernetes client finds the server and signs the requests (kubernetes_access); what it was answered becomes
-PermanentError or TemporaryError here (kubernetes_errors), and no call lasts longer than its deadline.
+The kubernetes client finds the server and signs requests (access.py). Failed answers become PermanentError or
+TemporaryError (errors.py). Every call has a deadline.
 """
 
 import json
@@ -12,25 +12,31 @@ from urllib.parse import urlencode
 
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes.access import ClusterAddress, Login
-from workers.platforms.cloud.kubernetes.errors import ApiCall, is_stranger, no_object, refusal, unreachable
-
-Object = dict[str, Any]
-"""An object of the API, as its JSON."""
+from workers.platforms.cloud.kubernetes.errors import (
+    ApiCall,
+    is_unauthenticated,
+    not_an_object,
+    refusal,
+    unreachable,
+)
+from workers.platforms.cloud.kubernetes.objects import Object
 
 FIELD_MANAGER = "seatrial"
-"""Who owns the fields that are applied; https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers"""
+"""Owner of the fields that are applied.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
+"""
 
 CONNECT_S = 5.0
 ANSWER_S = 20.0
-"""How long one call may take: admission webhooks have 10 s by default, and a few may stand in a row."""
+"""Deadline of one call. Admission webhooks have 10 s each by default, and a few may run in a row."""
 
 _REPEATABLE = {"GET", "PATCH", "DELETE"}
-"""What is sent once more where the connection broke: every patch here says how things shall be, not by how much they
-change. Never after a pause that the caller does not know of."""
+"""Methods that are repeated once after a broken connection. Every patch here sets values; it never adds to them."""
 
 
 class Http:
-    """The way to one server, for any number of threads."""
+    """Connection to one server. Thread-safe."""
 
     def __init__(self, target: ClusterAddress, *, client: Any, answer_s: float) -> None:
         """`client` and `answer_s` as in Api."""
@@ -51,29 +57,29 @@ class Http:
         may_miss: bool = False,
         by_service: bool = False,
     ) -> Any:
-        """Send one request and return urllib3's response, unread where `stream`; None for a 404 where it `may_miss`.
+        """Send one request and return urllib3's response, unread if `stream`, or None for a 404 if it `may_miss`.
 
-        A login that the server does not know, or no more, is made anew, once: tokens run out, and people log in again.
+        On 401, log in again once: tokens expire. With `by_service`, errors of the Service itself are returned.
         """
-        ask = partial(
-            self._ask, call, method, path, query=query, body=body, content=content, read_s=read_s, stream=stream
+        request = partial(
+            self._request, call, method, path, query=query, body=body, content=content, read_s=read_s, stream=stream
         )
 
-        def is_well(response: Any) -> bool:
+        def succeeded(response: Any) -> bool:
             return 200 <= response.status < 300 or (by_service and not _from_api_server(response))
 
         client = self._login.client()
-        response = ask(client)
-        if not is_well(response) and is_stranger(status=response.status, body=response.data):
+        response = request(client)
+        if not succeeded(response) and is_unauthenticated(status=response.status, body=response.data):
             self._login.forget(client)
-            response = ask(self._login.client())
-        if is_well(response):
+            response = request(self._login.client())
+        if succeeded(response):
             return response
         if response.status == 404 and may_miss:
             return None
         raise refusal(call, status=response.status, body=response.data, headers=response.headers)
 
-    def _ask(
+    def _request(
         self,
         call: ApiCall,
         method: str,
@@ -86,7 +92,7 @@ class Http:
         read_s: float | None,
         stream: bool,
     ) -> Any:
-        """The server's response to one request; the body of a refusal has been read."""
+        """Return the response to one request. The body of a refusal is read in any case."""
         import urllib3
 
         headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": FIELD_MANAGER}
@@ -95,7 +101,7 @@ class Http:
         except PermanentError:
             self._login.forget(client)
             raise
-        headers = {name: value.strip() for name, value in headers.items()}  # a token may end with its file's last line
+        headers = {name: value.strip() for name, value in headers.items()}  # a token file may end with a line break
         url = f"{client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = client.rest_client.pool_manager.request(
@@ -115,16 +121,16 @@ class Http:
         return response
 
 
-def object_of(call: ApiCall, body: bytes) -> Object:
-    """The object that a server answered with. Raises PermanentError where it is no JSON."""
+def parse_object(call: ApiCall, body: bytes) -> Object:
+    """Parse the object in an answer. Raises PermanentError if it is not JSON."""
     try:
         return dict(json.loads(body))
     except (ValueError, TypeError) as error:
-        raise no_object(call, body) from error
+        raise not_an_object(call, body) from error
 
 
 def _from_api_server(response: Any) -> bool:
-    """Whether a refusal is the API server's own (an object of kind Status), not that of the service behind it."""
+    """Return True if the API server itself refused (an object of kind Status), not the Service behind it."""
     try:
         return bool(json.loads(response.data)["kind"] == "Status")
     except (ValueError, TypeError, KeyError):

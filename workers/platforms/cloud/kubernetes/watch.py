@@ -1,4 +1,4 @@
-"""A copy of objects that is kept up to date by list and watch, as controllers keep theirs.
+"""Local copy of selected objects, kept up to date by list and watch, as controllers do.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -10,41 +10,41 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.kubernetes.objects import Object
 
 WINDOW_S = 30
-"""How long one watch is asked for; the next one goes on where it ended. Short, so that a connection that has died
-without a word is noticed soon."""
+"""Length of one watch; the next one continues from its end. Short, to notice dead connections soon."""
 
 _READ_S = WINDOW_S + 5.0
-_AGAIN_S = 1.0
+_RETRY_S = 1.0
 
-Listed = Callable[[], dict[str, Any]]
-Stream = Callable[[Mapping[str, str], float], Any]
+ListObjects = Callable[[], Object]
+OpenStream = Callable[[Mapping[str, str], float], Any]
 
 
 class Watched:
-    """The selected objects as they are now."""
+    """The selected objects in their newest known state. Thread-safe."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, dict[str, Any]] = {}
+        self._objects: dict[str, Object] = {}
         self._error: JobError | None = None
         self._lock = threading.Lock()
 
-    def now(self) -> tuple[dict[str, Any], ...]:
-        """The newest known state, at once. Raises PermanentError where the rights to list or watch are missing.
+    def now(self) -> tuple[Object, ...]:
+        """Return the newest known state at once. Raises PermanentError if the right to list or watch is missing.
 
-        While the server cannot be reached the state is that of the last contact.
+        While the server is unreachable, this is the state of the last contact.
         """
         with self._lock:
             if self._error:
                 raise self._error
             return tuple(self._objects.values())
 
-    def _replace(self, objects: list[dict[str, Any]]) -> None:
+    def _replace(self, objects: list[Object]) -> None:
         with self._lock:
             self._objects = {obj["metadata"]["name"]: obj for obj in objects}
 
-    def _change(self, kind: str, obj: dict[str, Any]) -> None:
+    def _change(self, kind: str, obj: Object) -> None:
         with self._lock:
             if kind == "DELETED":
                 self._objects.pop(obj["metadata"]["name"], None)
@@ -57,30 +57,30 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watching(*, name: str, listed: Listed, stream: Stream) -> Iterator[Watched]:
-    """List the objects, and keep the copy up to date in a thread until the context is left.
+def watching(*, name: str, list_objects: ListObjects, open_stream: OpenStream) -> Iterator[Watched]:
+    """List the objects, then keep the copy up to date in a thread until the context exits.
 
-    `listed` answers with a List object; `stream` opens a watch with the query given and a deadline for silence in
-    seconds, and returns urllib3's unread response. Raises what the first `listed` raises.
+    `list_objects` returns a List object. `open_stream` opens a watch with the given query and read timeout in seconds
+    and returns urllib3's unread response. Raises what the first `list_objects` raises.
     """
     watched = Watched()
-    keeper = _Keeper(watched, listed, stream)
-    version = keeper.list_all()
-    thread = threading.Thread(target=keeper.keep, args=(version,), name=name, daemon=True)
+    reflector = _Reflector(watched, list_objects, open_stream)
+    version = reflector.list_all()
+    thread = threading.Thread(target=reflector.run, args=(version,), name=name, daemon=True)
     thread.start()
     try:
         yield watched
     finally:
-        keeper.stop()
+        reflector.stop()
 
 
-class _Keeper:
-    """The thread's work. Whatever goes wrong with a watch (410 Gone, a cut, a time-out): list again, watch again."""
+class _Reflector:
+    """Work of the thread. After any failed watch (410 Gone, a broken connection, a timeout), list and watch again."""
 
-    def __init__(self, watched: Watched, listed: Listed, stream: Stream) -> None:
+    def __init__(self, watched: Watched, list_objects: ListObjects, open_stream: OpenStream) -> None:
         self._watched = watched
-        self._listed = listed
-        self._stream = stream
+        self._list_objects = list_objects
+        self._open_stream = open_stream
         self._stopped = threading.Event()
         self._response: Any = None
 
@@ -88,17 +88,17 @@ class _Keeper:
         self._stopped.set()
         response = self._response
         if response is not None:
-            # A read that waits in the other thread is woken; where it has just ended there is nothing to wake.
+            # Wakes a read that blocks in the other thread. If that has just ended, the shutdown fails.
             with contextlib.suppress(ValueError, RuntimeError, OSError):
                 response.shutdown()
 
     def list_all(self) -> str:
-        """Replace the copy; return the resourceVersion from which to watch."""
-        answer = self._listed()
+        """Replace the copy; return the resourceVersion to watch from."""
+        answer = self._list_objects()
         self._watched._replace(answer["items"])
         return str(answer["metadata"]["resourceVersion"])
 
-    def keep(self, version: str) -> None:
+    def run(self, version: str) -> None:
         while not self._stopped.is_set():
             try:
                 version = self._follow(version)
@@ -109,12 +109,12 @@ class _Keeper:
                 return
             except JobError:
                 version = ""
-                self._stopped.wait(_AGAIN_S)
+                self._stopped.wait(_RETRY_S)
 
     def _follow(self, version: str) -> str:
-        """Take in changes until the watch ends; return the resourceVersion reached, or "" where it is lost.
+        """Apply changes until the watch ends; return the resourceVersion reached, or "" if it is lost.
 
-        The thread that reads releases the connection: nobody else may.
+        Only the thread that reads may release the connection.
         """
         import urllib3
 
@@ -126,20 +126,20 @@ class _Keeper:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WINDOW_S),
         }
-        self._response = response = self._stream(query, _READ_S)
+        self._response = response = self._open_stream(query, _READ_S)
         try:
-            # Looked at before the first read too: whoever stopped this before there was a response could not wake it.
+            # Checked before the first read too: a stop() that ran before there was a response could not wake it.
             lines = iter(response)
             while not self._stopped.is_set() and (line := next(lines, None)) is not None:
                 change = json.loads(line)
                 if change["type"] == "ERROR":  # 410 Gone: the version is too old
-                    self._stopped.wait(_AGAIN_S)
+                    self._stopped.wait(_RETRY_S)
                     return ""
                 version = change["object"]["metadata"]["resourceVersion"]
                 if change["type"] != "BOOKMARK":
                     self._watched._change(change["type"], change["object"])
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, LookupError, TypeError):  # a cut, or no event
-            self._stopped.wait(_AGAIN_S)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, LookupError, TypeError):  # broken off, or no event
+            self._stopped.wait(_RETRY_S)
             return ""
         finally:
             self._response = None

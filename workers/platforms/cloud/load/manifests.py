@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from workers.platforms.cloud.kubernetes.manifests import read_object
+from workers.platforms.cloud.kubernetes.objects import read_object
 
 Object = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import Self
 
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.cloud.kubernetes.http import Object
-from workers.platforms.cloud.kubernetes.pods import Trouble, condition, pod_trouble
+from workers.platforms.cloud.kubernetes.objects import Object, condition
+from workers.platforms.cloud.kubernetes.pods import Trouble, pod_trouble
 from workers.platforms.cloud.kubernetes.watch import Watched
 from workers.platforms.cloud.load.manifests import COMPONENT, CONTAINER, Attempt
 from workers.platforms.protocols.progress import Progress
@@ -51,13 +51,13 @@ class LoadPods:
             self._check_pods()
             troubles = self._troubles()
             for trouble in troubles:
-                if trouble.hopeless:
-                    raise PermanentError(f"Locust does not come up. {trouble.words}")
-                if trouble.words not in self._told:
-                    self._told.add(trouble.words)
-                    progress.log(trouble.words)
+                if trouble.permanent:
+                    raise PermanentError(f"Locust does not come up. {trouble.message}")
+                if trouble.message not in self._told:
+                    self._told.add(trouble.message)
+                    progress.log(trouble.message)
             if monotonic() > gives_up_at_s:
-                words = " ".join(trouble.words for trouble in troubles) or self._silence
+                words = " ".join(trouble.message for trouble in troubles) or self._silence
                 raise PermanentError(
                     f"{joined} of {self._workers} load workers had joined after {patience_s:g} s. {words}".strip(),
                     advice="Load workers ask for a core each: give the cluster room, or test at a lower rate.",
@@ -103,7 +103,7 @@ class LoadPods:
         logs = (
             self._api.logs(name, container=CONTAINER, lines=_LOG_LINES, previous=previous) for previous in (True, False)
         )
-        words = [what, trouble.words if trouble else "", *filter(None, logs)]
+        words = [what, trouble.message if trouble else "", *filter(None, logs)]
         return PermanentError("\n".join(filter(None, words[:3])))
 
 
@@ -125,4 +125,4 @@ def _not_created(deployment: Object) -> Trouble | None:
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    return Trouble(words=f"Load pods cannot be created: {failure.get('message', '')}.")
+    return Trouble(message=f"Load pods cannot be created: {failure.get('message', '')}.")

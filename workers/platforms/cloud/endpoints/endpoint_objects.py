@@ -1,0 +1,183 @@
+"""Objects of one endpoint in its namespace: found, described, scaled and deleted. Rollouts are in rollout.py."""
+
+import time
+from collections.abc import Sequence
+
+from workers.contract.replicas import Replicas
+from workers.errors import PermanentError, TemporaryError
+from workers.platforms.cloud.endpoints.manifests import EndpointId, Manifests
+from workers.platforms.cloud.endpoints.revisions import (
+    REPLICAS,
+    bounds_text,
+    deployed_release,
+    is_verified,
+    rollback_revision,
+    verified_hash,
+)
+from workers.platforms.cloud.endpoints.status import (
+    cpu_percent,
+    desired_replicas,
+    find_troubles,
+    ready_replicas,
+    scaling_trouble,
+)
+from workers.platforms.cloud.kubernetes.api import Api
+from workers.platforms.cloud.kubernetes.objects import Object
+from workers.platforms.protocols.cluster import Endpoint
+
+_KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Deployment")
+"""Kinds of an endpoint's objects, in the order of their deletion."""
+
+_NO_AUTOSCALER = "The autoscaler was deleted, so the number of replicas stays as it is. Set the replicas again."
+
+
+class EndpointObjects:
+    """The Deployment, Service, autoscaler and disruption budget of one endpoint."""
+
+    def __init__(self, api: Api, manifests: Manifests, endpoint_id: EndpointId) -> None:
+        self.api = api
+        self.manifests = manifests
+        self.id = endpoint_id
+        self.name = endpoint_id.name
+
+    def find(self) -> Object | None:
+        """Return the Deployment, or None. Raises PermanentError if one of this name is not Seatrial's."""
+        found = self.api.get("Deployment", self.name)
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            return None
+        self._check_owner("Deployment", found)
+        return found
+
+    def find_deployed(self) -> Object:
+        """Return the Deployment. Raises PermanentError if the model is not deployed."""
+        deployment = self.find()
+        if deployment is None:
+            raise PermanentError(
+                f"{self.id.model} is not deployed on {self.id.environment}.", advice="Deploy a version there first."
+            )
+        return deployment
+
+    def check_service_owner(self) -> None:
+        """Raise PermanentError if there is a Service of this name that is not Seatrial's."""
+        self._check_owner("Service", self.api.get("Service", self.name))
+
+    def describe(self, deployment: Object) -> Endpoint:
+        """Return the endpoint as its objects describe it.
+
+        Until a new release is verified, the endpoint's version is the one that was verified before.
+        """
+        serving = deployment
+        if verified_hash(deployment) and not is_verified(deployment):
+            serving = rollback_revision(deployment, self.replica_sets()) or deployment
+        release = deployed_release(serving)
+        autoscaler = None if release.replicas.fixed else self.api.get("HorizontalPodAutoscaler", self.name)
+        deleted = autoscaler is None and not release.replicas.fixed and is_verified(deployment)
+        service = self.api.get("Service", self.name)
+        ready, desired = ready_replicas(deployment), desired_replicas(deployment)
+        trouble = self._trouble(deployment) if ready < desired else ""
+        return Endpoint(
+            model=self.id.model,
+            environment=self.id.environment,
+            version=release.version,
+            address=self.find_address(service) if service else "",
+            ready=ready,
+            desired=desired,
+            replicas=release.replicas,
+            cpu_percent=cpu_percent(autoscaler),
+            trouble=trouble or (_NO_AUTOSCALER if deleted else scaling_trouble(autoscaler)),
+            since_s=release.since_s,
+            job_id=release.job_id,
+        )
+
+    def find_address(self, service: Object) -> str:
+        """Return the base URL that the Service's type leads to, or "" while it has none.
+
+        LoadBalancer: its address. NodePort: a node that runs a replica (every node answers). Otherwise the Service's
+        DNS name, which resolves inside the cluster only.
+        https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
+        """
+        port = http_port(service)
+        match service["spec"].get("type"):
+            case "LoadBalancer":
+                ingress = (service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}])[0]
+                host = ingress.get("ip") or ingress.get("hostname") or ""
+                return _url(host, port["port"]) if host else ""
+            case "NodePort":
+                hosts = sorted(pod["status"]["hostIP"] for pod in self.pods() if pod.get("status", {}).get("hostIP"))
+                return _url(hosts[0], port["nodePort"]) if hosts and port.get("nodePort") else ""
+        return _url(f"{self.name}.{self.api.namespace}.svc", port["port"])
+
+    def set_bounds(self, deployment: Object, replicas: Replicas, *, cpu_target: int) -> int:
+        """Record the bounds and apply them; return the number of replicas set now."""
+        if replicas != deployed_release(deployment).replicas:
+            annotations = {REPLICAS: bounds_text(replicas)}
+            self.api.patch("Deployment", self.name, {"metadata": {"annotations": annotations}})
+        return self.set_replicas(deployment, replicas, cpu_target=cpu_target)
+
+    def set_replicas(
+        self, deployment: Object, replicas: Replicas, *, cpu_target: int, previous: Object | None = None
+    ) -> int:
+        """Keep the number of replicas within bounds, by an autoscaler unless they are fixed; return the number set now.
+
+        It is the number within the bounds that is nearest to that of `previous`, or else to the present one. The
+        autoscaler changes first: with its old bounds it would undo the change.
+        """
+        if replicas.fixed:
+            self.api.delete("HorizontalPodAutoscaler", self.name)
+        else:
+            self.api.apply(self.manifests.autoscaler(self.id, replicas=replicas, cpu_target=cpu_target))
+        now = desired_replicas(deployment)
+        preferred = (desired_replicas(previous) if previous else 0) or now
+        count = min(max(preferred, replicas.minimum), replicas.maximum)
+        if count != now:
+            self.api.scale("Deployment", self.name, count)
+        return count
+
+    def remove(self, *, patience_s: float, poll_s: float) -> None:
+        """Delete the objects and wait until every pod has ended. Raises TemporaryError after `patience_s`."""
+        self.delete()
+        gives_up_at_s = time.monotonic() + patience_s
+        while self.pods():
+            if time.monotonic() > gives_up_at_s:
+                raise TemporaryError(f"The pods of {self.name} have not ended within {patience_s:g} s.")
+            time.sleep(poll_s)
+
+    def delete(self) -> None:
+        """Delete the objects that belong to this endpoint. Their pods end in the background."""
+        for kind in _KINDS:
+            found = self.api.get(kind, self.name)
+            if found and self._owns(found):
+                self.api.delete(kind, self.name)
+
+    def pods(self) -> Sequence[Object]:
+        """Return the endpoint's pods, of all revisions."""
+        return self.api.list("Pod", labels=self.id.selector)
+
+    def replica_sets(self) -> Sequence[Object]:
+        """Return the endpoint's ReplicaSets, one for each revision."""
+        return self.api.list("ReplicaSet", labels=self.id.selector)
+
+    def _trouble(self, deployment: Object) -> str:
+        troubles = find_troubles(deployment=deployment, replica_sets=self.replica_sets(), pods=self.pods(), events=())
+        return troubles[0].message if troubles else ""
+
+    def _check_owner(self, kind: str, found: Object | None) -> None:
+        if found is not None and not self._owns(found):
+            raise PermanentError(
+                f"The {kind} {self.name} in namespace {self.api.namespace} is not one of Seatrial's.",
+                advice="Delete or rename it, or give the environment its own namespace.",
+            )
+
+    def _owns(self, obj: Object) -> bool:
+        labels = obj["metadata"].get("labels") or {}
+        return all(labels.get(key) == value for key, value in self.id.labels.items())
+
+
+def http_port(service: Object) -> Object:
+    """Return the Service's port of the REST API: the one named http, or its first."""
+    ports: Sequence[Object] = service["spec"]["ports"]
+    return next((port for port in ports if port.get("name") == "http"), ports[0])
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,154 @@
+"""Rollout of one release: apply its objects, follow them until they are ready, verify an answer, undo on failure.
+
+Server-side apply makes every step repeatable: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+
+The number of replicas is never applied. It is set through the scale subresource, which the autoscaler uses too: a
+field that is applied once and then omitted would fall back to 1 for a moment.
+"""
+
+import logging
+import time
+from dataclasses import replace
+
+from workers.errors import Interrupted, JobError, PermanentError, ShuttingDown, Superseded, TemporaryError
+from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects
+from workers.platforms.cloud.endpoints.revisions import (
+    VERIFIED,
+    DeployedRelease,
+    deployed_release,
+    is_verified,
+    rollback_revision,
+    rolled_back,
+    template_hash,
+    verified_hash,
+)
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming, RolloutWatcher, wait_until_settled
+from workers.platforms.cloud.endpoints.verification import await_address, verify
+from workers.platforms.cloud.kubernetes.objects import Object
+from workers.platforms.protocols.cluster import Release
+from workers.platforms.protocols.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+class Rollout:
+    """The rollout of one release to one endpoint, by one attempt of a job."""
+
+    def __init__(
+        self, objects: EndpointObjects, *, release: Release, progress: Progress, timing: RolloutTiming
+    ) -> None:
+        self._objects = objects
+        self._release = release
+        self._progress = progress
+        self._timing = timing
+
+    def run(self) -> Object:
+        """Roll the release out and return its Deployment.
+
+        On failure or interruption, restores the newest verified revision, or removes a first release. Undoes nothing
+        if Superseded, because the endpoint belongs to the next attempt, or on TemporaryError, because the next attempt
+        continues.
+        """
+        before = self._objects.find()
+        self._objects.check_service_owner()
+        desired = self._desired(before)
+        self._progress.check()
+        try:
+            deployment = self._bring_up(desired, before)
+            self._progress.check()
+        except (Superseded, TemporaryError):
+            raise
+        except (PermanentError, Interrupted) as error:
+            self._undo_after(error, desired, before)
+            raise
+        if not is_verified(deployment):
+            desired["metadata"]["annotations"][VERIFIED] = template_hash(desired)
+            deployment = self._objects.api.apply(desired)
+        return deployment
+
+    def _desired(self, before: Object | None) -> Object:
+        """Return the Deployment to apply. A release that already runs keeps the job that deployed it."""
+        manifest = self._release.manifest
+        if not manifest.image:
+            raise PermanentError(
+                f"{manifest.model} v{manifest.version} has no container image, which Kubernetes needs.",
+                advice="Set [images] in seatrial.toml and train a new version.",
+            )
+        was = deployed_release(before) if before else None
+        release = DeployedRelease(
+            version=manifest.version,
+            digest=manifest.digest,
+            replicas=self._release.replicas,
+            job_id=self._release.job_id,
+            asked_by=self._release.asked_by,
+            since_s=time.time(),
+            verified=was.verified if was else "",
+        )
+        desired = self._deployment(release)
+        if before is None or was is None or template_hash(before) != template_hash(desired):
+            return desired
+        if not is_verified(before) and was.job_id != release.job_id:
+            return desired
+        return self._deployment(replace(release, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s))
+
+    def _deployment(self, release: DeployedRelease) -> Object:
+        return self._objects.manifests.deployment(
+            self._objects.id,
+            release,
+            image=self._release.manifest.image,
+            cpu_request=self._release.environment.cpu_request,
+        )
+
+    def _bring_up(self, desired: Object, before: Object | None) -> Object:
+        """Apply the objects, wait until they are ready and verified, and return the Deployment."""
+        objects, release, timing = self._objects, self._release, self._timing
+        service = objects.api.apply(objects.manifests.service(objects.id))
+        applied = objects.api.apply(desired)
+        set_to = objects.set_replicas(applied, release.replicas, cpu_target=release.environment.cpu_target)
+        objects.api.apply(objects.manifests.disruption_budget(objects.id))
+        reason = f"v{release.manifest.version} is rolled out" if before else f"replicas set to {release.replicas}"
+        with RolloutWatcher(objects, applied, progress=self._progress, timing=timing) as watcher:
+            deployment = watcher.wait_until_ready(
+                minimum=release.replicas.minimum, before=before, set_to=set_to, reason=reason
+            )
+        address = await_address(
+            objects, service, progress=self._progress, patience_s=timing.address_s, poll_s=timing.poll_s
+        )
+        fact = verify(
+            objects.api,
+            service=service,
+            address=address,
+            release=release,
+            progress=self._progress,
+            patience_s=timing.answer_s,
+        )
+        self._progress.log(f"{address} answers: {fact}")
+        return deployment
+
+    def _undo_after(self, error: JobError, desired: Object, before: Object | None) -> None:
+        """Undo. If that fails after a PermanentError, raise one that names both failures."""
+        try:
+            restored = self._undo(desired, before)
+            if restored and not isinstance(error, ShuttingDown):
+                wait_until_settled(self._objects, self._timing)
+        except JobError as second:
+            logger.warning("Undoing the rollout of %s failed: %s", self._objects.name, second)
+            if isinstance(error, PermanentError):
+                raise PermanentError(f"{error} Undoing it failed: {second}", advice=error.advice) from error
+
+    def _undo(self, desired: Object, before: Object | None) -> bool:
+        """Restore the release that was last verified. Return False if there was none and the endpoint was removed."""
+        objects, now = self._objects, self._objects.find()
+        if now is None or not verified_hash(now):
+            objects.delete()
+            return False
+        revision = before if is_verified(now) else rollback_revision(now, objects.replica_sets())
+        if revision is None:
+            raise PermanentError(f"Kubernetes no longer keeps the revision of {objects.name} that was last verified.")
+        objects.set_replicas(
+            objects.api.apply(rolled_back(desired, revision)),
+            deployed_release(revision).replicas,
+            cpu_target=self._release.environment.cpu_target,
+            previous=before,
+        )
+        return True

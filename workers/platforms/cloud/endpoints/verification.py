@@ -1,0 +1,96 @@
+"""Verification of a rollout: the endpoint's address is awaited, and one real prediction is requested there."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, http_port
+from workers.platforms.cloud.kubernetes.api import Api, ApiResponse
+from workers.platforms.cloud.kubernetes.objects import Object
+from workers.platforms.protocols.cluster import Release
+from workers.platforms.protocols.progress import Progress
+from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, predict_once
+
+_RETRY_S = 1.0
+
+
+def await_address(
+    objects: EndpointObjects, service: Object, *, progress: Progress, patience_s: float, poll_s: float
+) -> str:
+    """Wait until the Service has an address; return it. Raises PermanentError after `patience_s`."""
+    gives_up_at_s = time.monotonic() + patience_s
+    while not (address := objects.find_address(service)):
+        if time.monotonic() > gives_up_at_s:
+            raise PermanentError(
+                f"The Service {objects.name} has no address.",
+                advice="Run `kubectl describe service`. A cluster outside a cloud cannot provide a LoadBalancer.",
+            )
+        progress.report(0, None, fact=f"waiting for the address of the Service {objects.name}")
+        progress.wait(poll_s)
+        service = objects.api.get("Service", objects.name) or service
+    return address
+
+
+def verify(api: Api, *, service: Object, address: str, release: Release, progress: Progress, patience_s: float) -> str:
+    """Request one real prediction until it is correct; return one fact about it.
+
+    Raises PermanentError after `patience_s`. Proxies and load balancers need a while to follow a rollout.
+    """
+    model, version = release.model, release.manifest.version
+    gives_up_at_s = time.monotonic() + patience_s
+    with _reachable(api, service, address) as url:
+        while True:
+            try:
+                return predict_once(
+                    url, model=model.name, version=version, sample=model.sample, signature=expected_signature(model)
+                )
+            except SmokeTestFailed as error:
+                if time.monotonic() > gives_up_at_s:
+                    raise PermanentError(f"v{version} is up but answers incorrectly at {address}. {error}") from error
+            progress.wait(_RETRY_S)
+
+
+@contextlib.contextmanager
+def _reachable(api: Api, service: Object, address: str) -> Iterator[str]:
+    """Yield a URL at which this worker reaches the Service.
+
+    If only the cluster's DNS can resolve `address` and this worker is outside, the URL is a loopback port that relays
+    each POST through the API server's proxy.
+    """
+    if service["spec"].get("type", "ClusterIP") != "ClusterIP" or api.target.inside:
+        yield address
+        return
+    attributes = {"api": api, "service": service["metadata"]["name"], "port": http_port(service)["port"]}
+    server = HTTPServer(("127.0.0.1", 0), type("Relay", (_Relay,), attributes))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="relay", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Relay(BaseHTTPRequestHandler):
+    api: Api
+    service: str
+    port: int
+
+    def do_POST(self) -> None:
+        """Forward the request. A refusal of the API server becomes an error in the form that endpoints use."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            reply = self.api.ask_service(self.service, self.port, "POST", self.path, body=body)
+        except JobError as error:
+            advice = getattr(error, "advice", "")
+            reply = ApiResponse(status=502, body=json.dumps({"error": f"{error} {advice}".strip()}).encode())
+        self.send_response(reply.status)
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing: the smoke test reports failures."""
