@@ -1,17 +1,17 @@
-"""Where schedules are kept: APScheduler's Redis job store, made fit for many schedulers at once.
+"""APScheduler's Redis job store, made safe for many schedulers at once.
 
-The store as it comes must not be shared between schedulers (APScheduler 3's user guide, "Basic concepts"). Here every
-bot has one, on the same keys. What makes that sound:
+APScheduler's own store must not be shared between schedulers (its user guide, "Basic concepts"). Here every bot has a
+scheduler on the same keys. Three changes make that sound:
 
-* A job is moved on only over the time that was read. A bot that was held up undoes nothing that others did meanwhile;
-  pausing wins over firing.
-* It keeps JSON. The store as it comes keeps pickles, so that whoever writes to Redis would run code where the tokens of
-  Slack are; and which function a job calls is not kept at all.
-* A job that cannot be read, because a newer release wrote it or its time zone is not known on this machine, is left
-  alone. The store as it comes removes it.
+* A job's next run time is changed only if it still is the one that was read. A bot that was held up undoes no change
+  of another bot, and a pause wins over a firing.
+* Jobs are stored as JSON without the function that they call. With pickles, write access to Redis would mean code
+  execution in the process that holds Slack's tokens.
+* A job that cannot be read stays in the store, because a newer release may have written it, or this machine may lack
+  its time zone. APScheduler's own store removes such a job.
 
 bot:schedules   hash   the schedules (JSON) by their ids
-bot:run_times   zset   when each fires next, in Unix seconds; one that is paused is not in it
+bot:run_times   zset   the next run times in Unix seconds, without paused schedules
 """
 
 import json
@@ -33,22 +33,22 @@ from bot.store import SCHEDULES_KEY
 logger = logging.getLogger(__name__)
 
 GRACE_S = 300
-"""A firing that was missed while no bot ran is made up for within this time, and reported as missed after it."""
+"""A firing that was missed while no bot ran is repeated within this time, and reported as missed after it."""
 
-_ASKED = ("cron", "time_zone", "command", "channel", "by", "by_name")
+_REQUEST_FIELDS = ("cron", "time_zone", "command", "channel", "by", "by_name")
 
 _ADD = """
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 if ARGV[3] ~= '' then redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1]) end
 return 1
 """
-# ARGV: id, schedule, when it runs next, when it was to run next as far as the caller knows; '' of both is "paused".
+# ARGV: id, schedule, next run time, next run time as the caller read it. For both times, '' means "paused".
 _UPDATE = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
-local kept = redis.call('ZSCORE', KEYS[2], ARGV[1])
+local stored = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[2], ARGV[1])
-elseif tonumber(kept or nil) == tonumber(ARGV[4]) then
+elseif tonumber(stored or nil) == tonumber(ARGV[4]) then
   redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 else
   return 0
@@ -58,13 +58,13 @@ return 1
 """
 
 
-def ask(**_: Any) -> None:
-    """What every job does: ask for its command. Only a bot can, so that a Timekeeper's executor does it."""
+def submit(**_: Any) -> None:
+    """Stand for the function that APScheduler requires. A Timekeeper's executor submits the command instead."""
     raise NotImplementedError("schedules are fired by a Timekeeper")
 
 
 class _ReadJob(Job):  # type: ignore[misc]  # APScheduler publishes no types
-    """A job as it was read: `read_run_time` is when it was to run next, whatever is made of it since."""
+    """A job from the store. `read_run_time` is its next run time when it was read."""
 
     __slots__ = ("read_run_time",)
 
@@ -78,17 +78,17 @@ class JobStore(RedisJobStore):  # type: ignore[misc]
         self._unreadable: set[bytes] = set()
 
     def lookup_job(self, job_id: str) -> Job | None:
-        """The job, or None where there is none that can be read."""
+        """Return the job, or None if it does not exist or cannot be read."""
         state = self.redis.hget(self.jobs_key, job_id)
         return next(iter(self._reconstitute_jobs([(job_id.encode(), state)])), None)
 
     def add_job(self, job: Job) -> None:
-        """Keep a new job. Raises ConflictingIdError where there is one of its id."""
+        """Store a new job. Raises ConflictingIdError if its id exists."""
         if not self._eval(_ADD, job.id, _json(job), _seconds(job.next_run_time)):
             raise ConflictingIdError(job.id)
 
     def update_job(self, job: Job) -> bool:
-        """Keep when a job runs next, unless that was changed since it was read, or the job removed; whether it was."""
+        """Store a job's next run time. Return False if that was changed since it was read, or the job removed."""
         times = _seconds(job.next_run_time), _seconds(job.read_run_time)
         if not self._eval(_UPDATE, job.id, _json(job), *times):
             return False
@@ -121,35 +121,35 @@ class JobStore(RedisJobStore):  # type: ignore[misc]
             try:
                 jobs.append(self._reconstitute_job(state))
             except (ValueError, LookupError, TypeError, AttributeError) as error:
-                if job_id not in self._unreadable:  # once: it is read each second while it is due
+                if job_id not in self._unreadable:  # log once: a due job is read every second
                     self._unreadable.add(job_id)
                     logger.error("schedule %s cannot be read and does not fire: %r", job_id.decode(), error)
         return jobs
 
 
 def as_job(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as what a job of APScheduler is made of."""
+    """Return the arguments of APScheduler's job for a schedule."""
     next_due_s = schedule.next_due_s
     return {
         "id": schedule.id,
         "name": schedule.command,
-        "func": ask,
-        "kwargs": {name: getattr(schedule, name) for name in _ASKED},
+        "func": submit,
+        "kwargs": {name: getattr(schedule, name) for name in _REQUEST_FIELDS},
         "trigger": ClockTrigger(schedule.cron, schedule.time_zone),
         "next_run_time": None if next_due_s is None else datetime.fromtimestamp(next_due_s, UTC),
     }
 
 
 def as_schedule(job: Job, result: Result | None = None) -> Schedule:
-    """The schedule that a job was made of, and how its newest firing ended."""
+    """Return the schedule of a job, with the result of its newest firing."""
     next_due_s = None if job.next_run_time is None else job.next_run_time.timestamp()
     return Schedule(id=job.id, **job.kwargs, next_due_s=next_due_s, result=result)
 
 
 def _json(job: Job) -> str:
-    kept = asdict(as_schedule(job))
-    del kept["result"]  # bot.store's
-    return json.dumps(kept)
+    fields = asdict(as_schedule(job))
+    del fields["result"]  # `bot.store` has it
+    return json.dumps(fields)
 
 
 def _seconds(run_time: datetime | None) -> str:

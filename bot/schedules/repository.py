@@ -1,4 +1,4 @@
-"""The schedules that are kept: added, listed, paused, resumed and removed, from any bot."""
+"""Stored schedules: add, list, pause, resume and remove them, from any bot."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,24 +8,24 @@ from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 
 from bot.schedules.clock import ClockTrigger
 from bot.schedules.job_store import JobStore, as_job, as_schedule
-from bot.schedules.scheduler import Scheduler
+from bot.schedules.timekeeper import Scheduler
 from bot.state import Schedule
 from bot.store import Store
 
 
 class Schedules:
-    """The schedules that are kept. Raises QueueUnavailable while Redis is away."""
+    """The stored schedules. Raises QueueUnavailable while Redis is away."""
 
     def __init__(self, client: "redis.Redis", *, store: Store) -> None:
         self._store = store
-        # It fires nothing. The one that does is locked while it waits for Slack, and nobody is to wait with it.
+        # A second scheduler, which fires nothing: the timekeeper's is locked while it waits for Slack.
         self._scheduler = Scheduler(JobStore(client))
         self._scheduler.start(paused=True)
 
     def add(
         self, *, cron: str, time_zone: str, command: str, channel: str, by: str, by_name: str, key: str
     ) -> Schedule:
-        """Keep a new schedule, once for each request `key`; its first firing is the next one that is due."""
+        """Store a new schedule, once for each request `key`. It fires from the next due time on."""
         first = ClockTrigger(cron, time_zone).get_next_fire_time(None, datetime.now(UTC))
         schedule = Schedule(
             id=self._store.get_or_set(f"add:{key}", self._store.new_schedule_id()),
@@ -37,10 +37,10 @@ class Schedules:
             by_name=by_name,
             next_due_s=first.timestamp() if first else None,
         )
-        return self.keep(schedule)
+        return self.save(schedule)
 
-    def keep(self, schedule: Schedule) -> Schedule:
-        """Keep this schedule, unless one of its id is kept; the one that is."""
+    def save(self, schedule: Schedule) -> Schedule:
+        """Store the schedule unless its id exists, and return the stored one."""
         try:
             self._scheduler.add_job(**as_job(schedule))
         except ConflictingIdError:
@@ -48,28 +48,28 @@ class Schedules:
         return schedule
 
     def get(self, schedule_id: str) -> Schedule | None:
-        """One schedule."""
+        """Return one schedule."""
         job = self._scheduler.get_job(schedule_id)
         return as_schedule(job, self._store.result(schedule_id)) if job else None
 
     def all(self) -> list[Schedule]:
-        """All schedules, oldest first."""
+        """Return all schedules, oldest first."""
         found = [as_schedule(job, self._store.result(job.id)) for job in self._scheduler.get_jobs()]
         return sorted(found, key=lambda schedule: int(schedule.id[1:]))
 
     def pause(self, schedule: Schedule) -> None:
-        """Fire no more until it is resumed."""
+        """Stop firing until the schedule is resumed."""
         with suppress(JobLookupError):
             self._scheduler.pause_job(schedule.id)
 
     def resume(self, schedule: Schedule) -> Schedule:
-        """Fire again, from the next time on: what was due in between is not made up for. The schedule as it is then."""
+        """Fire again from the next due time on, and return the schedule. Firings that were due meanwhile are lost."""
         with suppress(JobLookupError):
             self._scheduler.resume_job(schedule.id)
         return self.get(schedule.id) or schedule
 
     def remove(self, schedule: Schedule) -> None:
-        """Forget a schedule, and how its newest job ended."""
+        """Remove the schedule and its result."""
         with suppress(JobLookupError):
             self._scheduler.remove_job(schedule.id)
         self._store.delete_result(schedule.id)

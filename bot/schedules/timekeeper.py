@@ -1,8 +1,7 @@
-"""What fires schedules: any number of them, one in each bot.
+"""Fires due schedules. Each bot runs one timekeeper, on the same store.
 
-A firing asks under an id made of the schedule and the time it was due, so that it is one request, however many bots
-make it and wherever one of them dies: the queue gives one request one job. And a schedule is moved on only when that is
-done: whoever dies before leaves it due, for another bot.
+A firing's request is deduplicated by the schedule and the due time, so any number of bots submit one job for it. A
+schedule moves on only after its firing is done: if a bot dies before that, another bot repeats the firing.
 """
 
 import logging
@@ -12,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import redis
 from apscheduler.executors.base import BaseExecutor
 from apscheduler.job import Job
+from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from bot.chat import ChatError
 from bot.schedules.job_store import JobStore, as_schedule
-from bot.schedules.scheduler import Scheduler
 from bot.state import Schedule
 from bot.store import Store
 from workers.contract.queue import QueueUnavailable
@@ -24,16 +23,17 @@ from workers.contract.queue import QueueUnavailable
 logger = logging.getLogger(__name__)
 
 Fire = Callable[[Schedule, float], None]
-"""Asks for the job of a schedule that was due at a time, in Unix seconds."""
+"""Submits the job of a schedule that was due at a time in Unix seconds."""
 Report = Callable[[Schedule, Sequence[float]], None]
-"""Tells of firings that were missed, oldest first, in Unix seconds."""
+"""Reports missed firings, oldest first, in Unix seconds."""
 
 
 class Timekeeper:
-    """Fires the newest of what is due, or reports it where it is too late for that, and reports all before it first.
+    """Fires the newest due time of each schedule, or reports it if it is too late, and reports all earlier ones first.
 
-    Where `fire` or `missed` raises, or this process dies, a later round does it again. Two do it at one time only where
-    one was held up for longer than its lock lasts: then too a firing is one job, but what is told may be told twice.
+    If `fire` or `missed` raises, or the process dies, a later round repeats the call. Two bots make a call at the same
+    time only if one of them was held up for longer than its lock lasts. The firing is one job even then, but a report
+    may appear twice.
     """
 
     def __init__(self, client: "redis.Redis", *, store: Store, fire: Fire, missed: Report) -> None:
@@ -42,15 +42,36 @@ class Timekeeper:
         self._scheduler.start()
 
     def round(self) -> None:
-        """Look at all schedules once. Raises QueueUnavailable where Redis goes away meanwhile."""
+        """Check all schedules once. Raises QueueUnavailable if Redis goes away."""
         self._scheduler.round()
 
 
-class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publishes no types
-    """Does what is due right where the scheduler submits it, and moves the job on itself when that is done.
+class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler publishes no types
+    """APScheduler without a thread: the caller makes its rounds.
 
-    The scheduler would move it on in any case, also where the executor raised, to the time that the job's trigger
-    gives; so that is replaced by one that gives whatever time the job has come to.
+    A scheduler that sleeps until its next job would miss jobs that other bots add.
+    """
+
+    def __init__(self, job_store: JobStore, executor: BaseExecutor | None = None) -> None:
+        executors = {"default": executor} if executor else {}
+        super().__init__(jobstores={"default": job_store}, executors=executors, timezone=UTC)
+
+    def round(self) -> None:
+        """Submit due jobs to the executor."""
+        self._process_jobs()
+
+    def wakeup(self) -> None:
+        """Do nothing: no thread sleeps."""
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Do nothing: the store's client belongs to its creator."""
+
+
+class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publishes no types
+    """Fires a due job within the scheduler's round, and moves the job on after success only.
+
+    APScheduler reschedules a job even if the executor raises. The job's trigger is therefore replaced by one that
+    returns the time that this executor set.
     """
 
     def __init__(self, job_store: JobStore, *, store: Store, fire: Fire, missed: Report) -> None:
@@ -58,42 +79,42 @@ class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publis
         self._job_store, self._store, self._fire, self._missed = job_store, store, fire, missed
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        trigger, job.trigger = job.trigger, _AsItStands(job)
+        trigger, job.trigger = job.trigger, _FixedTrigger(job)
         try:
-            with self._store.locked(f"schedule:{job.id}") as ours:
-                if ours and self._is_still_due(job):
-                    self._see_to(job, run_times, trigger)
+            with self._store.locked(f"schedule:{job.id}") as acquired:
+                if acquired and self._is_still_due(job):
+                    self._fire_newest(job, run_times, trigger)
         except (ChatError, *QueueUnavailable) as error:
-            logger.warning("schedule %s is seen to again in a second: %s", job.id, error)
+            logger.warning("schedule %s is retried in a second: %s", job.id, error)
         self._run_job_success(job.id, [])
 
     def _is_still_due(self, job: Job) -> bool:
-        """Whether no other bot has seen to it since it was read, and nobody has paused or removed it."""
-        now_kept = self._job_store.lookup_job(job.id)
-        return now_kept is not None and now_kept.next_run_time == job.next_run_time
+        """Return True unless the job was fired, paused or removed since it was read."""
+        stored = self._job_store.lookup_job(job.id)
+        return stored is not None and stored.next_run_time == job.next_run_time
 
-    def _see_to(self, job: Job, run_times: list[datetime], trigger: BaseTrigger) -> None:
+    def _fire_newest(self, job: Job, run_times: list[datetime], trigger: BaseTrigger) -> None:
         schedule, now = as_schedule(job), datetime.now(UTC)
-        newest, then = run_times[-1], trigger.get_next_fire_time(run_times[-1], now)
+        newest, following = run_times[-1], trigger.get_next_fire_time(run_times[-1], now)
         in_time = now - newest <= timedelta(seconds=job.misfire_grace_time)
         if late := run_times[:-1] if in_time else run_times:
-            logger.warning("schedule %s was due and missed, times: %d", job.id, len(late))
+            logger.warning("schedule %s missed %d firings", job.id, len(late))
             self._missed(schedule, [run_time.timestamp() for run_time in late])
-            if not self._move_on(job, newest if in_time else then):
-                return  # it was paused, removed or seen to meanwhile
+            if not self._move_on(job, newest if in_time else following):
+                return  # it was paused, removed or fired by another bot
         if in_time:
             logger.info("schedule %s is due at %s", job.id, newest)
             self._fire(schedule, newest.timestamp())
-            self._move_on(job, then)
+            self._move_on(job, following)
 
     def _move_on(self, job: Job, run_time: datetime | None) -> bool:
-        """Keep when it fires next; False where others have changed that since it was read."""
+        """Store the next run time. Return False if it was changed since the job was read."""
         job.next_run_time = run_time
         return self._job_store.update_job(job)
 
 
-class _AsItStands(BaseTrigger):  # type: ignore[misc]
-    """The trigger of a job that is moved on by others than the scheduler."""
+class _FixedTrigger(BaseTrigger):  # type: ignore[misc]
+    """A trigger that returns the job's own next run time."""
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -1,4 +1,4 @@
-"""Bots' relays on a real Redis and a local Slack, and a worker that a test plays: what becomes of a job that ends."""
+"""Harness for relays: a real Redis, a local Slack, and a worker that the test plays."""
 
 import time
 from dataclasses import dataclass, field
@@ -39,9 +39,9 @@ TIMELINE = tuple(
 
 
 def report(verdict: str = "PASS", reason: str = "") -> Tested:
-    """A report with this verdict."""
+    """Return a report with this verdict."""
     return Tested(
-        verdict=verdict,  # type: ignore[arg-type]  # a test's own words
+        verdict=verdict,  # type: ignore[arg-type]  # a test's literal
         reasons=(reason,) if reason else (),
         asked_rps=1000.0,
         achieved_rps=990.0,
@@ -58,7 +58,7 @@ def report(verdict: str = "PASS", reason: str = "") -> Tested:
 
 @dataclass(kw_only=True)
 class RelayHarness:
-    """A Slack, a Redis, and what works on them. `relays` stand for as many bots."""
+    """A Slack, a Redis, and any number of bots, each with one of `relays`."""
 
     slack: LocalSlack
     url: str
@@ -73,19 +73,19 @@ class RelayHarness:
         self._asked = 0
 
     def relay(self) -> Relay:
-        """One more bot's."""
+        """Add a bot."""
         chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
         self.relays.append(Relay(queue=self.queue, store=self.store, chat=chat))
         return self.relays[-1]
 
     def ask(self, *, scheduled_by: str | None = None) -> str:
-        """A load test that waits for a worker; its id."""
+        """Submit a load test and return its id."""
         job_id = self.reserve(scheduled_by=scheduled_by)
         self.queue.submit(job_id)
         return job_id
 
     def reserve(self, *, scheduled_by: str | None = None) -> str:
-        """A load test that waits for its card; its id."""
+        """Reserve a load test, which has no card yet, and return its id."""
         self._asked += 1
         shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
         slo = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
@@ -95,7 +95,7 @@ class RelayHarness:
         return job_id
 
     def end(self, job_id: str, ended: Outcome | str, *, picture: bytes = b"", line: str = "") -> None:
-        """Have the worker end the job, well with an outcome or badly for a reason, after a line and a picture."""
+        """Run the job until it ends with an outcome or fails with a reason, after a line and a picture."""
         self.worker.heartbeat()
         claim = self.worker.claim(job_id)
         assert claim is not None
@@ -108,19 +108,19 @@ class RelayHarness:
         assert self.worker.finish(claim, event or e.Succeeded(at_s=now, outcome=ended))
 
     def night(self, ended: Outcome | str) -> None:
-        """One firing of the schedule s1 that ends so, and what all bots show of it."""
+        """Run one job of the schedule s1 until it ends, and let all bots render it."""
         self.end(self.ask(scheduled_by="s1"), ended)
-        self.show()
+        self.tick()
 
-    def show(self) -> None:
-        """Let every bot have a round."""
+    def tick(self) -> None:
+        """Let every bot render once."""
         for relay in self.relays:
             relay.tick()
 
     def mentions(self) -> list[Message]:
-        """What the whole channel was called to."""
+        """Return the messages that notify the whole channel."""
         return [one for one in self.ada.messages() if "<!channel>" in one.plain]
 
     def thread(self) -> list[Message]:
-        """The replies under the newest card."""
+        """Return the replies under the newest card."""
         return list(self.ada.thread(self.ada.messages()[-1]))

@@ -1,4 +1,4 @@
-"""What the relay puts under a card: lines, files and charts, each once, and after the cards that wait."""
+"""The thread under a card: lines, files and charts, each once, and only after cards that wait."""
 
 import time
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from workers.contract.jobs import Tested
 PNG = b"\x89PNG"
 
 
-def workshop_with(url: str, settings: SlackSettings) -> Iterator[RelayHarness]:
-    """One bot in a workspace of these settings."""
+def harness_with(url: str, settings: SlackSettings) -> Iterator[RelayHarness]:
+    """Yield a harness with one bot in a workspace with these settings."""
     with LocalSlack(settings) as slack:
         harness = RelayHarness(slack=slack, url=url)
         harness.relay()
@@ -25,43 +25,43 @@ def workshop_with(url: str, settings: SlackSettings) -> Iterator[RelayHarness]:
 
 @pytest.fixture
 def harness(redis_url: str) -> Iterator[RelayHarness]:
-    """One bot in a workspace that has all there is."""
-    yield from workshop_with(redis_url, SlackSettings(rate_limits=False))
+    """Yield a harness with one bot."""
+    yield from harness_with(redis_url, SlackSettings(rate_limits=False))
 
 
 @pytest.fixture
 def without_charts(redis_url: str) -> Iterator[RelayHarness]:
-    """One bot in a workspace to which charts have not come yet."""
+    """Yield a harness with one bot in a workspace that does not have charts yet."""
     settings = SlackSettings(rate_limits=False, unknown_blocks=frozenset({"data_visualization"}))
-    yield from workshop_with(redis_url, settings)
+    yield from harness_with(redis_url, settings)
 
 
 def charts_in(harness: RelayHarness) -> list[str]:
-    """The titles of the charts in the newest card's thread."""
+    """Return the titles of the charts in the newest card's thread."""
     blocks = [block for one in harness.thread() for block in one.blocks]
     return [block["title"] for block in blocks if block["type"] == "data_visualization"]
 
 
 def pictures_in(harness: RelayHarness) -> list[str]:
-    """The files in the newest card's thread."""
+    """Return the names of the files in the newest card's thread."""
     return [file.name for one in harness.thread() for file in one.files]
 
 
-def test_a_load_tests_charts_are_in_its_thread_beside_the_picture(harness: RelayHarness) -> None:
-    """Rate and latency as Slack draws them, in one message that says in words what it is."""
+def test_thread_of_a_load_test_has_charts_and_the_picture(harness: RelayHarness) -> None:
+    """Both charts are in one message, with a text for screen readers."""
     harness.end(harness.ask(), report("PASS"), picture=PNG)
-    harness.show()
-    harness.show()
+    harness.tick()
+    harness.tick()
     assert len(charts_in(harness)) == 2
     assert pictures_in(harness) == ["chart.png"]
     assert harness.thread()[-1].text.startswith("PASS: load test iris")
 
 
-def test_where_slack_has_no_charts_the_picture_is_the_chart(without_charts: RelayHarness) -> None:
-    """The first refusal is remembered; the job is shown whole all the same."""
+def test_thread_has_only_the_picture_if_slack_refuses_charts(without_charts: RelayHarness) -> None:
+    """The relay tries a chart once."""
     for _ in range(2):
         without_charts.end(without_charts.ask(), report("PASS"), picture=PNG)
-        without_charts.show()
+        without_charts.tick()
         assert charts_in(without_charts) == []
         assert pictures_in(without_charts) == ["chart.png"]
     refused = [call for call in without_charts.slack.calls("chat.postMessage") if call.error == "invalid_blocks"]
@@ -70,41 +70,38 @@ def test_where_slack_has_no_charts_the_picture_is_the_chart(without_charts: Rela
 
 
 @pytest.mark.parametrize("ended", [report("INVALID"), "The target does not answer."])
-def test_a_file_that_slack_does_not_take_is_posted_later_and_nothing_twice(
-    harness: RelayHarness, ended: Tested | str
-) -> None:
-    """The line is told once, the picture comes once, whatever the job came to."""
+def test_failed_upload_is_retried_and_lines_are_not_repeated(harness: RelayHarness, ended: Tested | str) -> None:
     harness.relay()
     harness.end(harness.ask(), ended, picture=PNG, line="found v3")
     harness.slack.fail_next("files.completeUploadExternal", status=503)
-    harness.show()
-    harness.show()
+    harness.tick()
+    harness.tick()
     assert sum("found v3" in one.plain for one in harness.thread()) == 1
     assert pictures_in(harness) == ["chart.png"]
     assert harness.queue.dirty() == []
 
 
-def test_a_card_that_waits_goes_before_what_a_thread_is_told(harness: RelayHarness) -> None:
-    """The end is on the card at once; its thread follows when the channel has all its cards."""
-    waits = harness.reserve()
+def test_thread_waits_until_the_channel_has_all_its_cards(harness: RelayHarness) -> None:
+    """The card shows the end at once."""
+    waiting = harness.reserve()
     harness.end(harness.ask(), report("PASS"), picture=PNG, line="found v3")
-    harness.show()
+    harness.tick()
     assert "· PASS" in harness.ada.messages()[-1].plain
     assert harness.thread() == []
-    harness.queue.discard(waits)
-    harness.show()
+    harness.queue.discard(waiting)
+    harness.tick()
     assert pictures_in(harness) == ["chart.png"]
 
 
-def test_the_end_is_shown_in_words_where_slack_does_not_take_the_card(harness: RelayHarness) -> None:
-    """Otherwise a job that has ended would be shown as running for ever."""
+def test_card_shows_the_end_as_text_if_slack_refuses_its_blocks(harness: RelayHarness) -> None:
+    """Otherwise the card would show a running job for ever."""
     harness.worker.heartbeat()
     claim = harness.worker.claim(harness.ask())
     assert claim is not None
-    harness.show()
+    harness.tick()
     assert harness.worker.finish(claim, e.Succeeded(at_s=time.time(), outcome=report("PASS")))
     harness.slack.fail_next("chat.update", status=200, error="invalid_blocks")
-    harness.show()
+    harness.tick()
     card = harness.ada.messages()[-1]
     assert "· PASS" in card.text
     assert card.blocks == ()

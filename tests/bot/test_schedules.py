@@ -62,7 +62,7 @@ def hourly(redis: Redis, *, hours: int = 1, due_s: float | None = None) -> tuple
     due_s = time.time() // 60 * 60 if due_s is None else due_s
     cron = f"{time.gmtime(due_s).tm_min} * * * *"
     schedule = replace(HOURLY, cron=cron, next_due_s=due_s - (hours - 1) * HOUR_S)
-    Schedules(redis, store=Store(redis)).keep(schedule)
+    Schedules(redis, store=Store(redis)).save(schedule)
     return schedule, due_s
 
 
@@ -272,7 +272,7 @@ def test_a_mistake_of_ours_in_one_firing_keeps_no_other_from_being_fired(redis: 
             super().fire(schedule, due_s)
 
     bot = Mistaken(redis)
-    bot.schedules.keep(replace(schedule, id="s2"))
+    bot.schedules.save(replace(schedule, id="s2"))
     bot.look()
     assert bot.fired == [due_s]
     other = Bot(redis)

@@ -1,4 +1,4 @@
-"""A schedule's channel is called when its verdict changed: once, with what changed, and never otherwise."""
+"""Notifications of a schedule's channel: one for each change of result, and no other."""
 
 import threading
 from collections.abc import Iterator
@@ -13,73 +13,71 @@ from tests.bot.relay_harness import NIGHTLY, RelayHarness, report
 
 @pytest.fixture
 def harness(redis_url: str) -> Iterator[RelayHarness]:
-    """Two bots, and one schedule."""
+    """Yield a harness with two bots and one schedule."""
     with LocalSlack(SlackSettings(rate_limits=False)) as slack:
         harness = RelayHarness(slack=slack, url=redis_url)
         harness.relay()
         harness.relay()
-        Schedules(harness.client, store=harness.store).keep(NIGHTLY)
+        Schedules(harness.client, store=harness.store).save(NIGHTLY)
         yield harness
         harness.client.close()
 
 
-def test_the_first_night_and_nights_like_it_call_nobody(harness: RelayHarness) -> None:
-    """A card each, and nothing beside it."""
+def test_equal_results_notify_the_channel_of_nothing(harness: RelayHarness) -> None:
+    """Each job has its card."""
     for _ in range(3):
         harness.night(report("PASS"))
     assert harness.mentions() == []
     assert len(harness.ada.messages()) == 3
 
 
-def test_a_change_of_verdict_calls_the_channel_once_and_says_what_changed(harness: RelayHarness) -> None:
-    """From what to what, why, and where the card is; the next night like it calls nobody."""
+def test_changed_verdict_notifies_the_channel_once_with_the_reason(harness: RelayHarness) -> None:
+    """The notification has both verdicts, the reason and a link to the card."""
     harness.night(report("PASS"))
     harness.night(report("FAIL", reason="p95 was 240 ms, over 200 ms."))
     harness.night(report("FAIL", reason="p95 was 250 ms, over 200 ms."))
-    (called,) = harness.mentions()
-    assert "*FAIL*, after *PASS* in job #1" in called.plain
-    assert "p95 was 240 ms, over 200 ms." in called.plain
-    assert "(schedule s1)" in called.plain
+    (notification,) = harness.mentions()
+    assert "*FAIL*, after *PASS* in job #1" in notification.plain
+    assert "p95 was 240 ms, over 200 ms." in notification.plain
+    assert "(schedule s1)" in notification.plain
     card = harness.ada.messages()[1]
-    assert f"/archives/{card.channel}/p{card.ts.replace('.', '')}|" in called.plain
+    assert f"/archives/{card.channel}/p{card.ts.replace('.', '')}|" in notification.plain
     harness.night(report("PASS"))
     assert "*PASS*, after *FAIL* in job #3" in harness.mentions()[-1].plain
     assert len(harness.mentions()) == 2
 
 
-def test_a_job_that_fails_is_a_change_too(harness: RelayHarness) -> None:
-    """A night without a verdict is no better than a bad one."""
+def test_failed_job_after_a_verdict_notifies_the_channel(harness: RelayHarness) -> None:
     harness.night(report("PASS"))
     harness.night("Nothing answers as iris on staging.")
-    (called,) = harness.mentions()
-    assert "*failed*, after *PASS*" in called.plain
-    assert "Nothing answers as iris on staging." in called.plain
+    (notification,) = harness.mentions()
+    assert "*failed*, after *PASS*" in notification.plain
+    assert "Nothing answers as iris on staging." in notification.plain
 
 
-def test_a_job_that_somebody_cancelled_says_nothing_of_the_night(harness: RelayHarness) -> None:
-    """It is passed over: the next night is compared with the one before."""
+def test_cancelled_job_is_not_compared(harness: RelayHarness) -> None:
+    """The next job is compared with the one before the cancelled job."""
     harness.night(report("PASS"))
     harness.queue.cancel(harness.ask(scheduled_by="s1"), by="U1")
-    harness.show()
+    harness.tick()
     harness.night(report("PASS"))
     assert harness.mentions() == []
-    kept = harness.store.result("s1")
-    assert kept is not None
-    assert (kept.job_id, kept.status) == ("3", "PASS")
+    stored = harness.store.result("s1")
+    assert stored is not None
+    assert (stored.job_id, stored.status) == ("3", "PASS")
 
 
-def test_jobs_that_no_schedule_asked_for_call_nobody(harness: RelayHarness) -> None:
-    """What somebody typed is theirs; what a schedule asked for that is gone is nobody's."""
+def test_jobs_without_a_schedule_notify_no_one(harness: RelayHarness) -> None:
+    """A job of a removed schedule counts as one without a schedule."""
     for verdict in ("PASS", "FAIL"):
         harness.end(harness.ask(), report(verdict))
-        harness.show()
+        harness.tick()
         harness.end(harness.ask(scheduled_by="s9"), report(verdict))
-        harness.show()
+        harness.tick()
     assert harness.mentions() == []
 
 
-def test_many_bots_call_once(harness: RelayHarness) -> None:
-    """Eight look at the same instant, and again."""
+def test_many_bots_notify_once(harness: RelayHarness) -> None:
     harness.night(report("PASS"))
     for _ in range(6):
         harness.relay()
@@ -94,11 +92,10 @@ def test_many_bots_call_once(harness: RelayHarness) -> None:
 
 
 @pytest.mark.parametrize("method", ["chat.getPermalink", "chat.postMessage"])
-def test_a_call_that_slack_does_not_take_is_made_later(harness: RelayHarness, method: str) -> None:
-    """By another bot, once."""
+def test_failed_notification_is_retried_by_another_bot(harness: RelayHarness, method: str) -> None:
     harness.night(report("PASS"))
     job_id = harness.ask(scheduled_by="s1")
-    harness.show()
+    harness.tick()
     harness.end(job_id, report("FAIL"))
     harness.slack.fail_next(method, status=503)
     harness.relays[0].tick()
@@ -108,8 +105,8 @@ def test_a_call_that_slack_does_not_take_is_made_later(harness: RelayHarness, me
     assert len(harness.mentions()) == 1
 
 
-def test_a_bot_that_dies_after_the_call_leaves_nothing_to_be_called_again(harness: RelayHarness) -> None:
-    """What it had not told of the job yet is told by another; the channel is not called twice."""
+def test_notification_is_not_repeated_after_a_failed_upload(harness: RelayHarness) -> None:
+    """Another bot posts the rest of the thread."""
     harness.night(report("PASS"))
     harness.end(harness.ask(scheduled_by="s1"), report("FAIL"), picture=b"\x89PNG")
     harness.slack.fail_next("files.getUploadURLExternal", status=503)

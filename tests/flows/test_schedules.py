@@ -68,7 +68,7 @@ class Bots:
             next_due_s=due_s,
         )
         self.schedules.remove(schedule)
-        return self.schedules.keep(schedule)
+        return self.schedules.save(schedule)
 
     def jobs(self) -> list[Record]:
         """Return the jobs that schedules submitted."""
