@@ -14,12 +14,11 @@ from slack_bolt import App
 from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_sdk import WebClient
 
-from bot.serve import EVENTS_PATH, http_server, stay_on_one_core
+from bot.serve import EVENTS_PATH, http_server
 
 
 def main(port: int) -> None:
     """Serve until SIGTERM."""
-    stay_on_one_core()
     logging.basicConfig(level=logging.WARNING)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
