@@ -1,4 +1,4 @@
-"""The bot: turns what people type and click in Slack into jobs, and what workers report into cards.
+"""The bot: turns commands and clicks in Slack into jobs, and the workers' events into cards.
 
-It holds the Slack tokens and no cloud credential. Of `workers` it may import `workers.contract` alone.
+It holds the Slack tokens and no cloud credentials. It may import only `workers.contract` from `workers`.
 """

@@ -1,11 +1,11 @@
 """The `seatrial` command; `python -m bot` is the same.
 
-seatrial bot                 serve Slack: Socket Mode where SLACK_APP_TOKEN is set, else HTTP on PORT
+seatrial bot                 serve Slack: by Socket Mode if SLACK_APP_TOKEN is set, otherwise by HTTP on PORT
 seatrial worker              run jobs
 seatrial down                stop the endpoints that this machine serves
-seatrial doctor              check tokens, rights and services, and tell what would mend them
-seatrial manifest [URL]      print the Slack app's manifest: for HTTP at URL, or for Socket Mode
-seatrial demo [--once]       the whole loop on this machine, with a local Slack to try it in
+seatrial doctor              check tokens, permissions and services, and print how to repair them
+seatrial manifest [URL]      print the Slack app's manifest, for HTTP at URL or for Socket Mode
+seatrial demo [--once]       run everything on this machine, with a local Slack
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ USAGE = (__doc__ or "").split("\n\n", 1)[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command: 0 when it ended well, 1 when it failed, 2 when it or the settings cannot be used."""
+    """Run a command. Return 0 on success, 1 on failure, and 2 if the command or the settings are invalid."""
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "apscheduler"):
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             case [] | ["bot"]:
                 return _bot()
             case ["worker"]:
-                # Another program: it shares neither modules nor credentials with the bot.
+                # A program of its own, without the bot's modules and credentials.
                 os.execv(sys.executable, [sys.executable, "-m", "workers"])
             case ["down"]:
                 os.execv(sys.executable, [sys.executable, "-m", "workers", "down"])
@@ -49,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
                 print(USAGE)
                 return 0
             case _:
-                print(f"seatrial does not know “{' '.join(words)}”. What it knows:\n\n{USAGE}", file=sys.stderr)
+                print(f"seatrial has no command “{' '.join(words)}”. Its commands:\n\n{USAGE}", file=sys.stderr)
                 return 2
     except SettingsError as error:
-        print("The settings cannot be used:", *error.mistakes, sep="\n  ", file=sys.stderr)
+        print("The settings are invalid:", *error.mistakes, sep="\n  ", file=sys.stderr)
         return 2
 
 
@@ -66,7 +66,7 @@ def _bot() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         settings = read_settings()
-        # Bolt reads the same names, and would have its own opinion of them.
+        # Bolt reads the same variables and would treat them differently.
         for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"):
             os.environ.pop(name, None)
         serve(settings, stop)
@@ -80,7 +80,7 @@ def _bot() -> int:
 
 
 def _doctor() -> int:
-    """Both sides, each where its extra is installed; a line for one that is not."""
+    """Check the bot and the worker. A side without its extra is reported as not installed."""
     status = 0
     if importlib.util.find_spec("slack_bolt"):
         from bot.doctor import doctor
@@ -88,7 +88,7 @@ def _doctor() -> int:
         status = doctor(os.environ)
     else:
         print("– the bot is not installed here: pip install 'seatrial[bot]'", flush=True)
-    # Told by what only that extra installs; the bot's image has no worker at all.
+    # Only the worker's extra installs matplotlib. The bot's image has no `workers.__main__`.
     if importlib.util.find_spec("matplotlib") and importlib.util.find_spec("workers.__main__"):
         status |= subprocess.run([sys.executable, "-m", "workers", "doctor"], check=False).returncode != 0
     else:

@@ -1,33 +1,33 @@
-"""The Slack app's manifest, made from the table of commands. Pure."""
+"""The Slack app's manifest, derived from the table of commands. Pure."""
 
 from typing import Any
 
 from bot.commands import COMMANDS
 
 SCOPES = ("app_mentions:read", "chat:write", "commands", "files:write", "usergroups:read", "users:read")
-USAGE_HINT = 1000
-DESCRIPTION = 2000
+MOST_USAGE_HINT = 1000
+MOST_DESCRIPTION = 2000
 
 
 def manifest(*, request_url: str | None) -> dict[str, Any]:
-    """The manifest for HTTP at `request_url`, or for Socket Mode where it is None.
+    """Return the manifest for HTTP at `request_url`, or for Socket Mode if it is None.
 
-    https://docs.slack.dev/reference/app-manifest; under Socket Mode a slash command has no url.
+    Reference: https://docs.slack.dev/reference/app-manifest. In Socket Mode, a slash command has no url.
     """
-    where = {"url": request_url} if request_url else {}
+    command_url = {"url": request_url} if request_url else {}
     commands = [
         {
             "command": command.verb,
-            "description": command.does[:DESCRIPTION],
+            "description": command.does[:MOST_DESCRIPTION],
             "usage_hint": " | ".join(form.usage.removeprefix(command.verb).strip() for form in command.forms)[
-                :USAGE_HINT
+                :MOST_USAGE_HINT
             ],
             "should_escape": False,
         }
-        | where
+        | command_url
         for command in COMMANDS.values()
     ]
-    reached = {"request_url": request_url} if request_url else {}
+    event_url = {"request_url": request_url} if request_url else {}
     return {
         "display_information": {
             "name": "Seatrial",
@@ -39,8 +39,8 @@ def manifest(*, request_url: str | None) -> dict[str, Any]:
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
-            "event_subscriptions": {"bot_events": ["app_mention"]} | reached,
-            "interactivity": {"is_enabled": True} | reached,
+            "event_subscriptions": {"bot_events": ["app_mention"]} | event_url,
+            "interactivity": {"is_enabled": True} | event_url,
             "org_deploy_enabled": False,
             "socket_mode_enabled": request_url is None,
             "token_rotation_enabled": False,

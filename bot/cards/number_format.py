@@ -1,4 +1,4 @@
-"""Figures of a load test as people read them, and tables of them. Pure."""
+"""Formats for the numbers of a load test, and tables of them. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,18 +7,18 @@ from workers.contract.formatting import show_ms, show_percentile
 
 
 def ms(milliseconds: float | None) -> str:
-    """A latency, and "–" where there is none."""
+    """Return a latency, or "–" for None."""
     return "–" if milliseconds is None else show_ms(milliseconds)
 
 
 def latency(by_percentile: Mapping[float, float]) -> str:
-    """Latencies in a line: "p50 2.1 ms · p95 312 ms". A line ends between them only, not within one."""
+    """Return latencies like "p50 2.1 ms · p95 312 ms", with line breaks only between two of them."""
     each = (f"{show_percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
     return " · ".join(one.replace(" ", "\N{NO-BREAK SPACE}") for one in each)
 
 
 def change(before: float | None, after: float | None) -> str:
-    """How much more `after` is: "+12 %", "−3 %", "±0 %"; "–" where that cannot be said."""
+    """Return the relative change: "+12 %", "−3 %", "±0 %", or "–" if a value is missing or `before` is 0."""
     if not before or after is None:
         return "–"
     percents = round(100 * (after - before) / before)
@@ -26,12 +26,12 @@ def change(before: float | None, after: float | None) -> str:
 
 
 def replicas(before: int, most: int) -> str:
-    """How a number of replicas grew: "1 → 4", or the number."""
+    """Return the growth of a replica count: "1 → 4", or "4"."""
     return str(before) if before == most else f"{before} → {most}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> Block:
-    """Rows in columns: the first to the left, the others to the right."""
+    """Return rows in columns. The first column is aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

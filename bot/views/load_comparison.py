@@ -1,4 +1,4 @@
-"""`/loadtest compare`: two load tests that have ended, side by side. Pure."""
+"""The answer to `/loadtest compare`: two reports side by side. Pure."""
 
 from bot.blocks import Message, context, date, escape, message, person, section
 from bot.cards.number_format import change, ms, replicas, table
@@ -10,11 +10,11 @@ _MINUS = str.maketrans("-", "−")
 
 
 def load_comparison(first: Record, second: Record, before: Tested, after: Tested) -> Message:
-    """The reports `before` and `after`, of the jobs `first` and `second`."""
+    """Return the comparison of the reports `before` and `after`, of the jobs `first` and `second`."""
     title = f"Load tests #{first.id} and #{second.id}"
-    blocks = [section(f"*{title}*\n{_what(first)}\n{_what(second)}")]
+    blocks = [section(f"*{title}*\n{_job_line(first)}\n{_job_line(second)}")]
     if first.job != second.job:
-        blocks.append(section("They were asked for differently: compare with care."))
+        blocks.append(section("They ran with different parameters: compare with care."))
     blocks.append(table([["", f"#{first.id}", f"#{second.id}", "change"], *_rows(before, after)]))
     for record, tested in ((first, before), (second, after)):
         if tested.verdict != "PASS" and tested.reasons:
@@ -22,7 +22,7 @@ def load_comparison(first: Record, second: Record, before: Tested, after: Tested
     return message(blocks)
 
 
-def _what(record: Record) -> str:
+def _job_line(record: Record) -> str:
     return f"#{record.id} {escape(record.job.summary)} · {person(record.asked.by)} {date(record.asked.at_s)}"
 
 
@@ -46,6 +46,6 @@ def _rows(before: Tested, after: Tested) -> list[list[str]]:
 
 
 def _points(before: Tested, after: Tested) -> str:
-    """The change of a share, in percentage points."""
+    """Return the change of the failure rate in percentage points."""
     was, now = (100 * one.failures / max(one.requests, 1) for one in (before, after))
     return f"{now - was:+.2f} pp".translate(_MINUS) if abs(now - was) >= 0.005 else "±0 pp"
