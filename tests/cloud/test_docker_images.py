@@ -310,7 +310,7 @@ def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
     settings = ImageSettings(repository="127.0.0.1:1/ships")
     away = DockerImages(settings=settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     with pytest.raises(
-        TemporaryError, match=r"^No Docker engine answers at unix:.*/none\.sock \(.*\): .*DOCKER_HOST\.$"
+        TemporaryError, match=r"^The Docker engine at unix:.*/none\.sock does not respond \(.*\): .*DOCKER_HOST\.$"
     ):
         away.build(
             model=MODEL, manifest=manifest(version=1), folder=servable(tmp_path / "m"), progress=RecordedProgress()
@@ -323,7 +323,7 @@ def test_the_doctor_is_told_what_is_there_and_what_is_missing(
     """Engine and password are found good; our own serving image is missed, with the command that builds it."""
     engine, registry, serving = images.diagnose()
     assert engine.ok and engine.what.startswith("Docker engine ")
-    assert registry.ok and registry.what == f"registry {docker_environment.registry.address} knows {USERNAME}"
+    assert registry.ok and registry.what == f"registry {docker_environment.registry.address} accepts {USERNAME}"
     assert not serving.ok
     assert serving.advice == "Build it: docker build --target serving --tag absent:1 ."
 
@@ -342,7 +342,7 @@ def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
         )
         began_s = time.monotonic()
         (finding,) = away.diagnose()
-    assert not finding.ok and "No Docker engine answers" in finding.what
+    assert not finding.ok and "does not respond" in finding.what
     assert time.monotonic() - began_s < 45  # the engine's client by itself waits for 60 s
 
 
@@ -355,4 +355,4 @@ def test_the_doctor_finds_a_bad_password_and_a_missing_engine(
     assert not refused.ok and "REGISTRY_PASSWORD" in refused.advice
     away = DockerImages(settings=docker_environment.settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     (finding,) = away.diagnose()
-    assert not finding.ok and "No Docker engine answers" in finding.what
+    assert not finding.ok and "does not respond" in finding.what

@@ -142,18 +142,18 @@ def test_a_push_is_progress_in_bytes_and_ends_with_the_digest() -> None:
         ('name unknown: Repository "models" not found', PermanentError, "repositories create"),
         ("write /var/lib/registry/x: no space left on device", PermanentError, "prune"),
         ("http: server gave HTTP response to HTTPS client", PermanentError, "insecure-registries"),
-        ("received unexpected HTTP status code: 503", TemporaryError, "just now"),
+        ("received unexpected HTTP status code: 503", TemporaryError, "at the moment"),
         (
             "unexpected status from PUT request to https://x/v2/a/blobs/uploads/1: 503 Service Unavailable",
             TemporaryError,
-            "just now",
+            "at the moment",
         ),
-        ("blob upload unknown to registry", TemporaryError, "just now"),
-        ("blob upload invalid", TemporaryError, "just now"),
-        ("write tcp 10.0.0.1:4->10.0.0.2:443: write: broken pipe", TemporaryError, "just now"),
+        ("blob upload unknown to registry", TemporaryError, "at the moment"),
+        ("blob upload invalid", TemporaryError, "at the moment"),
+        ("write tcp 10.0.0.1:4->10.0.0.2:443: write: broken pipe", TemporaryError, "at the moment"),
         ("unexpected status from HEAD request to https://x/v2/a/blobs/1: 403 Forbidden", PermanentError, "writer"),
-        ("Get https://x/v2/: dial tcp: i/o timeout", TemporaryError, "just now"),
-        ("toomanyrequests: Quota exceeded", TemporaryError, "just now"),
+        ("Get https://x/v2/: dial tcp: i/o timeout", TemporaryError, "at the moment"),
+        ("toomanyrequests: Quota exceeded", TemporaryError, "at the moment"),
     ],
 )
 def test_a_failed_push_says_what_to_do(words: str, kind: type[Exception], said: str) -> None:
@@ -239,7 +239,7 @@ def test_a_repository_that_no_engine_takes_stops_the_start(tmp_path: Path, repos
     with pytest.raises(SettingsError) as caught:
         connect(settings)
     (mistake,) = caught.value.mistakes
-    assert mistake.startswith(f"{config}: images: repository {repository!r} is not known here; write REGISTRY/PATH")
+    assert mistake.startswith(f"{config}: images: repository {repository!r} is invalid; write REGISTRY/PATH")
 
 
 def test_a_password_goes_to_its_own_registry_only() -> None:
@@ -298,7 +298,7 @@ def test_artifact_registry_is_sent_a_token(tmp_path: Path, monkeypatch: pytest.M
 def test_a_key_file_that_cannot_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that was mounted as a folder, or for root alone, is no fault of Seatrial's own."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path))
-    with pytest.raises(PermanentError, match="no Google credentials") as caught:
+    with pytest.raises(PermanentError, match="Google credentials are missing") as caught:
         Credentials(registry="europe-docker.pkg.dev").for_registry("europe-docker.pkg.dev")
     assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.advice
 

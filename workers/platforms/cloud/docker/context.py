@@ -1,6 +1,6 @@
-"""What the engine is given to build a model's image from: the Dockerfile's text and a tar of it and the model. Pure.
+"""The build context of a model's image: the Dockerfile, and a tar of it and the model. Pure.
 
-The same files give the same bytes, on every machine and on every day, so that the same image comes of them.
+The same files give the same bytes on every machine and day, and therefore the same image.
 """
 
 import io
@@ -13,14 +13,14 @@ from typing import IO
 from workers.errors import PermanentError
 
 MODELS = "/models"
-"""Where tensorflow/serving looks for models; https://www.tensorflow.org/tfx/serving/docker"""
+"""The model folder of tensorflow/serving; https://www.tensorflow.org/tfx/serving/docker"""
 
 
 def dockerfile(*, base: str, model: str, labels: Mapping[str, str]) -> str:
-    """The Dockerfile of one version.
+    """Return the Dockerfile of one version.
 
-    The labels come first: whatever a build that is stopped leaves behind bears them and is found by them. The whole
-    tree is copied onto the root, because a folder that COPY itself makes would have today's date in the layer.
+    The labels come first, because they identify the remains of an interrupted build. The whole tree is copied onto the
+    root, because a folder that COPY creates would have the current date in the layer.
     """
     lines = [
         f"FROM {base}",
@@ -34,8 +34,8 @@ def dockerfile(*, base: str, model: str, labels: Mapping[str, str]) -> str:
 def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, version: int) -> None:
     """Write the tar: Dockerfile, and the files of `folder` under root/models/MODEL/VERSION/.
 
-    Sorted by name; owned by root; readable by everyone, as a hardened pod is nobody in particular; dated 1970.
-    Raises PermanentError for an empty folder and for what is neither a file nor a folder.
+    Entries are sorted by name, owned by root, dated 1970, and readable by all users, because a hardened pod runs as any
+    user. Raises PermanentError for an empty folder, and for entries that are neither files nor folders.
     """
     found = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts)
     if not any(path.is_file() for path in found):
@@ -50,7 +50,7 @@ def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, v
         for path in found:
             name = f"{inside}/{path.relative_to(folder).as_posix()}"
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise PermanentError(f"{path} is neither a file nor a folder: a model has nothing else.")
+                raise PermanentError(f"{path} is neither a file nor a folder, and cannot be part of a model.")
             if path.is_dir():
                 tar.addfile(_entry(name, size_bytes=None))
             else:
@@ -59,7 +59,7 @@ def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, v
 
 
 def _entry(name: str, *, size_bytes: int | None) -> tarfile.TarInfo:
-    """A file of `size_bytes`, or a folder: None. Date and owner are TarInfo's own defaults: 1970, root."""
+    """Return the entry of a file of `size_bytes`, or of a folder (None), with TarInfo's date 1970 and owner root."""
     entry = tarfile.TarInfo(name)
     entry.mode = 0o755 if size_bytes is None else 0o644
     if size_bytes is None:
@@ -70,9 +70,9 @@ def _entry(name: str, *, size_bytes: int | None) -> tarfile.TarInfo:
 
 
 def _quoted(value: str) -> str:
-    """A label's value as the Dockerfile's parser reads it back.
+    """Quote a label's value for the Dockerfile's parser, which also replaces variables in labels.
 
-    https://docs.docker.com/reference/dockerfile/#label and #environment-replacement, which happens there too.
+    https://docs.docker.com/reference/dockerfile/#label and #environment-replacement
     """
     plain = re.sub(r"\s+", " ", value)
     return '"' + re.sub(r'([\\"$])', r"\\\1", plain) + '"'

@@ -1,4 +1,4 @@
-"""Who Seatrial is to a registry. Found anew for each push and pull, as Google's tokens last an hour."""
+"""Registry credentials, looked up for each push and pull, because Google's tokens last an hour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def registry_of(reference: str) -> str:
-    """The registry's host of an image's reference: what stands before the first slash if it looks like a host.
+    """Return the registry's host in an image reference, or Docker Hub's if the reference has no host.
 
-    https://pkg.go.dev/github.com/distribution/reference has the grammar; without a host it is Docker Hub's.
+    Grammar: https://pkg.go.dev/github.com/distribution/reference
     """
     first, slash, _ = reference.partition("/")
     return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
@@ -20,18 +20,18 @@ def registry_of(reference: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """User and password for the registry `registry`; for others, and without a user, what else is known of them."""
+    """User and password for one registry. Other registries use Google's credentials or `docker login`."""
 
     registry: str
     username: str = ""
     password: str = field(default="", repr=False)
 
     def for_registry(self, registry: str) -> Mapping[str, str] | None:
-        """What the engine is to send to `registry`; None leaves it to what `docker login` wrote on this machine.
+        """Return the credentials for `registry`, or None to use those of `docker login` on this machine.
 
-        For Artifact Registry without a user: an access token from Application Default Credentials, as in
-        https://cloud.google.com/artifact-registry/docs/docker/authentication#token. Raises PermanentError where there
-        are none, TemporaryError where Google cannot be asked.
+        Artifact Registry without a user gets an access token from Application Default Credentials, as in
+        https://cloud.google.com/artifact-registry/docs/docker/authentication#token. Raises PermanentError if they are
+        missing, and TemporaryError if Google cannot be reached.
         """
         if self.username and registry == self.registry:
             return {"username": self.username, "password": self.password}

@@ -1,4 +1,4 @@
-"""What `doctor` is told of the engine and the registry."""
+"""Checks of the engine and the registry for `doctor`."""
 
 from collections.abc import Iterator
 
@@ -10,22 +10,22 @@ from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
 
 WITHIN_S = 20.0
-"""How long the engine may take to answer, whatever it is asked."""
+"""The deadline of each request to the engine."""
 
 
 def diagnose(*, engine: DockerEngine, credentials: Credentials, serving: str) -> Iterator[Finding]:
-    """Whether the engine answers, the registry takes the credentials, and there is an image `serving` of our own."""
+    """Check that the engine responds, the registry accepts the credentials, and our image `serving` exists."""
     try:
         with engine.client(silent_for_s=WITHIN_S) as client:
             version = client.version()["Version"]
     except JobError as error:
-        yield _trouble("Docker engine", error, f"See that dockerd runs: docker --host {engine.address} info")
+        yield _trouble("Docker engine", error, f"Check that dockerd runs: docker --host {engine.address} info")
         return
     elsewhere = "" if engine.here else ", which is on another machine"
     what = f"Docker engine {version} at {engine.address}{elsewhere}"
     yield Finding(what=what, ok=engine.here, advice=ELSEWHERE)
     yield _login(engine, credentials)
-    # With a registry in its name it is pulled when it is first needed.
+    # An image with a registry in its name is pulled when it is first needed.
     if registry_of(serving) == "docker.io":
         yield _serving(engine, serving)
 
@@ -35,12 +35,12 @@ def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
     try:
         access = credentials.for_registry(registry)
         if access is None:
-            return Finding(what=f"registry {registry}: what docker login left on this machine is sent", ok=True)
+            return Finding(what=f"registry {registry}: uses the credentials of docker login", ok=True)
         with engine.client(silent_for_s=WITHIN_S) as client:
             client.login(access["username"], access["password"], registry=registry, reauth=True)
     except JobError as error:
         return _trouble(f"registry {registry}", error, "Check REGISTRY_USERNAME and REGISTRY_PASSWORD.")
-    return Finding(what=f"registry {registry} knows {access['username']}", ok=True)
+    return Finding(what=f"registry {registry} accepts {access['username']}", ok=True)
 
 
 def _serving(engine: DockerEngine, serving: str) -> Finding:

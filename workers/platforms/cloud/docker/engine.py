@@ -1,6 +1,6 @@
-"""A Docker engine by its API: opened when first needed, every call with a deadline, every stream stopped at a wish.
+"""Docker engine client: every call has a deadline, and every stream can be interrupted.
 
-The one place that meets the SDK's errors. https://docs.docker.com/reference/api/engine/
+Only this module handles the SDK's errors. https://docs.docker.com/reference/api/engine/
 """
 
 import contextlib
@@ -22,26 +22,26 @@ from workers.platforms.cloud.docker.stream import Failure, Message
 from workers.platforms.protocols.progress import Progress
 
 CALL_WITHIN_S = 60.0
-"""A call that is answered at once takes milliseconds; removing a container on a busy disk, seconds."""
+"""The deadline of a call. Most take milliseconds. Removing a container on a busy disk takes seconds."""
 
 SILENT_FOR_S = 600.0
-"""After how long without a word a build, pull or push is given up: to unpack a large layer takes minutes."""
+"""The longest silence of a build, pull or push: unpacking a large layer takes minutes."""
 
 _CHECK_EVERY_S = 0.1
 _ENDS_WITHIN_S = 10.0
 _SDK_ERRORS = (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
-ELSEWHERE = "Name an engine of this machine (DOCKER_HOST): images are tried on loopback, which another does not share."
+ELSEWHERE = "Set DOCKER_HOST to an engine on this machine: images are tested on loopback."
 
 
 class DockerEngine:
-    """Where images are built and tried. Safe to use from several threads: every call has a client of its own."""
+    """The engine that builds and tests images. Thread-safe, because every call uses its own client."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Use the engine that `environ` names: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH.
+        """Use the engine in DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH of `environ`, or the local one.
 
-        https://docs.docker.com/reference/cli/docker/#environment-variables. Default: the one of this machine.
+        https://docs.docker.com/reference/cli/docker/#environment-variables
         """
         # An empty mapping would make the SDK read the process's own environment.
         self._environ = {"DOCKER_HOST": "", **environ}
@@ -49,7 +49,7 @@ class DockerEngine:
 
     @property
     def here(self) -> bool:
-        """Whether what the engine publishes on its loopback is on ours: a socket, or an address of loopback."""
+        """Return True if the engine shares this machine's loopback: its address is a socket or on loopback."""
         scheme, _, rest = self.address.rpartition("://")
         if scheme in ("unix", "npipe"):
             return True
@@ -58,7 +58,7 @@ class DockerEngine:
 
     @contextlib.contextmanager
     def client(self, *, silent_for_s: float = CALL_WITHIN_S) -> Iterator[Any]:
-        """The SDK's APIClient; its errors become PermanentError or TemporaryError, whose cause they are."""
+        """Open the SDK's APIClient, and translate its errors into PermanentError or TemporaryError."""
         try:
             with docker.APIClient(
                 version="auto", timeout=int(silent_for_s), **docker.utils.kwargs_from_env(self._environ)
@@ -75,26 +75,26 @@ class DockerEngine:
         failure: Failure,
         progress: Progress,
     ) -> Iterator[Iterator[Message]]:
-        """The messages of what `start` begins. Leaving the context, in whatever way, ends it on the engine too.
+        """Yield the messages of the operation that `start` begins. Leaving the context ends the operation.
 
-        The messages are read by a thread, so that a wish to stop is seen while the engine says nothing. `failure`
-        makes the error of the engine's words where it answers with a status instead of a stream.
+        A thread reads the messages, because an interruption must also work while the engine is silent. `failure`
+        creates the error if the engine responds with an error status.
         """
         responses: list[Any] = []
         with self.client(silent_for_s=SILENT_FOR_S) as client:
             client.hooks["response"].append(lambda response, **_: responses.append(response))
             with _translated_errors(failure):
-                begun = start(client)
-            heard: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
-            reader = threading.Thread(target=_read, args=(begun, heard), daemon=True)
+                operation = start(client)
+            received: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
+            reader = threading.Thread(target=_read, args=(operation, received), daemon=True)
             reader.start()
             try:
                 with _translated_errors(failure):
-                    yield _listen(heard, progress)
+                    yield _messages(received, progress)
             finally:
                 if reader.is_alive():
                     with contextlib.suppress(*_SDK_ERRORS, AttributeError):
-                        docker.types.CancellableStream(begun, responses[-1]).close()
+                        docker.types.CancellableStream(operation, responses[-1]).close()
                 reader.join(_ENDS_WITHIN_S)
 
     def _translated(self, error: BaseException) -> JobError:
@@ -105,13 +105,13 @@ class DockerEngine:
             return PermanentError(f"The Docker engine refused: {words}.")
         if "Permission denied" in str(error) or isinstance(error, PermissionError):
             return PermanentError(
-                f"The worker may not use the Docker engine at {self.address}.",
+                f"The worker has no permission for the Docker engine at {self.address}.",
                 advice="Run the worker as a member of the group that owns the engine's socket (group docker).",
             )
         if isinstance(error, docker.errors.TLSParameterError | docker.errors.InvalidConfigFile):
-            return PermanentError(f"The Docker engine cannot be used as it is set up: {error}.")
+            return PermanentError(f"The Docker engine's settings are invalid: {error}.")
         return TemporaryError(
-            f"No Docker engine answers at {self.address} ({_shortly(error)}): start it, or set DOCKER_HOST."
+            f"The Docker engine at {self.address} does not respond ({_reason(error)}): start it, or set DOCKER_HOST."
         )
 
 
@@ -127,21 +127,21 @@ def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error).strip().rstrip(".")
 
 
-def _read(begun: Any, heard: "queue.SimpleQueue[Message | BaseException | None]") -> None:
+def _read(operation: Any, received: "queue.SimpleQueue[Message | BaseException | None]") -> None:
     try:
-        for message in begun:
-            heard.put(message)
-    except (*_SDK_ERRORS, ValueError, AttributeError) as error:  # the last two: of a connection closed under its reader
-        heard.put(error)
+        for message in operation:
+            received.put(message)
+    except (*_SDK_ERRORS, ValueError, AttributeError) as error:  # the last two if the connection is closed meanwhile
+        received.put(error)
     else:
-        heard.put(None)
+        received.put(None)
 
 
-def _listen(heard: "queue.SimpleQueue[Message | BaseException | None]", progress: Progress) -> Iterator[Message]:
+def _messages(received: "queue.SimpleQueue[Message | BaseException | None]", progress: Progress) -> Iterator[Message]:
     while True:
         progress.check()
         try:
-            message = heard.get(timeout=_CHECK_EVERY_S)
+            message = received.get(timeout=_CHECK_EVERY_S)
         except queue.Empty:
             continue
         if message is None:
@@ -151,8 +151,8 @@ def _listen(heard: "queue.SimpleQueue[Message | BaseException | None]", progress
         yield message
 
 
-def _shortly(error: BaseException) -> str:
-    """The innermost reason: requests and urllib3 wrap each other's errors, with Python's own at the bottom."""
+def _reason(error: BaseException) -> str:
+    """Return the innermost reason: requests and urllib3 wrap each other's errors around Python's."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     reason = getattr(error, "strerror", None)

@@ -1,4 +1,4 @@
-"""ImageSettings by Docker: a model's version on tensorflow/serving or on our own serving image, tried, and pushed."""
+"""Images adapter for Docker: builds a version onto tensorflow/serving or our serving image, tests and pushes it."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.progress import Progress
 
 KEPT_VERSIONS = 3
-"""ImageSettings of one model that stay on the engine after a push, the newest first: the registry has them all."""
+"""Images of a model that stay on the engine after a push, the newest first. The registry has all of them."""
 
 _PIECE_BYTES = 1024**2
 # https://pkg.go.dev/github.com/distribution/reference has the grammar.
@@ -41,32 +41,31 @@ _REPOSITORY = re.compile(
 
 
 class DockerImages:
-    """Protocol ImageSettings with a Docker engine and a registry.
+    """Implements Images with a Docker engine and a registry.
 
-    The same input gives the same digest: the context is the same bytes, and what the labels say (model, version,
-    digest, format, job, base) is the same for every attempt of the job that claimed the version. No time is among it.
-    An engine writes the time of the build into an image nevertheless, so that an image of the same labels is not built
-    again: it is taken from the engine, or else, when another worker made it, from the registry.
+    The same input gives the same context and labels (model, version, digest, format, job, base), without a time. The
+    engine writes the time of the build into the image. An image with the same labels is therefore not built again. It
+    is taken from the engine, or from the registry if another worker built it.
     """
 
     def __init__(
         self, *, settings: ImageSettings, environ: Mapping[str, str], username: str = "", password: str = ""
     ) -> None:
-        """`environ` names the engine (see DockerEngine); `username` and `password` are the repository's registry's.
+        """Take the engine's variables from `environ` (see DockerEngine), and the registry's user and password.
 
-        Raises ValueError, with one sentence, for a repository that no engine would take.
+        Raises ValueError, with one sentence, for an invalid repository.
         """
         if not _REPOSITORY.fullmatch(settings.repository):
             raise ValueError(
-                f"repository {settings.repository!r} is not known here; write REGISTRY/PATH in lower case, without a"
-                " scheme, a tag and a / at its end."
+                f"repository {settings.repository!r} is invalid; write REGISTRY/PATH in lower case, without a scheme,"
+                " a tag or a / at its end."
             )
         self._settings = settings
         self._engine = DockerEngine(environ)
         self._credentials = Credentials(registry=registry_of(settings.repository), username=username, password=password)
 
     def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
-        """Build REPOSITORY/MODEL:vN; see Images. What a stopped build leaves behind is removed."""
+        """Build REPOSITORY/MODEL:vN; see Images. Removes the remains of an interrupted build."""
         reference = f"{self._settings.repository}/{manifest.model}:v{manifest.version}"
         base = self._base(manifest.format)
         labels = self._labels(manifest, base, self._base_digest(base, progress))
@@ -84,34 +83,34 @@ class DockerImages:
         return reference
 
     def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
-        """Serve the image's version alone on a loopback port and try it; see Images."""
+        """Serve the image's version alone on a loopback port and test it; see Images."""
         if image is None:
-            raise PermanentError("There is no image to try.", advice="Train a new version.")
+            raise PermanentError("There is no image to test.", advice="Train a new version.")
         if not self._engine.here:
             raise PermanentError(f"The engine at {self._engine.address} is on another machine.", advice=ELSEWHERE)
         labels = self._inspect(image).get("Config", {}).get("Labels") or {}
         if "seatrial.version" not in labels:
-            raise PermanentError(f"{image} is not on the engine any more.", advice="Train a new version.")
+            raise PermanentError(f"{image} was removed from the engine.", advice="Train a new version.")
         version = int(labels["seatrial.version"])
         return smoke_test_image(self._engine, image=image, model=model, version=version, progress=progress)
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
-        """Push; return REPOSITORY/MODEL@sha256:…; see Images. Pushing again what is there changes nothing."""
+        """Push and return REPOSITORY/MODEL@sha256:…; see Images. A second push has no effect."""
         if image is None:
             return None
         repository, _, tag = image.rpartition(":")
         access = self._credentials.for_registry(registry_of(repository))
         with self._engine.stream(
-            lambda client: client.push(repository, tag=tag, stream=True, decode=True, auth_config=_sent(access)),
+            lambda client: client.push(repository, tag=tag, stream=True, decode=True, auth_config=_auth_config(access)),
             failure=lambda words: push_failure(words, repository=repository),
             progress=progress,
         ) as messages:
             digest = follow_push(messages, repository=repository, progress=progress)
-        self._forget_old(repository)
+        self._remove_old(repository)
         return f"{repository}@{digest}"
 
     def diagnose(self) -> Iterator[Finding]:
-        """The engine, the credentials for the registry, and our own serving image; see Diagnosable."""
+        """Check the engine, the credentials for the registry, and our serving image; see Diagnosable."""
         yield from diagnose(engine=self._engine, credentials=self._credentials, serving=self._settings.seatrial)
 
     def _build(self, reference: str, context: IO[bytes], progress: Progress) -> None:
@@ -130,7 +129,7 @@ class DockerImages:
         progress.log(f"{reference} is {identity}")
 
     def _base(self, format_: str) -> str:
-        """The image that serves a version of that format."""
+        """Return the image that serves versions of that format."""
         match format_:
             case "saved_model":
                 return self._settings.tensorflow
@@ -139,7 +138,7 @@ class DockerImages:
         raise PermanentError(f"No image serves a model exported as {format_!r}.")
 
     def _base_digest(self, base: str, progress: Progress) -> str:
-        """The digest that the base was pulled by, or its id where it was built on this engine; pulled if need be."""
+        """Return the base's digest, or its id if it was built on this engine. Pulls the base if it is missing."""
         found = self._inspect(base)
         if not found:
             self._pull(base, progress)
@@ -152,7 +151,9 @@ class DockerImages:
         repository, tag = docker.utils.parse_repository_tag(reference)
 
         def start(client: Any) -> Any:
-            return client.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=_sent(access))
+            return client.pull(
+                repository, tag=tag or "latest", stream=True, decode=True, auth_config=_auth_config(access)
+            )
 
         def failure(words: str) -> JobError:
             return pull_failure(words, image=reference)
@@ -161,17 +162,17 @@ class DockerImages:
             follow_pull(messages, image=reference, progress=progress)
 
     def _exists(self, reference: str, labels: Mapping[str, str], progress: Progress) -> bool:
-        """Whether the engine has, or the registry gives, an image that was made of the same input."""
+        """Return True if the engine or the registry has an image with the same labels. Pulls it from the registry."""
         found = self._inspect(reference)
         if not found:
-            with contextlib.suppress(PermanentError):  # there is none, or who asks may not know: the push will tell
+            with contextlib.suppress(PermanentError):  # it does not exist, or the push will report the missing right
                 self._pull(reference, progress)
                 found = self._inspect(reference)
         has = found.get("Config", {}).get("Labels") or {}
         return bool(found) and labels.items() <= has.items()
 
     def _inspect(self, reference: str) -> dict[str, Any]:
-        """What the engine knows of an image; empty where it has none of that name."""
+        """Return the engine's description of an image, or an empty one if it has no image of that name."""
         with self._engine.client() as client:
             try:
                 return dict(client.inspect_image(reference))
@@ -179,7 +180,7 @@ class DockerImages:
                 return {}
 
     def _labels(self, manifest: Manifest, base: str, base_digest: str) -> Mapping[str, str]:
-        """https://github.com/opencontainers/image-spec/blob/main/annotations.md, and our own beside them."""
+        """Return https://github.com/opencontainers/image-spec/blob/main/annotations.md and our own labels."""
         return {
             "org.opencontainers.image.title": manifest.model,
             "org.opencontainers.image.version": f"v{manifest.version}",
@@ -193,13 +194,13 @@ class DockerImages:
         }
 
     def _remove_unfinished(self, manifest: Manifest) -> None:
-        """Remove the nameless images that a build which was stopped has come to. The first error is the one to tell."""
+        """Remove the dangling images of an interrupted build. Errors are ignored in favour of the first one."""
         labels = [f"seatrial.model={manifest.model}", f"seatrial.job={manifest.job_id}"]
         with contextlib.suppress(JobError), self._engine.client() as client:
             client.prune_images(filters={"dangling": True, "label": labels})
 
-    def _forget_old(self, repository: str) -> None:
-        """Remove all but the newest images of a model from the engine. What cannot go now goes the next time."""
+    def _remove_old(self, repository: str) -> None:
+        """Remove all but the newest images of a model from the engine. The next push retries failed removals."""
         with contextlib.suppress(JobError), self._engine.client() as client:
             found = client.images(name=repository, filters={"label": "seatrial.version"})
             newest_first = sorted(found, key=lambda image: int(image["Labels"]["seatrial.version"]), reverse=True)
@@ -210,7 +211,7 @@ class DockerImages:
 
 
 def _upload(context: IO[bytes], progress: Progress) -> Iterator[bytes]:
-    """The context in pieces, so that a large model's way to the engine is seen, and can be stopped."""
+    """Yield the context in pieces, report the progress, and allow an interruption between pieces."""
     whole_bytes = context.seek(0, os.SEEK_END)
     context.seek(0)
     while piece := context.read(_PIECE_BYTES):
@@ -218,5 +219,5 @@ def _upload(context: IO[bytes], progress: Progress) -> Iterator[bytes]:
         yield piece
 
 
-def _sent(access: Mapping[str, str] | None) -> dict[str, str] | None:
+def _auth_config(access: Mapping[str, str] | None) -> dict[str, str] | None:
     return None if access is None else dict(access)

@@ -1,4 +1,4 @@
-"""A model's container, run alone to be tried: confined, reached on loopback only, gone afterwards whatever happened."""
+"""Smoke test of a model's image in a confined container, which is reached on loopback and always removed."""
 
 import contextlib
 import functools
@@ -22,15 +22,15 @@ REST_PORT = 8501
 """TensorFlow Serving's REST port; https://www.tensorflow.org/tfx/serving/docker"""
 
 READY_WITHIN_S = 60.0
-"""How long the model may take to load. TensorFlow Serving tries again a minute after a failure, with the same files
-(--load_retry_interval_micros, https://github.com/tensorflow/serving, model_servers/main.cc): that is not waited for."""
+"""The longest loading time of the model. TensorFlow Serving retries the same files after a minute, which would not help
+(--load_retry_interval_micros, https://github.com/tensorflow/serving, model_servers/main.cc)."""
 
 MEMORY_BYTES = 2 * 1024**3
-"""What the container may use: TensorFlow Serving needs a third of a GB beside the model."""
+"""The memory limit of the container: TensorFlow Serving needs a third of a GB beside the model."""
 
 MOST_PROCESSES = 512
-LABEL = "seatrial.trial"
-"""Of containers and networks of trials; its value is the image that is tried."""
+LABEL = "seatrial.smoke-test"
+"""The label of containers and networks of smoke tests. Its value is the tested image."""
 
 _OLD_AFTER_S = 900.0
 _LOG_LINES_SHOWN = 20
@@ -39,12 +39,12 @@ _POLL_S = 0.2
 
 
 def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version: int, progress: Progress) -> str:
-    """Run `image`, wait until `version` of `model` is served, send the sample; return one fact.
+    """Run `image`, wait until `version` of `model` is served, send the sample, and return one fact.
 
-    Raises PermanentError with the container's last lines where it does not answer rightly.
+    Raises PermanentError with the container's last lines if a response is wrong.
     """
-    # The mark is for what else may use the engine; the label, by which an earlier attempt is found, names the image.
-    name, labels = f"seatrial-trial-{model.name}-v{version}-{token_hex(3)}", {LABEL: image}
+    # The label identifies the containers of an earlier attempt.
+    name, labels = f"seatrial-smoke-test-{model.name}-v{version}-{token_hex(3)}", {LABEL: image}
     with engine.client() as client:
         _sweep(client, image)
         with (
@@ -63,9 +63,9 @@ def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version:
 
 @contextlib.contextmanager
 def _network(client: Any, name: str, labels: Mapping[str, str]) -> Iterator[str]:
-    """A network whose containers reach neither each other nor the world; the engine still publishes their ports.
+    """Create a network in which containers reach neither each other nor the internet, with published ports.
 
-    Without masquerading no answer finds its way back to them; an "internal" network would publish no port either.
+    Without masquerading, responses from outside do not return. An "internal" network would not publish ports.
     https://docs.docker.com/engine/network/drivers/bridge/#options
     """
     bridge = "com.docker.network.bridge"
@@ -77,7 +77,7 @@ def _network(client: Any, name: str, labels: Mapping[str, str]) -> Iterator[str]
     try:
         yield str(network["Id"])
     finally:
-        _gone(functools.partial(client.remove_network, network["Id"]))
+        _remove(functools.partial(client.remove_network, network["Id"]))
 
 
 @contextlib.contextmanager
@@ -101,11 +101,11 @@ def _container(client: Any, name: str, image: str, network: str, labels: Mapping
         client.start(created)
         yield str(created["Id"])
     finally:
-        _gone(functools.partial(client.remove_container, created["Id"], force=True, v=True))
+        _remove(functools.partial(client.remove_container, created["Id"], force=True, v=True))
 
 
-def _gone(remove: Callable[[], Any]) -> None:
-    """Remove what may be gone, or going, already."""
+def _remove(remove: Callable[[], Any]) -> None:
+    """Call `remove`, and ignore that the object is removed or being removed."""
     try:
         remove()
     except docker.errors.NotFound:
@@ -116,38 +116,38 @@ def _gone(remove: Callable[[], Any]) -> None:
 
 
 def _sweep(client: Any, image: str) -> None:
-    """Remove what killed workers left behind: an earlier trial of the image, and what is older than any trial."""
+    """Remove the remains of killed workers: earlier tests of the image, and objects older than any test."""
     old = time.time() - _OLD_AFTER_S
     for found in client.containers(all=True, filters={"label": LABEL}):
         if found["Labels"][LABEL] == image or found["Created"] < old:
-            _gone(functools.partial(client.remove_container, found["Id"], force=True, v=True))
+            _remove(functools.partial(client.remove_container, found["Id"], force=True, v=True))
     for found in client.networks(filters={"label": f"{LABEL}={image}"}):
-        _gone(functools.partial(client.remove_network, found["Id"]))
+        _remove(functools.partial(client.remove_network, found["Id"]))
     client.prune_networks(filters={"label": LABEL, "until": f"{_OLD_AFTER_S:.0f}s"})
 
 
 def _wait_until_ready(client: Any, container: str, model: Model, progress: Progress) -> str:
-    """The base URL, once the model's metadata is there: its state is answered with 200 also while it loads."""
+    """Return the base URL once the model's metadata is served. Its state has the status 200 also during loading."""
     gives_up_at_s = time.monotonic() + READY_WITHIN_S
     while True:
         found = client.inspect_container(container)
         if not found["State"]["Running"]:
-            raise SmokeTestFailed(f"The model cannot be served: {_how_it_ended(found['State'])}.")
+            raise SmokeTestFailed(f"The model cannot be served: {_end_of(found['State'])}.")
         bindings = found["NetworkSettings"]["Ports"].get(f"{REST_PORT}/tcp") or [{}]
-        if (port := bindings[0].get("HostPort")) and _answers(int(port), f"/v1/models/{model.name}/metadata"):
+        if (port := bindings[0].get("HostPort")) and _responds(int(port), f"/v1/models/{model.name}/metadata"):
             return f"http://127.0.0.1:{port}"
         if time.monotonic() > gives_up_at_s:
             raise SmokeTestFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
         progress.wait(_POLL_S)
 
 
-def _how_it_ended(state: Mapping[str, Any]) -> str:
+def _end_of(state: Mapping[str, Any]) -> str:
     if state.get("OOMKilled"):
         return f"its container needs more than {MEMORY_BYTES / 1024**3:g} GB of memory"
     return f"its container ended with {state.get('ExitCode')}{' ' + state['Error'] if state.get('Error') else ''}"
 
 
-def _answers(port: int, path: str) -> bool:
+def _responds(port: int, path: str) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=2.0)
     try:
         connection.request("GET", path)

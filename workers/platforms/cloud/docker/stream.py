@@ -1,6 +1,6 @@
-"""What the engine says while it builds, pulls and pushes, as progress and as errors. Pure: messages in, an outcome out.
+"""The engine's messages during builds, pulls and pushes, converted to progress and errors. Pure.
 
-One JSON object a message. Most failures arrive in the stream, under a status of 200:
+Each message is a JSON object. Most failures arrive in the stream with the status 200:
 https://docs.docker.com/reference/api/engine/ (ImageBuild, ImageCreate, ImagePush).
 """
 
@@ -13,22 +13,22 @@ from workers.platforms.protocols.progress import Progress
 
 Message = Mapping[str, Any]
 Failure = Callable[[str], JobError]
-Cause = Literal["refused", "missing", "full", "passing", "other"]
+Cause = Literal["refused", "missing", "full", "temporary", "other"]
 
 MOST_LOG_LINES = 200
-"""Of one build, in the job's detail: what a person scrolls through."""
+"""Lines of a build in the job's thread."""
 MOST_LINE_CHARACTERS = 300
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : ")
 _NOISE = re.compile(r"(\s*--->|Removing intermediate container|\s*$)")
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-# The registries' error codes are in https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes;
-# the engine adds words of its own. The first that matches counts.
+# Error codes of registries: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes.
+# The engine adds its own words. The first match counts.
 _CAUSES: tuple[tuple[Cause, str], ...] = (
     ("full", r"no space left|disk quota exceeded"),
     (
-        "passing",
+        "temporary",
         r"toomanyrequests|too many requests|connection re(fused|set)|no such host|timed? ?out|\bEOF\b|unreachable"
         r"|temporary failure|server misbehaving|broken pipe|deadline exceeded|blob upload (unknown|invalid)"
         r"|(status|code|status from [A-Z]+ request to \S+):? 5\d\d",
@@ -39,17 +39,17 @@ _CAUSES: tuple[tuple[Cause, str], ...] = (
 
 
 def plain(text: str) -> str:
-    """`text` without the codes that colour it on a terminal."""
+    """Return `text` without terminal escape codes."""
     return _TERMINAL_CODES.sub("", text)
 
 
 def cause_of(words: str) -> Cause:
-    """What kind of failure the engine's `words` tell of."""
+    """Return the kind of failure in the engine's `words`."""
     return next((cause for cause, pattern in _CAUSES if re.search(pattern, words, re.IGNORECASE)), "other")
 
 
 def follow_build(messages: Iterable[Message], *, progress: Progress) -> str:
-    """Report the build's steps, log what they write; return the image's id ("sha256:…").
+    """Report the build's steps, log their output, and return the image's id ("sha256:…").
 
     Raises PermanentError and TemporaryError with the engine's words.
     """
@@ -66,19 +66,19 @@ def follow_build(messages: Iterable[Message], *, progress: Progress) -> str:
         if shown <= MOST_LOG_LINES:
             progress.log(line)
         elif shown == MOST_LOG_LINES + 1:
-            progress.log("… (the build says more than is shown here)")
+            progress.log("… (more output was left out)")
     if not identity:
-        raise TemporaryError("The engine ended the build without an image and without a word: it may be restarting.")
+        raise TemporaryError("The engine ended the build without an image or an error: it may be restarting.")
     return identity
 
 
 def follow_pull(messages: Iterable[Message], *, image: str, progress: Progress) -> None:
-    """Report the layers' bytes. Raises what `pull_failure` makes of the engine's words."""
+    """Report the layers' bytes. Raises the error of `pull_failure`."""
     _follow_layers(messages, lambda words: pull_failure(words, image=image), "Downloading", progress)
 
 
 def follow_push(messages: Iterable[Message], *, repository: str, progress: Progress) -> str:
-    """Report the layers' bytes; return the digest ("sha256:…"). Raises what `push_failure` makes of the words."""
+    """Report the layers' bytes and return the digest ("sha256:…"). Raises the error of `push_failure`."""
     digest = _follow_layers(messages, lambda words: push_failure(words, repository=repository), "Pushing", progress)
     if not digest:
         raise TemporaryError(f"The engine ended the push to {repository} without a digest.")
@@ -86,34 +86,36 @@ def follow_push(messages: Iterable[Message], *, repository: str, progress: Progr
 
 
 def build_failure(words: str) -> JobError:
-    """The error for a build that failed with `words`."""
+    """Return the error for a failed build."""
     match cause_of(words):
-        case "passing":
-            return TemporaryError(f"The build was cut short: {words}.")
+        case "temporary":
+            return TemporaryError(f"The build was interrupted: {words}.")
         case "full":
             return PermanentError(f"The image cannot be built: {words}.", advice=_MAKE_ROOM)
     return PermanentError(f"The image cannot be built: {words}.")
 
 
 def pull_failure(words: str, *, image: str) -> JobError:
-    """The error for an image that could not be pulled."""
+    """Return the error for a failed pull."""
     match cause_of(words):
-        case "passing":
-            return TemporaryError(f"{image} cannot be pulled just now: {words}.", retry_after_s=15.0)
+        case "temporary":
+            return TemporaryError(f"{image} cannot be pulled at the moment: {words}.", retry_after_s=15.0)
         case "full":
             return PermanentError(f"{image} cannot be pulled: {words}.", advice=_MAKE_ROOM)
     return PermanentError(
         f"The engine does not have {image}, and cannot pull it: {words}.",
-        advice="Correct images.tensorflow or images.seatrial in seatrial.toml; our own serving image is built by: "
+        advice="Correct images.tensorflow or images.seatrial in seatrial.toml. This builds our serving image: "
         "docker build --target serving --tag seatrial-serving .",
     )
 
 
 def push_failure(words: str, *, repository: str) -> JobError:
-    """The error for an image that could not be pushed."""
+    """Return the error for a failed push."""
     match cause_of(words):
-        case "passing":
-            return TemporaryError(f"The registry does not take {repository} just now: {words}.", retry_after_s=15.0)
+        case "temporary":
+            return TemporaryError(
+                f"The registry does not accept {repository} at the moment: {words}.", retry_after_s=15.0
+            )
         case "full":
             return PermanentError(f"The registry cannot store {repository}: {words}.", advice=_MAKE_ROOM)
         case "missing":
@@ -134,7 +136,7 @@ def push_failure(words: str, *, repository: str) -> JobError:
     return PermanentError(f"{repository} cannot be pushed: {words}.", advice=advice)
 
 
-_MAKE_ROOM = "Free some disk space (docker system prune on the engine's machine), then try again."
+_MAKE_ROOM = "Free disk space (docker system prune on the engine's machine) and try again."
 
 
 def _follow_layers(messages: Iterable[Message], failure: Failure, verb: str, progress: Progress) -> str:
@@ -147,7 +149,7 @@ def _follow_layers(messages: Iterable[Message], failure: Failure, verb: str, pro
         if message.get("status") == verb and detail.get("total"):
             done[str(message.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
             sent, whole = (sum(column) for column in zip(*done.values(), strict=True))
-            sent = min(sent, whole)  # the engine counts the archive's own bytes among those sent
+            sent = min(sent, whole)  # the engine includes the archive's own bytes in those sent
             progress.report(sent, whole, fact=f"{sent / 1e6:.1f} of {whole / 1e6:.1f} MB")
         else:
             progress.check()
