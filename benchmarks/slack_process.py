@@ -3,8 +3,8 @@
 import signal
 import sys
 
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 
 
 def main(port: int) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bot.demo import processes
 from bot.local_slack.members import slash_commands
-from bot.local_slack.person import Message, Person
-from bot.local_slack.running import LocalSlack
+from bot.local_slack.person import Person, VisibleMessage
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from bot.manifest import manifest
 from workers.contract.queue import Queue, connect
 
@@ -90,7 +90,7 @@ class Stack:
         return "\n".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
 
 
-def ask(person: Person, command: str, channel: str = "ml-ops") -> Message:
+def ask(person: Person, command: str, channel: str = "ml-ops") -> VisibleMessage:
     """Type a command and return the card that appears."""
     before = {one.ts for one in person.messages(channel)}
     assert person.type(command, channel) == ""
@@ -106,10 +106,10 @@ def ephemeral(person: Person, command: str, channel: str = "ml-ops") -> str:
     return person.wait_for(lambda: next(iter(person.ephemerals()[before:]), None), WAIT_S).plain
 
 
-def until(person: Person, card: Message, words: str) -> Message:
+def until(person: Person, card: VisibleMessage, words: str) -> VisibleMessage:
     """Return the card once it contains `words`."""
 
-    def look() -> Message | None:
+    def look() -> VisibleMessage | None:
         now = person.message(card.ts)
         return now if now is not None and words in now.plain else None
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bot.demo.processes import DidNotStart, await_port, free_port, log_tail, process, python, redis
 from bot.local_slack.members import slash_commands
-from bot.local_slack.person import Message, Person
-from bot.local_slack.running import LocalSlack
+from bot.local_slack.person import Person, VisibleMessage
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from bot.manifest import manifest
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -134,7 +134,7 @@ def _deploy_with_approval(ada: Person, grace: Person) -> str:
 def _load(ada: Person) -> str:
     printed: list[str] = []
 
-    def watch(card: Message) -> None:
+    def watch(card: VisibleMessage) -> None:
         if "· running" not in card.plain:
             return
         replicas = _line(card, r"^\d+( → \d+)*( \(|$)").partition(" (")[0]
@@ -174,8 +174,8 @@ def _jobs(ada: Person) -> str:
 
 
 def _ask(
-    ada: Person, command: str, *, until: tuple[str, ...], watch: Callable[[Message], None] | None = None
-) -> Message:
+    ada: Person, command: str, *, until: tuple[str, ...], watch: Callable[[VisibleMessage], None] | None = None
+) -> VisibleMessage:
     """Type a command, and follow the card that appears."""
     return _card_of(ada, lambda: ada.type(command), until=until, watch=watch)
 
@@ -185,15 +185,15 @@ def _card_of(
     action: Callable[[], str],
     *,
     until: tuple[str, ...],
-    watch: Callable[[Message], None] | None = None,
-) -> Message:
+    watch: Callable[[VisibleMessage], None] | None = None,
+) -> VisibleMessage:
     """Do `action`, and follow the card that appears."""
     before = {one.ts for one in ada.messages()}
     ephemerals = len(ada.ephemerals())
     if failure := action():
         raise StepFailed(f"Slack shows: {failure}")
 
-    def appeared() -> Message | None:
+    def appeared() -> VisibleMessage | None:
         # Slack accepts about one post a second in a channel, so a card may be late on a fast machine.
         refused = [one.plain for one in ada.ephemerals()[ephemerals:] if "once its card is posted" not in one.plain]
         if refused:
@@ -204,11 +204,11 @@ def _card_of(
 
 
 def _follow(
-    ada: Person, card: Message, *, until: tuple[str, ...], watch: Callable[[Message], None] | None = None
-) -> Message:
+    ada: Person, card: VisibleMessage, *, until: tuple[str, ...], watch: Callable[[VisibleMessage], None] | None = None
+) -> VisibleMessage:
     """Wait until the first line of a card has one of `until`. Raises StepFailed if the job ends otherwise."""
 
-    def ended() -> Message | None:
+    def ended() -> VisibleMessage | None:
         now = ada.message(card.ts)
         if now is None:
             raise StepFailed("The card was deleted.")
@@ -226,7 +226,7 @@ def _follow(
     return ada.wait_for(ended, STEP_S)
 
 
-def _line(card: Message, pattern: str) -> str:
+def _line(card: VisibleMessage, pattern: str) -> str:
     """Return the first line of a card that matches `pattern`, without mark-up."""
     lines = (re.sub(r"<[@!][^>]*>|:\w+:|[*`✓]", "", line).strip() for line in card.plain.splitlines())
     return next((line for line in lines if re.search(pattern, line)), "")

@@ -1,6 +1,4 @@
-"""The arguments of a Web API call, from a form, a JSON body or a query string."""
-
-from __future__ import annotations
+"""Arguments of a Web API call, from a form, a JSON body or a query string."""
 
 import json
 from email.parser import BytesParser
@@ -8,32 +6,32 @@ from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qsl
 
-from bot.local_slack.refusal import Refusal
+from bot.local_slack.refusal import SlackRefusal
 
 
 class Arguments:
-    """A call's arguments; what is missing or malformed raises invalid_arguments."""
+    """The arguments of one call."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
 
     def optional(self, name: str, default: str = "") -> str:
-        """Returns an argument as text, or `default`."""
+        """Return an argument as text, or `default`."""
         value = self.values.get(name)
         if value is None:
             return default
         return value if isinstance(value, str) else json.dumps(value)
 
     def required(self, name: str) -> str:
-        """Returns an argument as text; raises invalid_arguments where it is missing or empty."""
+        """Return an argument as text. Raises invalid_arguments if it is missing or empty."""
         if value := self.optional(name):
             return value
-        raise Refusal("invalid_arguments", f"missing required field: {name}")
+        raise SlackRefusal("invalid_arguments", f"missing required field: {name}")
 
     def parsed(self, name: str, *, error: str = "invalid_arguments") -> Any:
-        """Returns an argument that is JSON, also when it came as text; None where it is absent.
+        """Return a JSON argument, decoded if it was sent as text, or None if it is absent.
 
-        Raises `error` where the text is not JSON.
+        Raises `error` if the text is not JSON.
         """
         value = self.values.get(name)
         if not isinstance(value, str):
@@ -41,36 +39,36 @@ class Arguments:
         try:
             return json.loads(value) if value else None
         except ValueError:
-            raise Refusal(error) from None
+            raise SlackRefusal(error) from None
 
     def as_logged(self) -> dict[str, Any]:
-        """Returns the arguments without tokens, with the JSON in them decoded: for the call log."""
+        """Return the arguments for the call log: decoded, without tokens."""
         return {name: _decoded(value) for name, value in self.values.items() if name != "token"}
 
 
 def parse_arguments(*, body: bytes, content_type: str, query: str) -> Arguments:
-    """Reads the arguments of one call. Raises invalid_json, json_not_object or invalid_form_data as Slack does."""
+    """Return the arguments of one call. Raises invalid_json, json_not_object or invalid_form_data, as Slack does."""
     values: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     kind = content_type.partition(";")[0].strip().lower()
     try:
         if kind == "application/json":
             sent = json.loads(body) if body else {}
             if not isinstance(sent, dict):
-                raise Refusal("json_not_object")
+                raise SlackRefusal("json_not_object")
             values |= sent
         elif kind == "multipart/form-data":
             values |= {name: part.decode() for name, part in parse_multipart(body, content_type).items()}
         else:
             values |= dict(parse_qsl(body.decode(), keep_blank_values=True))
     except UnicodeDecodeError:
-        raise Refusal("invalid_form_data") from None
+        raise SlackRefusal("invalid_form_data") from None
     except ValueError:
-        raise Refusal("invalid_json") from None
+        raise SlackRefusal("invalid_json") from None
     return Arguments(values)
 
 
 def parse_multipart(body: bytes, content_type: str) -> dict[str, bytes]:
-    """Returns the parts of a multipart/form-data body by name. A body without parts gives none."""
+    """Return the parts of a multipart/form-data body by name."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = BytesParser(policy=HTTP).parsebytes(head + body)
     parts: dict[str, bytes] = {}

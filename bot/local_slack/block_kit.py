@@ -1,10 +1,8 @@
-"""Block Kit's grammar as tables: which blocks and elements there are, what each must and may have, and how long.
+"""Grammar of Block Kit as tables: blocks and elements, their required and optional fields, and their limits.
 
-The numbers are those of Slack's reference pages, https://docs.slack.dev/reference/block-kit (blocks, block elements,
-composition objects, views). Blocks that Slack has and these tables have not are refused, as an older Slack would.
+The limits come from Slack's reference pages, https://docs.slack.dev/reference/block-kit (blocks, block elements,
+composition objects, views). Blocks that are missing here are refused.
 """
-
-from __future__ import annotations
 
 from bot.local_slack.chart_kit import CHART
 from bot.local_slack.refusal import JSON
@@ -13,24 +11,24 @@ from bot.local_slack.schema import (
     all_of,
     anything,
     boolean,
+    by_type,
     choice,
     integer,
     items,
     remark,
     shape,
     string,
-    typed,
 )
 
 
 def plain(most: int) -> Check:
-    """Accepts a plain_text object of up to `most` characters."""
-    return typed({"plain_text": shape({"text": string(most)}, {"emoji": boolean})})
+    """Accept a plain_text object of up to `most` characters."""
+    return by_type({"plain_text": shape({"text": string(most)}, {"emoji": boolean})})
 
 
 def text(most: int) -> Check:
-    """Accepts a plain_text or mrkdwn object of up to `most` characters."""
-    return typed(
+    """Accept a plain_text or mrkdwn object of up to `most` characters."""
+    return by_type(
         {
             "plain_text": shape({"text": string(most)}, {"emoji": boolean}),
             "mrkdwn": shape({"text": string(most)}, {"verbatim": boolean}),
@@ -135,7 +133,7 @@ INPUTS: dict[str, Check] = {
 }
 
 _BLOCK_ID = {"block_id": string(255)}
-_RICH_TEXT_PART = typed({f"rich_text_{part}": anything for part in ("section", "list", "preformatted", "quote")})
+_RICH_TEXT_PART = by_type({f"rich_text_{part}": anything for part in ("section", "list", "preformatted", "quote")})
 _RICH_TEXT = shape({"elements": items(_RICH_TEXT_PART, most=1000, least=0)}, _BLOCK_ID)
 
 _BLOCKS: dict[str, Check] = {
@@ -147,7 +145,7 @@ _BLOCKS: dict[str, Check] = {
                 **_BLOCK_ID,
                 "text": text(3000),
                 "fields": items(text(2000), most=10),
-                "accessory": typed({**INTERACTIVE, "image": IMAGE_ELEMENT}),
+                "accessory": by_type({**INTERACTIVE, "image": IMAGE_ELEMENT}),
                 "expand": boolean,
             },
         ),
@@ -157,7 +155,7 @@ _BLOCKS: dict[str, Check] = {
     "context": shape(
         {
             "elements": items(
-                typed(
+                by_type(
                     {
                         "image": IMAGE_ELEMENT,
                         "mrkdwn": shape({"text": string(3000)}, {"verbatim": boolean}),
@@ -169,13 +167,13 @@ _BLOCKS: dict[str, Check] = {
         },
         _BLOCK_ID,
     ),
-    "actions": shape({"elements": items(typed(INTERACTIVE), most=25)}, _BLOCK_ID),
+    "actions": shape({"elements": items(by_type(INTERACTIVE), most=25)}, _BLOCK_ID),
     "image": all_of(
         _either("image_url", "slack_file"),
         shape({"alt_text": string(2000)}, {**_BLOCK_ID, **PICTURE, "title": plain(2000)}),
     ),
     "input": shape(
-        {"label": plain(2000), "element": typed(INPUTS)},
+        {"label": plain(2000), "element": by_type(INPUTS)},
         {**_BLOCK_ID, "hint": plain(2000), "optional": boolean, "dispatch_action": boolean},
     ),
     "rich_text": _RICH_TEXT,
@@ -183,15 +181,15 @@ _BLOCKS: dict[str, Check] = {
     "table": shape(
         {
             "rows": items(
-                items(typed({"raw_text": shape({"text": string(3000)}), "rich_text": _RICH_TEXT}), most=20),
+                items(by_type({"raw_text": shape({"text": string(3000)}), "rich_text": _RICH_TEXT}), most=20),
                 most=100,
             )
         },
         {**_BLOCK_ID, "column_settings": items(anything, most=20)},
     ),
 }
-BLOCK = typed(_BLOCKS)
-_VIEW_BLOCK = typed({kind: check for kind, check in _BLOCKS.items() if kind != "data_visualization"})
+BLOCK = by_type(_BLOCKS)
+_VIEW_BLOCK = by_type({kind: check for kind, check in _BLOCKS.items() if kind != "data_visualization"})
 
 _HIDDEN = {
     "private_metadata": string(3000, least=0),
@@ -215,7 +213,7 @@ HOME = shape({"blocks": _VIEW_BLOCKS}, _HIDDEN)
 
 
 def elements_of(block: JSON) -> list[JSON]:
-    """Returns the interactive elements of a block, wherever in it they stand."""
+    """Return all interactive elements of a block."""
     found = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
     return [element for element in found if isinstance(element, dict) and element.get("type") in _CLICKABLE]
 

@@ -1,15 +1,13 @@
-"""The grammar of a data_visualization block's chart, as tables: what it must and may have, and what must agree.
+"""Grammar of the chart in a data_visualization block, as tables.
 
 https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from typing import cast
 
 from bot.local_slack.refusal import JSON
-from bot.local_slack.schema import Check, all_of, items, number, remark, shape, string, typed
+from bot.local_slack.schema import Check, all_of, by_type, items, number, remark, shape, string
 
 
 def _above_zero(value: object, pointer: str) -> list[str]:
@@ -23,7 +21,7 @@ def _unique(values: list[str], pointer: str) -> list[str]:
 
 
 def _points_fit_the_axis(value: object, pointer: str) -> list[str]:
-    """Series go by different names, and each has one point for every category."""
+    """Check that series have unique names and one point for each category."""
     chart = cast(JSON, value)
     categories = chart["axis_config"]["categories"]
     found = _unique([series["name"] for series in chart["series"]], f"{pointer}/series")
@@ -34,21 +32,21 @@ def _points_fit_the_axis(value: object, pointer: str) -> list[str]:
     return found
 
 
-# Series, or slices of a pie: six when the block was new, twelve to those who have used it since July 2026, such as
+# Series, or slices of a pie. Slack began with six, and has accepted twelve since July 2026:
 # https://github.com/vercel/chat/pull/696.
-_MOST_DRAWN = 12
+_MAX_SERIES = 12
 _LABEL = string(20)
 _POINT = shape({"label": _LABEL, "value": number})
 _SERIES = shape({"name": _LABEL, "data": items(_POINT, most=20)})
 _AXES = shape({"categories": items(_LABEL, most=20)}, {"x_label": string(50), "y_label": string(50)})
-_ON_AXES = all_of(shape({"series": items(_SERIES, most=_MOST_DRAWN), "axis_config": _AXES}), _points_fit_the_axis)
+_ON_AXES = all_of(shape({"series": items(_SERIES, most=_MAX_SERIES), "axis_config": _AXES}), _points_fit_the_axis)
 _SEGMENT = shape({"label": _LABEL, "value": _above_zero})
 
-CHART: Check = typed(
+CHART: Check = by_type(
     {
         "line": _ON_AXES,
         "area": _ON_AXES,
         "bar": _ON_AXES,
-        "pie": shape({"segments": items(_SEGMENT, most=_MOST_DRAWN)}),
+        "pie": shape({"segments": items(_SEGMENT, most=_MAX_SERIES)}),
     }
 )

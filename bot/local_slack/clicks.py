@@ -1,6 +1,4 @@
-"""What a member does to a message or a view: buttons and menus, modals submitted and closed, the Home tab opened."""
-
-from __future__ import annotations
+"""Members' actions on messages and views, delivered to the app as Slack's interaction payloads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,19 +6,19 @@ from typing import Any
 from bot.local_slack.block_kit import elements_of
 from bot.local_slack.composer import VERIFICATION_TOKEN, event_callback
 from bot.local_slack.delivery import Delivery, DeliveryFailed
-from bot.local_slack.inputs import chosen, state_of
-from bot.local_slack.members import TEAM_DOMAIN, TEAM_ID, Member
+from bot.local_slack.inputs import selection, state_of
+from bot.local_slack.members import TEAM_DOMAIN, TEAM_ID, WorkspaceMember
 from bot.local_slack.modals import Views
-from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.refusal import JSON, SlackRefusal
 from bot.local_slack.tickets import Tickets
-from bot.local_slack.workspace import Message, Workspace
+from bot.local_slack.workspace import StoredMessage, Workspace
 
 
 @dataclass(kw_only=True)
 class Clicks:
-    """Turns what members do into Slack's interaction payloads and delivers them.
+    """Buttons, menus, modals and the Home tab.
 
-    Every public coroutine returns Slack's error name where the app did not take the delivery, else an empty string.
+    Every public coroutine returns "", or Slack's error name if the app did not accept the delivery.
     """
 
     workspace: Workspace
@@ -29,8 +27,10 @@ class Clicks:
     views: Views
     url: str = ""
 
-    async def on_message(self, member: Member, message: Message, *, block_id: str, action_id: str, value: Any) -> str:
-        """Presses a button of a message or chooses from its menu. Raises action_not_found where there is none."""
+    async def on_message(
+        self, member: WorkspaceMember, message: StoredMessage, *, block_id: str, action_id: str, value: Any
+    ) -> str:
+        """Press a button of a message or choose from its menu. Raises action_not_found."""
         block, element = _find(message.blocks, block_id, action_id)
         channel = self.workspace.channel(message.channel)
         secret = self.tickets.new_response(
@@ -54,9 +54,9 @@ class Clicks:
         return await self._deliver(payload)
 
     async def on_view(
-        self, member: Member, view: JSON, *, block_id: str, action_id: str, value: Any, values: JSON
+        self, member: WorkspaceMember, view: JSON, *, block_id: str, action_id: str, value: Any, values: JSON
     ) -> str:
-        """Presses a button, or chooses from a menu, in a modal or on the Home tab; `values` is what is filled in."""
+        """Press a button or choose from a menu in a modal or on the Home tab; `values` are the input fields' values."""
         block, element = _find(view["blocks"], block_id, action_id)
         view["state"] = {"values": state_of(view["blocks"], values)[0]}
         payload = self._payload("block_actions", member, view_id=view["id"]) | {
@@ -66,21 +66,21 @@ class Clicks:
         }
         return await self._deliver(payload)
 
-    async def submit(self, member: Member, view: JSON, values: JSON) -> tuple[str, dict[str, str]]:
-        """Submits a modal; also returns the complaints, by block_id, of Slack itself or of the app."""
-        state, complaints = state_of(view["blocks"], values)
-        if complaints:
-            return "", complaints
+    async def submit(self, member: WorkspaceMember, view: JSON, values: JSON) -> tuple[str, dict[str, str]]:
+        """Submit a modal. Return the failure, and the input errors of Slack or of the app by block_id."""
+        state, errors = state_of(view["blocks"], values)
+        if errors:
+            return "", errors
         view["state"] = {"values": state}
         payload = self._payload("view_submission", member, view_id=view["id"]) | {"view": view, "response_urls": []}
         try:
             answer = await self.delivery.deliver("interactive", payload)
             return "", self._after_submission(member, view, answer)
-        except (DeliveryFailed, Refusal) as failure:
+        except (DeliveryFailed, SlackRefusal) as failure:
             return failure.error, {}
 
-    async def close(self, member: Member) -> str:
-        """Closes the modal on the screen; the app hears of it only where the view asked for that."""
+    async def close(self, member: WorkspaceMember) -> str:
+        """Close the open modal, and notify the app if the view has notify_on_close."""
         error = ""
         for view in self.views.close(member.id):
             if view["notify_on_close"]:
@@ -89,8 +89,8 @@ class Clicks:
                 error = await self._deliver(payload)
         return error
 
-    def open_home(self, member: Member) -> None:
-        """Tells the app that a member looks at its Home tab."""
+    def open_home(self, member: WorkspaceMember) -> None:
+        """Send the event that a member opened the Home tab."""
         event = {
             "type": "app_home_opened",
             "user": member.id,
@@ -100,7 +100,7 @@ class Clicks:
         }
         self.delivery.deliver_event(event_callback(self.workspace, event))
 
-    def _after_submission(self, member: Member, view: JSON, answer: JSON) -> dict[str, str]:
+    def _after_submission(self, member: WorkspaceMember, view: JSON, answer: JSON) -> dict[str, str]:
         match answer.get("response_action"):
             case "errors":
                 return {str(block_id): str(text) for block_id, text in (answer.get("errors") or {}).items()}
@@ -121,7 +121,7 @@ class Clicks:
             return failure.error
         return ""
 
-    def _payload(self, kind: str, member: Member, view_id: str = "") -> JSON:
+    def _payload(self, kind: str, member: WorkspaceMember, view_id: str = "") -> JSON:
         return {
             "type": kind,
             "user": {
@@ -148,7 +148,7 @@ class Clicks:
         if element["type"] == "button":
             action |= {name: element[name] for name in ("text", "value", "style") if name in element}
             return action
-        return action | chosen(element, value)
+        return action | selection(element, value)
 
 
 def _find(blocks: list[JSON], block_id: str, action_id: str) -> tuple[JSON, JSON]:
@@ -156,4 +156,4 @@ def _find(blocks: list[JSON], block_id: str, action_id: str) -> tuple[JSON, JSON
         for element in elements_of(block):
             if element["action_id"] == action_id and block_id in ("", block["block_id"]):
                 return block, element
-    raise Refusal("action_not_found")
+    raise SlackRefusal("action_not_found")

@@ -1,58 +1,56 @@
-"""What a member types into the message field: slash commands, mentions, and plain messages."""
-
-from __future__ import annotations
+"""Messages that members type: slash commands, mentions, and plain text."""
 
 import re
 from dataclasses import dataclass
 
 from bot.local_slack.delivery import Delivery, DeliveryFailed
-from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, Member, SlashCommand
-from bot.local_slack.refusal import JSON, Refusal
-from bot.local_slack.responses import Answers
+from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, SlashCommand, WorkspaceMember
+from bot.local_slack.refusal import JSON, SlackRefusal
+from bot.local_slack.responses import Responses
 from bot.local_slack.tickets import ResponsePlace, Tickets
-from bot.local_slack.workspace import Channel, Message, Workspace, new_id
+from bot.local_slack.workspace import Channel, StoredMessage, Workspace, new_id
 
-# Legacy of Slack's deliveries; apps verify the signature instead.
+# Deprecated by Slack: apps verify the signature instead.
 VERIFICATION_TOKEN = "local-verification-token"
 
 _ADDRESS = re.compile(r"https?://[^\s<>|]*[^\s<>|.,;:!?)]")
-_NAMED = re.compile(r"([@#])([\w.-]*\w)")
+_MENTION = re.compile(r"([@#])([\w.-]*\w)")
 
 
 @dataclass(kw_only=True)
 class Composer:
-    """Acts on typed text. `commands` are the slash commands that the app has registered."""
+    """Handler of typed text. `commands` are the slash commands of the app."""
 
     workspace: Workspace
     delivery: Delivery
     tickets: Tickets
-    answers: Answers
+    responses: Responses
     commands: tuple[SlashCommand, ...]
     url: str = ""
 
-    async def submit(self, member: Member, channel: Channel, text: str, thread_ts: str) -> str:
-        """Does what the text says; returns Slack's error name where the app did not take a command, else nothing."""
+    async def submit(self, member: WorkspaceMember, channel: Channel, text: str, thread_ts: str) -> str:
+        """Run a command or post a message. Return "", or Slack's error name if the app did not accept a command."""
         text = text.strip()
         if not text:
             return ""
         if member.id not in channel.members:
-            raise Refusal("not_in_channel")
+            raise SlackRefusal("not_in_channel")
         if not text.startswith("/"):
-            self._say(member, channel, text, thread_ts)
+            self._post(member, channel, text, thread_ts)
             return ""
         command, *words = text.split(maxsplit=1)
         rest = words[0] if words else ""
         if thread_ts:
-            self._tell(member, channel, f"`{command}` is not supported in threads. Sorry!", thread_ts)
+            self._notify(member, channel, f"`{command}` is not supported in threads. Sorry!", thread_ts)
         elif command == "/invite":
             self._invite(member, channel, rest)
         elif command not in (one.command for one in self.commands) or member.is_stranger:
-            self._tell(member, channel, f"`{command}` is not a valid command.")
+            self._notify(member, channel, f"`{command}` is not a valid command.")
         else:
             return await self._run(member, channel, command, rest)
         return ""
 
-    async def _run(self, member: Member, channel: Channel, command: str, text: str) -> str:
+    async def _run(self, member: WorkspaceMember, channel: Channel, command: str, text: str) -> str:
         secret = self.tickets.new_response(channel_id=channel.id, member_id=member.id)
         fields = {
             "token": VERIFICATION_TOKEN,
@@ -75,25 +73,25 @@ class Composer:
                 place = ResponsePlace(
                     channel_id=channel.id, member_id=member.id, thread_ts="", source_ts="", issued_at_s=0
                 )
-                self.answers.give(place, answer)
-        except (DeliveryFailed, Refusal) as failure:
-            self._tell(member, channel, f'`{command}` failed with the error "{failure.error}"')
+                self.responses.post(place, answer)
+        except (DeliveryFailed, SlackRefusal) as failure:
+            self._notify(member, channel, f'`{command}` failed with the error "{failure.error}"')
             return failure.error
         return ""
 
-    def _say(self, member: Member, channel: Channel, text: str, thread_ts: str) -> None:
-        written = self._with_names(escape(text))
-        message = self.workspace.post(channel, user=member.id, text=written, thread_ts=thread_ts)
+    def _post(self, member: WorkspaceMember, channel: Channel, text: str, thread_ts: str) -> None:
+        formatted = self._with_names(escape(text))
+        message = self.workspace.post(channel, user=member.id, text=formatted, thread_ts=thread_ts)
         bot = self.workspace.bot
-        if f"<@{bot.id}>" not in written:
+        if f"<@{bot.id}>" not in formatted:
             return
         if bot.id in channel.members:
             self._mention(member, message)
         else:
-            note = f"You mentioned <@{bot.id}>, who is not in this channel. Type `/invite @{bot.name}` to add it."
-            self._tell(member, channel, note)
+            note = f"You mentioned <@{bot.id}>, which is not in this channel. To add it, type `/invite @{bot.name}`."
+            self._notify(member, channel, note)
 
-    def _mention(self, member: Member, message: Message) -> None:
+    def _mention(self, member: WorkspaceMember, message: StoredMessage) -> None:
         event: JSON = {
             "type": "app_mention",
             "user": member.id,
@@ -108,38 +106,38 @@ class Composer:
             event["thread_ts"] = message.thread_ts
         self.delivery.deliver_event(event_callback(self.workspace, event))
 
-    def _invite(self, member: Member, channel: Channel, text: str) -> None:
+    def _invite(self, member: WorkspaceMember, channel: Channel, text: str) -> None:
         try:
             invited = self.workspace.member(text.removeprefix("@"))
-        except Refusal:
-            self._tell(member, channel, "There is nobody of that name here.")
+        except SlackRefusal:
+            self._notify(member, channel, f"No member is called “{escape(text)}”.")
             return
         if invited.id in channel.members:
-            self._tell(member, channel, f"<@{invited.id}> is already in this channel.")
+            self._notify(member, channel, f"<@{invited.id}> is already in this channel.")
             return
         self.workspace.join(channel, invited)
         self.workspace.post(channel, user=invited.id, text=f"was added to #{channel.name} by <@{member.id}>.")
 
-    def _tell(self, member: Member, channel: Channel, text: str, thread_ts: str = "") -> None:
+    def _notify(self, member: WorkspaceMember, channel: Channel, text: str, thread_ts: str = "") -> None:
         self.workspace.post(channel, user=SLACKBOT.id, text=text, thread_ts=thread_ts, only_for=member.id)
 
     def _with_names(self, text: str) -> str:
-        """Turns `@name`, `@group`, `@channel`, `#channel` and web addresses into references, as Slack's clients do."""
-        known = {f"@{member.name}": f"<@{member.id}>" for member in self.workspace.members()}
-        known |= {f"@{group.handle}": f"<!subteam^{group.id}>" for group in self.workspace.groups}
-        known |= {f"@{word}": f"<!{word}>" for word in ("channel", "here", "everyone")}
-        known |= {f"#{one.name}": f"<#{one.id}|{one.name}>" for one in self.workspace.channels.values()}
-        named = _NAMED.sub(lambda match: known.get(match.group(0).lower(), match.group(0)), text)
-        return _ADDRESS.sub(r"<\g<0>>", named)
+        """Turn `@name`, `@group`, `@channel`, `#channel` and web addresses into references, as Slack's clients do."""
+        references = {f"@{member.name}": f"<@{member.id}>" for member in self.workspace.members()}
+        references |= {f"@{group.handle}": f"<!subteam^{group.id}>" for group in self.workspace.groups}
+        references |= {f"@{word}": f"<!{word}>" for word in ("channel", "here", "everyone")}
+        references |= {f"#{one.name}": f"<#{one.id}|{one.name}>" for one in self.workspace.channels.values()}
+        linked = _MENTION.sub(lambda match: references.get(match.group(0).lower(), match.group(0)), text)
+        return _ADDRESS.sub(r"<\g<0>>", linked)
 
 
 def escape(text: str) -> str:
-    """Escapes the three characters that Slack escapes in whatever people type."""
+    """Escape &, < and >, as Slack does in typed text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def event_callback(workspace: Workspace, event: JSON) -> JSON:
-    """Returns the outer object in which the Events API delivers an event."""
+    """Return the envelope in which the Events API delivers an event."""
     return {
         "token": VERIFICATION_TOKEN,
         "team_id": TEAM_ID,

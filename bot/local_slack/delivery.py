@@ -1,6 +1,4 @@
-"""How the local Slack reaches the app: signed HTTP requests, or Socket Mode while the app is connected."""
-
-from __future__ import annotations
+"""Deliveries to the app: signed HTTP requests, or Socket Mode while the app is connected."""
 
 import asyncio
 import json
@@ -16,17 +14,17 @@ from bot.local_slack.socket_mode import SocketMode
 
 # https://docs.slack.dev/interactivity/implementing-slash-commands and .../handling-user-interaction.
 DEADLINE_S = 3.0
-# https://docs.slack.dev/apis/events-api: an event is tried again at once, after a minute, after five.
+# https://docs.slack.dev/apis/events-api: Slack retries an event at once, after one minute, and after five.
 EVENT_RETRIES_S = (0.0, 60.0, 300.0)
 
-# A connection for each delivery, as many as there are: none that the app has meanwhile closed, no queue before it.
+# One connection per delivery: none is stale, and no delivery waits for another.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 Kind = Literal["slash_commands", "interactive", "events_api"]
 
 
 class DeliveryFailed(Exception):
-    """The app did not take a delivery. `error` is the name that Slack shows; `reason` that of its event retries."""
+    """The app did not accept a delivery. Slack shows `error`, and puts `reason` into the headers of event retries."""
 
     def __init__(self, error: str, reason: str) -> None:
         super().__init__(error)
@@ -36,7 +34,7 @@ class DeliveryFailed(Exception):
 
 @dataclass(kw_only=True)
 class Delivery:
-    """Delivers to `request_url`, which may be set late; `clock` of signatures is the real one, as the app's is."""
+    """Delivery to `request_url`, which may be set later. Signatures use the real clock, because the app does."""
 
     signing_secret: str
     socket_mode: SocketMode
@@ -47,22 +45,22 @@ class Delivery:
     _events: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def deliver(self, kind: Kind, payload: JSON, *, retry: JSON | None = None) -> JSON:
-        """Delivers once and returns what the app answered; a bare text counts as `{"text": …}`.
+        """Deliver once and return the app's answer; plain text becomes `{"text": …}`.
 
-        Raises DeliveryFailed: operation_timeout after 3 s, dispatch_failed for anything else but a 200.
+        Raises DeliveryFailed: operation_timeout after `deadline_s`, dispatch_failed if the answer is not a 200.
         """
         if self.socket_mode.is_connected:
             return await self._by_socket(kind, payload, retry)
         return await self._by_http(kind, payload, retry or {})
 
     def deliver_event(self, payload: JSON) -> None:
-        """Delivers an event in the background, again and again as Slack does while the app does not take it."""
+        """Deliver an event in the background, and retry as Slack does until the app accepts it."""
         task = asyncio.get_running_loop().create_task(self._deliver_event(payload))
         self._events.add(task)
         task.add_done_callback(self._events.discard)
 
     async def close(self) -> None:
-        """Gives up the events that are still to be tried again, and the HTTP connections."""
+        """Cancel pending retries and close the HTTP client."""
         for task in list(self._events):
             task.cancel()
         await self._client.aclose()

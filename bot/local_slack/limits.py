@@ -1,6 +1,4 @@
-"""What Slack refuses of a message or a view as a whole: too much of it, none of it, or ids that repeat."""
-
-from __future__ import annotations
+"""Checks of whole messages and views: size, missing content, and repeated ids."""
 
 import json
 import secrets
@@ -8,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from bot.local_slack.block_kit import BLOCK, HOME, MODAL, elements_of
-from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.refusal import JSON, SlackRefusal
 from bot.local_slack.schema import items, remark
 
-# https://docs.slack.dev/reference/methods/chat.postMessage: longer texts are cut off there; here they are refused,
-# because a message that lost its end is a mistake that a test should see.
+# https://docs.slack.dev/reference/methods/chat.postMessage: Slack truncates longer texts. The local Slack refuses them,
+# because a test should notice a truncated message.
 MAX_TEXT = 40_000
 # https://docs.slack.dev/reference/methods/chat.update: "msg_too_long".
 MAX_UPDATED_TEXT = 4_000
@@ -35,40 +33,41 @@ def check_message(
     has_files: bool = False,
     unknown: frozenset[str] = frozenset(),
 ) -> None:
-    """Raises the Refusal with which Slack would answer: no_text, msg_too_long, invalid_blocks, msg_blocks_too_long.
+    """Raise SlackRefusal for a message that Slack would refuse.
 
-    `unknown` are kinds of blocks that this workspace does not have yet.
+    The errors are no_text, msg_too_long, invalid_blocks and msg_blocks_too_long. `unknown` are types of blocks that
+    this workspace does not have.
     """
     if not text and not blocks and not has_files:
-        raise Refusal("no_text")
+        raise SlackRefusal("no_text")
     if len(text) > max_text:
-        raise Refusal("msg_too_long")
+        raise SlackRefusal("msg_too_long")
     if blocks is None:
         return
-    if problems := _unknown(blocks, unknown) or _MESSAGE_BLOCKS(blocks, "/blocks") or _too_much_of_it(blocks):
-        raise Refusal("invalid_blocks", *problems)
+    if problems := _unknown(blocks, unknown) or _MESSAGE_BLOCKS(blocks, "/blocks") or _message_problems(blocks):
+        raise SlackRefusal("invalid_blocks", *problems)
     if sum(len(part) for part in texts_of(blocks)) > MAX_CHARACTERS_IN_BLOCKS:
-        raise Refusal("msg_blocks_too_long")
+        raise SlackRefusal("msg_blocks_too_long")
 
 
 def check_view(view: object, *, kind: str) -> JSON:
-    """Returns the view if Slack would take it as a `modal` or `home`; otherwise raises its Refusal."""
+    """Return the view if Slack would accept it as a `modal` or `home`. Raises SlackRefusal otherwise."""
     if not isinstance(view, dict):
-        raise Refusal("invalid_arguments", remark("must provide an object", "/view"))
+        raise SlackRefusal("invalid_arguments", remark("must provide an object", "/view"))
     if view.get("type") != kind:
-        raise Refusal("invalid_arguments", remark(f"unsupported type: {view.get('type')}", "/view/type"))
+        raise SlackRefusal("invalid_arguments", remark(f"unsupported type: {view.get('type')}", "/view/type"))
     problems = (HOME if kind == "home" else MODAL)(view, "/view") or _repeated_ids(view["blocks"], "/view/blocks")
     if not problems and "submit" not in view and any(block["type"] == "input" for block in view["blocks"]):
         problems = [remark("missing required field: submit", "/view")]
     if problems:
-        raise Refusal("invalid_arguments", *problems)
+        raise SlackRefusal("invalid_arguments", *problems)
     if len(json.dumps(view).encode()) > MAX_VIEW_BYTES:
-        raise Refusal("view_too_large")
+        raise SlackRefusal("view_too_large")
     return view
 
 
 def with_ids(blocks: list[JSON]) -> list[JSON]:
-    """Returns a copy in which every block has a block_id and every element an action_id, as Slack fills them in."""
+    """Return a copy with missing block_ids and action_ids filled in, as Slack does."""
     copy: list[JSON] = json.loads(json.dumps(blocks))
     for block in copy:
         block.setdefault("block_id", secrets.token_urlsafe(4)[:5])
@@ -78,7 +77,7 @@ def with_ids(blocks: list[JSON]) -> list[JSON]:
 
 
 def texts_of(value: object) -> Iterator[str]:
-    """Yields every text that a reader would see in blocks, in order."""
+    """Yield the visible texts of blocks, in order."""
     if isinstance(value, list):
         for part in value:
             yield from texts_of(part)
@@ -86,7 +85,7 @@ def texts_of(value: object) -> Iterator[str]:
         # A chart's title is a plain string.
         yield from (value[name] for name in ("title", "text") if isinstance(value.get(name), str))
         for name, part in value.items():
-            # A confirmation opens only when its button is pressed, and options when their menu is.
+            # Confirmations and options are visible only after a press.
             if isinstance(part, dict | list) and name not in ("confirm", "options", "option_groups"):
                 yield from texts_of(part)
 
@@ -100,7 +99,7 @@ def _unknown(blocks: list[JSON], kinds: frozenset[str]) -> list[str]:
     ]
 
 
-def _too_much_of_it(blocks: list[JSON]) -> list[str]:
+def _message_problems(blocks: list[JSON]) -> list[str]:
     if sum(block["type"] == "data_visualization" for block in blocks) > MAX_CHARTS:
         return [remark(f"no more than {MAX_CHARTS} data_visualization blocks allowed", "/blocks")]
     return _repeated_ids(blocks, "/blocks")

@@ -1,6 +1,4 @@
-"""Who is in the local workspace: its people, its user group and the app that is installed there."""
-
-from __future__ import annotations
+"""Members of the local workspace, its user group, and the installed app with its slash commands."""
 
 from dataclasses import dataclass
 
@@ -13,8 +11,8 @@ OTHER_TEAM_ID = "T0PARTNER02"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
-    """One person or bot. A member of another team is here through Slack Connect."""
+class WorkspaceMember:
+    """A person or bot. A member of another team uses Slack Connect."""
 
     id: str
     name: str
@@ -27,11 +25,11 @@ class Member:
 
     @property
     def is_stranger(self) -> bool:
-        """Tells whether this member belongs to another workspace."""
+        """Return True if this member belongs to another workspace."""
         return self.team_id != TEAM_ID
 
     def as_slack(self) -> JSON:
-        """Returns the user object of users.info."""
+        """Return the user object of users.info."""
         return {
             "id": self.id,
             "team_id": self.team_id,
@@ -59,7 +57,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UserGroup:
-    """People who are mentioned together, as `@handle`."""
+    """A group of people with a common mention, `@handle`."""
 
     id: str
     handle: str
@@ -67,7 +65,7 @@ class UserGroup:
     members: tuple[str, ...]
 
     def as_slack(self) -> JSON:
-        """Returns the object of usergroups.list."""
+        """Return the object of usergroups.list."""
         return {
             "id": self.id,
             "team_id": TEAM_ID,
@@ -81,7 +79,7 @@ class UserGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstalledApp:
-    """The app under test, as the workspace knows it."""
+    """The app that is installed in the workspace."""
 
     app_id: str = "A0SEATRIAL1"
     bot_id: str = "B0SEATRIAL1"
@@ -111,14 +109,14 @@ def slash_commands(manifest: JSON) -> tuple[SlashCommand, ...]:
     )
 
 
-ADA = Member(id="U0ADA4K7QM1", name="ada", real_name="Ada Lovelace", is_admin=True)
-GRACE = Member(id="U0GRC9H2VX3", name="grace", real_name="Grace Hopper", tz="America/New_York")
-EDSGER = Member(id="U0EDS5W8TN2", name="edsger", real_name="Edsger Dijkstra", tz="Europe/Amsterdam")
-LINUS = Member(id="U0LNS3P6RB7", name="linus", real_name="Linus Pauling", tz="America/Los_Angeles")
-MALLORY = Member(id="U0MLR8C1ZD4", name="mallory", real_name="Mallory Guest", is_restricted=True)
-SYBIL = Member(id="U0SYB2F9KE6", name="sybil", real_name="Sybil Stranger", team_id=OTHER_TEAM_ID)
+ADA = WorkspaceMember(id="U0ADA4K7QM1", name="ada", real_name="Ada Lovelace", is_admin=True)
+GRACE = WorkspaceMember(id="U0GRC9H2VX3", name="grace", real_name="Grace Hopper", tz="America/New_York")
+EDSGER = WorkspaceMember(id="U0EDS5W8TN2", name="edsger", real_name="Edsger Dijkstra", tz="Europe/Amsterdam")
+LINUS = WorkspaceMember(id="U0LNS3P6RB7", name="linus", real_name="Linus Pauling", tz="America/Los_Angeles")
+MALLORY = WorkspaceMember(id="U0MLR8C1ZD4", name="mallory", real_name="Mallory Guest", is_restricted=True)
+SYBIL = WorkspaceMember(id="U0SYB2F9KE6", name="sybil", real_name="Sybil Stranger", team_id=OTHER_TEAM_ID)
 
 PEOPLE = (ADA, GRACE, EDSGER, LINUS, MALLORY, SYBIL)
 GROUPS = (UserGroup(id="S0MLLEADS01", handle="ml-leads", name="ML leads", members=(GRACE.id, EDSGER.id)),)
-# Slack's own voice: what it says about a command that failed is only visible to whoever typed it.
-SLACKBOT = Member(id="USLACKBOT", name="slackbot", real_name="Slackbot", is_bot=True)
+# Slackbot reports failed commands, visible only to the member who typed them.
+SLACKBOT = WorkspaceMember(id="USLACKBOT", name="slackbot", real_name="Slackbot", is_bot=True)

@@ -1,11 +1,9 @@
 """Slack's rate limits, as token buckets.
 
-Slack publishes tiers per method and minute (https://docs.slack.dev/apis/web-api/rate-limits) and "about one message a
-second a channel, short bursts allowed" for chat.postMessage, but not how long a burst may be. Chosen here: a tier's
-whole minute at once, then its steady rate; five messages at once in a channel, then one a second.
+Slack publishes tiers per method and minute (https://docs.slack.dev/apis/web-api/rate-limits), and for chat.postMessage
+about one message per second and channel with short bursts. The size of a burst is not documented. This module allows a
+tier's whole minute at once, and five messages at once in a channel.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -14,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
-    """A bucket that holds `burst` calls and gains `per_minute`."""
+    """A bucket of `burst` calls that refills at `per_minute`."""
 
     per_minute: float
     burst: float
@@ -36,13 +34,13 @@ class _TokenBucket:
 
 @dataclass(kw_only=True, slots=True)
 class RateLimits:
-    """Counts calls by any key; `clock` gives seconds."""
+    """Token buckets by key; `clock` returns seconds."""
 
     clock: Callable[[], float]
     _buckets: dict[str, _TokenBucket] = field(default_factory=dict)
 
     def take(self, key: str, rate: Rate) -> int:
-        """Returns 0 and counts the call, or the whole seconds after which to try again."""
+        """Count the call and return 0, or return the whole seconds to wait before a retry."""
         now_s = self.clock()
         bucket = self._buckets.setdefault(key, _TokenBucket(rate.burst, now_s))
         gained = max(0.0, now_s - bucket.filled_at_s) * rate.per_minute / 60

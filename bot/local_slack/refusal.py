@@ -1,18 +1,16 @@
-"""The one way in which the local Slack says no."""
-
-from __future__ import annotations
+"""Refusals of the local Slack, in the form of Slack's error answers."""
 
 from typing import Any
 
-# Whatever comes off the wire as a JSON object.
+# A decoded JSON object.
 JSON = dict[str, Any]
 
 
-class Refusal(Exception):
+class SlackRefusal(Exception):
     """A call that Slack would answer with `{"ok": false, "error": …}`.
 
-    `problems` are Slack's own remarks on the arguments, each ending in a JSON pointer; `details` are further
-    top-level fields of the answer, such as `needed` and `provided` of a `missing_scope`.
+    `problems` are Slack's remarks on the arguments, each with a JSON pointer at its end. `details` are further
+    fields of the answer, such as `needed` and `provided` of `missing_scope`.
     """
 
     def __init__(self, error: str, *problems: str, **details: str) -> None:
@@ -22,7 +20,7 @@ class Refusal(Exception):
         self.details = details
 
     def as_json(self) -> JSON:
-        """Returns the body of Slack's answer."""
+        """Return the body of Slack's answer."""
         body: JSON = {"ok": False, "error": self.error, **self.details}
         if self.problems:
             body["errors"] = list(self.problems)

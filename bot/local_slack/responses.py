@@ -1,35 +1,33 @@
-"""What an app may say about something a person did: in the acknowledgement itself, or later by the response URL."""
-
-from __future__ import annotations
+"""The app's responses to a command or click, in the acknowledgement or by the response URL."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from bot.local_slack.limits import check_message
-from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.refusal import JSON, SlackRefusal
 from bot.local_slack.tickets import ResponsePlace, Tickets
 from bot.local_slack.workspace import Workspace
 
 
 @dataclass(kw_only=True)
-class Answers:
-    """Turns answers into messages: new ones, or in place of the one that the person acted on."""
+class Responses:
+    """Responses as messages: new ones, or replacements of the original message."""
 
     workspace: Workspace
     tickets: Tickets
 
     def by_response_url(self, secret: str, answer: JSON) -> None:
-        """Uses a response URL once; raises what Slack would: expired_url, used_url, no_text, invalid_blocks, …"""
-        self.give(self.tickets.take_response(secret), answer)
+        """Post through a response URL. Raises expired_url, used_url, no_text, invalid_blocks and others."""
+        self.post(self.tickets.take_response(secret), answer)
 
-    def give(self, place: ResponsePlace, answer: JSON) -> None:
-        """Shows an answer where it belongs. Raises the Refusal of a message that Slack would not show."""
+    def post(self, place: ResponsePlace, answer: JSON) -> None:
+        """Post, replace or delete a message. Raises SlackRefusal for a message that Slack would refuse."""
         if answer.get("delete_original"):
             self.workspace.delete(self.workspace.message(place.channel_id, place.source_ts))
             return
         text, blocks = str(answer.get("text") or ""), answer.get("blocks")
         if blocks is not None and not isinstance(blocks, list):
-            raise Refusal("invalid_blocks_format")
+            raise SlackRefusal("invalid_blocks_format")
         check_message(text=text, blocks=blocks)
         if answer.get("replace_original") and place.source_ts:
             original = self.workspace.message(place.channel_id, place.source_ts)

@@ -1,23 +1,21 @@
-"""Checks of JSON values, put together from small ones; a failed check is a remark in Slack's words."""
-
-from __future__ import annotations
+"""Checks of JSON values that combine into larger checks. A failed check returns remarks in Slack's wording."""
 
 import math
 from collections.abc import Callable, Mapping
 
-# (value, JSON pointer to it) → remarks; none means that the value is fine.
+# (value, JSON pointer to it) → remarks, empty for a valid value.
 Check = Callable[[object, str], list[str]]
 
 _NO_CHECKS: dict[str, Check] = {}
 
 
 def remark(text: str, pointer: str) -> str:
-    """Returns one remark as Slack words it."""
+    """Return a remark in Slack's format."""
     return f"{text} [json-pointer:{pointer}]"
 
 
 def string(most: int, least: int = 1) -> Check:
-    """Accepts a string of `least` to `most` characters."""
+    """Accept a string of `least` to `most` characters."""
 
     def check(value: object, pointer: str) -> list[str]:
         if not isinstance(value, str):
@@ -32,12 +30,12 @@ def string(most: int, least: int = 1) -> Check:
 
 
 def boolean(value: object, pointer: str) -> list[str]:
-    """Accepts true and false."""
+    """Accept true and false."""
     return [] if isinstance(value, bool) else [remark("must be a boolean", pointer)]
 
 
 def integer(least: int, most: int) -> Check:
-    """Accepts a whole number from `least` to `most`."""
+    """Accept a whole number from `least` to `most`."""
 
     def check(value: object, pointer: str) -> list[str]:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -48,13 +46,13 @@ def integer(least: int, most: int) -> Check:
 
 
 def number(value: object, pointer: str) -> list[str]:
-    """Accepts a number."""
+    """Accept a number."""
     is_one = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return [] if is_one else [remark("must be a number", pointer)]
 
 
 def choice(*values: str) -> Check:
-    """Accepts one of `values`."""
+    """Accept one of `values`."""
 
     def check(value: object, pointer: str) -> list[str]:
         return [] if value in values else [remark(f"must be one of: {', '.join(values)}", pointer)]
@@ -63,12 +61,12 @@ def choice(*values: str) -> Check:
 
 
 def anything(_value: object, _pointer: str) -> list[str]:
-    """Accepts every value: for parts of Block Kit that are only passed on."""
+    """Accept every value, for parts of Block Kit that are only passed on."""
     return []
 
 
 def items(each: Check, *, most: int, least: int = 1) -> Check:
-    """Accepts a list of `least` to `most` values that all pass `each`."""
+    """Accept a list of `least` to `most` values that all pass `each`."""
 
     def check(value: object, pointer: str) -> list[str]:
         if not isinstance(value, list):
@@ -83,7 +81,7 @@ def items(each: Check, *, most: int, least: int = 1) -> Check:
 
 
 def shape(required: Mapping[str, Check], optional: Mapping[str, Check] = _NO_CHECKS) -> Check:
-    """Accepts an object that has all `required` properties, perhaps `optional` ones, and no others but `type`."""
+    """Accept an object with all `required` properties, any of the `optional` ones, `type`, and no others."""
 
     def check(value: object, pointer: str) -> list[str]:
         if not isinstance(value, dict):
@@ -99,8 +97,8 @@ def shape(required: Mapping[str, Check], optional: Mapping[str, Check] = _NO_CHE
     return check
 
 
-def typed(kinds: Mapping[str, Check]) -> Check:
-    """Accepts an object whose `type` is one of `kinds` and which passes that kind's check."""
+def by_type(kinds: Mapping[str, Check]) -> Check:
+    """Accept an object that passes the check of its `type`."""
 
     def check(value: object, pointer: str) -> list[str]:
         if not isinstance(value, dict):
@@ -116,7 +114,7 @@ def typed(kinds: Mapping[str, Check]) -> Check:
 
 
 def all_of(*checks: Check) -> Check:
-    """Accepts what passes every one of `checks`; reports the remarks of the first that does not."""
+    """Accept a value that passes all checks. Return the remarks of the first check that fails."""
 
     def check(value: object, pointer: str) -> list[str]:
         return next((found for one in checks if (found := one(value, pointer))), [])

@@ -1,6 +1,4 @@
-"""The local Slack's HTTP server: the Web API and Socket Mode for the app, the page and `/local/…` for people."""
-
-from __future__ import annotations
+"""HTTP server of the local Slack: the Web API and Socket Mode for the app, the page and `/local/…` for people."""
 
 import json
 import time
@@ -19,20 +17,20 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.local_slack.arguments import parse_multipart
+from bot.local_slack.change_signal import ChangeSignal
 from bot.local_slack.clicks import Clicks
 from bot.local_slack.composer import Composer
 from bot.local_slack.delivery import DEADLINE_S, EVENT_RETRIES_S, Delivery
 from bot.local_slack.faults import Faults
 from bot.local_slack.local_api import LocalApi
 from bot.local_slack.members import SlashCommand
-from bot.local_slack.methods import Server
+from bot.local_slack.methods import MethodContext
 from bot.local_slack.modals import Views
 from bot.local_slack.rate_limits import RateLimits
-from bot.local_slack.refusal import Refusal
-from bot.local_slack.responses import Answers
+from bot.local_slack.refusal import SlackRefusal
+from bot.local_slack.responses import Responses
 from bot.local_slack.socket_mode import SocketMode
 from bot.local_slack.tickets import Tickets
-from bot.local_slack.watch import Watch
 from bot.local_slack.web_api import SCOPES, WebApi, encode
 from bot.local_slack.workspace import Workspace
 
@@ -48,10 +46,10 @@ class SlackSettings:
     """Settings of a local Slack.
 
     `request_url` is the app's address for deliveries; empty until it is known. `commands` are the app's slash
-    commands, from its manifest; Slack refuses any other. `rate_limits` off lets a test flood on
-    purpose. `unknown_blocks` are kinds of blocks that are refused, as where Slack has not rolled them out yet (such as
-    data_visualization). `clock` gives Unix seconds for message timestamps, rate limits and what expires; deadlines of
-    deliveries and retries of events are real seconds.
+    commands, from its manifest; Slack refuses any other. Tests that flood it
+    switch `rate_limits` off. `unknown_blocks` are types of blocks that this workspace refuses because Slack has not
+    enabled them there yet, such as data_visualization. `clock` returns Unix seconds for message timestamps, rate limits
+    and expiry. Delivery deadlines and event retries use real seconds.
     """
 
     signing_secret: str = "local-signing-secret"
@@ -68,7 +66,7 @@ class SlackSettings:
 
 
 class SlackServer:
-    """All the parts of one local Slack, and the ASGI application over them."""
+    """The parts of one local Slack and the ASGI application over them."""
 
     def __init__(self, settings: SlackSettings) -> None:
         clock = settings.clock
@@ -77,10 +75,10 @@ class SlackServer:
         self.faults = Faults()
         self.tickets = Tickets(clock=clock)
         self.views = Views(workspace=self.workspace, tickets=self.tickets)
-        self.answers = Answers(workspace=self.workspace, tickets=self.tickets)
+        self.responses = Responses(workspace=self.workspace, tickets=self.tickets)
         self.socket_mode = SocketMode(app_id=self.workspace.app.app_id)
-        self.watch = Watch()
-        self.workspace.on_change = self.watch.notify
+        self.changes = ChangeSignal()
+        self.workspace.on_change = self.changes.notify
         self.delivery = Delivery(
             signing_secret=settings.signing_secret,
             socket_mode=self.socket_mode,
@@ -92,12 +90,12 @@ class SlackServer:
             workspace=self.workspace,
             delivery=self.delivery,
             tickets=self.tickets,
-            answers=self.answers,
+            responses=self.responses,
             commands=settings.commands,
         )
         self.clicks = Clicks(workspace=self.workspace, delivery=self.delivery, tickets=self.tickets, views=self.views)
         self.web_api = WebApi(
-            server=Server(
+            context=MethodContext(
                 workspace=self.workspace,
                 views=self.views,
                 open_socket=self._open_socket,
@@ -112,17 +110,17 @@ class SlackServer:
         )
 
     def listen_at(self, url: str) -> None:
-        """Tells all parts the server's own address, which stands in the URLs that they hand out."""
+        """Set the server's own address, from which the parts build URLs."""
         self.url = self.composer.url = self.clicks.url = url
 
     def asgi(self) -> ASGIApp:
-        """Returns the application."""
+        """Return the ASGI application."""
         local = LocalApi(
             workspace=self.workspace,
             views=self.views,
             composer=self.composer,
             clicks=self.clicks,
-            watch=self.watch,
+            changes=self.changes,
         )
         routes = [
             Route("/api/{method}", self._call, methods=["GET", "POST"]),
@@ -135,7 +133,7 @@ class SlackServer:
             Mount("/page", StaticFiles(directory=_PAGE)),
         ]
         hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
-        return Starlette(routes=routes, middleware=[hosts, Middleware(_Guarded)], lifespan=self._lifespan)
+        return Starlette(routes=routes, middleware=[hosts, Middleware(_SecurityHeaders)], lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -160,32 +158,32 @@ class SlackServer:
         content, content_type = await request.body(), request.headers.get("content-type", "")
         if content_type.startswith("multipart/form-data"):
             content = next(iter(parse_multipart(content, content_type).values()), b"")
-        self.workspace.keep(replace(file, content=content))
+        self.workspace.store_file(replace(file, content=content))
         return PlainTextResponse(f"OK - {len(content)}")
 
     async def _respond(self, request: Request) -> Response:
         try:
             answer = json.loads(await request.body())
-            self.answers.by_response_url(request.path_params["secret"], answer if isinstance(answer, dict) else {})
-        except Refusal as refusal:
+            self.responses.by_response_url(request.path_params["secret"], answer if isinstance(answer, dict) else {})
+        except SlackRefusal as refusal:
             is_gone = refusal.error in ("expired_url", "used_url")
             return JSONResponse(refusal.as_json(), status_code=404 if is_gone else 400)
         except ValueError:
-            return JSONResponse(Refusal("invalid_payload").as_json(), status_code=400)
+            return JSONResponse(SlackRefusal("invalid_payload").as_json(), status_code=400)
         return PlainTextResponse("ok")
 
     def _open_socket(self) -> str:
         return f"{self.url.replace('http', 'ws', 1)}/link/?ticket={self.socket_mode.new_ticket()}"
 
 
-class _Guarded:
-    """Adds the headers that keep a page to what this server gives it."""
+class _SecurityHeaders:
+    """Middleware that adds a Content-Security-Policy and related headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] += [
                     (b"content-security-policy", _POLICY),
@@ -195,4 +193,4 @@ class _Guarded:
                 ]
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        await self._app(scope, receive, send_with_headers)

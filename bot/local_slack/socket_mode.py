@@ -1,9 +1,7 @@
-"""Socket Mode: the app's own connections, through which everything is delivered while at least one is open.
+"""Socket Mode: deliveries over WebSocket connections that the app opens.
 
 https://docs.slack.dev/apis/events-api/using-socket-mode
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
@@ -18,13 +16,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from bot.local_slack.refusal import JSON
 
 MAX_CONNECTIONS = 10
-# Slack gives some ten seconds' notice; nobody here wants to wait for that.
+# Slack gives about ten seconds' notice. Tests should not wait that long.
 _NOTICE_S = 0.3
 
 
 @dataclass(kw_only=True)
 class SocketMode:
-    """The open connections and the envelopes that wait for their acknowledgement."""
+    """The open connections and the envelopes without an acknowledgement."""
 
     app_id: str
     _tickets: set[str] = field(default_factory=set)
@@ -34,17 +32,17 @@ class SocketMode:
 
     @property
     def is_connected(self) -> bool:
-        """Tells whether the app listens on at least one connection."""
+        """Return True if at least one connection is open."""
         return bool(self._connections)
 
     def new_ticket(self) -> str:
-        """Returns the secret that opens one connection."""
+        """Return a secret that opens one connection."""
         ticket = secrets.token_urlsafe(24)
         self._tickets.add(ticket)
         return ticket
 
     async def serve(self, socket: WebSocket) -> None:
-        """Greets a connection and takes its acknowledgements until it closes."""
+        """Send hello and take acknowledgements until the connection closes."""
         ticket = socket.query_params.get("ticket", "")
         if ticket not in self._tickets or len(self._connections) >= MAX_CONNECTIONS:
             await socket.close(code=1008)
@@ -62,9 +60,9 @@ class SocketMode:
             self._drop(socket)
 
     async def deliver(self, kind: str, payload: JSON, *, deadline_s: float, retry: JSON | None = None) -> JSON | None:
-        """Sends one envelope on any connection; returns the payload of its acknowledgement.
+        """Send one envelope on any connection, and return the payload of its acknowledgement.
 
-        Raises TimeoutError where none comes in time, ConnectionError where no connection takes it.
+        Raises TimeoutError after `deadline_s`, and ConnectionError if no connection is open.
         """
         envelope_id = secrets.token_hex(16)
         envelope = {
@@ -83,9 +81,9 @@ class SocketMode:
             del self._waiting[envelope_id]
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Asks the app to come back on new connections, as Slack does before it restarts a host.
+        """Ask the app to reconnect, as Slack does before it restarts a host.
 
-        The old ones get no more envelopes; acknowledgements on them still count until they are closed.
+        Old connections get no further envelopes; their acknowledgements count until they are closed.
         """
         leaving = list(self._connections)
         for socket in leaving:
@@ -93,7 +91,7 @@ class SocketMode:
             await socket.send_json({"type": "disconnect", "reason": reason})
         await asyncio.sleep(_NOTICE_S)
         for socket in leaving:
-            with suppress(RuntimeError, WebSocketDisconnect):  # the app was faster
+            with suppress(RuntimeError, WebSocketDisconnect):  # The app has closed it.
                 await socket.close()
 
     async def _send(self, envelope: JSON) -> None:

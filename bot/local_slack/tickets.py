@@ -1,23 +1,21 @@
-"""The two short-lived permissions that come with what a person does: trigger ids and response URLs."""
-
-from __future__ import annotations
+"""Trigger ids and response URLs: short-lived permissions that an action gives to the app."""
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.local_slack.refusal import Refusal
+from bot.local_slack.refusal import SlackRefusal
 
-# https://docs.slack.dev/interactivity/handling-user-interaction: one view may be opened within 3 seconds.
+# https://docs.slack.dev/interactivity/handling-user-interaction: a trigger opens one view within 3 seconds.
 TRIGGER_LIFE_S = 3.0
-# Same page: a response_url takes 5 answers within 30 minutes.
+# Same page: a response_url accepts 5 responses within 30 minutes.
 RESPONSE_LIFE_S = 30 * 60.0
 RESPONSE_USES = 5
 
 
 @dataclass(kw_only=True, slots=True)
 class Trigger:
-    """What a trigger id stands for: the member who acted, and the view in which it was, if any."""
+    """The member and the view, if any, behind a trigger id."""
 
     member_id: str
     view_id: str
@@ -27,7 +25,7 @@ class Trigger:
 
 @dataclass(kw_only=True, slots=True)
 class ResponsePlace:
-    """What a response URL stands for: where an answer goes, who sees it, and which message it may replace."""
+    """The destination behind a response URL: channel, reader, thread, and the message that it may replace."""
 
     channel_id: str
     member_id: str
@@ -39,33 +37,33 @@ class ResponsePlace:
 
 @dataclass(kw_only=True)
 class Tickets:
-    """Issues both kinds and takes them back; `clock` gives Unix seconds."""
+    """Issued triggers and response URLs; `clock` returns Unix seconds."""
 
     clock: Callable[[], float]
     _triggers: dict[str, Trigger] = field(default_factory=dict)
     _places: dict[str, ResponsePlace] = field(default_factory=dict)
 
     def new_trigger(self, member_id: str, view_id: str = "") -> str:
-        """Returns a fresh trigger id, good for one view within 3 s."""
+        """Return a new trigger id, valid for one view within 3 s."""
         now_s = self.clock()
         trigger_id = f"{int(now_s * 1000)}.{secrets.randbelow(10**9)}.{secrets.token_hex(16)}"
         self._triggers[trigger_id] = Trigger(member_id=member_id, view_id=view_id, issued_at_s=now_s)
         return trigger_id
 
     def take_trigger(self, trigger_id: str) -> Trigger:
-        """Uses up a trigger; raises invalid_trigger_id, exchanged_trigger_id or expired_trigger_id."""
+        """Use a trigger. Raises invalid_trigger_id, exchanged_trigger_id or expired_trigger_id."""
         trigger = self._triggers.get(trigger_id)
         if trigger is None:
-            raise Refusal("invalid_trigger_id")
+            raise SlackRefusal("invalid_trigger_id")
         if trigger.is_used:
-            raise Refusal("exchanged_trigger_id")
+            raise SlackRefusal("exchanged_trigger_id")
         if self.clock() - trigger.issued_at_s > TRIGGER_LIFE_S:
-            raise Refusal("expired_trigger_id")
+            raise SlackRefusal("expired_trigger_id")
         trigger.is_used = True
         return trigger
 
     def new_response(self, *, channel_id: str, member_id: str, thread_ts: str = "", source_ts: str = "") -> str:
-        """Returns the secret last part of a fresh response URL."""
+        """Return the secret last part of a new response URL."""
         secret = secrets.token_urlsafe(24)
         self._places[secret] = ResponsePlace(
             channel_id=channel_id,
@@ -77,11 +75,11 @@ class Tickets:
         return secret
 
     def take_response(self, secret: str) -> ResponsePlace:
-        """Uses a response URL once; raises expired_url after 30 minutes or for none of ours, used_url after 5 uses."""
+        """Use a response URL once. Raises expired_url after 30 minutes or if it is unknown, used_url after 5 uses."""
         place = self._places.get(secret)
         if place is None or self.clock() - place.issued_at_s > RESPONSE_LIFE_S:
-            raise Refusal("expired_url")
+            raise SlackRefusal("expired_url")
         if place.uses_left == 0:
-            raise Refusal("used_url")
+            raise SlackRefusal("used_url")
         place.uses_left -= 1
         return place

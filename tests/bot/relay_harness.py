@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, field
 
 from bot.chat import Chat
-from bot.local_slack.person import Message
-from bot.local_slack.running import LocalSlack
+from bot.local_slack.person import VisibleMessage
+from bot.local_slack.server_thread import LocalSlack
 from bot.relay import Relay
 from bot.state import Schedule
 from bot.store import Store
@@ -117,10 +117,10 @@ class RelayHarness:
         for relay in self.relays:
             relay.tick()
 
-    def mentions(self) -> list[Message]:
+    def mentions(self) -> list[VisibleMessage]:
         """Return the messages that notify the whole channel."""
         return [one for one in self.ada.messages() if "<!channel>" in one.plain]
 
-    def thread(self) -> list[Message]:
+    def thread(self) -> list[VisibleMessage]:
         """Return the replies under the newest card."""
         return list(self.ada.thread(self.ada.messages()[-1]))

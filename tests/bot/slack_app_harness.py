@@ -11,8 +11,8 @@ from slack_bolt import App
 from slack_sdk import WebClient
 
 from bot.local_slack.members import slash_commands
-from bot.local_slack.person import Message
-from bot.local_slack.running import LocalSlack
+from bot.local_slack.person import VisibleMessage
+from bot.local_slack.server_thread import LocalSlack
 from bot.manifest import manifest
 from tests.waiting import wait_until
 
@@ -90,7 +90,7 @@ class SlackAppHarness:
         """Waits for the app to be sent a thing of this kind; returns the newest."""
         return wait_until(lambda: [body for name, body in self.seen if name == kind])[-1]
 
-    def card(self, member: str = "Ada") -> Message:
+    def card(self, member: str = "Ada") -> VisibleMessage:
         """Posts a card with buttons and returns it as a member sees it."""
         ts = self.app.client.chat_postMessage(channel=ML_OPS, text="card", blocks=BUTTONS)["ts"]
         card = self.slack.person(member).message(ts)

@@ -10,8 +10,8 @@ import redis
 
 from bot.demo import processes
 from bot.doctor import findings
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from bot.local_slack.web_api import SCOPES
 
 ROOT = Path(__file__).parents[2]

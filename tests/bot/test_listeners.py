@@ -14,8 +14,8 @@ from bot.chat import Chat
 from bot.directory import Directory
 from bot.intake import Intake
 from bot.listeners import Listeners
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from bot.schedules import Schedules
 from tests.bot.lookup import settings
 from tests.bot.relay_harness import RelayHarness

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bot.local_slack.limits import check_message, check_view, texts_of
-from bot.local_slack.refusal import Refusal
+from bot.local_slack.refusal import SlackRefusal
 
 LABELS = [f"{minute} m" for minute in range(20)]
 
@@ -85,7 +85,7 @@ REFUSED = {
 @pytest.mark.parametrize(("blocks", "pointer"), REFUSED.values(), ids=REFUSED)
 def test_a_chart_beyond_its_limits_is_refused(blocks: list[Any], pointer: str) -> None:
     """It is invalid_blocks, and the first remark points at what is wrong."""
-    with pytest.raises(Refusal, match="invalid_blocks") as caught:
+    with pytest.raises(SlackRefusal, match="invalid_blocks") as caught:
         check_message(text="fallback", blocks=blocks)
     assert caught.value.problems[0].endswith(f"[json-pointer:{pointer}]")
 
@@ -93,7 +93,7 @@ def test_a_chart_beyond_its_limits_is_refused(blocks: list[Any], pointer: str) -
 @pytest.mark.parametrize("view", [{"type": "home"}, {"type": "modal", "title": {"type": "plain_text", "text": "x"}}])
 def test_a_view_takes_no_chart(view: dict[str, Any]) -> None:
     """Charts are for messages; a modal or the Home tab with one is refused."""
-    with pytest.raises(Refusal, match="invalid_arguments") as caught:
+    with pytest.raises(SlackRefusal, match="invalid_arguments") as caught:
         check_view({**view, "blocks": [block(pie(1))]}, kind=view["type"])
     assert caught.value.problems == ("unsupported type: data_visualization [json-pointer:/view/blocks/0/type]",)
 
@@ -101,7 +101,7 @@ def test_a_view_takes_no_chart(view: dict[str, Any]) -> None:
 def test_a_workspace_without_charts_refuses_every_one() -> None:
     """As an unknown kind of block, wherever in the message it stands; everything else is taken."""
     blocks = [{"type": "divider"}, block(pie(1))]
-    with pytest.raises(Refusal, match="invalid_blocks") as caught:
+    with pytest.raises(SlackRefusal, match="invalid_blocks") as caught:
         check_message(text="fallback", blocks=blocks, unknown=frozenset({"data_visualization"}))
     assert caught.value.problems == ("unsupported type: data_visualization [json-pointer:/blocks/1/type]",)
     check_message(text="fallback", blocks=blocks[:1], unknown=frozenset({"data_visualization"}))

@@ -8,8 +8,8 @@ import pytest
 
 from bot.local_slack.__main__ import main
 from bot.local_slack.members import slash_commands
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from bot.manifest import manifest
 from tests.bot.slack_app_harness import COMMANDS
 

@@ -1,7 +1,5 @@
 """How the local Slack reaches an app: signed, within deadlines, again or never again; and what runs out."""
 
-from __future__ import annotations
-
 import json
 from urllib.parse import parse_qs
 
@@ -12,8 +10,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
 
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Clock, Deliveries, Endpoint, build_app, modal
 from tests.waiting import wait_until
 

@@ -1,7 +1,5 @@
 """The local Slack's Web API fails on purpose, holds to its rate limits, keeps a log, and guards its own door."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal
@@ -17,8 +15,8 @@ from slack_sdk.errors import SlackApiError
 
 from bot.local_slack.members import ADA
 from bot.local_slack.rate_limits import POSTING, TIER_3, RateLimits
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import ML_OPS, Clock
 
 BOT_TOKEN = SlackSettings().bot_token
@@ -50,9 +48,9 @@ def test_planned_failures_meet_the_next_calls(slack: LocalSlack, client: WebClie
     assert [call.error for call in slack.calls("auth.test")][-2:] == ["fatal_error", ""]
 
 
-def test_an_answer_can_be_lost_after_the_deed(slack: LocalSlack, client: WebClient) -> None:
+def test_an_answer_can_be_lost_after_action(slack: LocalSlack, client: WebClient) -> None:
     """The message is there although the caller was told 500: the hardest case for whoever tries again."""
-    slack.fail_next("chat.postMessage", status=500, after_the_deed=True)
+    slack.fail_next("chat.postMessage", status=500, after_action=True)
     with pytest.raises(SlackApiError):
         client.chat_postMessage(channel=ML_OPS, text="posted all the same")
     assert slack.person("Ada").messages()[-1].text == "posted all the same"

@@ -1,7 +1,5 @@
 """What people do in the local Slack reaches a real Bolt app as Slack delivers it: signed HTTP, and Socket Mode."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 
@@ -14,9 +12,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.local_slack.members import ADA, SYBIL
 from bot.local_slack.person import Person
-from bot.local_slack.refusal import Refusal
-from bot.local_slack.running import LocalSlack
+from bot.local_slack.refusal import SlackRefusal
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Deliveries, SlackAppHarness, build_app, modal
 from tests.waiting import wait_until
 
@@ -107,12 +105,12 @@ def test_a_choice_arrives_and_the_message_can_be_replaced(harness: SlackAppHarne
     ada.click(card, "pick", "two")
     assert harness.last("pick")["actions"][0]["selected_option"]["value"] == "two"
     ada.wait_for(lambda: ada.message(card.ts).plain == "replaced")
-    with pytest.raises(Refusal, match="invalid_option"):
+    with pytest.raises(SlackRefusal, match="invalid_option"):
         ada.click(harness.card(), "pick", "three")
 
 
 def open_modal(harness: SlackAppHarness, person: Person) -> None:
-    """Presses Go and waits for the form."""
+    """Press Go and waits for the form."""
     person.click_button(harness.card(), "Go")
     person.wait_for(person.modal)
 
@@ -251,11 +249,11 @@ def test_people_see_and_do_only_what_is_theirs(harness: SlackAppHarness, ada: Pe
     client = harness.app.client
     ts = client.chat_postEphemeral(channel=ML_OPS, user=ADA.id, text="psst", blocks=BUTTONS)["message_ts"]
     psst = ada.message(ts)
-    with pytest.raises(Refusal, match="message_not_found"):
+    with pytest.raises(SlackRefusal, match="message_not_found"):
         harness.slack.person("Grace").click(psst, "go")
-    with pytest.raises(Refusal, match="action_not_found"):
+    with pytest.raises(SlackRefusal, match="action_not_found"):
         ada.click(psst, "nowhere")
-    with pytest.raises(LookupError, match="there are: Go"):
+    with pytest.raises(LookupError, match="Its buttons: Go"):
         ada.click_button(psst, "Stop")
-    with pytest.raises(Refusal, match="user_not_found"):
+    with pytest.raises(SlackRefusal, match="user_not_found"):
         harness.slack.person("Nobody").type("hello")

@@ -1,7 +1,5 @@
 """The local Slack refuses the messages and views that Slack refuses, and takes those that Slack takes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.local_slack.limits import check_message, check_view, texts_of, with_ids
-from bot.local_slack.refusal import Refusal
+from bot.local_slack.refusal import SlackRefusal
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -137,7 +135,7 @@ REFUSED_BLOCKS = {
 @pytest.mark.parametrize(("block", "problem"), REFUSED_BLOCKS.values(), ids=REFUSED_BLOCKS)
 def test_a_block_beyond_its_limits_is_refused(block: Any, problem: str) -> None:
     """A bad block is invalid_blocks, and the remark points at what is wrong with it."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(SlackRefusal) as caught:
         check_message(text="fallback", blocks=[block])
     assert (caught.value.error, caught.value.problems) == ("invalid_blocks", (problem,))
 
@@ -155,7 +153,7 @@ REFUSED_MESSAGES = {
 @pytest.mark.parametrize(("error", "text", "blocks"), REFUSED_MESSAGES.values(), ids=REFUSED_MESSAGES)
 def test_a_message_beyond_its_limits_is_refused(error: str, text: str, blocks: list[Any] | None) -> None:
     """A message that is bad as a whole gets Slack's own error name."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(SlackRefusal) as caught:
         check_message(text=text, blocks=blocks)
     assert caught.value.error == error
 
@@ -194,7 +192,7 @@ REFUSED_VIEWS = {
 @pytest.mark.parametrize(("error", "view"), REFUSED_VIEWS.values(), ids=REFUSED_VIEWS)
 def test_a_view_beyond_its_limits_is_refused(error: str, view: Any) -> None:
     """A bad view gets Slack's own error name."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(SlackRefusal) as caught:
         check_view(view, kind="modal")
     assert caught.value.error == error
 
@@ -227,7 +225,7 @@ def test_no_json_whatever_breaks_the_checks(blocks: list[Any]) -> None:
     """Any JSON in the place of blocks is either taken or refused by name, never an accident."""
     try:
         check_message(text="x", blocks=blocks)
-    except Refusal as refusal:
+    except SlackRefusal as refusal:
         assert json.dumps(refusal.as_json())
 
 
@@ -236,5 +234,5 @@ def test_no_json_whatever_breaks_the_checks_of_views(view: Any) -> None:
     """Any JSON in the place of a view is refused by name, never an accident."""
     if isinstance(view, dict):
         view |= {"type": "modal", "title": plain("x"), "blocks": [view]}
-    with pytest.raises(Refusal, match="invalid_arguments"):
+    with pytest.raises(SlackRefusal, match="invalid_arguments"):
         check_view(view, kind="modal")

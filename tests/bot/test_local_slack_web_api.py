@@ -1,7 +1,5 @@
 """The local Slack's Web API, called as the bot calls it: by slack_sdk's own client."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +9,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.local_slack.members import ADA, GRACE, MALLORY, SYBIL
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 
 ML_OPS = "C0MLOPS7X21"
 RANDOM = "C0RANDOM4K8"
@@ -34,7 +32,7 @@ def client(slack: LocalSlack) -> WebClient:
 
 
 def error_of(client: WebClient, method: str, /, **arguments: Any) -> str:
-    """Calls a method that must be refused; returns the error's name."""
+    """Call a method that must be refused; returns the error's name."""
     with pytest.raises(SlackApiError) as caught:
         form = all(isinstance(value, str) for value in arguments.values())
         client.api_call(method, **({"data": arguments} if form else {"json": arguments}))

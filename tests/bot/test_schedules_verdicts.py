@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from bot.schedules import Schedules
 from tests.bot.relay_harness import NIGHTLY, RelayHarness, report
 

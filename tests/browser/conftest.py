@@ -1,7 +1,5 @@
 """A real Chromium for the tests of the page. Where none is installed they are skipped; in CI that is a failure."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from slack_sdk import WebClient
 
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import COMMANDS
 
 # No GPU, no sandbox: as in a container. No background networking: the page must not need it.
@@ -39,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages; the test fails where a script failed or the page asked for something that its policy forbids."""
+    """Open pages; the test fails where a script failed or the page asked for something that its policy forbids."""
     troubles: list[str] = []
     contexts = []
 

@@ -1,7 +1,5 @@
 """Posting to the local Slack, and finding on its page what was posted."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from playwright.sync_api import Locator, Page
@@ -11,7 +9,7 @@ ML_OPS = "C0MLOPS7X21"
 
 
 def post(client: WebClient, text: str = "x", **more: Any) -> str:
-    """Posts in #ml-ops; returns the message's timestamp."""
+    """Post in #ml-ops; returns the message's timestamp."""
     return str(client.chat_postMessage(channel=ML_OPS, text=text, **more)["ts"])
 
 

@@ -1,7 +1,5 @@
 """The local Slack's page draws messages as Slack draws them, in a real browser."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 
@@ -10,7 +8,7 @@ from playwright.sync_api import Page, expect
 from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
-from bot.local_slack.running import LocalSlack
+from bot.local_slack.server_thread import LocalSlack
 from tests.browser.page_reading import post, shown
 
 pytestmark = pytest.mark.chromium

@@ -1,7 +1,5 @@
 """The local Slack's page in a real browser: what people do on it, and that it leaves them alone while they do."""
 
-from __future__ import annotations
-
 import base64
 import threading
 from collections.abc import Callable
@@ -15,8 +13,8 @@ from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
-from bot.local_slack.running import LocalSlack
 from bot.local_slack.server import SlackSettings
+from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import COMMANDS
 from tests.browser.page_reading import ML_OPS, post, shown
 

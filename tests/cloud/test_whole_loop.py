@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from bot.local_slack.person import Message, Person, SharedFile
+from bot.local_slack.person import Person, SharedFile, VisibleMessage
 from tests.cloud.cloud_stack import LABEL, CloudStack, cloud_stack
 from tests.cloud.worker_role import beyond_the_role
 from tests.stack import WAIT_S, ask, ephemeral, until
@@ -31,12 +31,12 @@ def ada(cloud: CloudStack) -> Person:
     return cloud.stack.person("Ada")
 
 
-def ended(person: Person, card: Message) -> Message:
+def ended(person: Person, card: VisibleMessage) -> VisibleMessage:
     """The card once its job has ended, however it did."""
     return until(person, card, "· took")
 
 
-def attached(person: Person, card: Message, name: str) -> SharedFile:
+def attached(person: Person, card: VisibleMessage, name: str) -> SharedFile:
     """The file of this name in the card's thread, once it is there."""
 
     def look() -> SharedFile | None:
@@ -45,7 +45,7 @@ def attached(person: Person, card: Message, name: str) -> SharedFile:
     return person.wait_for(look, WAIT_S)
 
 
-def in_thread(person: Person, card: Message, words: str) -> None:
+def in_thread(person: Person, card: VisibleMessage, words: str) -> None:
     """Wait until a card's thread, which comes after it, says `words`."""
     person.wait_for(lambda: any(words in reply.plain for reply in person.thread(card)), WAIT_S)
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import redis as redis_client
 
-from bot.local_slack.person import Message
+from bot.local_slack.person import VisibleMessage
 from tests.stack import Stack, ask, ephemeral, until
 
 
@@ -77,7 +77,7 @@ approvals = {{ count = 1, from = ["@ml-leads"] }}
         yield built
 
 
-def number(card: Message) -> str:
+def number(card: VisibleMessage) -> str:
     """Return the job id on a card."""
     return card.plain.split("#")[1].split(" ")[0]
 

@@ -1,10 +1,8 @@
-"""The Web API's methods. METHODS is the list of them all: token, scope, rate and the function that answers."""
-
-from __future__ import annotations
+"""Methods of the Web API. METHODS maps each name to its token, scope, rate and function."""
 
 from bot.local_slack.methods import chat, directory, files, views
-from bot.local_slack.methods.method import Method, Server
+from bot.local_slack.methods.method import Method, MethodContext
 
 METHODS: dict[str, Method] = {**directory.METHODS, **chat.METHODS, **files.METHODS, **views.METHODS}
 
-__all__ = ["METHODS", "Method", "Server"]
+__all__ = ["METHODS", "Method", "MethodContext"]

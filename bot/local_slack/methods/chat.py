@@ -1,55 +1,53 @@
 """chat.*: posting, editing and deleting messages."""
 
-from __future__ import annotations
-
 from bot.local_slack.arguments import Arguments
 from bot.local_slack.limits import MAX_UPDATED_TEXT, check_message
-from bot.local_slack.methods.method import Method, Server, bots_channel
+from bot.local_slack.methods.method import Method, MethodContext, joined_channel
 from bot.local_slack.rate_limits import GENEROUS, POSTING, TIER_3, TIER_4
-from bot.local_slack.refusal import JSON, Refusal
-from bot.local_slack.workspace import Channel, Message
+from bot.local_slack.refusal import JSON, SlackRefusal
+from bot.local_slack.workspace import Channel, StoredMessage
 
 
-def _post_message(server: Server, arguments: Arguments) -> JSON:
-    workspace = server.workspace
-    channel = _destination(server, arguments.required("channel"))
+def _post_message(context: MethodContext, arguments: Arguments) -> JSON:
+    workspace = context.workspace
+    channel = _destination(context, arguments.required("channel"))
     text, blocks = arguments.optional("text"), _blocks(arguments)
-    check_message(text=text, blocks=blocks, unknown=server.unknown_blocks)
+    check_message(text=text, blocks=blocks, unknown=context.unknown_blocks)
     message = workspace.post(
         channel,
         user=workspace.app.user_id,
         text=text,
         blocks=blocks or [],
-        thread_ts=_thread(server, channel, arguments),
+        thread_ts=_thread(context, channel, arguments),
     )
     return {"channel": channel.id, "ts": message.ts, "message": workspace.as_slack(message)}
 
 
-def _post_ephemeral(server: Server, arguments: Arguments) -> JSON:
-    workspace = server.workspace
-    channel = bots_channel(workspace, arguments.required("channel"))
+def _post_ephemeral(context: MethodContext, arguments: Arguments) -> JSON:
+    workspace = context.workspace
+    channel = joined_channel(workspace, arguments.required("channel"))
     reader = arguments.required("user")
     if reader not in channel.members:
-        raise Refusal("user_not_in_channel")
+        raise SlackRefusal("user_not_in_channel")
     text, blocks = arguments.optional("text"), _blocks(arguments)
-    check_message(text=text, blocks=blocks, unknown=server.unknown_blocks)
+    check_message(text=text, blocks=blocks, unknown=context.unknown_blocks)
     message = workspace.post(
         channel,
         user=workspace.app.user_id,
         text=text,
         blocks=blocks or [],
-        thread_ts=_thread(server, channel, arguments),
+        thread_ts=_thread(context, channel, arguments),
         only_for=reader,
     )
     return {"message_ts": message.ts}
 
 
-def _update(server: Server, arguments: Arguments) -> JSON:
-    workspace = server.workspace
-    message = _own_message(server, arguments, refusal="cant_update_message")
+def _update(context: MethodContext, arguments: Arguments) -> JSON:
+    workspace = context.workspace
+    message = _own_message(context, arguments, refusal="cant_update_message")
     text, blocks = arguments.values.get("text"), _blocks(arguments)
     if text is None and blocks is None:
-        raise Refusal("no_text")
+        raise SlackRefusal("no_text")
     # "If the text argument is provided and blocks are not provided, the blocks will be removed":
     # https://docs.slack.dev/reference/methods/chat.update
     new_text = message.text if text is None else arguments.optional("text")
@@ -58,7 +56,7 @@ def _update(server: Server, arguments: Arguments) -> JSON:
         blocks=blocks,
         max_text=MAX_UPDATED_TEXT,
         has_files=bool(message.files),
-        unknown=server.unknown_blocks,
+        unknown=context.unknown_blocks,
     )
     workspace.edit(message, text=new_text, blocks=blocks)
     return {
@@ -69,50 +67,50 @@ def _update(server: Server, arguments: Arguments) -> JSON:
     }
 
 
-def _delete(server: Server, arguments: Arguments) -> JSON:
-    message = _own_message(server, arguments, refusal="cant_delete_message")
-    server.workspace.delete(message)
+def _delete(context: MethodContext, arguments: Arguments) -> JSON:
+    message = _own_message(context, arguments, refusal="cant_delete_message")
+    context.workspace.delete(message)
     return {"channel": message.channel, "ts": message.ts}
 
 
-def _get_permalink(server: Server, arguments: Arguments) -> JSON:
-    channel = server.workspace.channel(arguments.required("channel"))
-    message = server.workspace.message(channel.id, arguments.required("message_ts"))
-    link = f"{server.url()}/#/archives/{channel.id}/p{message.ts.replace('.', '')}"
+def _get_permalink(context: MethodContext, arguments: Arguments) -> JSON:
+    channel = context.workspace.channel(arguments.required("channel"))
+    message = context.workspace.message(channel.id, arguments.required("message_ts"))
+    link = f"{context.url()}/#/archives/{channel.id}/p{message.ts.replace('.', '')}"
     return {"channel": channel.id, "permalink": link}
 
 
-def _destination(server: Server, ref: str) -> Channel:
-    """A user id as channel means the app's direct conversation with that user."""
-    workspace = server.workspace
+def _destination(context: MethodContext, ref: str) -> Channel:
+    """Return a channel; a user id means the app's direct conversation with that user."""
+    workspace = context.workspace
     person = next((one for one in workspace.people if one.id == ref), None)
-    return workspace.direct(person) if person else bots_channel(workspace, ref)
+    return workspace.direct(person) if person else joined_channel(workspace, ref)
 
 
 def _blocks(arguments: Arguments) -> list[JSON] | None:
     blocks = arguments.parsed("blocks", error="invalid_blocks_format")
     if blocks is not None and not isinstance(blocks, list):
-        raise Refusal("invalid_blocks_format")
+        raise SlackRefusal("invalid_blocks_format")
     return blocks
 
 
-def _thread(server: Server, channel: Channel, arguments: Arguments) -> str:
+def _thread(context: MethodContext, channel: Channel, arguments: Arguments) -> str:
     thread_ts = arguments.optional("thread_ts")
     if thread_ts:
         try:
-            server.workspace.message(channel.id, thread_ts)
-        except Refusal:
-            raise Refusal("thread_not_found") from None
+            context.workspace.message(channel.id, thread_ts)
+        except SlackRefusal:
+            raise SlackRefusal("thread_not_found") from None
     return thread_ts
 
 
-def _own_message(server: Server, arguments: Arguments, *, refusal: str) -> Message:
-    channel = bots_channel(server.workspace, arguments.required("channel"))
-    message = server.workspace.message(channel.id, arguments.required("ts"))
+def _own_message(context: MethodContext, arguments: Arguments, *, refusal: str) -> StoredMessage:
+    channel = joined_channel(context.workspace, arguments.required("channel"))
+    message = context.workspace.message(channel.id, arguments.required("ts"))
     if message.only_for:
-        raise Refusal("message_not_found")
-    if message.user != server.workspace.app.user_id:
-        raise Refusal(refusal)
+        raise SlackRefusal("message_not_found")
+    if message.user != context.workspace.app.user_id:
+        raise SlackRefusal(refusal)
     return message
 
 

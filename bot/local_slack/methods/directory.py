@@ -1,28 +1,26 @@
-"""Who and where: auth, users, user groups, conversations.
+"""auth.*, users.*, usergroups.*, conversations.* and apps.connections.open.
 
-The app's scopes do not cover conversations.*, as in the real installation: there to refuse, and to answer where a
-test installs the app with more.
+The app's scopes do not cover conversations.*, as in a real installation. These methods answer if a test installs the
+app with more scopes.
 """
-
-from __future__ import annotations
 
 from bot.local_slack.arguments import Arguments
 from bot.local_slack.members import TEAM_ID, TEAM_NAME
-from bot.local_slack.methods.method import Method, Server, bots_channel
+from bot.local_slack.methods.method import Method, MethodContext, joined_channel
 from bot.local_slack.rate_limits import GENEROUS, TIER_2, TIER_3, TIER_4
-from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.refusal import JSON, SlackRefusal
 
-_NO_MORE_PAGES: JSON = {"response_metadata": {"next_cursor": ""}}
+_LAST_PAGE: JSON = {"response_metadata": {"next_cursor": ""}}
 
 
-def _api_test(_server: Server, arguments: Arguments) -> JSON:
+def _api_test(_context: MethodContext, arguments: Arguments) -> JSON:
     return {"args": arguments.as_logged()}
 
 
-def _auth_test(server: Server, _arguments: Arguments) -> JSON:
-    app = server.workspace.app
+def _auth_test(context: MethodContext, _arguments: Arguments) -> JSON:
+    app = context.workspace.app
     return {
-        "url": server.url() + "/",
+        "url": context.url() + "/",
         "team": TEAM_NAME,
         "user": app.name,
         "team_id": TEAM_ID,
@@ -32,77 +30,77 @@ def _auth_test(server: Server, _arguments: Arguments) -> JSON:
     }
 
 
-def _users_info(server: Server, arguments: Arguments) -> JSON:
-    wanted = arguments.required("user")
-    found = next((one for one in server.workspace.members() if one.id == wanted), None)
-    if found is None:
-        raise Refusal("user_not_found")
-    return {"user": found.as_slack()}
+def _users_info(context: MethodContext, arguments: Arguments) -> JSON:
+    user_id = arguments.required("user")
+    user = next((one for one in context.workspace.members() if one.id == user_id), None)
+    if user is None:
+        raise SlackRefusal("user_not_found")
+    return {"user": user.as_slack()}
 
 
-def _users_list(server: Server, _arguments: Arguments) -> JSON:
-    return {"members": [one.as_slack() for one in server.workspace.members()], **_NO_MORE_PAGES}
+def _users_list(context: MethodContext, _arguments: Arguments) -> JSON:
+    return {"members": [one.as_slack() for one in context.workspace.members()], **_LAST_PAGE}
 
 
-def _usergroups_list(server: Server, arguments: Arguments) -> JSON:
+def _usergroups_list(context: MethodContext, arguments: Arguments) -> JSON:
     with_users = arguments.optional("include_users").lower() in ("1", "true")
     return {
         "usergroups": [
             group.as_slack() | ({"users": list(group.members)} if with_users else {})
-            for group in server.workspace.groups
+            for group in context.workspace.groups
         ]
     }
 
 
-def _usergroups_users_list(server: Server, arguments: Arguments) -> JSON:
-    wanted = arguments.required("usergroup")
-    found = next((group for group in server.workspace.groups if group.id == wanted), None)
-    if found is None:
-        raise Refusal("no_such_subteam")
-    return {"users": list(found.members)}
+def _usergroups_users_list(context: MethodContext, arguments: Arguments) -> JSON:
+    group_id = arguments.required("usergroup")
+    group = next((one for one in context.workspace.groups if one.id == group_id), None)
+    if group is None:
+        raise SlackRefusal("no_such_subteam")
+    return {"users": list(group.members)}
 
 
-def _conversations_list(server: Server, _arguments: Arguments) -> JSON:
-    channels = server.workspace.channels.values()
-    return {"channels": [one.as_slack() for one in channels if not one.is_im], **_NO_MORE_PAGES}
+def _conversations_list(context: MethodContext, _arguments: Arguments) -> JSON:
+    channels = context.workspace.channels.values()
+    return {"channels": [one.as_slack() for one in channels if not one.is_im], **_LAST_PAGE}
 
 
-def _conversations_info(server: Server, arguments: Arguments) -> JSON:
-    channel = server.workspace.channel(arguments.required("channel"))
-    return {"channel": channel.as_slack() | {"is_member": server.workspace.app.user_id in channel.members}}
+def _conversations_info(context: MethodContext, arguments: Arguments) -> JSON:
+    channel = context.workspace.channel(arguments.required("channel"))
+    return {"channel": channel.as_slack() | {"is_member": context.workspace.app.user_id in channel.members}}
 
 
-def _conversations_members(server: Server, arguments: Arguments) -> JSON:
-    channel = server.workspace.channel(arguments.required("channel"))
-    return {"members": sorted(channel.members), **_NO_MORE_PAGES}
+def _conversations_members(context: MethodContext, arguments: Arguments) -> JSON:
+    channel = context.workspace.channel(arguments.required("channel"))
+    return {"members": sorted(channel.members), **_LAST_PAGE}
 
 
-def _conversations_join(server: Server, arguments: Arguments) -> JSON:
-    channel = server.workspace.channel(arguments.required("channel"))
-    server.workspace.join(channel, server.workspace.bot)
+def _conversations_join(context: MethodContext, arguments: Arguments) -> JSON:
+    channel = context.workspace.channel(arguments.required("channel"))
+    context.workspace.join(channel, context.workspace.bot)
     return {"channel": channel.as_slack()}
 
 
-def _conversations_history(server: Server, arguments: Arguments) -> JSON:
-    workspace = server.workspace
-    channel = bots_channel(workspace, arguments.required("channel"))
-    shown = [one for one in workspace.messages(channel_id=channel.id) if not (one.thread_ts or one.only_for)]
-    return {"messages": [workspace.as_slack(one) for one in reversed(shown)], "has_more": False}
+def _conversations_history(context: MethodContext, arguments: Arguments) -> JSON:
+    workspace = context.workspace
+    channel = joined_channel(workspace, arguments.required("channel"))
+    messages = [one for one in workspace.messages(channel_id=channel.id) if not (one.thread_ts or one.only_for)]
+    return {"messages": [workspace.as_slack(one) for one in reversed(messages)], "has_more": False}
 
 
-def _conversations_replies(server: Server, arguments: Arguments) -> JSON:
-    workspace, ts = server.workspace, arguments.required("ts")
-    channel = bots_channel(workspace, arguments.required("channel"))
-    shown = [
+def _conversations_replies(context: MethodContext, arguments: Arguments) -> JSON:
+    workspace, ts = context.workspace, arguments.required("ts")
+    channel = joined_channel(workspace, arguments.required("channel"))
+    messages = [
         one for one in workspace.messages(channel_id=channel.id) if ts in (one.ts, one.thread_ts) and not one.only_for
     ]
-    if not shown:
-        raise Refusal("thread_not_found")
-    return {"messages": [workspace.as_slack(one) for one in shown], "has_more": False}
+    if not messages:
+        raise SlackRefusal("thread_not_found")
+    return {"messages": [workspace.as_slack(one) for one in messages], "has_more": False}
 
 
-def _connections_open(server: Server, _arguments: Arguments) -> JSON:
-    return {"url": server.open_socket()}
+def _connections_open(context: MethodContext, _arguments: Arguments) -> JSON:
+    return {"url": context.open_socket()}
 
 
 METHODS = {

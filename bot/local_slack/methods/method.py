@@ -1,6 +1,4 @@
-"""What one method of the Web API is, and what it works on."""
-
-from __future__ import annotations
+"""One method of the Web API, and the state that methods use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +7,17 @@ from typing import Literal
 from bot.local_slack.arguments import Arguments
 from bot.local_slack.modals import Views
 from bot.local_slack.rate_limits import TIER_3, Rate
-from bot.local_slack.refusal import JSON, Refusal
+from bot.local_slack.refusal import JSON, SlackRefusal
 from bot.local_slack.workspace import Channel, Workspace
 
 
 @dataclass(kw_only=True)
-class Server:
-    """What methods work on. `open_socket` returns the address of a fresh Socket Mode connection; `unknown_blocks` are
-    the kinds of blocks that are refused, as where Slack has not rolled them out yet."""
+class MethodContext:
+    """State that methods use.
+
+    `open_socket` returns the address of a new Socket Mode connection. `unknown_blocks` are types of blocks that this
+    workspace refuses because Slack has not enabled them there yet.
+    """
 
     workspace: Workspace
     views: Views
@@ -27,13 +28,13 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """One method; `answer` returns the fields of its answer beside `ok`, or raises a Refusal.
+    """One method; `answer` returns the fields of its answer beside `ok`, or raises SlackRefusal.
 
-    `takes_json`: methods that only read take a form; a JSON body is as good as none to them
-    (https://docs.slack.dev/apis/web-api, about JSON-encoded bodies; each method's page has its content types).
+    Methods that only read ignore JSON bodies and have `takes_json` False
+    (https://docs.slack.dev/apis/web-api, JSON-encoded bodies; each method's page lists its content types).
     """
 
-    answer: Callable[[Server, Arguments], JSON]
+    answer: Callable[[MethodContext, Arguments], JSON]
     scope: str = ""
     rate: Rate = TIER_3
     token: Literal["bot", "app", "none"] = "bot"
@@ -41,9 +42,9 @@ class Method:
     takes_json: bool = True
 
 
-def bots_channel(workspace: Workspace, channel_id: str) -> Channel:
-    """Finds a channel in which the app may post; raises channel_not_found or not_in_channel."""
+def joined_channel(workspace: Workspace, channel_id: str) -> Channel:
+    """Return a channel in which the app may post. Raises channel_not_found or not_in_channel."""
     channel = workspace.channel(channel_id)
     if workspace.app.user_id not in channel.members:
-        raise Refusal("not_in_channel")
+        raise SlackRefusal("not_in_channel")
     return channel

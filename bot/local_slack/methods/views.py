@@ -1,23 +1,21 @@
 """views.*: modals and the Home tab."""
 
-from __future__ import annotations
-
 from bot.local_slack.arguments import Arguments
-from bot.local_slack.methods.method import Method, Server
+from bot.local_slack.methods.method import Method, MethodContext
 from bot.local_slack.rate_limits import TIER_4
 from bot.local_slack.refusal import JSON
 
 
-def _open(server: Server, arguments: Arguments) -> JSON:
-    return {"view": server.views.open(arguments.required("trigger_id"), arguments.parsed("view"))}
+def _open(context: MethodContext, arguments: Arguments) -> JSON:
+    return {"view": context.views.open(arguments.required("trigger_id"), arguments.parsed("view"))}
 
 
-def _push(server: Server, arguments: Arguments) -> JSON:
-    return {"view": server.views.push(arguments.required("trigger_id"), arguments.parsed("view"))}
+def _push(context: MethodContext, arguments: Arguments) -> JSON:
+    return {"view": context.views.push(arguments.required("trigger_id"), arguments.parsed("view"))}
 
 
-def _update(server: Server, arguments: Arguments) -> JSON:
-    view = server.views.update(
+def _update(context: MethodContext, arguments: Arguments) -> JSON:
+    view = context.views.update(
         view_id=arguments.optional("view_id"),
         external_id=arguments.optional("external_id"),
         view=arguments.parsed("view"),
@@ -26,8 +24,8 @@ def _update(server: Server, arguments: Arguments) -> JSON:
     return {"view": view}
 
 
-def _publish(server: Server, arguments: Arguments) -> JSON:
-    return {"view": server.views.publish(arguments.required("user_id"), arguments.parsed("view"))}
+def _publish(context: MethodContext, arguments: Arguments) -> JSON:
+    return {"view": context.views.publish(arguments.required("user_id"), arguments.parsed("view"))}
 
 
 METHODS = {

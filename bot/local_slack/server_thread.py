@@ -1,6 +1,4 @@
-"""Runs a local Slack in a thread of this process: for tests, and for whoever wants one inside a program."""
-
-from __future__ import annotations
+"""Local Slack in a thread of this process, for tests, benchmarks and the demo."""
 
 import asyncio
 import socket
@@ -10,7 +8,7 @@ from typing import Self
 
 import uvicorn
 
-from bot.local_slack.faults import Call, Fault
+from bot.local_slack.faults import SlackCall, SlackFault
 from bot.local_slack.person import Person
 from bot.local_slack.server import SlackServer, SlackSettings
 
@@ -21,8 +19,8 @@ _STOP_TIMEOUT_S = 10.0
 class LocalSlack:
     """A running local Slack: `with LocalSlack(SlackSettings(…)) as slack: …`.
 
-    Its address is known inside the `with`. The app often starts afterwards: set `request_url` then, and hand the app
-    `api_url`, `bot_token`, `signing_secret` (and `app_token` for Socket Mode) of `settings`.
+    The app often starts later: set `request_url` then. The app needs `api_url`, and from `settings` the `bot_token`
+    and `signing_secret`, or the `app_token` for Socket Mode.
     """
 
     def __init__(self, settings: SlackSettings | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -36,17 +34,17 @@ class LocalSlack:
 
     @property
     def url(self) -> str:
-        """The address of the page, without a slash at its end."""
+        """The address of the page, without a trailing slash."""
         return self.server.url
 
     @property
     def api_url(self) -> str:
-        """The address that takes the place of `https://slack.com/api/`."""
+        """The address that replaces `https://slack.com/api/`."""
         return f"{self.server.url}/api/"
 
     @property
     def request_url(self) -> str:
-        """Where the app takes its deliveries."""
+        """The app's address for deliveries."""
         return self.server.delivery.request_url
 
     @request_url.setter
@@ -54,13 +52,13 @@ class LocalSlack:
         self.server.delivery.request_url = url
 
     def person(self, member: str) -> Person:
-        """Returns someone who can type, click and look; `member` is an id or a name such as `Ada`."""
+        """Return a client that acts as `member`, given by id or by a name such as `Ada`."""
         person = Person(url=self.url, member=member)
         self._people.append(person)
         return person
 
-    def calls(self, method: str = "") -> tuple[Call, ...]:
-        """Returns the Web API calls so far, of one method or all, oldest first."""
+    def calls(self, method: str = "") -> tuple[SlackCall, ...]:
+        """Return the Web API calls of one method, or all, oldest first."""
         return self.server.faults.calls(method)
 
     def fail_next(
@@ -71,39 +69,39 @@ class LocalSlack:
         status: int = 500,
         error: str = "",
         retry_after_s: int = 1,
-        after_the_deed: bool = False,
+        after_action: bool = False,
     ) -> None:
-        """Lets the next calls of a method (`*`: of any) fail; see `Fault` for what the arguments mean."""
-        fault = Fault(
-            method=method, status=status, error=error, retry_after_s=retry_after_s, after_the_deed=after_the_deed
+        """Make the next `times` calls of a method (`*` for any) fail; `SlackFault` describes the arguments."""
+        fault = SlackFault(
+            method=method, status=status, error=error, retry_after_s=retry_after_s, after_action=after_action
         )
         self.server.faults.plan(fault, times)
 
     def stop_failing(self) -> None:
-        """Forgets the planned failures that no call has met yet."""
+        """Drop the planned failures that are left."""
         self.server.faults.clear()
 
     def disconnect_sockets(self) -> None:
-        """Asks the app to reconnect its Socket Mode connections, as Slack does now and then."""
+        """Ask the app to reconnect its Socket Mode connections, as Slack does from time to time."""
         assert self._loop is not None, "the local Slack is not running"
         asyncio.run_coroutine_threadsafe(self.server.socket_mode.disconnect(), self._loop).result(_STOP_TIMEOUT_S)
 
     def start(self) -> None:
-        """Starts to listen on loopback. Returns when it answers; raises RuntimeError where it does not start."""
+        """Start, and return when the server answers. Raises RuntimeError if it does not start in time."""
         listener = _listener(self._host, self._port)
         self.server.listen_at(f"http://127.0.0.1:{listener.getsockname()[1]}")
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, started), name="local-slack", daemon=True)
         self._thread.start()
         if not started.wait(_START_TIMEOUT_S):
-            raise RuntimeError("The local Slack did not start.")
+            raise RuntimeError(f"The local Slack did not start within {_START_TIMEOUT_S:g} s.")
 
     def stop(self) -> None:
-        """Stops listening and waits for the thread's end. A second call does nothing."""
+        """Stop listening and wait for the thread to end. A second call has no effect."""
         while self._people:
             self._people.pop().close()
         if self._uvicorn and self._loop and self._thread and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self.server.watch.close)
+            self._loop.call_soon_threadsafe(self.server.changes.close)
             self._uvicorn.should_exit = True
             self._thread.join(_STOP_TIMEOUT_S)
 
@@ -118,7 +116,7 @@ class LocalSlack:
         config = uvicorn.Config(
             self.server.asgi(), log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=2
         )
-        self._uvicorn = _Announcing(config, started)
+        self._uvicorn = _SignallingServer(config, started)
 
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
@@ -129,21 +127,21 @@ class LocalSlack:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only where the socket names its protocol, which create_server does not;
-    # left on, it holds every answer back for 40 ms.
+    # asyncio disables Nagle's algorithm only if the socket names its protocol, and create_server does not name it.
+    # Nagle's algorithm would delay every answer by 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     return listener
 
 
-class _Announcing(uvicorn.Server):
-    """Says when it listens, so that nobody has to poll for it."""
+class _SignallingServer(uvicorn.Server):
+    """Server that sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
         super().__init__(config)
-        self._announced = started
+        self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announced.set()
+        self._started.set()

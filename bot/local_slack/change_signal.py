@@ -1,26 +1,24 @@
-"""Lets coroutines wait until the workspace changes."""
-
-from __future__ import annotations
+"""Signal with which coroutines wait for the next change of the workspace."""
 
 import asyncio
 
 
-class Watch:
-    """Wakes all who wait, each time something changes. Lives in one event loop."""
+class ChangeSignal:
+    """A signal within one event loop."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
         self.is_closed = False
 
     def notify(self) -> None:
-        """Wakes everyone who waits now."""
+        """Wake all waiting coroutines."""
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
         self._waiting.clear()
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns at the next change, or after `timeout_s`, or when the server stops."""
+        """Return at the next change, after `timeout_s`, or when the signal is closed."""
         if self.is_closed:
             return
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -31,6 +29,6 @@ class Watch:
             self._waiting.discard(waiting)
 
     def close(self) -> None:
-        """Lets nobody wait any longer."""
+        """Wake all waiting coroutines, and let later waits return at once."""
         self.is_closed = True
         self.notify()
