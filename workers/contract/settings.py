@@ -33,12 +33,12 @@ from workers.contract.units import (
 ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
 
 
-def _like(pattern: str, wanted: str) -> AfterValidator:
-    """Refuse text that does not match `pattern`, with the sentence `wanted`."""
+def matching(pattern: str, expectation: str) -> AfterValidator:
+    """Return a validator that refuses text unless all of it matches `pattern`."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise ValueError(wanted)
+            raise ValueError(expectation)
         return text
 
     return AfterValidator(check)
@@ -68,16 +68,16 @@ def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
 # A DNS label (RFC 1123), short enough to be part of the name of a Kubernetes object beside a prefix and a suffix.
 Name = Annotated[
     str,
-    _like(
+    matching(
         r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
         "a name has lower-case letters, digits and - only, a letter first, no - last, and at most 40 characters",
     ),
 ]
 # What BigQuery takes as a column's name unquoted; https://cloud.google.com/bigquery/docs/schemas#column_names
 Column = Annotated[
-    str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,299}", "a column's name has letters, digits and _ only, no digit first")
+    str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,299}", "a column's name has letters, digits and _ only, no digit first")
 ]
-Bound = Annotated[str, _like(r"\s*(>=|<=|>|<)\s*-?[0-9]+(\.[0-9]+)?\s*", 'write the bound like ">= 0.9"')]
+Bound = Annotated[str, matching(r"\s*(>=|<=|>|<)\s*-?[0-9]+(\.[0-9]+)?\s*", 'write the bound like ">= 0.9"')]
 Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]]
 
 
@@ -129,7 +129,7 @@ class Environment(_Table):
     cpu_request: Annotated[
         str,
         # No zero: the autoscaler measures use as a share of the request.
-        _like(r"(?=.*[1-9])([0-9]+m|[0-9]+(\.[0-9]+)?)", 'write more than no CPU, like "250m" or "2"'),
+        matching(r"(?=.*[1-9])([0-9]+m|[0-9]+(\.[0-9]+)?)", 'write more than no CPU, like "250m" or "2"'),
     ] = "500m"
     """CPU of one replica, as a Kubernetes quantity ("250m" = a quarter of a core). Default 500m."""
     approvals: Approvals | None = None
@@ -155,7 +155,7 @@ class LoadTarget(_Table):
     name: Name = Field(alias="NAME")
     url: Annotated[
         str,
-        _like(
+        matching(
             r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?",
             "write the whole address, like https://host/path, no user",
         ),
@@ -222,7 +222,7 @@ class SettingsFile(_Table):
     environments: dict[str, Environment] = {}
     targets: dict[str, LoadTarget] = {}
     loadtest: LoadTestDefaults = LoadTestDefaults()
-    tables: dict[str, Annotated[str, _like(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
+    tables: dict[str, Annotated[str, matching(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
     """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
     warehouse: str = "local"
     """"local" or "bigquery://PROJECT/DATASET/LOCATION" (like "US" or "europe-west4"). Default: this machine."""

@@ -27,7 +27,12 @@ def read_settings_file(path: Path) -> SettingsFile:
     try:
         return SettingsFile.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise SettingsError(tuple(_mistake(path, text, detail) for detail in error.errors())) from error
+        raise SettingsError(
+            tuple(
+                f"{path}:{_line(text, [str(part) for part in detail['loc']])}: {describe_mistake(detail)}"
+                for detail in error.errors()
+            )
+        ) from error
 
 
 def _tuples(value: Any) -> Any:
@@ -37,26 +42,29 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-_WANTED = {
+_EXPECTATIONS = {
     "extra_forbidden": "there is no such setting",
     "missing": "it is missing and has no default",
     "model_type": "it must be a table",
     "dict_type": "it must be a table",
     "tuple_type": "it must be an array, in [ ]",
     "dataclass_exact_type": 'it must be a text, like "1..4"',
+    "int_parsing": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "float_parsing": "it must be a number",
 }
-"""Sentences for those of pydantic's errors that speak of Python; https://docs.pydantic.dev/latest/errors/validation_errors."""
+"""Sentences instead of pydantic's own about Python; https://docs.pydantic.dev/latest/errors/validation_errors."""
 
 
-def _mistake(path: Path, text: str, detail: Any) -> str:
-    field = [str(part) for part in detail["loc"]]
+def describe_mistake(detail: Any, *, secret: bool = False) -> str:
+    """Return the sentence for one error of pydantic: its field, the expectation and, unless secret, the value."""
     kind = detail["type"]
-    wanted = _WANTED.get(kind, detail["msg"].removeprefix("Value error, ")).rstrip(".")
-    # A sentence that quotes what was found needs no second look at it, and a whole table says nothing.
-    shown = kind in ("missing", "extra_forbidden") or "“" in wanted or isinstance(detail["input"], dict)
-    found = "" if shown else f", found {detail['input']!r:.80}"
-    where = f"{'.'.join(field)}: " if field else ""
-    return f"{path}:{_line(text, field)}: {where}{wanted}{found}."
+    expectation = _EXPECTATIONS.get(kind, detail["msg"].removeprefix("Value error, ")).rstrip(".")
+    # A sentence with a quotation shows the value already, and a whole table would not help.
+    shown = kind in ("missing", "extra_forbidden") or "“" in expectation or isinstance(detail["input"], dict)
+    value = "" if secret or shown else f", found {detail['input']!r:.80}"
+    field = ".".join(str(part) for part in detail["loc"])
+    return f"{field}: {expectation}{value}." if field else f"{expectation}{value}."
 
 
 _HEADER = re.compile(r"\s*\[+([^\[\]]+)\]")
