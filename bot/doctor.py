@@ -14,7 +14,7 @@ from slack_sdk.web import SlackResponse
 from bot.chat import TIMEOUT_S, Chat, ChatError
 from bot.manifest import SCOPES
 from bot.settings import BotSettings, read_settings
-from workers.contract.findings import Finding, tell
+from workers.contract.findings import Finding
 from workers.contract.formatting import show_count
 from workers.contract.queue.diagnosis import diagnose as diagnose_redis
 from workers.contract.settings import SettingsError
@@ -29,8 +29,12 @@ class _CallFailed(Exception):
 
 
 def doctor(environ: Mapping[str, str]) -> int:
-    """Print a line for each finding. Return 0 if all are good, else 1."""
-    return tell(findings(environ))
+    """Print a line for each check. Return 0 if all are well, else 1."""
+    status = 0
+    for finding in findings(environ):
+        print(finding, flush=True)
+        status |= not finding.ok
+    return status
 
 
 def findings(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 
-from workers.contract.findings import Finding, tell
+from workers.contract.findings import Finding
 from workers.contract.queue.diagnosis import diagnose as diagnose_redis
 from workers.contract.settings import SettingsError
 from workers.errors import JobError, PermanentError
@@ -17,7 +17,11 @@ def doctor(environ: Mapping[str, str]) -> int:
     """Print what is found, a line each; 0 when all is well, else 1. What SDKs log meanwhile is left out."""
     logging.disable(logging.WARNING)
     try:
-        return tell(findings(environ))
+        status = 0
+        for finding in findings(environ):
+            print(finding, flush=True)
+            status |= not finding.ok
+        return status
     finally:
         logging.disable(logging.NOTSET)
 

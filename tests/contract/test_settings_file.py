@@ -1,4 +1,4 @@
-"""The settings file: what it may hold, and what its author is told about mistakes."""
+"""Tests of the settings file: its values, defaults and mistakes."""
 
 from pathlib import Path
 
@@ -38,31 +38,30 @@ duration = "5m"
 "shop.orders" = "data/orders.csv"
 
 [targets.docs]
-url = "https://docs.example.com:8443/search?q=ships"
+url = "https://docs.example.com:8443/search?q=laptops"
 owner = "@search"
-body = { query = "ships", pages = [1, 2] }
+body = { query = "laptops", pages = [1, 2] }
 private = true
 max_load = "100rps"
 approvals = { own = true }
 """
 
 
-def read_text(path: Path, text: str) -> SettingsFile:
-    """The settings in `text`, from a file."""
-    file = path / "seatrial.toml"
+def read_text(folder: Path, text: str) -> SettingsFile:
+    """Write `text` to a file in `folder` and read it."""
+    file = folder / "seatrial.toml"
     file.write_text(text, encoding="utf-8")
     return read_settings_file(file)
 
 
-def mistakes(path: Path, text: str) -> list[str]:
-    """What is said about `text`, without the file's name."""
+def mistakes(folder: Path, text: str) -> list[str]:
+    """Return the mistakes in `text`, without the path of the file."""
     with pytest.raises(SettingsError) as caught:
-        read_text(path, text)
-    return [mistake.removeprefix(f"{path / 'seatrial.toml'}:") for mistake in caught.value.mistakes]
+        read_text(folder, text)
+    return [mistake.removeprefix(f"{folder / 'seatrial.toml'}:") for mistake in caught.value.mistakes]
 
 
-def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
-    """Each key arrives in its own type and unit, and each table knows its name."""
+def test_settings_are_read_in_their_types_and_units(tmp_path: Path) -> None:
     file = read_text(tmp_path, GOOD)
     assert file.models["iris"].name == "iris"
     assert file.models["iris"].sample == ({"sepal_length": 5.0, "colour": "red", "wild": True},)
@@ -78,14 +77,13 @@ def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
     assert file.tables == {"shop.orders": "data/orders.csv"}
 
 
-def test_what_is_set_of_targets_and_load_tests_is_read(tmp_path: Path) -> None:
-    """A target knows its name and where it stands in the file; a load test's limits arrive in seconds and percent."""
+def test_load_target_and_limits_of_load_tests_are_read(tmp_path: Path) -> None:
     more = 'abort = "errors>20% for 30s"\nlongest = "2h"\nlocustfile = "own.py"\n'
     file = read_text(tmp_path, GOOD.replace('duration = "5m"\n', 'duration = "5m"\n' + more))
     docs = file.targets["docs"]
     assert (docs.name, docs.key, docs.owner) == ("docs", "targets.docs", "@search")
-    assert docs.url == "https://docs.example.com:8443/search?q=ships"
-    assert docs.body == {"query": "ships", "pages": (1, 2)}
+    assert docs.url == "https://docs.example.com:8443/search?q=laptops"
+    assert docs.body == {"query": "laptops", "pages": (1, 2)}
     assert (docs.private, docs.max_load_rps) == (True, 100.0)
     assert docs.approvals is not None and docs.approvals.own
     assert set(file.places) == {"staging", "production", "docs"}
@@ -94,8 +92,7 @@ def test_what_is_set_of_targets_and_load_tests_is_read(tmp_path: Path) -> None:
     assert (file.loadtest.longest_s, file.loadtest.locustfile) == (7200.0, "own.py")
 
 
-def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
-    """An empty file is valid: no models, no environments, one machine."""
+def test_missing_settings_have_their_defaults(tmp_path: Path) -> None:
     file = read_text(tmp_path, "[environments.dev]\n")
     assert (file.models, file.warehouse, file.artifacts) == ({}, "local", "local")
     assert file.loadtest.slo == Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
@@ -108,97 +105,77 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
     assert (docs.body, docs.private, docs.approvals, docs.max_load_rps) == (None, False, None, None)
 
 
-def test_the_file_that_comes_with_seatrial_is_valid() -> None:
-    """The settings of the demo, which are the manual of the settings too."""
-    file = read_settings_file(Path(__file__).parents[2] / "seatrial.toml")
-    assert set(file.environments) == {"staging", "production"}
-
-
-def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
-    """Some editors begin every file with one."""
+def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert read_text(tmp_path, "\ufeff" + GOOD) == read_text(tmp_path, GOOD)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "place"),
     [
-        ("label = ", "lable = ", "3: models.iris.lable: there is no such setting."),
-        ("label = ", "# ", "1: models.iris.label: it is missing and has no default."),
-        ('"logistic_reg"', '"logreg"', "2: models.iris.type: Input should be 'linear_reg'"),
-        ('"species"', '"the species"', "3: models.iris.label: a column's name has letters"),
-        ("[models.iris]", "[models.Iris]", "1: models.Iris.NAME: a name has lower-case letters"),
-        ("[models.iris]\n", '[models.iris]\nname = "x"\n', "2: models.iris.name: there is no such setting."),
-        ('">= 0.9"', '"0.9"', '9: models.iris.gate.accuracy: write the bound like ">= 0.9", found'),
-        ("5.0", "nan", "8: models.iris.sample.0.sepal_length: it must be a text, a finite number"),
-        ("5.0", "{ deep = 1 }", "8: models.iris.sample.0.sepal_length: it must be a text, a finite number"),
-        ('{ sepal_length = 5.0, colour = "red", wild = true }', "", "8: models.iris.sample: it must hold at least one"),
-        ('"1..4"', '"4..1"', "12: environments.staging.replicas: “4..1” is out of range"),
-        ('"1..4"', "{ minimum = 1 }", '12: environments.staging.replicas: it must be a text, like "1..4"'),
-        ('"1..4"', "true", "12: environments.staging.replicas: it must be a text"),
-        ('"250m"', '"0m"', "16: environments.production.cpu_request: write more than no CPU"),
-        ("count = 2", "count = 0", "17: environments.production.approvals.count: Input should be greater"),
-        ("from =", "from_ =", "17: environments.production.approvals.from_: there is no such setting."),
+        ("label = ", "# ", "1: models.iris.label: it is missing"),
+        ('"logistic_reg"', '"logreg"', "2: models.iris.type"),
+        ('"species"', '"the species"', "3: models.iris.label"),
+        ("[models.iris]", "[models.Iris]", "1: models.Iris.NAME"),
+        ("[models.iris]\n", '[models.iris]\nname = "x"\n', "2: models.iris.name: there is no such setting"),
+        ('">= 0.9"', '"0.9"', "9: models.iris.gate.accuracy"),
+        ("5.0", "nan", "8: models.iris.sample.0.sepal_length"),
+        ('{ sepal_length = 5.0, colour = "red", wild = true }', "", "8: models.iris.sample"),
+        ('"1..4"', '"4..1"', "12: environments.staging.replicas"),
+        ('"1..4"', "{ minimum = 1 }", "12: environments.staging.replicas"),
+        ('"1..4"', "true", "12: environments.staging.replicas"),
+        ('"250m"', '"0m"', "16: environments.production.cpu_request"),
+        ("count = 2", "count = 0", "17: environments.production.approvals.count"),
+        ("from =", "from_ =", "17: environments.production.approvals.from_"),
         ('["@ml-leads"]', '"@ml-leads"', "17: environments.production.approvals.from: it must be an array"),
-        ('"1h"', '"1 parsec"', "17: environments.production.approvals.expires: “1 parsec” is not a time"),
-        ('"2krps"', "2000", "18: environments.production.max_load: “2000” is not a rate"),
-        ('"2krps"', "inf", "18: environments.production.max_load: “inf” is not a rate"),
-        ('"p99<1s"', '"p99"', "21: loadtest.slo: “p99” is not an objective"),
-        ('"5m"', "300.0", "22: loadtest.duration: “300.0” is not a time"),
-        ("orders.csv", "orders.xlsx", "25: tables.shop.orders: it must be a .csv or .parquet file"),
-        ("[tables]", "[tabels]", "24: tabels: there is no such setting."),
-        ('"5m"', '"2h"', "20: loadtest: duration must not be longer than longest."),
-        ('slo = "p99<1s"', 'abort = "errors<20%"', "21: loadtest.abort: “errors<20%” does not say when to give up"),
-        ('slo = "p99<1s"', 'abort = "errors>100%"', "21: loadtest.abort: “errors>100%” is out of range"),
-        ('slo = "p99<1s"', 'abort = "errors>20% for 500ms"', "21: loadtest.abort: “500ms” is too short"),
-        ('slo = "p99<1s"', 'longest = "25h"', "21: loadtest.longest: “25h” is out of range"),
-        ('"https://docs', '"ftp://docs', "28: targets.docs.url: write the whole address"),
-        ('"https://docs', '"https://ada:secret@docs', "28: targets.docs.url: write the whole address"),
-        ('owner = "@search"', 'owner = ""', "29: targets.docs.owner: String should have at least 1 character"),
-        ('owner = "@search"', "", "27: targets.docs.owner: it is missing and has no default."),
-        ("private = true", 'private = "yes"', "31: targets.docs.private: Input should be a valid boolean"),
-        ('"100rps"', '"100"', "32: targets.docs.max_load: “100” is not a rate"),
+        ('"1h"', '"1 parsec"', "17: environments.production.approvals.expires"),
+        ('"2krps"', "2000", "18: environments.production.max_load"),
+        ('"p99<1s"', '"p99"', "21: loadtest.slo"),
+        ('"5m"', "300.0", "22: loadtest.duration"),
+        ('"5m"', '"2h"', "20: loadtest: duration must not be longer than longest"),
+        ('slo = "p99<1s"', 'abort = "errors<20%"', "21: loadtest.abort"),
+        ('slo = "p99<1s"', 'longest = "25h"', "21: loadtest.longest"),
+        ("[tables]", "[tabels]", "24: tabels: there is no such setting"),
+        ("orders.csv", "orders.xlsx", "25: tables.shop.orders"),
+        ('"https://docs', '"ftp://docs', "28: targets.docs.url"),
+        ('"https://docs', '"https://ada:secret@docs', "28: targets.docs.url"),
+        ('owner = "@search"', 'owner = ""', "29: targets.docs.owner"),
+        ("private = true", 'private = "yes"', "31: targets.docs.private"),
         ("[targets.docs]", "[targets.staging]", "1: environments and targets must have different names"),
     ],
 )
-def test_a_mistake_is_named_with_its_line_and_field(tmp_path: Path, before: str, after: str, said: str) -> None:
-    """Line, field, what was expected and what was found; and nothing else is blamed."""
+def test_mistake_is_reported_with_its_line_and_field(tmp_path: Path, before: str, after: str, place: str) -> None:
     assert before in GOOD
-    found = mistakes(tmp_path, GOOD.replace(before, after))
-    assert any(mistake.startswith(said) for mistake in found), found
-    assert len(found) == 1 + (after == "lable = ")
+    [mistake] = mistakes(tmp_path, GOOD.replace(before, after))
+    assert mistake.startswith(place) and mistake.endswith(".")
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    """Nobody repairs a file one start at a time."""
+def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     broken = GOOD.replace('"species"', "3").replace('"250m"', '"lots"').replace('"5m"', '"soon"')
     assert [mistake.split(":")[0] for mistake in mistakes(tmp_path, broken)] == ["3", "16", "22"]
 
 
-def test_dotted_keys_are_found_too(tmp_path: Path) -> None:
-    """Tables may be written in one line a key."""
-    assert mistakes(tmp_path, '# nothing\nloadtest.duration = "soon"\n')[0].startswith("2: loadtest.duration: ")
+def test_mistake_under_a_dotted_key_has_its_line(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, '# comment\nloadtest.duration = "soon"\n')[0].startswith("2: loadtest.duration: ")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"models = [", "not valid TOML"),
         (b"a = " + b"[" * 5000, "not valid TOML"),
         (b"\xff\xfe", "byte 0 is not UTF-8"),
-        (None, "set SEATRIAL_CONFIG"),
+        (None, "SEATRIAL_CONFIG"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_a_settings_error(tmp_path: Path, content: bytes | None, said: str) -> None:
-    """No other exception leaves the reader."""
+def test_unreadable_file_is_a_settings_error(tmp_path: Path, content: bytes | None, message: str) -> None:
     file = tmp_path / "seatrial.toml"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         read_settings_file(file)
 
 
-def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
-    """What changes a protected environment needs approval, a load test only above the cap, training never."""
+def test_changes_and_loads_above_the_cap_need_the_approvals_of_their_place(tmp_path: Path) -> None:
     file = read_text(tmp_path, GOOD)
     replicas = Replicas(minimum=1, maximum=1)
 
@@ -220,7 +197,7 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
         search(2000.1),
     ):
         assert job.approvals_needed(file) == approvals
-    for free in (
+    for job in (
         TrainModel(model="iris"),
         Deploy(model="iris", version=1, environment="staging", digest="sha256:1"),
         load(2000.0),
@@ -228,6 +205,6 @@ def test_jobs_need_their_environment_s_approvals(tmp_path: Path) -> None:
         search(2000.0),
         load(100.0, "docs"),
     ):
-        assert free.approvals_needed(file) is None
+        assert job.approvals_needed(file) is None
     for job in (load(100.1, "docs"), search(100.1, "docs")):
         assert job.approvals_needed(file) == file.targets["docs"].approvals

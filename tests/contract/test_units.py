@@ -158,7 +158,7 @@ def test_what_ends_a_test_early_is_read(text: str, abort: Abort) -> None:
 )
 def test_other_ends_are_refused(text: str) -> None:
     """The wrong direction, no unit, more than everything, no time or less than a second."""
-    with pytest.raises(ValueError, match=r"(does not say when|is out of range|is not a time|is too short)"):
+    with pytest.raises(ValueError, match=r"(is not a stop rule|is out of range|is not a time|is too short)"):
         read_abort(text)
 
 

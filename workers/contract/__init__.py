@@ -1,5 +1,4 @@
-"""What the bot and the workers agree on: jobs, events, records, settings' shared tables and the queue.
+"""The contract between bot and workers: jobs, events, records, the settings file and the queue.
 
-All that the bot may import of `workers`. No Slack word in it, no cloud client, nothing but the standard
-library, pydantic (decoding), redis and the queue engine.
+This is the only part of `workers` that the bot may import. It must not depend on Slack or on a cloud SDK.
 """

@@ -1,7 +1,7 @@
-"""What there is to deploy and what is deployed, as the workers last told it. Pure values.
+"""Published versions and endpoints, as values.
 
-The registry of versions is the model store and the truth about endpoints is the cluster; the bot has no way into
-either, so workers tell it: at their start, and after each job that changed something.
+The bot has no access to the model store or to a cluster. Workers publish these values for it when they start, and
+after each job that changed something.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from workers.contract.replicas import Replicas
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """A published version of a model. `digest` as in Deploy; metrics by ML.EVALUATE's names."""
+    """A published version of a model. `digest` is as in Deploy; `metrics` have the names of ML.EVALUATE."""
 
     model: str
     version: int
@@ -26,7 +26,7 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """An endpoint: `version` of `model` on `environment`, since `since_s`, put there by job `job_id`."""
+    """An endpoint: `version` of `model` on `environment`, deployed by job `job_id` at `since_s`."""
 
     model: str
     environment: str

@@ -1,7 +1,7 @@
-"""What happened to a job: one frozen class an event, past tense. Pure values; `at_s` is Unix seconds.
+"""Events of a job. Pure values; `at_s` is in Unix seconds.
 
-Most are kept for the job's life and folded, in their order, into its record. `Progressed` and `Measured` are
-transient: only the newest of each is kept.
+The queue stores them in order as long as the job, and `record` folds them. Transient events (`Progressed`,
+`Measured`) are the exception: the queue stores only the newest of each.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ class _Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovalRequested(_Event):
-    """The job waits for `count` people of `approvers` (ids or "@group"; empty: any member) until `expires_at_s`."""
+    """The job needs the approval of `count` people by `expires_at_s`.
+
+    `approvers` are user ids or "@group"; if empty, any member may approve. `own`: the requester may, too.
+    """
 
     kind: Literal["approval_requested"] = "approval_requested"
     count: int
@@ -29,7 +32,7 @@ class ApprovalRequested(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approved(_Event):
-    """`by` agreed."""
+    """`by` approved the job."""
 
     kind: Literal["approved"] = "approved"
     by: str
@@ -37,7 +40,7 @@ class Approved(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Denied(_Event):
-    """`by` refused. Ends the job."""
+    """`by` denied approval. Ends the job."""
 
     kind: Literal["denied"] = "denied"
     by: str
@@ -45,21 +48,21 @@ class Denied(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expired(_Event):
-    """Nobody decided in time. Ends the job."""
+    """The request for approval timed out. Ends the job."""
 
     kind: Literal["expired"] = "expired"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued(_Event):
-    """A worker may take the job."""
+    """The job is ready for a worker."""
 
     kind: Literal["queued"] = "queued"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting(_Event):
-    """The job stands in line for its target, right behind job `behind`."""
+    """The job waits for its resource, directly behind job `behind`."""
 
     kind: Literal["waiting"] = "waiting"
     behind: str
@@ -67,7 +70,7 @@ class Waiting(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started(_Event):
-    """`worker` began the job's `attempt` (1, 2, …). `took_over` tells that the worker before died with it."""
+    """`worker` began attempt 1, 2, … of the job. `took_over`: the worker of the last attempt died."""
 
     kind: Literal["started"] = "started"
     attempt: int
@@ -77,7 +80,7 @@ class Started(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted(_Event):
-    """A step of the job began."""
+    """A step began."""
 
     kind: Literal["step_started"] = "step_started"
     step: str
@@ -85,7 +88,7 @@ class StepStarted(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepFinished(_Event):
-    """The step ended well; `fact` is what a person wants to know of it, or ""."""
+    """A step succeeded. `fact` is its result in a few words, or ""."""
 
     kind: Literal["step_finished"] = "step_finished"
     step: str
@@ -94,7 +97,7 @@ class StepFinished(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepSkipped(_Event):
-    """The step was not done, because of `reason`."""
+    """A step was skipped because of `reason`."""
 
     kind: Literal["step_skipped"] = "step_skipped"
     step: str
@@ -103,7 +106,7 @@ class StepSkipped(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progressed(_Event):
-    """`done` of `total` (None: unknown) of the running step, and one fact. Transient."""
+    """The running step has done `done` of `total` (None: unknown). Transient."""
 
     kind: Literal["progressed"] = "progressed"
     step: str
@@ -124,7 +127,7 @@ class Measured(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaled(_Event):
-    """Ready replicas went from `before` to `after`."""
+    """The number of ready replicas changed from `before` to `after`."""
 
     kind: Literal["scaled"] = "scaled"
     before: int
@@ -134,7 +137,7 @@ class Scaled(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logged(_Event):
-    """A line of detail."""
+    """A line for the log of the job."""
 
     kind: Literal["logged"] = "logged"
     line: str
@@ -142,7 +145,7 @@ class Logged(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attached(_Event):
-    """A file belongs to the job; its bytes are kept in the queue under `file` for a week."""
+    """A file was attached to the job. The queue stores its bytes under `file` for a week."""
 
     kind: Literal["attached"] = "attached"
     file: str
@@ -152,7 +155,7 @@ class Attached(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identified(_Event):
-    """Work that goes on outside under `identity`, so that the next attempt finds it again."""
+    """External work was started under `identity`. The next attempt finds it again by this id."""
 
     kind: Literal["identified"] = "identified"
     what: str
@@ -161,7 +164,7 @@ class Identified(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancelRequested(_Event):
-    """`by` wishes a running job to stop."""
+    """`by` asked a running job to stop."""
 
     kind: Literal["cancel_requested"] = "cancel_requested"
     by: str
@@ -169,7 +172,7 @@ class CancelRequested(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requeued(_Event):
-    """The job goes back to the queue and is tried again after `after_s` seconds, because of `reason`."""
+    """The job returned to the queue because of `reason`. The next attempt is due in `after_s` seconds."""
 
     kind: Literal["requeued"] = "requeued"
     reason: str
@@ -178,7 +181,7 @@ class Requeued(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded(_Event):
-    """Ends the job well."""
+    """The job succeeded. Ends the job."""
 
     kind: Literal["succeeded"] = "succeeded"
     outcome: AnyOutcome
@@ -186,7 +189,7 @@ class Succeeded(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed(_Event):
-    """Ends the job: why, in a sentence, and what can be done, in another or ""."""
+    """The job failed. Ends the job. `reason` and `advice` are sentences; `advice` may be ""."""
 
     kind: Literal["failed"] = "failed"
     reason: str
@@ -195,7 +198,7 @@ class Failed(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled(_Event):
-    """Ends the job because `by` wished it."""
+    """`by` cancelled the job. Ends the job."""
 
     kind: Literal["cancelled"] = "cancelled"
     by: str
@@ -203,7 +206,7 @@ class Cancelled(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lost(_Event):
-    """Ends the job: its workers died with it too often."""
+    """Too many workers died while they ran the job. Ends the job."""
 
     kind: Literal["lost"] = "lost"
     reason: str

@@ -1,4 +1,4 @@
-"""A job's record: the fold of its events, and nothing else. Pure."""
+"""The record of a job: the fold of its events. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "denied",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step of a job. `seconds`: how long it took, None while it runs; `note`: its fact, or why it was skipped."""
+    """One step of a job. `seconds` is None while it runs. `note` is its result, or the reason for skipping it."""
 
     name: str
     state: Literal["running", "done", "skipped", "failed"]
@@ -36,10 +36,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """All that is known of a job.
+    """The state of a job, its progress and its result.
 
-    `seq` counts its events, transient ones too: it grows with every change. `ended_at_s` is None until it has ended.
-    `reason` and `advice` say why it ended other than well; `ended_by` who ended it.
+    `seq` counts the job's events, including transient ones, and so grows with every change. `reason` and `advice`
+    explain a failure or a retry. `ended_by` is the person who denied or cancelled the job.
     """
 
     id: str
@@ -67,13 +67,13 @@ class Record:
 
     @property
     def final(self) -> bool:
-        """Whether the job has ended: a final record never changes."""
+        """Return True if the job has ended. A final record never changes."""
         return self.state in FINAL
 
 
-def fold(record: Record, happened: Iterable[e.Event]) -> Record:
-    """`record` after what `happened`, in order. Nothing changes a final record."""
-    for event in happened:
+def fold(record: Record, events: Iterable[e.Event]) -> Record:
+    """Return `record` after `events`, in order. A final record stays as it is."""
+    for event in events:
         if not record.final:
             record = _after(record, event)
     return record
@@ -119,7 +119,7 @@ def _after(record: Record, event: e.Event) -> Record:
 
 
 def _started(record: Record, event: e.Started) -> Record:
-    """A new attempt begins with a clean sheet: what an earlier one did is done again or found again."""
+    """Reset the steps: a new attempt repeats the work of the earlier ones, or finds it again."""
     return replace(
         record,
         state="running",

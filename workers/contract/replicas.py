@@ -1,4 +1,4 @@
-"""Bounds of an endpoint's replica count."""
+"""Value for the bounds of an endpoint's replica count."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""The settings file `seatrial.toml`: what the bot and the workers both read, as values; settings_reader reads it.
+"""Values of the settings file `seatrial.toml`, which the bot and the workers share. `settings_reader` reads it.
 
-Secrets and addresses of services come from the environment instead (bot.settings, workers.settings).
+Secrets and addresses of services do not belong here: they come from the environment (bot.settings, workers.settings).
 """
 
 import math
@@ -45,7 +45,7 @@ def matching(pattern: str, expectation: str) -> AfterValidator:
 
 
 def _text(read: Callable[[str], Any]) -> BeforeValidator:
-    """Read a quantity with `read`. A bare number goes there too, so that one without its unit is refused."""
+    """Return a validator that reads a quantity with `read`, which refuses a bare number for its missing unit."""
 
     def from_toml(value: object) -> object:
         return read(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
@@ -55,13 +55,13 @@ def _text(read: Callable[[str], Any]) -> BeforeValidator:
 
 def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("it must be a text, a finite number or true or false")
+        raise ValueError("it must be a text, a finite number, true or false")
     return value
 
 
-def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
-        raise ValueError("it must hold at least one")
+        raise ValueError("it must have at least one entry")
     return values
 
 
@@ -70,12 +70,15 @@ Name = Annotated[
     str,
     matching(
         r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
-        "a name has lower-case letters, digits and - only, a letter first, no - last, and at most 40 characters",
+        "a name has at most 40 lower-case letters, digits and -, begins with a letter and does not end with -",
     ),
 ]
-# What BigQuery takes as a column's name unquoted; https://cloud.google.com/bigquery/docs/schemas#column_names
+# Column names that BigQuery accepts unquoted: https://cloud.google.com/bigquery/docs/schemas#column_names
 Column = Annotated[
-    str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,299}", "a column's name has letters, digits and _ only, no digit first")
+    str,
+    matching(
+        r"[A-Za-z_][A-Za-z0-9_]{0,299}", "a column name has only letters, digits and _, and does not begin with a digit"
+    ),
 ]
 Bound = Annotated[str, matching(r"\s*(>=|<=|>|<)\s*-?[0-9]+(\.[0-9]+)?\s*", 'write the bound like ">= 0.9"')]
 Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]]
@@ -86,7 +89,7 @@ class _Table(BaseModel):
 
 
 class Model(_Table):
-    """`[models.NAME]`: what to train."""
+    """`[models.NAME]`: a model to train."""
 
     name: Name = Field(alias="NAME")
     type: ModelType
@@ -95,106 +98,106 @@ class Model(_Table):
     """The column to predict."""
     query: Annotated[str, StringConstraints(min_length=1)]
     """SQL in BigQuery's dialect; its columns are the features and the label."""
-    sample: Annotated[tuple[Instance, ...], AfterValidator(_some)]
-    """Instances that every new version must answer before it is published; load tests send the first."""
+    sample: Annotated[tuple[Instance, ...], AfterValidator(_not_empty)]
+    """Instances that every new version must predict before it is published. Load tests send the first one."""
     gate: dict[str, Bound] = {}
-    """Metric → bound (">= 0.9"): a version that misses one is not published. Default: no gate."""
+    """Metric → bound, like ">= 0.9". A version that misses one is not published. Default: no gate."""
     max_bytes: Annotated[int, _text(read_size_bytes)] = 100 * 10**9
-    """What its query may read in BigQuery, refused above it. Default 100GB: a slip of the pen costs no fortune."""
+    """The most that the query may read in BigQuery, or else it fails. Default 100GB: limits the cost of a typo."""
 
 
 class Approvals(_Table):
-    """`approvals = { … }` of an environment: who must agree before anything is changed there."""
+    """`approvals = { … }` of an environment or target: the people who must approve a job there."""
 
     count: int = Field(default=1, ge=1, le=20)
-    """How many people must approve."""
+    """The number of people who must approve."""
     from_: tuple[str, ...] = Field(default=(), alias="from")
-    """User ids, or user groups as "@handle"; empty: any full member."""
+    """User ids, or user groups as "@handle". Default: any full member."""
     expires_s: Annotated[float, _text(read_duration_s)] = Field(default=1800.0, alias="expires")
-    """How long a request stands: long enough for a meeting, short enough that it is still about today. Default 30m."""
+    """Time until a request expires. Default 30m: longer than most meetings, and still the same day."""
     own: bool = False
-    """Whether the asker may approve. Default no: four eyes."""
+    """Let requesters approve their own jobs. Default: false, because approval means a second person."""
 
 
 class Environment(_Table):
-    """`[environments.NAME]`: where models are served."""
+    """`[environments.NAME]`: a cluster, or this machine, that serves models."""
 
     name: Name = Field(alias="NAME")
     cluster: str = "local"
     """"local" (processes on the worker's machine) or a cluster's address. Default: local."""
     replicas: Annotated[Replicas, _text(read_replicas)] = Replicas(minimum=1, maximum=1)
-    """Fixed count or autoscaling bounds. Default 1."""
+    """A fixed count or the bounds of the autoscaler. Default 1."""
     cpu_target: int = Field(default=60, ge=1, le=1000)
-    """Percent of the CPU request that the autoscaler aims at. Default 60: room for a burst while replicas start."""
+    """The autoscaler's target in percent of the CPU request. Default 60: absorbs bursts while replicas start."""
     cpu_request: Annotated[
         str,
-        # No zero: the autoscaler measures use as a share of the request.
-        matching(r"(?=.*[1-9])([0-9]+m|[0-9]+(\.[0-9]+)?)", 'write more than no CPU, like "250m" or "2"'),
+        # Not zero: the autoscaler measures use as a share of the request.
+        matching(r"(?=.*[1-9])([0-9]+m|[0-9]+(\.[0-9]+)?)", 'write an amount of CPU above 0, like "250m" or "2"'),
     ] = "500m"
     """CPU of one replica, as a Kubernetes quantity ("250m" = a quarter of a core). Default 500m."""
     approvals: Approvals | None = None
-    """Default: none needed."""
+    """Default: no approval."""
     max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
-    """The rate above which a load test here needs approval, and is refused where none is set. Default: no cap."""
+    """Load tests above this rate need approval; without `approvals`, they are refused. Default: no cap."""
 
     @property
     def key(self) -> str:
-        """Where it stands in the settings file."""
+        """Return the path of the table in the settings file."""
         return f"environments.{self.name}"
 
     @property
     def cpu_request_cores(self) -> float:
-        """The CPU request in cores."""
+        """Return the CPU request in cores."""
         text = self.cpu_request
         return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 class LoadTarget(_Table):
-    """`[targets.NAME]`: an address beside the environments that may be loaded."""
+    """`[targets.NAME]`: a URL that load tests may use, beside the environments."""
 
     name: Name = Field(alias="NAME")
     url: Annotated[
         str,
         matching(
             r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?",
-            "write the whole address, like https://host/path, no user",
+            "write the whole URL without a user, like https://host/path",
         ),
     ]
-    """Where every request goes. Redirects are not followed: they count as failures."""
+    """The URL of every request. Redirects count as failures and are not followed."""
     owner: Annotated[str, StringConstraints(min_length=1)]
-    """Whom to ask about it: "@handle" of a user group, or a user id. Every card of a test names them."""
+    """The contact for the target: "@handle" of a user group, or a user id. Each card of a test names it."""
     body: dict[str, Any] | None = None
-    """JSON that is sent with POST. Default: none; requests are GET."""
+    """JSON to POST. Default: requests are GET."""
     private: bool = False
-    """Whether its name may lead to private addresses (RFC 1918, loopback, link-local). Default no: a test must not
-    be a way into the network. Cloud metadata servers are refused always."""
+    """Allow a host name that resolves to private addresses (RFC 1918, loopback, link-local). Default: false, because
+    a test must not open a way into the network. Cloud metadata servers are always refused."""
     approvals: Approvals | None = None
-    """Default: none needed."""
+    """Default: no approval."""
     max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
-    """As an environment's."""
+    """As in an environment."""
 
     @property
     def key(self) -> str:
-        """Where it stands in the settings file."""
+        """Return the path of the table in the settings file."""
         return f"targets.{self.name}"
 
 
 class LoadTestDefaults(_Table):
-    """`[loadtest]`: what holds where a command does not say."""
+    """`[loadtest]`: defaults and limits of load tests."""
 
     slo: Annotated[Slo, _text(read_slo)] = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
-    """Default p95<200ms,errors<1%: what a person takes for instant, and a budget for restarts."""
+    """Default p95<200ms,errors<1%: feels immediate to people, and leaves an error budget for restarts."""
     duration_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="duration")
-    """Default 60s: two of a HorizontalPodAutoscaler's decisions and some."""
+    """Default 60s: enough for two decisions of a HorizontalPodAutoscaler."""
     abort: Annotated[Abort, _text(read_abort)] = Abort(errors_percent=50.0, for_s=10.0)
-    """When a test is ended early. Default errors>50% for 10s: a target that is down is not hammered."""
+    """The rule that stops a test early. Default errors>50% for 10s: spares a target that is down."""
     longest_s: Annotated[float, _text(read_duration_s)] = Field(default=3600.0, alias="longest")
-    """The longest that a test may last, its ramp included. Default 1h."""
+    """The longest duration of a test, ramp included. Default 1h."""
     locustfile: str | None = None
-    """A Locust file of your own, whose user classes send the requests in place of ours; relative to the settings file.
-    Default: ours, which sends every request at its scheduled instant."""
+    """The path of your Locust file, relative to the settings file; its user classes send the requests. Default: our
+    Locust file, which sends each request at its scheduled time."""
     image: str = "seatrial-load:0.1.0"
-    """The image of load tests on Kubernetes (target `load` of the Dockerfile)."""
+    """The image for load tests on Kubernetes (target `load` of the Dockerfile)."""
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:
@@ -204,40 +207,40 @@ class LoadTestDefaults(_Table):
 
 
 class ImageSettings(_Table):
-    """`[images]`: where models are built into container images. Needed for environments on Kubernetes."""
+    """`[images]`: container images of models. Required for environments on Kubernetes."""
 
     repository: str
-    """Where images are pushed: "us-docker.pkg.dev/PROJECT/REPOSITORY", or any other "REGISTRY/PATH"."""
+    """The repository to push to: "us-docker.pkg.dev/PROJECT/REPOSITORY", or any other "REGISTRY/PATH"."""
     tensorflow: str = "tensorflow/serving:2.19.1"
-    """The image that serves SavedModels, pinned: what was tried is what runs."""
+    """The image that serves SavedModels. Pinned: the version that we tested."""
     seatrial: str = "seatrial-serving:0.1.0"
-    """Our own serving image (target `serving` of the Dockerfile), for XGBoost boosters and ONNX, which TensorFlow
-    Serving cannot serve."""
+    """Seatrial's serving image (target `serving` of the Dockerfile) for XGBoost and ONNX models, which TensorFlow
+    Serving does not support."""
 
 
 class SettingsFile(_Table):
-    """The whole file."""
+    """The whole settings file."""
 
     models: dict[str, Model] = {}
     environments: dict[str, Environment] = {}
     targets: dict[str, LoadTarget] = {}
     loadtest: LoadTestDefaults = LoadTestDefaults()
     tables: dict[str, Annotated[str, matching(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
-    """BigQuery table name → CSV or Parquet file, for the warehouse on this machine; relative to the settings file."""
+    """BigQuery table name → CSV or Parquet file, relative to the settings file. For the local warehouse."""
     warehouse: str = "local"
-    """"local" or "bigquery://PROJECT/DATASET/LOCATION" (like "US" or "europe-west4"). Default: this machine."""
+    """"local" or "bigquery://PROJECT/DATASET/LOCATION", with a location like "US" or "europe-west4"."""
     artifacts: str = "local"
-    """"local" or "gs://BUCKET/PREFIX". Default: a folder under SEATRIAL_HOME."""
+    """"local" (a folder under SEATRIAL_HOME) or "gs://BUCKET/PREFIX"."""
     images: ImageSettings | None = None
-    """Default: no images; replicas on this machine read the model's folder."""
+    """Default: no images. Replicas on this machine read the model's folder."""
 
     @property
     def places(self) -> Mapping[str, Environment | LoadTarget]:
-        """What can be loaded, by name."""
+        """Return the environments and load targets by name."""
         return {**self.environments, **self.targets}
 
     def place(self, name: str) -> Environment | LoadTarget:
-        """What can be loaded under `name`. Raises KeyError where the settings know no such name."""
+        """Return the environment or load target `name`. Raises KeyError if it does not exist."""
         return self.places[name]
 
     @model_validator(mode="after")
@@ -255,7 +258,7 @@ class SettingsFile(_Table):
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. `mistakes`: one sentence each, all of them."""
+    """The settings cannot be used. `mistakes` has a sentence for each mistake."""
 
     def __init__(self, mistakes: tuple[str, ...]) -> None:
         super().__init__("\n".join(mistakes))

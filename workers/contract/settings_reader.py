@@ -1,4 +1,4 @@
-"""Reads `seatrial.toml`, and tells every mistake in it by its line."""
+"""Reader of `seatrial.toml`. Reports all mistakes in it, each with its line."""
 
 import re
 import tomllib
@@ -11,12 +11,12 @@ from workers.contract.settings import SettingsError, SettingsFile
 
 
 def read_settings_file(path: Path) -> SettingsFile:
-    """Read and check `path`. Raises SettingsError with every mistake: its line, field and what was expected."""
+    """Read and check `path`. Raises SettingsError with the line, field and expectation of every mistake."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingsError(
-            (f"{path}: cannot be read: {error.strerror}; set SEATRIAL_CONFIG to your seatrial.toml.",)
+            (f"{path}: cannot be read: {error.strerror}. Set SEATRIAL_CONFIG to the path of your seatrial.toml.",)
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError((f"{path}: not valid TOML: byte {error.start} is not UTF-8.",)) from error
@@ -36,7 +36,7 @@ def read_settings_file(path: Path) -> SettingsFile:
 
 
 def _tuples(value: Any) -> Any:
-    """Arrays as tuples, which is what strict validation of an immutable value wants."""
+    """Return arrays as tuples, because strict validation does not accept lists for them."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
@@ -73,7 +73,7 @@ _KEY_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
 def _line(text: str, field: list[str]) -> int:
-    """The line of the deepest part of `field` that the file shows: its key, or else the header of its table."""
+    """Return the line of `field`: of its key, or else of the header of its innermost table."""
     best, deepest, in_text = 1, 0, False
     table: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,6 +1,6 @@
-"""Quantities as people type them, in a chat and in the settings: rates, times, replica bounds, SLOs. Pure.
+"""Readers of quantities in commands and settings: rates, durations, replica bounds, SLOs. Pure.
 
-Every `read_…` raises ValueError with a sentence that names what was found and gives a valid example.
+Each `read_…` raises ValueError with a sentence that quotes the text and gives a valid example.
 """
 
 import re
@@ -14,7 +14,7 @@ LOWEST_RPS = 0.001
 HIGHEST_RPS = 1_000_000.0
 MOST_REPLICAS = 1_000
 
-# ASCII: otherwise \d takes every script's digits, and without regard to case “s” would take the long “ſ”.
+# ASCII: otherwise \d matches the digits of every script, and with IGNORECASE “s” matches the long “ſ”.
 _FLAGS = re.IGNORECASE | re.ASCII
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", _FLAGS)
@@ -29,7 +29,7 @@ _SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
 
 
 def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
-    """Seconds in "90s", "5m", "1h30m", "1d"; more than 0 and at most `longest_s`."""
+    """Read seconds in "90s", "5m", "1h30m", "1d"; more than 0 and at most `longest_s`."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{quoted(text)} is not a time; write it like 30s, 5m or 1h30m.")
     seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
@@ -41,7 +41,7 @@ def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
 
 
 def read_rate_rps(text: str) -> float:
-    """Requests a second in "1000rps", "1krps", "60/s", "90/min"; LOWEST_RPS to HIGHEST_RPS."""
+    """Read requests per second in "1000rps", "1krps", "60/s", "90/min"; LOWEST_RPS to HIGHEST_RPS."""
     match = _RATE.fullmatch(text)
     if not match:
         raise ValueError(f"{quoted(text)} is not a rate; write it like 1000rps, 1krps or 60/s.")
@@ -56,7 +56,7 @@ def read_rate_rps(text: str) -> float:
 
 
 def read_rates_rps(text: str) -> tuple[float, float]:
-    """Two rates in "200..2000rps" or "1krps..2krps", the lower one first; a unit that it lacks is the higher one's."""
+    """Read two rates, the lower first, in "200..2000rps" or "1krps..2krps". One unit at the end is for both."""
     match = _RATES.fullmatch(text)
     highest = match and _RATE.fullmatch(match[3])
     if not match or not highest:
@@ -68,7 +68,7 @@ def read_rates_rps(text: str) -> tuple[float, float]:
 
 
 def read_replicas(text: str) -> Replicas:
-    """Bounds in "3" (fixed) or "1..4"."""
+    """Read bounds in "3" (a fixed count) or "1..4"."""
     match = _REPLICAS.fullmatch(text)
     if not match:
         raise ValueError(f"{quoted(text)} is not a number of replicas; write 3 for a fixed number or 1..4 for bounds.")
@@ -82,7 +82,7 @@ def read_replicas(text: str) -> Replicas:
 
 
 def read_size_bytes(text: str) -> int:
-    """Bytes in "500MB", "10GB", "1TB" (powers of 1,000)."""
+    """Read bytes in "500MB", "10GB", "1TB" (powers of 1,000)."""
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"{quoted(text)} is not a size; write it like 500MB, 10GB or 1TB.")
@@ -90,7 +90,7 @@ def read_size_bytes(text: str) -> int:
 
 
 def read_slo(text: str) -> Slo:
-    """Objectives in "p95<200ms,errors<1%"; a percentile or the errors once each, bounds up to LONGEST_S."""
+    """Read objectives in "p95<200ms,errors<1%"; one bound per percentile and for errors, up to LONGEST_S."""
     latency: dict[float, float] = {}
     errors: float | None = None
     for part in text.replace(" ", "").split(","):
@@ -115,22 +115,24 @@ def read_slo(text: str) -> Slo:
 
 
 def read_abort(text: str) -> Abort:
-    """When to give up in "errors>20% for 10s"; without a time, 10 s. Less than 100 %, at least a second."""
+    """Read a stop rule in "errors>20% for 10s"; below 100 %, at least SHORTEST_S, by default 10 s."""
     match = _ABORT.fullmatch(" ".join(text.split()))
     if not match:
-        raise ValueError(f"{quoted(text)} does not say when to give up; write it like errors>20% for 10s.")
+        raise ValueError(f"{quoted(text)} is not a stop rule; write it like errors>20% for 10s.")
     errors_percent = float(match[1])
     if errors_percent >= 100:
-        raise ValueError(f"{quoted(text)} is out of range; give up above less than 100%, like errors>20% for 10s.")
+        raise ValueError(
+            f"{quoted(text)} is out of range; the share of errors is less than 100%, like errors>20% for 10s."
+        )
     for_s = read_duration_s(match[2] or "10s")
     if for_s < SHORTEST_S:
-        raise ValueError(f"{quoted(match[2])} is too short; what failed is counted every second, so write at least 1s.")
+        raise ValueError(f"{quoted(match[2])} is too short; failures are counted every second, so write at least 1s.")
     return Abort(errors_percent=errors_percent, for_s=for_s)
 
 
 def quoted(text: str, longest: int = 40) -> str:
-    """What was typed, in quotation marks and safe to repeat: one line, cut, nothing in it that mentions or links."""
+    """Return text in quotation marks, safe to repeat in a chat: one line, cut, without mentions, links and code."""
     plain = "".join(sign if sign.isprintable() else " " for sign in text[: 10 * longest]).replace("`", "'")
-    # What opens a mention or a link is a "<" with a name after it; a bound such as p95<200ms stays as it is.
+    # A "<" before a name opens a mention or a link. A bound such as p95<200ms stays as it is.
     line = " ".join(re.sub(r"<(?=[^\d\s=.])", "", plain).split())
     return "“" + (line if len(line) <= longest else line[: longest - 1] + "…") + "”"

@@ -1,4 +1,4 @@
-"""Values to JSON and back. What does not decode strictly is refused: what lies in Redis is not trusted."""
+"""JSON encoding of the values in Redis. Decoding is strict, because Redis is not trusted."""
 
 from typing import Annotated, Generic, TypeVar
 
@@ -10,27 +10,27 @@ Value = TypeVar("Value")
 
 
 class WireError(Exception):
-    """Bytes that are no value of the type that was wanted."""
+    """Bytes that are not a value of the expected type."""
 
 
 class Codec(Generic[Value]):
-    """JSON of one type."""
+    """Encoder and decoder of one type."""
 
     def __init__(self, name: str, adapter: TypeAdapter[Value]) -> None:
         self._name = name
         self._adapter = adapter
 
     def encode(self, value: Value) -> bytes:
-        """`value` as JSON."""
+        """Return `value` as JSON."""
         return self._adapter.dump_json(value)
 
     def decode(self, data: bytes | str) -> Value:
-        """The value in `data`. Raises WireError, which names the field but not what it holds."""
+        """Return the value in `data`. Raises WireError, which names the fields but not their contents."""
         try:
             return self._adapter.validate_json(data, strict=True)
         except ValidationError as error:
-            where = "; ".join(".".join(map(str, detail["loc"])) + ": " + detail["msg"] for detail in error.errors())
-            raise WireError(f"not a {self._name}: {where}") from error
+            mistakes = "; ".join(".".join(map(str, detail["loc"])) + ": " + detail["msg"] for detail in error.errors())
+            raise WireError(f"not a {self._name}: {mistakes}") from error
 
 
 JOB: Codec[jobs.Job] = Codec("job", TypeAdapter(jobs.AnyJob))

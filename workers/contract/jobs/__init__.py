@@ -1,6 +1,6 @@
 """The kinds of jobs and their outcomes.
 
-`KINDS` is the table of them by their name on the wire. The handler and the card of a kind are in modules of that name.
+`KINDS` maps the name of a kind on the wire to its class. Its handler and its card are in modules of that name.
 """
 
 from collections.abc import Iterable, Mapping

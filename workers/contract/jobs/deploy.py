@@ -1,4 +1,4 @@
-"""Rolling a version out to an environment."""
+"""Job that rolls a version out to an environment."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -20,7 +20,7 @@ class Deployed:
 
     @property
     def replaced(self) -> int | None:
-        """The other version that ran before, to which a roll-back leads, if any."""
+        """Return the version that a roll-back would restore, if any."""
         return None if self.previous == self.version else self.previous
 
 

@@ -1,4 +1,4 @@
-"""The Protocol of a kind of job: the facts that bot and workers ask of any job.
+"""Protocol of a job: the facts that bot and workers need of any kind.
 
 Each kind is a frozen class in a module named after it, beside the outcome of its success. Code outside this package
 asks a job through this Protocol and never tests which kind it is.
@@ -15,18 +15,18 @@ Change = Literal["versions", "endpoint"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """The load that a job may put on its resource, at most: the rate caps and approvals apply to, and how long."""
+    """The highest rate that a job sends, to which caps and approvals apply, and for how long."""
 
     rate_rps: float
     duration_s: float
 
 
 class Outcome(Protocol):
-    """How a job of one kind succeeded."""
+    """The result of a job that succeeded."""
 
     @property
     def kind(self) -> str:
-        """The name on the wire."""
+        """Return the name on the wire."""
 
 
 class Job(Protocol):
@@ -35,35 +35,35 @@ class Job(Protocol):
     steps: ClassVar[tuple[str, ...]]
     """The names of the job's steps, in their order."""
     outcome: ClassVar[type[Outcome]]
-    """The class of the outcome of a success."""
+    """The class of its outcome."""
 
     @property
     def kind(self) -> str:
-        """The name on the wire, and of the kind's modules."""
+        """Return the name on the wire and of the kind's modules."""
 
     @property
     def summary(self) -> str:
-        """The job in a few words for a person, without mark-up."""
+        """Return the job in a few words for a person, without mark-up."""
 
     @property
     def resource(self) -> str:
-        """The key of what one job holds at a time. Later jobs wait for it in their order."""
+        """Return the key of the resource that only one job may use at a time. Later jobs wait in order."""
 
     @property
     def model(self) -> str:
-        """The model's name; "" if the job is about a load target."""
+        """Return the model's name, or "" if the job is about a load target."""
 
     @property
     def environment(self) -> str | None:
-        """The name of the environment or load target that the job is about, if any."""
+        """Return the name of the environment or load target that the job is about, if any."""
 
     @property
     def load(self) -> Load | None:
-        """The load that the job sends, if any."""
+        """Return the load that the job sends, if any."""
 
     @property
     def change(self) -> Change | None:
-        """The part of the catalogue to refresh after the job, if any."""
+        """Return the part of the catalogue to refresh after the job, if any."""
 
     def approvals_needed(self, settings: SettingsFile) -> Approvals | None:
         """Return the approvals that the job needs before it may run, or None.

@@ -1,4 +1,4 @@
-"""Changing the number of an endpoint's replicas."""
+"""Job that changes the number of an endpoint's replicas."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from workers.contract.replicas import Replicas
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rescaled:
-    """An endpoint went from `before` to `after` ready replicas, and its bounds are `replicas`."""
+    """An endpoint changed from `before` to `after` ready replicas. Its bounds are `replicas`."""
 
     kind: Literal["rescaled"] = "rescaled"
     before: int

@@ -1,4 +1,4 @@
-"""Training a model's next version."""
+"""Job that trains the next version of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from workers.contract.settings import Approvals, SettingsFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """Version `version` is in the registry. `metrics` by the names of ML.EVALUATE; `digest` as in Deploy."""
+    """Version `version` is in the registry. `metrics` have the names of ML.EVALUATE; `digest` is as in Deploy."""
 
     kind: Literal["trained"] = "trained"
     version: int

@@ -1,7 +1,7 @@
-"""Jobs in Redis: asked by the bot, worked by workers. No other module knows a key's name.
+"""Redis-backed job queue. No module outside this package knows the names of its keys.
 
-`Queue` is the asking side, `Claims` the working side, `Catalogue` what workers tell of versions and endpoints,
-`Transport` the engine that carries a job's id to a worker that is free.
+The bot submits jobs with `Queue`. Workers run them with `Claims`, and receive their ids through `Transport`. Workers
+publish versions and endpoints in the `Catalogue`.
 """
 
 from workers.contract.queue.catalogue import Catalogue

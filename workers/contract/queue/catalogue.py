@@ -1,4 +1,4 @@
-"""What there is to deploy and what is deployed, in Redis: written by workers, read by the bot."""
+"""Redis-backed catalogue of versions and endpoints. Workers write it, the bot reads it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,18 +14,18 @@ _SERVED = PREFIX + "served"
 
 
 class Catalogue:
-    """Versions and endpoints as last told. Raises QueueUnavailable while Redis is away."""
+    """Versions and endpoints as last published. Raises QueueUnavailable while Redis is unavailable."""
 
     def __init__(self, client: "redis.Redis") -> None:
-        self._redis: Any = client  # redis-py's annotations leave open what a reply is
+        self._redis: Any = client  # redis-py does not annotate the types of replies
 
     def versions(self, model: str) -> list[Version]:
-        """The published versions of `model`, oldest first."""
+        """Return the published versions of `model`, oldest first."""
         found = self._redis.hvals(_VERSIONS + model)
         return sorted((wire.VERSION.decode(data) for data in found), key=lambda version: version.version)
 
     def publish_versions(self, model: str, versions: Iterable[Version]) -> None:
-        """Make `versions` all that there are of `model`."""
+        """Replace the published versions of `model`."""
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(_VERSIONS + model)
             for version in versions:
@@ -33,14 +33,14 @@ class Catalogue:
             pipe.execute()
 
     def served(self) -> list[Served]:
-        """What runs, by environment and model."""
+        """Return the endpoints, sorted by environment and model."""
         found = [wire.SERVED.decode(data) for data in self._redis.hvals(_SERVED)]
         return sorted(found, key=lambda served: (served.environment, served.model))
 
     def publish_served(self, served: Served) -> None:
-        """Note what runs as `served.model` on `served.environment`."""
+        """Publish the endpoint of `served.model` on `served.environment`."""
         self._redis.hset(_SERVED, f"{served.environment}/{served.model}", wire.SERVED.encode(served).decode())
 
     def publish_removed(self, *, environment: str, model: str) -> None:
-        """Note that nothing runs there."""
+        """Publish that the endpoint was removed."""
         self._redis.hdel(_SERVED, f"{environment}/{model}")

@@ -1,4 +1,4 @@
-"""The working side of the queue: claim a job, tell of it, end it. What workers do."""
+"""The workers' client of the queue: claim jobs, append their events and end them."""
 
 import time
 from collections.abc import Iterable
@@ -22,26 +22,26 @@ from workers.contract.record import Record
 from workers.contract.wire import WireError
 
 MOST_TAKEOVERS = 3
-"""A job that took this many workers down with it is given up on the next: it would go on."""
+"""Takeovers of a job after which it is given up, because it may be what kills the workers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """The right to work on a job: what is written under an attempt that is no longer the newest is refused."""
+    """A granted claim on a job. Writes with an attempt that is not the newest are refused."""
 
     record: Record
     attempt: int
 
 
 class Busy(Exception):
-    """The job runs on a worker that is alive; it is looked at again later."""
+    """The job is running on a live worker. It will be delivered again later."""
 
 
 class Claims(QueueClient):
-    """Jobs as the worker `worker` sees them. `lease_s`: how long it counts as alive after its last sign of life.
+    """Client of the queue for worker `worker`. Its lease ends `lease_s` seconds after its last heartbeat.
 
-    Every write says whether it was accepted: False means that the claim is lost, and the work must stop.
-    Raises QueueUnavailable while Redis is away.
+    Writes return False if the claim was lost. The work must then stop. Raises QueueUnavailable while Redis is
+    unavailable.
     """
 
     def __init__(self, client: "redis.Redis", *, worker: str, lease_s: float) -> None:
@@ -49,23 +49,23 @@ class Claims(QueueClient):
         self.worker = worker
         self._lease_s = lease_s
         self._pending_tokens: dict[str, str] = {}
-        """The tokens of claims that may have been granted, by job: Redis went away before it answered."""
+        """Tokens of claims, by job, that may have been granted: the connection broke before the reply."""
 
     def heartbeat(self) -> None:
-        """Give a sign of life."""
+        """Renew the lease."""
         now = time.time()
         self._redis.zadd(PREFIX + "workers", {self.worker: now + self._lease_s})
         self._redis.zremrangebyscore(PREFIX + "workers", "-inf", now - 3600)
 
     def deregister(self) -> None:
-        """Count as gone from now on."""
+        """End the lease now."""
         self._redis.zrem(PREFIX + "workers", self.worker)
 
     def claim(self, job_id: str) -> Claim | None:
-        """Claim a job that was delivered; None where there is nothing to do: it has ended, or is not its turn.
+        """Claim a delivered job. Return None if it has ended, or if another job has its resource.
 
-        Raises Busy where another worker that is alive has it. After QueueUnavailable it is to be called again: whether
-        the job is claimed is not known before.
+        Raises Busy if another live worker runs it. After QueueUnavailable, call it again: the claim may have been
+        granted.
         """
         token = self._pending_tokens.pop(job_id, None) or token_hex(8)
         recheck_s = self._lease_s + 0.5
@@ -89,27 +89,27 @@ class Claims(QueueClient):
                 return None
 
     def _fail_unread(self, job_id: str, *, attempt: int) -> None:
-        """End a job that cannot be read, which would be its target's first for ever."""
+        """End a job that does not decode. Otherwise it would block its resource for ever."""
         failed = e.Failed(
             at_s=time.time(),
-            reason="The worker cannot read this job: it is of another release.",
-            advice="Run bots and workers of one release, and ask again.",
+            reason="The worker cannot read this job. It was submitted by another release of Seatrial.",
+            advice="Run the bot and the workers in one release, and submit the job again.",
         )
         self._run(scripts.FINISH, job_id, failed.at_s, attempt, failed.kind, wire.EVENT.encode(failed), RETENTION_S)
 
     def defer(self, job_id: str, *, for_s: float) -> None:
-        """Have a job that was delivered here delivered again, to whoever is free then."""
+        """Have a delivered job delivered again later, to any free worker."""
         self._redis.zadd(PREFIX + "outbox", {job_id: time.time() + for_s})
 
     def append(self, claim: Claim, event: e.Event) -> bool:
-        """Write an event down."""
+        """Append an event."""
         data, now = wire.EVENT.encode(event), time.time()
         if isinstance(event, e.TRANSIENT):
             return bool(self._run(scripts.APPEND_TRANSIENT, claim.record.id, now, claim.attempt, event.kind, data))
         return bool(self._run(scripts.APPEND, claim.record.id, now, claim.attempt, data))
 
     def attach(self, claim: Claim, *, name: str, title: str, data: bytes) -> bool:
-        """Keep a file for the job's readers. Raises ValueError above 10 MiB."""
+        """Store a file with the job. Raises ValueError above 10 MiB."""
         if len(data) > LARGEST_FILE_BYTES:
             raise ValueError(f"{name} has {len(data)} bytes; a job's file has at most {LARGEST_FILE_BYTES}")
         file = f"{claim.record.id}/{claim.attempt}/{name}"
@@ -117,22 +117,22 @@ class Claims(QueueClient):
         return self.append(claim, e.Attached(at_s=time.time(), file=file, name=name, title=title))
 
     def finish(self, claim: Claim, event: e.Succeeded | e.Failed | e.Cancelled) -> bool:
-        """End the job, and hand its target to the next in line in the same step."""
+        """End the job and give its resource to the next job in line, in one step."""
         data = wire.EVENT.encode(event)
         args = (claim.record.id, time.time(), claim.attempt, event.kind, data, RETENTION_S)
         return bool(self._run(scripts.FINISH, *args))
 
     def requeue(self, claim: Claim, *, reason: str, after_s: float) -> bool:
-        """Queue the job again, due in `after_s`; it keeps its place at the head of its target's line."""
+        """Queue the job again, due in `after_s` seconds. It stays the first in the line of its resource."""
         now = time.time()
         data = wire.EVENT.encode(e.Requeued(at_s=now, reason=reason, after_s=after_s))
         return bool(self._run(scripts.REQUEUE, claim.record.id, now, claim.attempt, now + after_s, data))
 
     def check(self, claims: Iterable[Claim]) -> dict[str, tuple[bool, str | None]]:
-        """By job id: whether the claim still holds, and who wishes the job cancelled, if anyone."""
-        held = list(claims)
+        """Return, by job id, True if the claim is still held, and the person who asked to cancel the job, if any."""
+        claims = list(claims)
         with self._redis.pipeline(transaction=False) as pipe:
-            for claim in held:
+            for claim in claims:
                 pipe.hmget(f"{PREFIX}job:{claim.record.id}", ["state", "attempt", "cancel_by"])
             answers = pipe.execute()
         return {
@@ -140,13 +140,13 @@ class Claims(QueueClient):
                 state == b"running" and int(attempt) == claim.attempt,
                 cancel_by.decode() if cancel_by else None,
             )
-            for claim, (state, attempt, cancel_by) in zip(held, answers, strict=True)
+            for claim, (state, attempt, cancel_by) in zip(claims, answers, strict=True)
         }
 
     def recover(self) -> None:
-        """Send every open job again that may have been lost on its way to a worker; claims refuse what was not.
+        """Deliver all open jobs again. A second delivery of a job does no harm, because `claim` refuses it.
 
-        For a worker's start: Redis may have lost its last second, or the engine's own list.
+        Workers call it at start: Redis may have lost its last second of writes, or Dramatiq's list.
         """
         for job_id in self._redis.smembers(PREFIX + "open"):
             state = self._redis.hget(f"{PREFIX}job:{job_id.decode()}", "state")

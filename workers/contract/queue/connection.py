@@ -1,4 +1,4 @@
-"""The way to Redis, and how jobs lie there that both sides read."""
+"""Connection to Redis, and the reading of jobs that bot and workers share."""
 
 import time
 from typing import Any
@@ -15,17 +15,17 @@ from workers.contract.settings import SettingsError
 
 PREFIX = "seatrial:"
 RETENTION_S = 30 * 24 * 3600
-"""Jobs are forgotten 30 days after they were asked: a month to look back in; versions and reports live elsewhere."""
+"""Time until an ended job expires. A month is enough to look back; versions and reports are stored elsewhere."""
 FILE_RETENTION_S = 7 * 24 * 3600
-"""A file waits this long for a bot to fetch it."""
+"""Time until an attached file expires."""
 LARGEST_FILE_BYTES = 10 * 1024 * 1024
 
 QueueUnavailable = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError)
-"""What every call raises while Redis is away, or refuses: it is full, read-only, or short of replicas."""
+"""Errors of every call while Redis is unreachable or refuses writes: it is full, read-only or lacks replicas."""
 
 
 def connect(url: str) -> "redis.Redis":
-    """A client whose calls fail within about 2 s while Redis is away, so that a person can be told within Slack's 3.
+    """Return a client. Its calls fail within about 2 s if Redis is unavailable: Slack waits 3 s for a reply.
 
     Raises SettingsError for what is no Redis URL.
     """
@@ -45,28 +45,28 @@ def connect(url: str) -> "redis.Redis":
 
 
 class QueueClient:
-    """What both sides know of jobs in Redis: how to run a script, and how to read a record."""
+    """Base of `Queue` and `Claims`: runs scripts and reads records."""
 
     def __init__(self, client: "redis.Redis") -> None:
-        self._redis: Any = client  # redis-py's annotations leave open what a reply is
+        self._redis: Any = client  # redis-py does not annotate the types of replies
         self._scripts: dict[str, Any] = {}
 
     def record(self, job_id: str) -> Record | None:
-        """The job's record, or None where there is no such job (any more)."""
+        """Return the job's record, or None if the job does not exist or has expired."""
         found = self._read([job_id])
         return found[0] if found else None
 
     def recent(self, limit: int = 20) -> list[Record]:
-        """The newest jobs, newest first."""
+        """Return the newest jobs, newest first."""
         ids = self._redis.zrevrange(PREFIX + "jobs", 0, limit - 1)
         return self._read([job_id.decode() for job_id in ids])
 
     def events(self, job_id: str, start: int = 0) -> list[Event]:
-        """The job's lasting events from number `start` on, oldest first."""
+        """Return the job's stored events from number `start` on, oldest first."""
         return [wire.EVENT.decode(line) for line in self._redis.lrange(_job(job_id) + ":events", start, -1)]
 
     def deliver_due(self) -> int:
-        """Deliver the jobs whose delivery was put off until now; how many. Any number of processes may call it."""
+        """Deliver the jobs that are due, and return their number. Any number of processes may call it."""
         return int(self._run(scripts.DELIVER_DUE, time.time()))
 
     def _run(self, script: str, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whether Redis is one that jobs can be trusted to: reachable, new enough, keeping what it was told."""
+"""Checks of Redis for `doctor`: reachable, new enough, persistent, without eviction."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,13 +10,13 @@ from workers.contract.queue.connection import QueueUnavailable, connect
 from workers.contract.settings import SettingsError
 
 OLDEST = (6, 2)
-"""The oldest Redis that the queue's commands and scripts are written for."""
+"""The oldest Redis version with all commands that the queue uses."""
 
 
 def diagnose(url: str) -> Iterator[Finding]:
-    """Ping, version, append-only file, eviction. The URL's password is not shown."""
+    """Check the connection, version, append-only file and eviction. Never shows the password in the URL."""
     try:
-        client: Any = connect(url)  # redis-py's annotations leave open what a reply is
+        client: Any = connect(url)  # redis-py does not annotate the types of replies
     except SettingsError as error:
         yield from (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)
         return
@@ -25,11 +25,11 @@ def diagnose(url: str) -> Iterator[Finding]:
         client.ping()
         info = client.info()
     except redis.AuthenticationError as error:
-        advice = "Put the right user and password into REDIS_URL."
-        yield Finding(what=f"Redis at {place} refuses: {error}".rstrip("."), ok=False, advice=advice)
+        advice = "Correct the user and password in REDIS_URL."
+        yield Finding(what=f"Redis at {place} refused a command: {error}".rstrip("."), ok=False, advice=advice)
     except redis.ResponseError as error:
-        advice = "Let the user in REDIS_URL do what jobs need: redis-cli ACL SETUSER USER ~seatrial:* +@all -@admin"
-        yield Finding(what=f"Redis at {place} refuses: {error}".rstrip("."), ok=False, advice=advice)
+        advice = "Give the user in REDIS_URL these rights: redis-cli ACL SETUSER USER ~seatrial:* +@all -@admin"
+        yield Finding(what=f"Redis at {place} refused a command: {error}".rstrip("."), ok=False, advice=advice)
     except QueueUnavailable:
         yield Finding(what=f"Redis at {place} cannot be reached", ok=False, advice="Start Redis, or set REDIS_URL.")
     else:
@@ -39,16 +39,16 @@ def diagnose(url: str) -> Iterator[Finding]:
 
 
 def judge(place: str, info: Mapping[str, Any]) -> Iterator[Finding]:
-    """From Redis' INFO (https://redis.io/docs/latest/commands/info); what a managed one leaves out counts as off."""
+    """Judge the reply to INFO, https://redis.io/docs/latest/commands/info. A missing field counts as off."""
     version = str(info.get("redis_version", "0"))
     oldest = ".".join(map(str, OLDEST))
     new_enough = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) >= OLDEST
     yield Finding(what=f"Redis {version} at {place}", ok=new_enough, advice=f"Seatrial needs Redis {oldest} or newer.")
     if info.get("aof_enabled"):
-        yield Finding(what="Redis keeps an append-only file", ok=True)
+        yield Finding(what="Redis has an append-only file", ok=True)
     else:
         advice = "Start redis-server with --appendonly yes, or run: redis-cli CONFIG SET appendonly yes"
-        yield Finding(what="Redis keeps no append-only file: a restart would forget jobs", ok=False, advice=advice)
+        yield Finding(what="Redis has no append-only file: a restart would lose jobs", ok=False, advice=advice)
     policy = info.get("maxmemory_policy", "noeviction")
     advice = "Run: redis-cli CONFIG SET maxmemory-policy noeviction"
     when_full = "refuses writes when it is full" if policy == "noeviction" else f"drops keys when it is full ({policy})"
