@@ -16,9 +16,9 @@ from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import is_quiet, plan
 from tests.waiting import wait_until
 from workers.platforms.cloud.load.generator import KubernetesLoad
-from workers.platforms.cloud.load.keepalive import THREAD, held
+from workers.platforms.cloud.load.keepalive import THREAD, keepalive
 from workers.platforms.cloud.load.manifests import WEB_PORT
-from workers.platforms.swarm import HOLD, MasterClient
+from workers.platforms.swarm import KEEPALIVE_PATH, MasterClient
 
 RATE_RPS = 100
 LONGER_THAN_THE_GRACE = 3 * RATE_RPS
@@ -75,7 +75,7 @@ def test_a_hold_that_breaks_is_taken_up_again(cluster: LocustCluster, target: Co
         cluster.stand_in.cut()
         assert len(list(samples)) == 3
         result = load.result()
-    assert sum(path.endswith(HOLD) for _, path in cluster.stand_in.asked) == 2
+    assert sum(path.endswith(KEEPALIVE_PATH) for _, path in cluster.stand_in.asked) == 2
     assert result.requests == target.count - 1 == 4 * RATE_RPS
     assert "stopped" not in result.generator_trouble
     wait_until(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
@@ -85,7 +85,7 @@ def test_any_hold_keeps_the_test_until_it_is_let_go(cluster: LocustCluster, targ
     """Inside the cluster a driver holds the master without the API server; the last hold decides."""
     with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()):
         master = master_of(cluster)
-        with held(master):
+        with keepalive(master):
             lose_the_hold(cluster)
             wait_until(lambda: master.status().at_s and target.count > LONGER_THAN_THE_GRACE)
         wait_until(lambda: master.status().over, timeout_s=SOON_S)

@@ -190,7 +190,7 @@ def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: 
 def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: CountingTarget, home: Path) -> None:
     """Nobody can tell any more what was sent: an error that says so, never a smaller number."""
     with (
-        pytest.raises(PermanentError, match="master ended in mid-test"),
+        pytest.raises(PermanentError, match="master ended during the test"),
         generator.start(plan=plan(target), progress=RecordedProgress()) as load,
     ):
         for _ in load.samples():

@@ -84,7 +84,7 @@ def test_a_refusal_is_not_the_targets_failure() -> None:
 
 def test_an_unknown_name_is_a_target_that_is_down() -> None:
     """The resolver's words are the reason."""
-    with pytest.raises(TargetDown, match="is not known"):
+    with pytest.raises(TargetDown, match="cannot be resolved"):
         find_destination(plan("http://nowhere.invalid/", private=True), timeout_s=0.2)
 
 

@@ -1,6 +1,6 @@
-"""Where a plan may go: its target's addresses, resolved once, held against what may never be loaded, and tried.
+"""Destination of a load test: resolves the target's name once, refuses forbidden addresses, and sends one request.
 
-The result is part of the plan (workers/platforms/traffic_plan.py), and every load process keeps to it
+The addresses become part of the plan (workers/platforms/traffic_plan.py), and load processes connect to no others
 (locust/destination.py).
 """
 
@@ -24,7 +24,7 @@ _METADATA_IPV4 = (
     "168.63.129.16",  # Azure's platform
     "100.100.100.200",  # Alibaba Cloud
 )
-NEVER = (
+METADATA_ADDRESSES = (
     *_METADATA_IPV4,
     *(f"::ffff:{address}" for address in _METADATA_IPV4),  # the same, IPv4-mapped
     *(f"64:ff9b::{address}" for address in _METADATA_IPV4),  # and through NAT64 (RFC 6052)
@@ -32,106 +32,106 @@ NEVER = (
     "fd00:ec2::23",  # AWS EKS Pod Identity over IPv6
     "fd20:ce::254",  # Google Cloud over IPv6
 )
-"""Addresses at which clouds hand out credentials: never a target, whatever the settings say."""
+"""Addresses at which clouds hand out credentials. No setting allows them as a target."""
 METADATA_NAMES = ("metadata", "metadata.google.internal", "metadata.goog")
-"""The same by name: https://cloud.google.com/compute/docs/metadata/querying-metadata"""
+"""Names of the same servers: https://cloud.google.com/compute/docs/metadata/querying-metadata"""
 _SAFE = "/?%:@!$&'()*+,;=~[]"
-"""What a URL may have as it is: its delimiters, and what is quoted already (RFC 3986)."""
-
+"""Characters that stay unquoted in a URL: its delimiters, and % of quoted characters (RFC 3986)."""
 _REDIRECT = ", which is not followed"
 
 
 def find_destination(plan: TrafficPlan, *, timeout_s: float) -> tuple[tuple[str, ...], bytes]:
-    """The addresses to load, and the target's answer to one request.
+    """Return the addresses to load, and the body of the target's response to one request.
 
-    All of one family: that of the first that takes a connection. Raises PermanentError where the target may not be
-    loaded, TargetDown where it does not answer, or not with what the plan asks for.
+    The addresses are of one family: that of the first address that accepts a connection. Raise PermanentError if the
+    target may not be loaded, TargetDown if it does not answer as the plan requires.
     """
     parts = urlsplit(plan.url)
     addresses = resolve(plan)
-    connection, found = _connected(plan, parts, addresses, timeout_s=timeout_s)
+    connection, found = _connect(plan, parts, addresses, timeout_s=timeout_s)
     with closing(connection):
         try:
             method = "POST" if plan.body else "GET"
             headers = {"Content-Type": "application/json"} if plan.body else {}
             connection.request(method, request_path(plan.url), body=plan.body or None, headers=headers)
-            response = connection.getresponse()  # a redirect is an answer: none is followed
+            response = connection.getresponse()
             status, body = response.status, response.read()
         except (OSError, HTTPException) as error:
-            raise down(plan, f"does not answer: {_words(error)}") from error
-    judge_answer(plan, status=status, body=body)
+            raise target_down(plan, f"does not answer: {_reason(error)}") from error
+    check_response(plan, status=status, body=body)
     family = ipaddress.ip_address(found).version
     return tuple(each for each in addresses if ipaddress.ip_address(each).version == family), body
 
 
 def check_name(plan: TrafficPlan) -> None:
-    """Raise PermanentError where the target's name alone says that it may not be loaded."""
+    """Raise PermanentError if the target's name is a metadata server's."""
     host = (urlsplit(plan.url).hostname or "").rstrip(".")
     if host in METADATA_NAMES:
-        raise _never(plan, host)
+        raise _forbidden(plan, host)
 
 
 def resolve(plan: TrafficPlan) -> tuple[str, ...]:
-    """The addresses behind the target's name. Raises PermanentError where one of them may not be loaded."""
+    """Return the addresses of the target's name. Raise PermanentError if one of them may not be loaded."""
     check_name(plan)
     parts = urlsplit(plan.url)
     try:
         found = socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)
     except OSError as error:
-        raise down(plan, f"is not known: {_words(error)}") from error
+        raise target_down(plan, f"cannot be resolved: {_reason(error)}") from error
     addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-    never = {ipaddress.ip_address(address) for address in NEVER}
+    metadata = {ipaddress.ip_address(address) for address in METADATA_ADDRESSES}
     for address in addresses:
         ip = ipaddress.ip_address(address)
-        if ip in never:
-            raise _never(plan, address)
+        if ip in metadata:
+            raise _forbidden(plan, address)
         if not (plan.private or ip.is_global):
             raise PermanentError(
                 f"The target {plan.url} is at {address}, which may not be loaded.",
-                advice="Name a target with a public address, or say in the settings that it may be a private one.",
+                advice="Use a target with a public address, or allow private addresses for it in the settings.",
             )
     return addresses
 
 
-def judge_answer(plan: TrafficPlan, *, status: int, body: bytes) -> None:
-    """Raise TargetDown where the target's answer to the plan's request is not what it asks for."""
+def check_response(plan: TrafficPlan, *, status: int, body: bytes) -> None:
+    """Raise TargetDown if the target's response is not what the plan requires. A redirect is not followed."""
     if not 200 <= status < 300:
-        said = body[:200].decode(errors="replace").strip()
-        raise down(plan, f"answers HTTP {status}" + _REDIRECT * (300 <= status < 400) + (f" ({said})" if said else ""))
+        text = body[:200].decode(errors="replace").strip()
+        what = f"answers HTTP {status}" + _REDIRECT * (300 <= status < 400) + (f" ({text})" if text else "")
+        raise target_down(plan, what)
     if not plan.predicts:
         return
     try:
-        answer = json.loads(body)
+        fields = json.loads(body)
     except ValueError as error:
-        raise down(plan, "does not answer with JSON") from error
-    if not isinstance(answer, dict) or not isinstance(answer.get("predictions"), list):
-        raise down(plan, "does not answer with predictions")
+        raise target_down(plan, "does not answer with JSON") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("predictions"), list):
+        raise target_down(plan, "does not answer with predictions")
 
 
-def down(plan: TrafficPlan, what: str) -> TargetDown:
-    """The error for a target that "does not answer", or however `what` puts it."""
+def target_down(plan: TrafficPlan, what: str) -> TargetDown:
+    """Return the error for a target; `what` is its predicate, such as "does not answer"."""
     return TargetDown(
         f"The target {plan.url} {what}; no load was sent.",
-        advice="A load test needs a target that answers one request: look at the endpoint first.",
+        advice="A load test needs a target that answers one request. Check the endpoint first.",
     )
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of `url`, which Locust takes as its host."""
+    """Return scheme, host and port of `url`, which Locust calls the host."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def request_path(url: str) -> str:
-    """Path and query of `url` as a request line has them."""
+    """Return path and query of `url`, quoted for a request line."""
     parts = urlsplit(url)
     return quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE)
 
 
-def _connected(
+def _connect(
     plan: TrafficPlan, parts: SplitResult, addresses: Sequence[str], *, timeout_s: float
 ) -> tuple[HTTPConnection, str]:
-    """A connection to the first address that takes one: no proxy from the environment, as the load goes."""
+    """Connect to the first address that accepts. Like the load, ignore proxies in the environment."""
     failure: OSError | None = None
     for address in addresses:
         try:
@@ -144,13 +144,13 @@ def _connected(
             connection = HTTPConnection(parts.netloc.rpartition("@")[2], timeout=timeout_s)
             connection.sock = stream
             return connection, address
-    raise down(plan, f"does not answer: {_words(failure)}") from failure
+    raise target_down(plan, f"does not answer: {_reason(failure)}") from failure
 
 
-def _never(plan: TrafficPlan, where: str) -> PermanentError:
+def _forbidden(plan: TrafficPlan, address: str) -> PermanentError:
     return PermanentError(
-        f"The target {plan.url} is at {where}, which may not be loaded.",
-        advice="There clouds hand out credentials; no setting allows it.",
+        f"The target {plan.url} is at {address}, which may not be loaded.",
+        advice="Clouds hand out credentials at this address; no setting allows it.",
     )
 
 
@@ -158,5 +158,5 @@ def _port(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _words(error: Exception | None) -> str:
+def _reason(error: Exception | None) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

@@ -34,8 +34,8 @@ is part of every latency, so it never makes a target look better. On a machine o
 keep busy it was 6 ms, with four of them 26 ms."""
 MOST_EXCEPTIONS = 3
 """How many kinds of them are told."""
-HOLD = "/seatrial/driver"
-"""What a master's driver reads from, without end, where it holds the test."""
+KEEPALIVE_PATH = "/seatrial/driver"
+"""Path of the endless response that a driver reads to keep its test alive."""
 FUTURE = 2**31
 """A sample's number that no test reaches: asks for how far it is, without its samples."""
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
@@ -58,7 +58,7 @@ class SwarmStatus:
 class MasterClient:
     """A Locust master's web server. Every call raises OSError, HTTPException or ValueError where it does not answer.
 
-    Reached at `host`:`port`; a subclass whose `ask` and `hold` go another way reaches it elsewhere.
+    Reached at `host`:`port`; a subclass whose `ask` and `keepalive` go another way reaches it elsewhere.
     """
 
     def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
@@ -86,16 +86,16 @@ class MasterClient:
         """Locust's own report, one HTML page."""
         return self.ask("GET", "/stats/report?download=1")
 
-    def hold(self) -> Generator[None, None, None]:
-        """Hold the test, from the first turn on: a turn several times a second, until the connection is ended.
+    def keepalive(self) -> Generator[None, None, None]:
+        """Keep the test alive from the first beat on; yield several times a second until the connection ends.
 
-        The master stops a test that was held and is no more; so it ends with the process that holds it.
+        The master stops a test without a keepalive, so the test ends with the process that drives it.
         """
         with closing(HTTPConnection(self._host, self._port, timeout=self._timeout_s)) as connection:
-            connection.request("GET", HOLD)
+            connection.request("GET", KEEPALIVE_PATH)
             response = connection.getresponse()
             if response.status != 200:
-                check("GET", HOLD, status=response.status, body=response.read())
+                check("GET", KEEPALIVE_PATH, status=response.status, body=response.read())
             while response.readline():
                 yield
 

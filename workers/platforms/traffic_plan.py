@@ -1,6 +1,6 @@
-"""An plan as the load's processes read it, and how many of them it takes: what every load generator does alike.
+"""Plan file of a load test, and the number of load workers: shared by all load generators.
 
-The other side of the file is `locust/traffic_plan.py`.
+`locust/traffic_plan.py` reads the file and describes its fields.
 """
 
 import base64
@@ -10,25 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers.errors import PermanentError
-from workers.platforms.destination import NEVER, origin, request_path
+from workers.platforms.destination import METADATA_ADDRESSES, origin, request_path
 from workers.platforms.protocols.load import TrafficPlan
 
 LOCUST_DIR = Path(__file__).parents[2] / "locust"
-"""Where the Locust file lies in a checkout and in the image."""
+"""Folder of the Locust file, in a checkout and in the image."""
 REQUEST_TIMEOUT_S = 10.0
-"""How long a request may take: whoever waits longer for a prediction has given up."""
+"""Time limit of a request. Clients of a prediction do not wait longer."""
 WORKER_RPS = 4_000.0
-"""The most that one worker process is given: half of what it can send, so that the others can take over a lost one's
-share."""
+"""Highest rate of one worker process: half of what it can send, so the others can take over a lost worker's share."""
 
 
 def workers_for(plan: TrafficPlan) -> int:
-    """How many worker processes the rate takes."""
+    """Return the number of worker processes that the rate needs."""
     return math.ceil(plan.rate_rps / WORKER_RPS)
 
 
 def find_locustfile(locust_dir: Path) -> Path:
-    """The Locust file. Raises PermanentError where it is not there."""
+    """Return the path of the Locust file. Raise PermanentError if it is missing."""
     locustfile = locust_dir / "locustfile.py"
     if not locustfile.is_file():
         raise PermanentError(
@@ -41,16 +40,16 @@ def find_locustfile(locust_dir: Path) -> Path:
 def plan_json(
     plan: TrafficPlan, *, workers: int, timeout_s: float, addresses: Sequence[str] = (), answer: bytes = b""
 ) -> str:
-    """What the load's processes read.
+    """Return the plan file's content.
 
-    `addresses` are the only ones that they connect to; without any, they resolve the target's name where they are,
-    under the same rules. `answer` is what the target has answered to one request: others are compared with it.
+    The load connects only to `addresses`. Without any, each load process resolves the name under the same rules.
+    `answer` is the body of a correct response, with which others are compared.
     """
     fields = {
         "url": origin(plan.url) + request_path(plan.url),
         "addresses": list(addresses),
         "private": plan.private,
-        "refused": list(NEVER),
+        "refused": list(METADATA_ADDRESSES),
         "body": base64.b64encode(plan.body).decode(),
         "stages": [[stage.from_rps, stage.to_rps, stage.length_s] for stage in plan.stages],
         "ramp_s": plan.ramp_s,

@@ -1,6 +1,6 @@
-"""Load from a Kubernetes cluster: a Locust master and workers as pods for one test, driven as on one machine.
+"""Load generator on Kubernetes: runs a Locust master and workers as pods for one test.
 
-What a test is made of is in load_manifests; how the master is driven in workers/platforms/swarm.
+manifests.py builds the objects, and `workers/platforms/swarm.py` drives the master.
 """
 
 import logging
@@ -16,35 +16,42 @@ from urllib.parse import urlsplit
 from workers.contract.formatting import show_count
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.cloud.load.keepalive import held
-from workers.platforms.cloud.load.manifests import ALL, JOB, OWN_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
+from workers.platforms.cloud.load.keepalive import keepalive
+from workers.platforms.cloud.load.manifests import ALL, JOB, USER_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load.pods import LoadPods
-from workers.platforms.destination import check_name, down, find_destination, judge_answer, origin, request_path
+from workers.platforms.destination import (
+    check_name,
+    check_response,
+    find_destination,
+    origin,
+    request_path,
+    target_down,
+)
 from workers.platforms.protocols.load import RunningLoad, TrafficPlan
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.swarm import HOLD, SILENCE_S, MasterClient, Swarm, check
+from workers.platforms.swarm import KEEPALIVE_PATH, SILENCE_S, MasterClient, Swarm, check
 from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 
 logger = logging.getLogger(__name__)
 
-FEWEST_WORKERS = 2
-"""So that load comes from two nodes where there are two."""
+MIN_WORKERS = 2
+"""Two workers use two nodes if the cluster has them."""
 START_S = 300.0
-"""How long the pods may take to come up: a node pool that must grow first takes two or three minutes."""
+"""Time limit for the pods to start: a node pool that must grow takes two or three minutes."""
 GONE_S = 30.0
-"""How long pods may take to go: their terminationGracePeriodSeconds are 5."""
+"""Time limit for pods to end; their terminationGracePeriodSeconds is 5."""
 DELETE_TRIES = 3
-DRIVE_S = 5.0
-"""How long the master may take to answer."""
+MASTER_TIMEOUT_S = 5.0
+"""Time limit for a response of the master."""
 _POLL_S = 0.2
 _IDENTITY = "locust"
 
 
 class KubernetesLoad:
-    """Protocol LoadGenerator: Locust in the namespace of `api`.
+    """LoadGenerator that runs Locust in the namespace of `api`.
 
-    `image` is the Dockerfile's target `load`. `manifests` None: the YAML in k8s/locust. `locust_dir` has the Locust
-    file; a request may take `timeout_s`.
+    `image` is the Dockerfile's target `load`. The default of `manifests` is the YAML in k8s/locust. `locust_dir` has
+    the Locust file; `timeout_s` is the time limit of a request.
     """
 
     def __init__(
@@ -65,8 +72,8 @@ class KubernetesLoad:
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
         """Remove what tests of dead jobs left in the namespace; see LoadGenerator. Raises JobError as Api does.
 
-        A test goes where `ended(job_id)` or where its time has passed, whoever started it. One of a job that runs is
-        left alone; of one that runs again, its next attempt has removed the earlier.
+        A test is removed if `ended(job_id)` or if its time has passed. A test of a running job stays: if the job runs
+        again, the next attempt removes the earlier test itself.
         """
         leftovers = 0
         for found in self._api.list("ConfigMap", labels=ALL):
@@ -78,20 +85,20 @@ class KubernetesLoad:
 
     @contextmanager
     def start(self, *, plan: TrafficPlan, progress: Progress) -> Iterator[RunningLoad]:
-        """Begin; leaving the context ends all traffic and removes every object and pod, whatever happened.
+        """Begin the traffic; leaving the context, also by an error, ends it and removes every object and pod.
 
-        What an earlier attempt at the job left behind is removed first. Raises PermanentError where the target may not
-        be loaded, TargetDown where it does not answer one request as it should, and PermanentError, with the cluster's
-        own words, where Locust does not come up.
+        Objects of an earlier attempt at the job are removed first. Raises PermanentError if the target may not be
+        loaded, TargetDown if it does not answer one request correctly, and PermanentError, with the cluster's own
+        words, if Locust does not start.
         """
         find_locustfile(self._locust_dir)
         files = self._files(plan)
-        addresses, answer = self._find_target(plan)
+        addresses, answer = self._find_destination(plan)
         if earlier := progress.external_id(_IDENTITY):
             _remove(self._api, Attempt(name=earlier))
         attempt = Attempt.at(plan.job_id, secrets.token_hex(3))
         progress.save_external_id(_IDENTITY, attempt.name)
-        workers = max(workers_for(plan), FEWEST_WORKERS)
+        workers = max(workers_for(plan), MIN_WORKERS)
         files["plan.json"] = plan_json(
             plan, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer
         )
@@ -100,7 +107,7 @@ class KubernetesLoad:
             self._apply(attempt, plan, workers, files)
             with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
                 pods.await_all(progress=progress, patience_s=START_S)
-                with _begun(master):
+                with _traffic(master):
                     progress.log(f"Locust: {show_count(workers, 'worker pod')}.")
                     yield Swarm(
                         master=master,
@@ -113,39 +120,41 @@ class KubernetesLoad:
             _end(self._api, attempt, master)
 
     def _files(self, plan: TrafficPlan) -> dict[str, str]:
-        """The Locust file with its modules, and the user's own. Raises PermanentError where that cannot be read."""
+        """Return our Locust file with its modules, and the user's. Raise PermanentError if it cannot be read."""
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted(self._locust_dir.glob("*.py"))}
         if plan.locustfile is not None:
             try:
-                files[OWN_LOCUSTFILE] = plan.locustfile.read_text(encoding="utf-8")
+                files[USER_LOCUSTFILE] = plan.locustfile.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise PermanentError(
                     f"The Locust file {plan.locustfile} cannot be read: {error}.",
-                    advice="Put the right path into the settings under [loadtest] locustfile.",
+                    advice="Correct the path under [loadtest] locustfile in the settings.",
                 ) from error
         return files
 
     def _apply(self, attempt: Attempt, plan: TrafficPlan, workers: int, files: Mapping[str, str]) -> None:
-        lasts_s = START_S + plan.whole_s + self._timeout_s + SILENCE_S + GONE_S
+        limit_s = START_S + plan.whole_s + self._timeout_s + SILENCE_S + GONE_S
         data = {**files, "host": origin(plan.url), "master": attempt.master}
         root = self._api.apply(
-            self._manifests.config_map(attempt, job_id=plan.job_id, until_s=time.time() + lasts_s, data=data)
+            self._manifests.config_map(attempt, job_id=plan.job_id, until_s=time.time() + limit_s, data=data)
         )
         for obj in self._manifests.owned(
-            attempt, root, image=self._image, workers=workers, own_locustfile=OWN_LOCUSTFILE in files
+            attempt, root, image=self._image, workers=workers, user_locustfile=USER_LOCUSTFILE in files
         ):
             self._api.apply(obj)
 
     def _master(self, attempt: Attempt) -> MasterClient:
         if self._api.target.inside:
-            return MasterClient(host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT, timeout_s=DRIVE_S)
+            return MasterClient(
+                host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT, timeout_s=MASTER_TIMEOUT_S
+            )
         return _MasterByApiServer(self._api, attempt.master)
 
-    def _find_target(self, plan: TrafficPlan) -> tuple[tuple[str, ...], bytes]:
-        """The target's addresses and its answer to one request.
+    def _find_destination(self, plan: TrafficPlan) -> tuple[tuple[str, ...], bytes]:
+        """Return the target's addresses and its response to one request.
 
-        A Service that only the cluster reaches is asked through the API server from outside; the load's processes,
-        which know its name, find its addresses under the same rules.
+        Outside the cluster, the request to a Service goes through the API server. There are no addresses then: the
+        load processes resolve the Service's name under the same rules.
         """
         parts = urlsplit(plan.url)
         service = re.fullmatch(rf"(.+)\.{re.escape(self._api.namespace)}\.svc", parts.hostname or "")
@@ -162,29 +171,31 @@ class KubernetesLoad:
                 answer_s=self._timeout_s,
             )
         except TemporaryError as error:
-            raise down(plan, f"does not answer: {error}") from error
-        judge_answer(plan, status=reply.status, body=reply.body)
+            raise target_down(plan, f"does not answer: {error}") from error
+        check_response(plan, status=reply.status, body=reply.body)
         return (), reply.body
 
 
 class _MasterByApiServer(MasterClient):
-    """A master that only the cluster reaches, for a worker outside: the API server carries each request."""
+    """Client outside the cluster: requests to the master go through the API server."""
 
     def __init__(self, api: Api, service: str) -> None:
         super().__init__(host=service, port=WEB_PORT)
         self._api = api
 
     def ask(self, method: str, path: str) -> bytes:
-        """See Master."""
+        """See MasterClient."""
         try:
-            reply = self._api.ask_service(self._host, self._port, method, path, answer_s=DRIVE_S)
+            reply = self._api.ask_service(self._host, self._port, method, path, answer_s=MASTER_TIMEOUT_S)
         except TemporaryError as error:
             raise HTTPException(str(error)) from error
         return check(method, path, status=reply.status, body=reply.body)
 
-    def hold(self) -> Generator[None, None, None]:
-        """See Master."""
-        with closing(self._api.follow_service(self._host, self._port, HOLD, silence_s=DRIVE_S)) as lines:
+    def keepalive(self) -> Generator[None, None, None]:
+        """See MasterClient."""
+        with closing(
+            self._api.follow_service(self._host, self._port, KEEPALIVE_PATH, silence_s=MASTER_TIMEOUT_S)
+        ) as lines:
             try:
                 for _ in lines:
                     yield
@@ -193,19 +204,19 @@ class _MasterByApiServer(MasterClient):
 
 
 @contextmanager
-def _begun(master: MasterClient) -> Iterator[None]:
-    """Begin the traffic; it ends with the context, and with this process. Raises PermanentError where it does not."""
-    with ExitStack() as until_left:
+def _traffic(master: MasterClient) -> Iterator[None]:
+    """Begin the traffic; it ends with the context or with this process. Raise PermanentError if it does not begin."""
+    with ExitStack() as exit_stack:
         try:
-            until_left.enter_context(held(master))
+            exit_stack.enter_context(keepalive(master))
             master.start()
         except (OSError, HTTPException, ValueError) as error:
-            raise PermanentError(f"Locust did not begin: {error}.") from error
+            raise PermanentError(f"The load test could not be started: {error}.") from error
         yield
 
 
 def _end(api: Api, attempt: Attempt, master: MasterClient) -> None:
-    """End the traffic, then remove everything. A cluster that cannot be reached now is swept later."""
+    """End the traffic, then remove all objects. If the cluster cannot be reached, `sweep` removes them later."""
     with suppress(JobError, OSError, HTTPException, ValueError):
         master.stop()
     for left in reversed(range(DELETE_TRIES)):
@@ -213,21 +224,21 @@ def _end(api: Api, attempt: Attempt, master: MasterClient) -> None:
             _remove(api, attempt)
             return
         except JobError as error:
-            logger.warning("%s could not be removed (%d more tries): %s", attempt.name, left, error)
+            logger.warning("Could not remove the objects of %s (%d tries left): %s", attempt.name, left, error)
             time.sleep(1.0 if left else 0.0)
 
 
 def _delete(api: Api, attempt: Attempt) -> None:
-    """Delete all objects; the pods go by themselves, those of a lost node much later."""
+    """Delete all objects. Their pods end by themselves, those of a lost node much later."""
     for kind, name in attempt.objects:
         api.delete(kind, name)
 
 
 def _remove(api: Api, attempt: Attempt) -> None:
-    """Delete all objects and wait until the pods have gone. TemporaryError where they do not in time."""
+    """Delete all objects and wait until the pods are gone. Raise TemporaryError if they do not end in time."""
     _delete(api, attempt)
     gives_up_at_s = time.monotonic() + GONE_S
     while api.list("Pod", labels=attempt.selector):
         if time.monotonic() > gives_up_at_s:
-            raise TemporaryError(f"The pods of {attempt.name} do not end.")
+            raise TemporaryError(f"The pods of {attempt.name} did not end within {GONE_S:g} s.")
         time.sleep(_POLL_S)

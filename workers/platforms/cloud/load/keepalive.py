@@ -1,6 +1,6 @@
-"""A driver's hold on its load test, so that the traffic ends with the process that drives it, however that dies.
+"""Keepalive from the driver to its load test: the traffic ends with the process that drives it, even if it is killed.
 
-On one machine a pipe does this; here an HTTP answer that never ends, whose other side is `Driver` in locust/master.py.
+On one machine a pipe does this. Here it is an endless HTTP response, served by `Driver` in locust/master.py.
 """
 
 import threading
@@ -11,33 +11,32 @@ from http.client import HTTPException
 from workers.errors import JobError
 from workers.platforms.swarm import MasterClient
 
-THREAD = "hold on the load test"
-_AGAIN_S = 0.1
-"""Before a hold that was lost is taken up again: the master waits GRACE_S for it."""
+THREAD = "load test keepalive"
+_RETRY_S = 0.1
+"""Delay before a lost keepalive is opened again: the master waits GRACE_S for it."""
 
 
 @contextmanager
-def held(master: MasterClient) -> Iterator[None]:
-    """Hold the master's test until the context is left, again and again where the connection is cut.
+def keepalive(master: MasterClient) -> Iterator[None]:
+    """Keep the master's test alive inside the context; reconnect if the connection is cut.
 
-    Raises what `master.hold` does where it cannot be held to begin with.
+    Raises the errors of `master.keepalive` if the first connection fails.
     """
-    hold = master.hold()
-    next(hold, None)
+    beats = master.keepalive()
+    next(beats, None)
     left = threading.Event()
-    threading.Thread(target=_keep, args=(master, hold, left), name=THREAD, daemon=True).start()
+    threading.Thread(target=_read, args=(master, beats, left), name=THREAD, daemon=True).start()
     try:
         yield
     finally:
         left.set()
 
 
-def _keep(master: MasterClient, hold: Generator[None, None, None], left: threading.Event) -> None:
-    """The thread's work; the hold's next turn shows it that it has been left."""
+def _read(master: MasterClient, beats: Generator[None, None, None], left: threading.Event) -> None:
     while not left.is_set():
-        with closing(hold), suppress(JobError, OSError, HTTPException, ValueError):
-            for _ in hold:
+        with closing(beats), suppress(JobError, OSError, HTTPException, ValueError):
+            for _ in beats:
                 if left.is_set():
                     return
-        left.wait(_AGAIN_S)
-        hold = master.hold()
+        left.wait(_RETRY_S)
+        beats = master.keepalive()

@@ -1,4 +1,4 @@
-"""The pods of one load test: awaited until all have joined the master, then watched until the test is over."""
+"""Pods of one load test: waits until all workers have joined the master, then watches the master's pod."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _LOG_LINES = 5
 
 
 class LoadPods:
-    """Use `watched` to get one."""
+    """Pods of an attempt; create it with `watched`."""
 
     def __init__(self, *, api: Api, pods: Watched, deployments: Watched, workers: int, master: MasterClient) -> None:
         self._api = api
@@ -28,13 +28,13 @@ class LoadPods:
         self._deployments = deployments
         self._workers = workers
         self._master = master
-        self._silence = ""
-        self._told: set[str] = set()
+        self._master_error = ""
+        self._logged: set[str] = set()
 
     @classmethod
     @contextmanager
     def watched(cls, api: Api, attempt: Attempt, *, workers: int, master: MasterClient) -> Iterator[Self]:
-        """The pods of `attempt`, known by watch until the context is left."""
+        """Watch the pods of `attempt` inside the context."""
         with (
             api.watch("Pod", labels=attempt.selector) as pods,
             api.watch("Deployment", labels=attempt.selector) as deployments,
@@ -42,9 +42,9 @@ class LoadPods:
             yield cls(api=api, pods=pods, deployments=deployments, workers=workers, master=master)
 
     def await_all(self, *, progress: Progress, patience_s: float) -> None:
-        """Return when all workers have joined the master; tell meanwhile what stands in the way.
+        """Wait until all workers have joined the master; log obstacles.
 
-        Raises PermanentError, with the cluster's own words, where they will not or do not within `patience_s`.
+        Raises PermanentError, with the cluster's own words, if they cannot join or do not within `patience_s`.
         """
         gives_up_at_s = monotonic() + patience_s
         while (joined := self._joined()) < self._workers:
@@ -52,39 +52,39 @@ class LoadPods:
             troubles = self._troubles()
             for trouble in troubles:
                 if trouble.permanent:
-                    raise PermanentError(f"Locust does not come up. {trouble.message}")
-                if trouble.message not in self._told:
-                    self._told.add(trouble.message)
+                    raise PermanentError(f"Locust does not start. {trouble.message}")
+                if trouble.message not in self._logged:
+                    self._logged.add(trouble.message)
                     progress.log(trouble.message)
             if monotonic() > gives_up_at_s:
-                words = " ".join(trouble.message for trouble in troubles) or self._silence
+                words = " ".join(trouble.message for trouble in troubles) or self._master_error
                 raise PermanentError(
-                    f"{joined} of {self._workers} load workers had joined after {patience_s:g} s. {words}".strip(),
-                    advice="Load workers ask for a core each: give the cluster room, or test at a lower rate.",
+                    f"Only {joined} of {self._workers} load workers joined within {patience_s:g} s. {words}".strip(),
+                    advice="Each load worker requests a core. Add nodes to the cluster, or test at a lower rate.",
                 )
             progress.report(joined, self._workers, fact=f"{joined} of {self._workers} load workers ready")
             progress.wait(_POLL_S)
-        self._check_pods()  # one that was started twice has another's share of the rate
+        self._check_pods()  # a restarted worker has the wrong share of the rate
 
     def watch(self) -> None:
-        """Raise PermanentError, with its last words, where the master's pod has ended, is being ended or has gone.
+        """Raise PermanentError, with its last log lines, if the master's pod has ended, is terminating or is gone.
 
-        Of a worker that ends, the others take over the share, and the result tells of it.
+        If a worker ends, the others take over its share, and the result reports it.
         """
         masters = [pod for pod in self._pods.now() if pod["metadata"]["labels"][COMPONENT] == "master"]
         if not masters:
-            raise PermanentError("The load test's master ended in mid-test: its pod has gone.")
+            raise PermanentError("The load test's master ended during the test: its pod is gone.")
         for pod in masters:
             if _has_ended(pod):
-                raise self._ended(pod, "The load test's master ended in mid-test.")
+                raise self._ended(pod, "The load test's master ended during the test.")
 
     def _joined(self) -> int:
         try:
             joined = self._master.status(since=FUTURE).workers
         except (OSError, HTTPException, ValueError) as error:
-            self._silence = f"Locust's master does not answer: {error}."
+            self._master_error = f"Locust's master does not answer: {error}."
             return 0
-        self._silence = ""
+        self._master_error = ""
         return joined
 
     def _troubles(self) -> list[Trouble]:
@@ -92,13 +92,13 @@ class LoadPods:
         return found + [trouble for each in self._deployments.now() if (trouble := _not_created(each))]
 
     def _check_pods(self) -> None:
-        """Raise PermanentError where one has ended."""
+        """Raise PermanentError if a pod has ended."""
         for pod in self._pods.now():
             if _has_ended(pod):
                 raise self._ended(pod, "A load process ended before it was ready.")
 
     def _ended(self, pod: Object, what: str) -> PermanentError:
-        """The error for a pod that has ended, with the cluster's words and its own last ones."""
+        """Return the error for an ended pod, with the cluster's words and the pod's last log lines."""
         trouble, name = pod_trouble(pod), pod["metadata"]["name"]
         logs = (
             self._api.logs(name, container=CONTAINER, lines=_LOG_LINES, previous=previous) for previous in (True, False)
@@ -108,7 +108,7 @@ class LoadPods:
 
 
 def _has_ended(pod: Object) -> bool:
-    """Whether a container of the pod has ended, be it up again, or the pod is to end."""
+    """Return True if a container of the pod has ended, even if it runs again, or if the pod is terminating."""
     status = pod.get("status", {})
     return (
         "deletionTimestamp" in pod["metadata"]
@@ -121,7 +121,7 @@ def _has_ended(pod: Object) -> bool:
 
 
 def _not_created(deployment: Object) -> Trouble | None:
-    """What a quota or an admission rule says against a Deployment's pods."""
+    """Return why a quota or an admission rule rejects a Deployment's pods, if it does."""
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None

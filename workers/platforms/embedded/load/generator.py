@@ -1,4 +1,4 @@
-"""Load from this machine: one request to see that the target answers, then Locust in processes of its own."""
+"""Load generator on this machine: runs a Locust master and workers as child processes for one test."""
 
 import os
 import shutil
@@ -20,10 +20,10 @@ _PREFIX = "load-"
 
 
 class EmbeddedLoad:
-    """Locust on this machine.
+    """LoadGenerator that runs Locust on this machine.
 
-    `home` is where a test's files lie while it runs; `locust_dir` has the Locust file; a request may take `timeout_s`.
-    `workers` None: as many processes as the rate takes, and the machine has cores.
+    `home` has a test's files while it runs. `locust_dir` has the Locust file; `timeout_s` is the time limit of a
+    request. By default there are as many `workers` as the rate needs, but not more than cores.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EmbeddedLoad:
         self._locust_dir = (locust_dir or LOCUST_DIR).absolute()
 
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
-        """Remove the files of tests whose jobs are over; see LoadGenerator. Their processes ended with their worker."""
+        """Remove the files of tests of ended jobs; see LoadGenerator. Their processes ended with their worker."""
         left = [folder for folder in self._home.glob(f"{_PREFIX}*-*") if ended(_job_of(folder))]
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
@@ -48,12 +48,12 @@ class EmbeddedLoad:
 
     @contextmanager
     def start(self, *, plan: TrafficPlan, progress: Progress) -> Iterator[RunningLoad]:
-        """Begin; leaving the context ends all traffic at once and removes every process, whatever happened.
+        """Begin the traffic; leaving the context, also by an error, ends it at once and kills every process.
 
-        Raises PermanentError where the target may not be loaded, TargetDown where it does not answer one request as it
-        should, both before any load is sent, and PermanentError where Locust does not start.
+        Raises PermanentError if the target may not be loaded, TargetDown if it does not answer one request correctly,
+        both before any load is sent, and PermanentError if Locust does not start.
         """
-        locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_own(plan)))
+        locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_user_locustfile(plan)))
         addresses, answer = in_background(
             lambda _: find_destination(plan, timeout_s=self._timeout_s), progress=progress
         )
@@ -75,14 +75,14 @@ class EmbeddedLoad:
                 )
 
 
-def _own(plan: TrafficPlan) -> tuple[Path, ...]:
-    """The user's own Locust file. Raises PermanentError where Locust, which parts files by commas, cannot take it."""
+def _user_locustfile(plan: TrafficPlan) -> tuple[Path, ...]:
+    """Return the user's Locust file. Raise PermanentError if it is missing or has a comma, Locust's separator."""
     if plan.locustfile is None:
         return ()
     if not plan.locustfile.is_file() or "," in str(plan.locustfile):
         raise PermanentError(
             f"The Locust file {plan.locustfile} cannot be read.",
-            advice="Put the right path, without a comma, into the settings under [loadtest] locustfile.",
+            advice="Correct the path, without a comma, under [loadtest] locustfile in the settings.",
         )
     return (plan.locustfile.absolute(),)
 
@@ -93,7 +93,7 @@ def _cores() -> int:
 
 @contextmanager
 def _folder(home: Path, job_id: str) -> Iterator[Path]:
-    """A test's own folder, gone afterwards."""
+    """Create a test's folder; remove it afterwards."""
     home.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{job_id}-", dir=home))
     try:

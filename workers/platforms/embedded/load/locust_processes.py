@@ -1,4 +1,4 @@
-"""A Locust master and its workers as processes of this machine, which end with whoever started them."""
+"""Locust master and workers as child processes, which end with their parent."""
 
 import socket
 import sys
@@ -14,15 +14,15 @@ from workers.platforms.protocols.progress import Progress
 from workers.platforms.swarm import POLL_S, MasterClient
 
 START_S = 30.0
-"""How long Locust may take to start: it does in 1 to 2 s; ten times that and more on a machine that is busy."""
+"""Time limit for Locust to start. It takes 1 to 2 s, and more than ten times as long on a busy machine."""
 START_TRIES = 3
-"""How often new ports are tried where another process took one between choosing and binding."""
+"""Attempts with new ports, if another process takes a port between choosing and binding it."""
 LOG_LINES = 5
 LOOPBACK = "127.0.0.1"
 
 
 class LocustProcesses:
-    """Running load processes: the master first, then its workers. `master` drives them."""
+    """Running load processes, the master first. `master` is the client that drives them."""
 
     def __init__(self, *, processes: Sequence[Popen[bytes]], master: MasterClient, log: Path) -> None:
         self.master = master
@@ -31,18 +31,18 @@ class LocustProcesses:
         self._when = "before it was ready"
 
     def watch(self) -> None:
-        """Raise PermanentError, with the last lines of the log, where a process has ended.
+        """Raise PermanentError, with the last lines of the log, if a process has ended.
 
-        Once the test runs, where the master has: of a worker that ends, the others take over the share, and the result
-        tells of it.
+        During the test, only the master counts: if a worker ends, the others take over its share, and the result
+        reports it.
         """
         for process in self._processes:
             if process.poll() is not None:
                 how = f"{self._when} (exit status {process.returncode})"
-                raise PermanentError(f"{self._name(process)} ended {how}:\n{self._last_words()}")
+                raise PermanentError(f"{self._name(process)} ended {how}:\n{self._last_lines()}")
 
     def await_workers(self, *, workers: int, progress: Progress) -> None:
-        """Return when all workers have joined. Raises PermanentError where they do not within START_S."""
+        """Wait until all workers have joined. Raise PermanentError if they do not within START_S."""
         gives_up_at = monotonic() + START_S
         while monotonic() < gives_up_at:
             progress.wait(POLL_S / 2)
@@ -50,25 +50,25 @@ class LocustProcesses:
             with suppress(OSError, HTTPException, ValueError):
                 if self.master.status().workers == workers:
                     return
-        raise PermanentError(f"Locust was not ready after {START_S:g} s:\n{self._last_words()}")
+        raise PermanentError(f"Locust was not ready after {START_S:g} s:\n{self._last_lines()}")
 
     def start(self) -> None:
-        """Begin the traffic. Raises PermanentError where Locust refuses."""
+        """Begin the traffic. Raise PermanentError if Locust refuses."""
         try:
             self.master.start()
         except (OSError, HTTPException, ValueError) as error:
-            raise PermanentError(f"Locust did not begin: {error}.\n{self._last_words()}") from error
-        self._when = "in mid-test"
+            raise PermanentError(f"The load test could not be started: {error}.\n{self._last_lines()}") from error
+        self._when = "during the test"
         self._processes = self._processes[:1]
 
     def port_was_taken(self) -> bool:
-        """Whether the log tells that a port was not free."""
+        """Return True if the log reports that a port was in use."""
         return "already in use" in self._log.read_text(errors="replace").lower()
 
     def _name(self, process: Popen[bytes]) -> str:
         return "The load test's master" if process is self._processes[0] else "A load worker"
 
-    def _last_words(self) -> str:
+    def _last_lines(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
 
@@ -76,9 +76,9 @@ class LocustProcesses:
 def locust_processes(
     *, folder: Path, options: Sequence[str], workers: int, progress: Progress
 ) -> Iterator[LocustProcesses]:
-    """Start a master and `workers` workers with the same `options`; killed when the context is left.
+    """Start a master and `workers` workers with the same `options`; kill them when the context is left.
 
-    Raises PermanentError where Locust does not come up.
+    Raises PermanentError if Locust does not start.
     """
     for left in reversed(range(START_TRIES)):
         web_port, join_port = _free_ports()
@@ -105,10 +105,10 @@ def _free_ports() -> tuple[int, int]:
 def _spawned(
     folder: Path, options: Sequence[str], workers: int, web_port: int, join_port: int
 ) -> Iterator[tuple[list[Popen[bytes]], Path]]:
-    """The processes, and the log that they share.
+    """Start the processes; yield them and their shared log.
 
-    They run in `folder`, so that no folder named locust beside them is taken for the package, and hold the read end of
-    a pipe whose write end is only here: its closing ends them, also when this process is killed.
+    They run in `folder`, where no folder named locust hides the package. Their stdin is a pipe from this process: it
+    closes if this process is killed, and they end.
     """
     both = [sys.executable, "-m", "locust", *options, "--end-with-stdin"]
     bind = ["--master-bind-host", LOOPBACK, "--master-bind-port", str(join_port)]
