@@ -1,61 +1,72 @@
-"""What can be typed: the table of commands, which is the manual too, and the ways in that read a command by it."""
+"""The table of commands, and the functions that parse a typed command or a mention with it.
+
+The bot, its manifest and its manual use the table. A new verb is one file and one line of the table.
+"""
 
 import re
 from collections.abc import Mapping
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
-from bot.commands.command import Command, Lookup, Request, ShowHelp, UsageError
-from bot.commands.line import FILLERS, HELP, clean, closest
-from bot.commands.spelling import typed
-from workers.contract.units import quoted
+from bot.commands.command import Command, Desk, Lookup, Request, ScheduleDesk, UsageError
+from bot.commands.corrections import correct, unknown_verb
+from bot.commands.help import ShowHelp
+from bot.commands.line import FILLERS, HELP, Line, clean
+
+__all__ = [
+    "COMMANDS",
+    "Command",
+    "Desk",
+    "Lookup",
+    "Request",
+    "ScheduleDesk",
+    "UsageError",
+    "read",
+    "read_command",
+    "read_mention",
+]
 
 LONGEST = 1_000
-"""Characters of a command: ten times what any needs."""
+"""Characters of a command. Default 1,000: ten times the length of any useful one."""
 
+_JOB_COMMANDS = (
+    model.COMMAND,
+    deploy.COMMAND,
+    scale.COMMAND,
+    loadtest.COMMAND,
+)
+"""The commands that submit jobs, which can be scheduled."""
 COMMANDS: Mapping[str, Command] = {
     command.verb: command
     for command in (
-        model.COMMAND,
-        deploy.COMMAND,
-        scale.COMMAND,
-        loadtest.COMMAND,
-        schedule.COMMAND,
+        *_JOB_COMMANDS,
+        schedule.command(_JOB_COMMANDS),
         jobs.COMMAND,
         seatrial.COMMAND,
     )
 }
-
-_ON_A_JOB = ("show", "cancel", "retry")
-_USAGE = "/VERB …, where VERB is " + ", ".join(verb.removeprefix("/") for verb in COMMANDS)
-_MOST_MISTAKES = 12
+_ABOUT_A_JOB = ("show", "cancel", "retry")
 
 
 def read(verb: str, text: str, lookup: Lookup) -> Request:
-    """What `text` after `verb` ("/deploy") means.
-
-    Raises UsageError for whatever is not understood: its `nearest` is a whole command that is, as it stands.
-    """
+    """Parse the `text` after `verb` ("/deploy"). Raises UsageError with a `nearest` command that is understood."""
     try:
-        return _read_once(verb, text, lookup)
+        return _parse(verb, text, lookup)
     except UsageError as error:
-        nearest, why = _mended(error.nearest, lookup)
-        elsewhere = nearest.split()[0] != error.nearest.split()[0]
-        problem = f"{error.problem} {why}" if why and elsewhere and why != error.problem else error.problem
-        raise UsageError(problem, usage=error.usage, nearest=nearest) from error
+        raise correct(
+            error, lookup, commands=COMMANDS, parse=lambda command: _parse(*_split(command), lookup)
+        ) from error
 
 
 def read_command(command: str, lookup: Lookup) -> Request:
-    """What a whole command means, verb and all. Raises UsageError as `read` does."""
-    verb, _, text = clean(command).partition(" ")
-    return read(verb, text, lookup)
+    """Parse a whole command with its verb. Raises UsageError as `read` does."""
+    return read(*_split(clean(command)), lookup)
 
 
 def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
-    """What a mention means: any command with or without its slash, or a word about a job.
+    """Parse a mention of the bot: any command, with or without its slash. Raises UsageError as `read` does.
 
-    `text` may have the mention itself at any place: what follows it is read, or what is before where nothing follows.
-    In the thread of a job's card `job_id` is that job, which `cancel`, `retry` and `show` then need not name. Raises
-    UsageError as `read` does.
+    The command is the text after the mention, or the text before it if nothing follows. In the thread of a job's card
+    `job_id` is that job, and `cancel`, `retry` and `show` need not name it.
     """
     before, *after = re.split(r"(?:\s*<@[^<>]*>)+[:,]?", text, maxsplit=1)
     words = [word for word in clean("".join(after).strip() or before).split() if word.lower() not in FILLERS]
@@ -65,17 +76,17 @@ def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
     if first == "status":
         return read("/seatrial", " ".join(words), lookup)
     first = "cancel" if first == "stop" else first
-    if first in _ON_A_JOB:
+    if first in _ABOUT_A_JOB:
         first, words = "jobs", ["jobs", first, *words[1:]]
-    if first == "jobs" and len(words) == 2 and words[1].lower() in _ON_A_JOB and job_id is not None:
+    if first == "jobs" and len(words) == 2 and words[1].lower() in _ABOUT_A_JOB and job_id is not None:
         words.append(job_id)
     return read(f"/{first}", " ".join(words[1:]), lookup)
 
 
-def _read_once(verb: str, text: str, lookup: Lookup) -> Request:
+def _parse(verb: str, text: str, lookup: Lookup) -> Request:
     command = COMMANDS.get(verb.lower())
     if command is None:
-        raise _unknown_verb(verb, text)
+        raise unknown_verb(verb, text[: LONGEST // 2], COMMANDS)
     if len(text) > LONGEST:
         raise UsageError(
             f"That is {len(text):,} characters long; a command has at most {LONGEST:,}.",
@@ -83,49 +94,17 @@ def _read_once(verb: str, text: str, lookup: Lookup) -> Request:
             nearest=f"{command.verb} help",
         )
     words = clean(text).lower().split()
-    if words and not HELP.isdisjoint((words[0], words[-1])):  # of a subcommand, at its end
-        return ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
+    if words and not HELP.isdisjoint((words[0], words[-1])):  # after a verb, or after a subcommand
+        return _help(command)
+    if Line(command.verb, text, command.forms[0]).is_empty:
+        return command.alone or _help(command)
     return command.parse(text, lookup)
 
 
-def _unknown_verb(verb: str, text: str) -> UsageError:
-    name = verb.lower().removeprefix("/")
-    owner = next((other for other in COMMANDS.values() if _subcommand(f"{other.verb} {name}")), None)
-    meant = closest(name, (other.removeprefix("/") for other in COMMANDS))
-    if owner:
-        nearest = f"{owner.verb} {name} {text}"
-    elif meant:
-        nearest = f"/{meant} {text}"
-    else:
-        nearest = "/seatrial help"
-    return UsageError(f"There is no command {quoted(verb)}.", usage=_USAGE, nearest=nearest[:LONGEST])
+def _help(command: Command) -> ShowHelp:
+    return ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
 
 
-def _subcommand(command: str) -> str:
-    """The subcommand in a command or a usage line, or "" where there is none."""
+def _split(command: str) -> tuple[str, str]:
     verb, _, text = command.partition(" ")
-    name = text.partition(" ")[0]
-    usages = (form.usage.split() for form in COMMANDS[verb].forms)
-    return name if name.islower() and any(words[1:2] == [name] for words in usages) else ""
-
-
-def _mended(command: str, lookup: Lookup) -> tuple[str, str]:
-    """`command` with its mistakes put right one after another, and the last one that there was.
-
-    A reader corrects the first mistake that it finds and no more, so a correction is read again until it is
-    understood; help, which always is, stands for what cannot be mended.
-    """
-    why = ""
-    for _ in range(_MOST_MISTAKES):
-        verb, _, text = command.partition(" ")
-        try:
-            meaning = _read_once(verb, text, lookup)
-            if isinstance(meaning, ShowHelp):
-                break
-            short = typed(meaning, lookup.settings)
-            # A subcommand such as `/deploy rollback` is not told in other words.
-            return (command if _subcommand(command) not in ("", _subcommand(short)) else short), why
-        except UsageError as error:
-            command, why = error.nearest, error.problem
-    verb = command.split()[0]
-    return f"{verb if verb in COMMANDS else '/seatrial'} help", why
+    return verb, text

@@ -1,19 +1,26 @@
-"""What a typed command can mean, and the errors that its author gets to read. Values and types only."""
+"""The Protocols and values that all commands share: requests, the desk that answers them, forms, usage errors.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+Parsers, the desk and the listeners use it. Each verb defines its own requests; this module must not know any verb.
+"""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.blocks import Message
+from bot.state import Schedule
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Job
+from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
 
 
 class UsageError(Exception):
-    """What was typed cannot be understood.
+    """A command that cannot be understood.
 
-    `problem` is a whole sentence naming the piece at fault, on one line and free of mark-up; `usage` the usage line of
-    the form that was probably meant; `nearest` a whole command that would be understood.
+    `problem` is a sentence that names the wrong word, on one line and without mark-up. `usage` is the usage line of the
+    form that was probably meant. `nearest` is a whole command that is understood.
     """
 
     def __init__(self, problem: str, *, usage: str, nearest: str) -> None:
@@ -24,168 +31,135 @@ class UsageError(Exception):
 
 
 class Lookup(Protocol):
-    """What a parser may look up while it reads."""
+    """The facts that a parser may look up."""
 
     @property
     def settings(self) -> SettingsFile:
         """The settings file."""
 
     def versions(self, model: str) -> Sequence[Version]:
-        """The published versions of `model`, oldest first."""
+        """Return the published versions of `model`, oldest first."""
 
     def served(self) -> Sequence[Served]:
-        """What runs."""
+        """Return all endpoints."""
 
-    def deployed_before(self, *, environment: str, model: str) -> int | None:
-        """The version that a roll-back would bring back, or None."""
+    def recent(self) -> Sequence[Record]:
+        """Return the newest jobs, newest first."""
+
+
+class ScheduleDesk(Protocol):
+    """The schedules, as a request may use them."""
+
+    def all(self) -> Sequence[Schedule]:
+        """Return all schedules, oldest first."""
+
+    def add(self, *, cron: str, time_zone: str, command: str) -> Schedule:
+        """Store a new schedule of the asker, for the channel of the request."""
+
+    def announce(self, *, schedule: Schedule, message: Message) -> Message | None:
+        """Post `message` to the schedule's channel and return None, or return a reply if Slack does not take it.
+
+        A schedule is removed again if its channel refuses messages.
+        """
+
+    def next_times(self, *, schedule: Schedule) -> Sequence[float]:
+        """Return the next firings in Unix seconds."""
+
+    def pause(self, *, schedule: Schedule) -> None:
+        """Stop firing."""
+
+    def resume(self, *, schedule: Schedule) -> Schedule:
+        """Fire again from the next time on. Return the new state."""
+
+    def remove(self, *, schedule: Schedule) -> None:
+        """Delete the schedule."""
+
+    def run(self, *, schedule: Schedule) -> Message | None:
+        """Submit the schedule's job now; its card goes to the schedule's channel."""
+
+
+class Desk(Lookup, Protocol):
+    """The services that a request may use on behalf of its asker. Methods raise Refused if a rule forbids it."""
+
+    @property
+    def asker_id(self) -> str:
+        """The asker's Slack user id."""
+
+    @property
+    def commands(self) -> Mapping[str, "Command"]:
+        """All commands by their verb."""
+
+    @property
+    def schedules(self) -> ScheduleDesk:
+        """The schedules."""
+
+    def read(self, *, command: str) -> "Request":
+        """Parse a whole command. Raises UsageError."""
+
+    def workers(self) -> Sequence[str]:
+        """Return the names of the live workers."""
+
+    def job(self, *, job_id: str) -> Record:
+        """Return the record of a job. Raises Refused if the job is unknown."""
+
+    def check(self, *, job: Job) -> None:
+        """Raise Refused if a rule forbids the job."""
+
+    def submit(self, *, job: Job, dry_run: bool) -> Message | None:
+        """Submit a job, or with `dry_run` only explain it."""
+
+    def retry(self, *, record: Record) -> Message | None:
+        """Submit the same job again."""
+
+    def cancel(self, *, record: Record) -> Message | None:
+        """Cancel a job, or ask a running job to stop."""
+
+    def decide(self, *, record: Record, approve: bool) -> Message | None:
+        """Approve or deny a job."""
+
+
+class Request(Protocol):
+    """A parsed command. Implementations are frozen dataclasses in their verb's file."""
+
+    def answer(self, desk: Desk) -> Message | None:
+        """Carry out the request. Return the reply to the asker, or None if a card says everything."""
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """Return the shortest command that parses to this request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Submit:
-    """A job is wanted; with `dry_run`, only what it would do."""
+class Submit(ABC):
+    """The request to run a job, or with `dry_run` only to explain it. The verb that submits a kind has a subclass."""
 
     job: Job
     dry_run: bool = False
 
+    @abstractmethod
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        """Return the command for the job. `model` is the model's name, or "" to leave it out."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListModels:
-    """`/model list`."""
+    def full_command(self, settings: SettingsFile) -> str:
+        """Return the command that names its model, so that it keeps its meaning if the settings get a second one."""
+        return self.command(settings, model=self.job.model)
 
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        command = self.command(settings, model=self.job.model if len(settings.models) > 1 else "")
+        return f"{command} dry-run" if self.dry_run else command
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowModel:
-    """`/model show MODEL [vN]`; without a version, all of them."""
-
-    model: str
-    version: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompareVersions:
-    """`/model compare vA vB [MODEL]`."""
-
-    model: str
-    first: int
-    second: int
+    def answer(self, desk: Desk) -> Message | None:
+        """See Request."""
+        return desk.submit(job=self.job, dry_run=self.dry_run)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowDeployments:
-    """`/deploy status`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowHistory:
-    """`/deploy history [ENV]`."""
-
-    environment: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LastLoadTest:
-    """`/loadtest last [ENV|TARGET]`; `environment` is a target's name too."""
-
-    environment: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompareLoadTests:
-    """`/loadtest compare JOB JOB`."""
-
-    first: str
-    second: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListJobs:
-    """`/jobs [running|mine]`."""
-
-    which: Literal["all", "running", "mine"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowJob:
-    """`/jobs show JOB`."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CancelJob:
-    """`/jobs cancel JOB`, `/loadtest stop [JOB]`; None: the load test that runs."""
-
-    job_id: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetryJob:
-    """`/jobs retry JOB`."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AddSchedule:
-    """`/schedule add "CRON" [TIMEZONE] COMMAND…`: `cron` has five fields, as `cron.for_apscheduler` takes them.
-
-    `command` is whole, with its slash and the names that could be left out when it was typed.
-    """
-
-    cron: str
-    time_zone: str
-    command: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListSchedules:
-    """`/schedule list`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChangeSchedule:
-    """`/schedule pause|resume|run|remove ID`."""
-
-    change: Literal["pause", "resume", "run", "remove"]
-    schedule_id: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowStatus:
-    """`/seatrial status`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowHelp:
-    """`/VERB help`; `verb` as in COMMANDS ("/deploy"), or "" for all of them."""
-
-    verb: str = ""
-
-
-Request = (
-    Submit
-    | ListModels
-    | ShowModel
-    | CompareVersions
-    | ShowDeployments
-    | ShowHistory
-    | LastLoadTest
-    | CompareLoadTests
-    | ListJobs
-    | ShowJob
-    | CancelJob
-    | RetryJob
-    | AddSchedule
-    | ListSchedules
-    | ChangeSchedule
-    | ShowStatus
-    | ShowHelp
-)
+ButtonHandler = Callable[[Record, Desk], Message | None]
+"""Carries out a click on a button of the record's card, and returns the reply as Request.answer does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """One way to use a command: its usage line, and what it does, in a few words."""
+    """One way to use a command: its usage line, and its effect in a few words."""
 
     usage: str
     does: str
@@ -193,13 +167,16 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """A slash command: the manual's rows and the parser in one.
+    """A slash command: its rows in the manual, its parser, and the buttons that it answers by their action.
 
-    `parse(text, lookup)` reads what follows the verb. Raises UsageError for the first mistake, whose `nearest` has that
-    mistake corrected and no other; `commands.read` corrects them all.
+    `parse(text, lookup)` reads the text after the verb. It raises UsageError for the first mistake; `nearest` corrects
+    only that mistake, and `commands.read` corrects the others. `alone` is the request of the verb without text; None
+    asks for help.
     """
 
     verb: str
     does: str
     forms: tuple[Form, ...]
     parse: Callable[[str, Lookup], Request]
+    alone: Request | None = None
+    buttons: Mapping[str, ButtonHandler] = field(default_factory=dict)

@@ -1,9 +1,13 @@
-"""`/deploy`: roll a version out, see what runs where, and go back."""
+"""`/deploy`: deploy a version, list deployments, and roll back."""
 
+from dataclasses import dataclass
+
+from bot.blocks import Message
 from bot.commands.arguments import (
     end,
     is_number,
     is_version,
+    not_a_version,
     only_environment,
     only_model,
     published,
@@ -11,27 +15,19 @@ from bot.commands.arguments import (
     take_model,
     take_replicas,
 )
-from bot.commands.command import (
-    Command,
-    Form,
-    Lookup,
-    Request,
-    ShowDeployments,
-    ShowHelp,
-    ShowHistory,
-    Submit,
-    UsageError,
-)
-from bot.commands.line import Line
-from workers.contract.jobs import Deploy
-from workers.contract.units import quoted
+from bot.commands.command import Command, Desk, Form, Lookup, Request, Submit, UsageError
+from bot.commands.line import Line, join_words
+from bot.views import replies
+from workers.contract.jobs import Deploy, Deployed
+from workers.contract.record import Record
+from workers.contract.settings import SettingsFile
 
 _DEPLOY = Form(
     usage="/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]",
     does="rolls vN out on ENV; waits for approval where ENV asks for it; undoes itself when it does not become ready",
 )
-# Versions begin at 1: put in place of what is no version, it is corrected in its turn, to the newest.
 _NO_VERSION = "v0"
+"""A version that never exists: the next reading corrects it to the newest."""
 _FORMS = {
     "status": Form(usage="/deploy status", does="what runs where"),
     "history": Form(usage="/deploy history [ENV]", does="what was deployed, newest first"),
@@ -42,10 +38,50 @@ _FORMS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitDeploy(Submit):
+    """`/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]`, and `/deploy rollback`."""
+
+    job: Deploy
+
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        """See Submit."""
+        replicas = f"replicas {self.job.replicas}" if self.job.replicas else ""
+        return join_words(f"/deploy v{self.job.version}", model, f"to {self.job.environment}", replicas)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowDeployments:
+    """`/deploy status`."""
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        return replies.deployments(desk.served(), desk.settings)
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return "/deploy status"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowHistory:
+    """`/deploy history [ENV]`."""
+
+    environment: str | None
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        deploys = [record for record in desk.recent() if isinstance(record.job, Deploy)]
+        here = [record for record in deploys if self.environment in (None, record.job.environment)]
+        return replies.jobs(here, "There has been no deployment yet.")
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return join_words("/deploy history", self.environment)
+
+
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/deploy", text, _DEPLOY)
-    if line.is_empty:
-        return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "status":
             end(line, lookup)
@@ -59,7 +95,7 @@ def _parse(text: str, lookup: Lookup) -> Request:
     return _deploy(line, lookup)
 
 
-def _deploy(line: Line, lookup: Lookup) -> Submit:
+def _deploy(line: Line, lookup: Lookup) -> SubmitDeploy:
     dry_run = line.dry_run()
     replicas = take_replicas(line)
     version = line.take(is_version, after=("to", "version"))
@@ -67,45 +103,56 @@ def _deploy(line: Line, lookup: Lookup) -> Submit:
     model = take_model(line, lookup)
     stray = line.next_left()
     if version is None and stray and is_number(stray.text):
-        digits = "".join(sign for sign in stray.text if sign in "0123456789")[:9]
-        raise line.mistake(
-            f"{quoted(stray.text)} is not a version; a version is written like v3.", at=stray.at, instead=f"v{digits}"
-        )
-    end(line, lookup, _FORMS, lacking="" if version else _NO_VERSION)
+        raise not_a_version(line, stray)
+    end(line, lookup, _FORMS, missing="" if version else _NO_VERSION)
     model = model or only_model(line, lookup)
     found = published(line, lookup, model=model, word=version)
     environment = environment or only_environment(line, lookup)
     job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest, replicas=replicas)
-    return Submit(job=job, dry_run=dry_run)
+    return SubmitDeploy(job=job, dry_run=dry_run)
 
 
-def _roll_back(line: Line, lookup: Lookup) -> Submit:
+def _roll_back(line: Line, lookup: Lookup) -> SubmitDeploy:
     dry_run = line.dry_run()
-    version = line.take(is_version, after=("to", "version"))
+    word = line.take(is_version, after=("to", "version"))
     environment = take_environment(line, lookup)
     model = take_model(line, lookup)
     end(line, lookup)
     model = model or only_model(line, lookup)
     environment = environment or only_environment(line, lookup)
+    if word:
+        found = published(line, lookup, model=model, word=word)
+        job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest)
+        return SubmitDeploy(job=job, dry_run=dry_run)
+    version = _previous_version(lookup, model=model, environment=environment)
     if version is None:
-        before = lookup.deployed_before(environment=environment, model=model)
-        if before is None:
-            raise UsageError(
-                f"{model} has no earlier version to go back to on {environment}.",
-                usage=line.usage,
-                nearest=f"/deploy history {environment}",
-            )
-        found = next((item for item in lookup.versions(model) if item.version == before), None)
-        if found is None:
-            raise UsageError(
-                f"{model} v{before}, which ran on {environment} before, is not in the model store any more.",
-                usage=line.usage,
-                nearest=f"/model show {model}",
-            )
-    else:
-        found = published(line, lookup, model=model, word=version)
-    job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest)
-    return Submit(job=job, dry_run=dry_run)
+        problem = f"{model} has no earlier version to roll back to on {environment}."
+        raise UsageError(problem, usage=line.usage, nearest=f"/deploy history {environment}")
+    digest = next((item.digest for item in lookup.versions(model) if item.version == version), None)
+    if digest is None:
+        problem = f"{model} v{version}, which ran on {environment} before, is no longer in the model store."
+        raise UsageError(problem, usage=line.usage, nearest=f"/model show {model}")
+    job = Deploy(model=model, version=version, environment=environment, digest=digest)
+    return SubmitDeploy(job=job, dry_run=dry_run)
+
+
+def _previous_version(lookup: Lookup, *, model: str, environment: str) -> int | None:
+    """Return the version that ran before the one that an endpoint serves now, if any."""
+    endpoint = (environment, model)
+    live = next((item.version for item in lookup.served() if (item.environment, item.model) == endpoint), None)
+    here = [record for record in lookup.recent() if (record.job.environment, record.job.model) == endpoint]
+    for outcome in (record.outcome for record in here):
+        if isinstance(outcome, Deployed) and outcome.version == live and outcome.replaced is not None:
+            return outcome.replaced
+    return None
+
+
+def _roll_back_deployed(record: Record, desk: Desk) -> Message | None:
+    """Answer the button that deploys the previous version again."""
+    if not isinstance(record.outcome, Deployed):
+        return replies.button_outdated()
+    command = f"/deploy rollback to v{record.outcome.previous} {record.job.model} {record.job.environment}"
+    return desk.read(command=command).answer(desk)
 
 
 COMMAND = Command(
@@ -113,4 +160,5 @@ COMMAND = Command(
     does="Roll a version out, see what runs where, and go back.",
     forms=(_DEPLOY, *_FORMS.values()),
     parse=_parse,
+    buttons={"roll_back": _roll_back_deployed},
 )

@@ -1,15 +1,28 @@
-"""The manual: the forms of commands as a message."""
+"""The request for help, which every verb understands. The manual is made from the table of commands."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bot.blocks import Message, code, escape, message, section
-from bot.commands.command import Command
+from bot.commands.command import Command, Desk
+from workers.contract.settings import SettingsFile
 
 
-def manual(commands: Sequence[Command]) -> Message:
-    """Return the usage lines of `commands`."""
-    blocks = []
-    for command in commands:
-        forms = "\n".join(f"{code(form.usage)} {escape(form.does)}" for form in command.forms)
-        blocks.append(section(f"*{command.verb}* {escape(command.does)}\n{forms}"))
-    return message(blocks)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowHelp:
+    """`/VERB help`. `verb` has its slash ("/deploy"); "" asks for the whole manual."""
+
+    verb: str = ""
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        commands = [desk.commands[self.verb]] if self.verb else desk.commands.values()
+        return message([section(_manual(command)) for command in commands])
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return f"{self.verb or '/seatrial'} help"
+
+
+def _manual(command: Command) -> str:
+    forms = "\n".join(f"{code(form.usage)} {escape(form.does)}" for form in command.forms)
+    return f"*{command.verb}* {escape(command.does)}\n{forms}"

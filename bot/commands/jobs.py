@@ -1,19 +1,15 @@
-"""`/jobs`: what runs and what ran; cancel and retry."""
+"""`/jobs`: list, show, cancel and retry jobs; and the buttons that every card has."""
 
-from bot.commands.arguments import end, is_number, take_job_id
-from bot.commands.command import (
-    CancelJob,
-    Command,
-    Form,
-    ListJobs,
-    Lookup,
-    Request,
-    RetryJob,
-    ShowJob,
-    UsageError,
-)
-from bot.commands.line import Line, closest
-from workers.contract.units import quoted
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.blocks import Message
+from bot.cards.card import render
+from bot.commands.arguments import end, is_number, take_job_id, unknown_subcommand
+from bot.commands.command import Command, Desk, Form, Lookup, Request, UsageError
+from bot.commands.line import Line
+from bot.views import replies
+from workers.contract.settings import SettingsFile
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; those that have not ended; those you asked for")
 _FORMS = {
@@ -24,11 +20,77 @@ _FORMS = {
 _FILTERS = {"running": _LIST, "mine": _LIST}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListJobs:
+    """`/jobs [running|mine]`."""
+
+    which: Literal["all", "running", "mine"]
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        recent = desk.recent()
+        match self.which:
+            case "running":
+                found, if_empty = [record for record in recent if not record.final], "No job is running or queued."
+            case "mine":
+                found = [record for record in recent if record.asked.by == desk.asker_id]
+                if_empty = "You have not submitted a job yet."
+            case "all":
+                found, if_empty = list(recent), "There has been no job yet."
+        return replies.jobs(found, if_empty)
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return "/jobs" if self.which == "all" else f"/jobs {self.which}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowJob:
+    """`/jobs show JOB`."""
+
+    job_id: str
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        return render(desk.job(job_id=self.job_id))
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return f"/jobs show {self.job_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelJob:
+    """`/jobs cancel JOB`."""
+
+    job_id: str
+
+    def answer(self, desk: Desk) -> Message | None:
+        """See Request."""
+        return desk.cancel(record=desk.job(job_id=self.job_id))
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return f"/jobs cancel {self.job_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryJob:
+    """`/jobs retry JOB`."""
+
+    job_id: str
+
+    def answer(self, desk: Desk) -> Message | None:
+        """See Request."""
+        return desk.retry(record=desk.job(job_id=self.job_id))
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return f"/jobs retry {self.job_id}"
+
+
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/jobs", text, _LIST)
-    word = line.next_left()
-    if word is None:
-        return ListJobs(which="all")
     match line.subcommand(_FORMS | _FILTERS):
         case "running":
             end(line, lookup)
@@ -42,13 +104,8 @@ def _parse(text: str, lookup: Lookup) -> Request:
             return CancelJob(job_id=_job_id(line, lookup))
         case "retry":
             return RetryJob(job_id=_job_id(line, lookup))
-    # A number alone is most likely wanted to be shown.
-    instead = f"show {word.text}" if is_number(word.text.lstrip("#")) else closest(word.text, _FORMS | _FILTERS) or ""
-    raise line.mistake(
-        f"{quoted(word.text)} is nothing that /jobs does; it can show, cancel and retry a job.",
-        at=word.at,
-        instead=instead,
-    )
+    # A number alone probably asks for that job's card.
+    raise unknown_subcommand(line, _FORMS | _FILTERS, shown=lambda word: is_number(word.lstrip("#")))
 
 
 def _job_id(line: Line, lookup: Lookup) -> str:
@@ -64,4 +121,11 @@ COMMAND = Command(
     does="See what runs and what ran; cancel and retry.",
     forms=(_LIST, *_FORMS.values()),
     parse=_parse,
+    alone=ListJobs(which="all"),
+    buttons={
+        "approve": lambda record, desk: desk.decide(record=record, approve=True),
+        "deny": lambda record, desk: desk.decide(record=record, approve=False),
+        "cancel": lambda record, desk: desk.cancel(record=record),
+        "retry": lambda record, desk: desk.retry(record=record),
+    },
 )

@@ -1,6 +1,8 @@
-"""The words of a typed command: freed of what a chat adds to them, and taken in whatever order they came."""
+"""The words of a command: cleaned of a chat's formatting, and taken one by one in any order.
 
-import difflib
+Every verb's parser uses `Line`. This module must not know the meaning of a word.
+"""
+
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -8,11 +10,11 @@ from typing import NamedTuple
 
 from bot.commands.command import Form, UsageError
 
-# Words that a sentence has and a command does not need.
 FILLERS = ("with", "and", "the", "please")
+"""Words that people type and commands do not need."""
 HELP = frozenset(("help", "--help", "-h", "?"))
 
-# Keyboards and chats put typographic signs in place of plain ones; a backtick is how code is quoted in a chat.
+# Keyboards and chats replace plain characters by typographic ones. A backtick quotes code in a chat.
 _PLAIN = str.maketrans(dict.fromkeys("“”„‟«»‘’‚‛'`", '"') | {"—": "--", "–": "-", "−": "-", "…": "..", "≤": "<="})
 _UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|%"
 _NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=>])([0-9.]+)\s+({_UNIT})(?=[\s,]|\.\.|$)", re.IGNORECASE)
@@ -21,60 +23,53 @@ _TIME_AND_TIME = re.compile(r"(?<=[0-9][dhm])\s+(?=[0-9.]+[hms](?![^\s,]))", re.
 
 
 def clean(text: str) -> str:
-    """`text` on one line, with Slack's escapes undone and every kind of quote as `"`."""
+    """Return `text` on one line, with Slack's escapes undone and every kind of quote as `"`."""
     text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    # Signs that cannot be seen (zero width, direction) are left out; other unprintable ones part words.
-    seen = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").translate(_PLAIN)
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in seen).split())
+    # Invisible characters (zero width, direction) are dropped. Other unprintable ones separate words.
+    visible = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").translate(_PLAIN)
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in visible).split())
     return re.sub(r" ?\.\.+ ?", "..", line)
 
 
 def joined(text: str) -> str:
-    """`text` with each quantity as one word: "1k rps", "5 m", "1 h 30 m", "p95 < 200 ms", "200 rps .. 2k rps"."""
+    """Return `text` with each quantity as one word, like "1k rps", "1 h 30 m", "p95 < 200 ms", "200 rps .. 2k rps"."""
     text = re.sub(r" ?([<>]=?) ?", r"\1", clean(text))
     text = _NUMBER_AND_UNIT.sub(r"\1\2", _THOUSANDS.sub(r"\1", text))
     return _TIME_AND_TIME.sub("", text)
 
 
-def closest(word: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that `word` was probably meant to be, or None."""
-    names, word = list(names), word.lower()[:60]
-    begun = [name for name in names if name.startswith(word)]
-    if len(word) > 1 and len(begun) == 1:
-        return begun[0]
-    if len(word) < 3:  # "to" is not "stop" misspelled
-        return None
-    found = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return found[0] if found else None
+def join_words(*words: str | None) -> str:
+    """Join the words that are not empty to a command."""
+    return " ".join(word for word in words if word)
 
 
 class Word(NamedTuple):
-    """A word in lower case, and which one of its line it was."""
+    """A word in lower case, and its position in the line."""
 
     text: str
     at: int
 
 
 class Line:
-    """One command's words, taken one after another by the reader of each part; what is left over was not understood.
+    """The words of one command. Parsers take them one after another; a word that is left was not understood.
 
-    `usage` is the form that is being read, as far as that is known yet.
+    `usage` is the usage line of the form that is being parsed, as far as it is known.
     """
 
     def __init__(self, verb: str, text: str, form: Form) -> None:
         self.verb = verb
         self.usage = form.usage
         words = (word.rstrip(",") or word for word in clean(text).replace('"', " ").split())
-        self._typed = [word for word in words if word.lower() not in FILLERS]
-        self._left = list(range(len(self._typed)))
+        self._words = [word for word in words if word.lower() not in FILLERS]
+        self._left = list(range(len(self._words)))
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was typed."""
-        return not self._typed
+        """Return whether the command has no words."""
+        return not self._words
 
     def subcommand(self, forms: Mapping[str, Form]) -> str | None:
-        """The first word, taken, where it is one of `forms`, whose usage is the line's from then on."""
+        """Take the first word if it is one of `forms`. The usage line is that form's from then on."""
         name = self._text(0) if self._left[:1] == [0] else ""
         if name not in forms:
             return None
@@ -85,7 +80,7 @@ class Line:
     def take(
         self, fits: Callable[[str], bool], *, after: Iterable[str] = (), before: Iterable[str] = ()
     ) -> Word | None:
-        """The first word that fits, taken with a word of `after` in front of it and one of `before` behind it."""
+        """Take the first word that fits, with a preceding word of `after` and a following word of `before`."""
         at = next((at for at in self._left if fits(self._text(at))), None)
         if at is None:
             return None
@@ -96,20 +91,20 @@ class Line:
         return word
 
     def take_after(self, names: Iterable[str], fits: Callable[[str], bool]) -> Word | None:
-        """The first word that fits directly behind one of `names`, taken with it."""
+        """Take the first word that fits and directly follows one of `names`, with that name."""
         return self._take_pair(-1, tuple(names), fits)
 
     def take_before(
         self, names: Iterable[str], fits: Callable[[str], bool], *, after: Iterable[str] = ()
     ) -> Word | None:
-        """The first word that fits directly in front of one of `names`, taken with it, and with a word of `after`."""
+        """Take the first word that fits and directly precedes one of `names`, with that name and a word of `after`."""
         word = self._take_pair(1, tuple(names), fits)
         if word and word.at - 1 in self._left and self._text(word.at - 1) in after:
             self._left.remove(word.at - 1)
         return word
 
     def take_behind(self, word: Word, names: Iterable[str], fits: Callable[[str], bool]) -> Word | None:
-        """What follows `word`, where it fits and one of `names` stands between; both taken."""
+        """Take one of `names` directly behind `word` and the word after it, if that fits. Return the latter."""
         between, at = word.at + 1, word.at + 2
         if not {between, at} <= set(self._left) or self._text(between) not in names or not fits(self._text(at)):
             return None
@@ -117,21 +112,21 @@ class Line:
         return Word(self._text(at), at)
 
     def dry_run(self) -> bool:
-        """Whether `dry-run`, `dry run` or `--dry-run` was typed; taken."""
+        """Take `dry-run`, `dry run` or `--dry-run`. Return whether it was there."""
         spelled = self.take(lambda word: word in ("dry-run", "--dry-run", "dryrun", "--dryrun"))
         return bool(spelled or self.take_after(("dry", "--dry"), lambda word: word == "run"))
 
     def has(self, name: str) -> bool:
-        """Whether `name` is among the words that are left."""
+        """Return whether `name` is among the words that are left."""
         return any(self._text(at) == name for at in self._left)
 
     def next_left(self) -> Word | None:
-        """The first word that nobody took."""
+        """Return the first word that is left, without taking it."""
         return Word(self._text(self._left[0]), self._left[0]) if self._left else None
 
     def mistake(self, problem: str, *, at: int | None = None, instead: str = "") -> UsageError:
-        """An error whose nearest command has `instead` in place of the word `at`, or at the end where `at` is None."""
-        words = [*self._typed, instead] if at is None else [*self._typed[:at], instead, *self._typed[at + 1 :]]
+        """Return an error that suggests the same command with `instead` in place of word `at`, or at the end."""
+        words = [*self._words, instead] if at is None else [*self._words[:at], instead, *self._words[at + 1 :]]
         return UsageError(problem, usage=self.usage, nearest=" ".join([self.verb, *filter(None, words)]))
 
     def _take_pair(self, side: int, names: tuple[str, ...], fits: Callable[[str], bool]) -> Word | None:
@@ -142,4 +137,4 @@ class Line:
         return None
 
     def _text(self, at: int) -> str:
-        return self._typed[at].lower()
+        return self._words[at].lower()

@@ -1,20 +1,15 @@
-"""`/model`: new versions, and what is known of those there are."""
+"""`/model`: train models, and look at their versions."""
 
-from bot.commands.arguments import end, is_version, named_model, published
-from bot.commands.command import (
-    Command,
-    CompareVersions,
-    Form,
-    ListModels,
-    Lookup,
-    Request,
-    ShowHelp,
-    ShowModel,
-    Submit,
-)
-from bot.commands.line import Line, closest
-from workers.contract.jobs import TrainModel
-from workers.contract.units import quoted
+from dataclasses import dataclass
+
+from bot.blocks import Message
+from bot.commands.arguments import end, is_version, named_model, published, unknown_subcommand
+from bot.commands.command import Command, Desk, Form, Lookup, Request, Submit
+from bot.commands.line import Line, join_words
+from bot.views import replies
+from workers.contract.jobs import Trained, TrainModel
+from workers.contract.record import Record
+from workers.contract.settings import SettingsFile
 
 _FORMS = {
     "train": Form(
@@ -29,16 +24,74 @@ _FORMS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitTraining(Submit):
+    """`/model train MODEL`."""
+
+    job: TrainModel
+
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        """See Submit. The model is always named."""
+        return f"/model train {self.job.model}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListModels:
+    """`/model list`."""
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        return replies.models(desk.settings, {name: list(desk.versions(name)) for name in desk.settings.models})
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return "/model list"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowModel:
+    """`/model show MODEL [vN]`; without a version, all versions."""
+
+    model: str
+    version: int | None
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        found = [item for item in desk.versions(self.model) if self.version in (None, item.version)]
+        return replies.model(self.model, found, desk.served())
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return join_words("/model show", self.model, f"v{self.version}" if self.version else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareVersions:
+    """`/model compare vA vB [MODEL]`."""
+
+    model: str
+    first: int
+    second: int
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        by_number = {item.version: item for item in desk.versions(self.model)}
+        return replies.comparison(by_number[self.first], by_number[self.second])
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        model = self.model if len(settings.models) > 1 else ""
+        return join_words(f"/model compare v{self.first} v{self.second}", model)
+
+
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/model", text, _FORMS["train"])
-    if line.is_empty:
-        return ShowHelp(verb=line.verb)
     match line.subcommand(_FORMS):
         case "train":
             dry_run = line.dry_run()
             model = named_model(line, lookup)
             end(line, lookup)
-            return Submit(job=TrainModel(model=model), dry_run=dry_run)
+            return SubmitTraining(job=TrainModel(model=model), dry_run=dry_run)
         case "list":
             end(line, lookup)
             return ListModels()
@@ -46,16 +99,8 @@ def _parse(text: str, lookup: Lookup) -> Request:
             return _show(line, lookup)
         case "compare":
             return _compare(line, lookup)
-    word = line.next_left()
-    if word is None:
-        return ShowHelp(verb=line.verb)
-    # A model alone is most likely wanted to be shown.
-    instead = "show " + word.text if word.text in lookup.settings.models else closest(word.text, _FORMS) or "help"
-    raise line.mistake(
-        f"{quoted(word.text)} is nothing that /model does; it can train, list, show and compare.",
-        at=word.at,
-        instead=instead,
-    )
+    # A model's name alone probably asks for its versions.
+    raise unknown_subcommand(line, _FORMS, shown=lookup.settings.models.__contains__)
 
 
 def _show(line: Line, lookup: Lookup) -> ShowModel:
@@ -76,9 +121,17 @@ def _compare(line: Line, lookup: Lookup) -> CompareVersions:
     return CompareVersions(model=model, first=before.version, second=after.version)
 
 
+def _deploy_trained(record: Record, desk: Desk) -> Message | None:
+    """Answer the button that deploys the trained version."""
+    if not isinstance(record.outcome, Trained):
+        return replies.button_outdated()
+    return desk.read(command=f"/deploy v{record.outcome.version} {record.job.model}").answer(desk)
+
+
 COMMAND = Command(
     verb="/model",
     does="Train models, and see what became of them.",
     forms=tuple(_FORMS.values()),
     parse=_parse,
+    buttons={"deploy": _deploy_trained},
 )

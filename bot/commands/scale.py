@@ -1,4 +1,6 @@
-"""`/scale`: how many replicas an endpoint has."""
+"""`/scale`: set the number of an endpoint's replicas."""
+
+from dataclasses import dataclass
 
 from bot.commands.arguments import (
     end,
@@ -9,32 +11,42 @@ from bot.commands.arguments import (
     take_model,
     take_replicas,
 )
-from bot.commands.command import Command, Form, Lookup, Request, ShowHelp, Submit
-from bot.commands.line import Line
+from bot.commands.command import Command, Form, Lookup, Request, Submit
+from bot.commands.line import Line, join_words
 from workers.contract.jobs import Scale
+from workers.contract.settings import SettingsFile
 
 _FORMS = (
     Form(usage="/scale N [MODEL] [on ENV]", does="a fixed number of replicas"),
     Form(usage="/scale MIN..MAX [MODEL] [on ENV]", does="bounds between which the autoscaler moves"),
 )
-_GOOD = "1..4"
+_EXAMPLE = "1..4"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitScale(Submit):
+    """`/scale N|MIN..MAX [MODEL] [on ENV]`."""
+
+    job: Scale
+
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        """See Submit."""
+        return join_words(f"/scale {self.job.replicas}", model, f"on {self.job.environment}")
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/scale", text, _FORMS[1] if ".." in text else _FORMS[0])
-    if line.is_empty:
-        return ShowHelp(verb=line.verb)
     dry_run = line.dry_run()
     replicas = take_replicas(line, bare=True)
     environment = take_environment(line, lookup)
     model = take_model(line, lookup)
-    end(line, lookup, lacking="" if replicas else _GOOD)
+    end(line, lookup, missing="" if replicas else _EXAMPLE)
     if replicas is None:
-        raise line.mistake("Say how many replicas: 3 for a fixed number, 1..4 for bounds.", instead=_GOOD)
+        raise line.mistake("Say how many replicas: 3 for a fixed number, 1..4 for bounds.", instead=_EXAMPLE)
     model = model or only_model(line, lookup)
     environment = environment or only_environment(line, lookup)
     must_be_served(line, lookup, model=model, environment=environment)
-    return Submit(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
+    return SubmitScale(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
 
 
 COMMAND = Command(

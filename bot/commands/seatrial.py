@@ -1,9 +1,14 @@
-"""`/seatrial`: what can be typed, and how Seatrial is."""
+"""`/seatrial`: the manual, and the health of Seatrial."""
 
-from bot.commands.arguments import end
-from bot.commands.command import Command, Form, Lookup, Request, ShowHelp, ShowStatus
-from bot.commands.line import Line, closest
-from workers.contract.units import quoted
+from dataclasses import dataclass
+
+from bot.blocks import Message
+from bot.commands.arguments import end, unknown_subcommand
+from bot.commands.command import Command, Desk, Form, Lookup, Request
+from bot.commands.help import ShowHelp
+from bot.commands.line import Line
+from bot.views import replies
+from workers.contract.settings import SettingsFile
 
 _FORMS = {
     "help": Form(usage="/seatrial help", does="what can be typed"),
@@ -11,21 +16,31 @@ _FORMS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowStatus:
+    """`/seatrial status`."""
+
+    def answer(self, desk: Desk) -> Message:
+        """See Request."""
+        recent = desk.recent()
+        running = sum(record.state == "running" for record in recent)
+        waiting = sum(not record.final and record.state != "running" for record in recent)
+        return replies.status(workers=desk.workers(), running=running, waiting=waiting)
+
+    def spelled(self, settings: SettingsFile) -> str:
+        """See Request."""
+        return "/seatrial status"
+
+
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/seatrial", text, _FORMS["help"])
-    if line.is_empty:
-        return ShowHelp()
-    if line.subcommand(_FORMS) == "status":
-        end(line, lookup)
-        return ShowStatus()
-    word = line.next_left()
-    if word is None:
-        return ShowHelp()
-    raise line.mistake(
-        f"{quoted(word.text)} is nothing that /seatrial does; it can help and tell its status.",
-        at=word.at,
-        instead=closest(word.text, _FORMS) or "help",
-    )
+    match line.subcommand(_FORMS):
+        case "help":
+            return ShowHelp()
+        case "status":
+            end(line, lookup)
+            return ShowStatus()
+    raise unknown_subcommand(line, _FORMS)
 
 
 COMMAND = Command(

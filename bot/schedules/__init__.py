@@ -6,7 +6,9 @@ would need the same parts and cron parsing as well.
 """
 
 from bot.schedules.clock import next_times
+from bot.schedules.desk import BotScheduleDesk
+from bot.schedules.firing import Firing
 from bot.schedules.repository import Schedules
 from bot.schedules.timekeeper import Timekeeper
 
-__all__ = ["Schedules", "Timekeeper", "next_times"]
+__all__ = ["BotScheduleDesk", "Firing", "Schedules", "Timekeeper", "next_times"]

@@ -11,6 +11,7 @@ from workers.contract.jobs import Job
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
 
+MOST_JOBS = 15
 _MOST_METRICS = 4
 _MOST_WORKERS = 5
 
@@ -32,6 +33,11 @@ def usage(problem: str, *, nearest: str, usage: str) -> Message:
 def refused(reason: str) -> Message:
     """Return the sentence of a rule's refusal."""
     return plain(f":no_entry: {escape(reason)}")
+
+
+def button_outdated() -> Message:
+    """Return the answer to a button that no longer fits its job."""
+    return refused("This button is out of date. Nothing was changed.")
 
 
 def redis_away() -> Message:
@@ -167,8 +173,8 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
 
 
 def jobs(records: Sequence[Record], if_empty: str) -> Message:
-    """Return a line for each job, newest first."""
-    return message(paragraphs([_job_line(record) for record in records] or [if_empty]))
+    """Return a line for each of the newest jobs; `records` are newest first."""
+    return message(paragraphs([_job_line(record) for record in records[:MOST_JOBS]] or [if_empty]))
 
 
 def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:

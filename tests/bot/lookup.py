@@ -1,9 +1,11 @@
-"""What a parser may look up, as plain values: the settings, versions and endpoints of an invented team."""
+"""A lookup for parsers made of values: the settings, versions and endpoints of an example team."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workers.contract.catalogue import Served, Version
+from workers.contract.jobs import Asked, Deploy, Deployed
+from workers.contract.record import Record
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Approvals, Environment, LoadTarget, Model, SettingsFile
 
@@ -14,7 +16,7 @@ def settings(
     environments: Mapping[str, bool] | None = None,
     targets: Mapping[str, str] | None = None,
 ) -> SettingsFile:
-    """Settings with these models, environments by whether they need approval, and targets by their caps ("100rps")."""
+    """Return settings. Environments are True if they need approval; targets have caps like "100rps"."""
     protected = {"staging": False, "production": True} if environments is None else environments
     return SettingsFile(
         models={
@@ -36,7 +38,7 @@ def settings(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LookupValues:
-    """`Lookup` out of values: each model has the versions 1 to `newest`, and runs at `places`."""
+    """Implements `Lookup`: each model has the versions 1 to `newest`, and is served at `places`."""
 
     settings: SettingsFile = field(default_factory=settings)
     newest: int = 2
@@ -44,7 +46,7 @@ class LookupValues:
     before: int | None = 1
 
     def versions(self, model: str) -> list[Version]:
-        """Versions 1 to `newest`."""
+        """Return the versions 1 to `newest`."""
         return [
             Version(
                 model=model,
@@ -60,7 +62,7 @@ class LookupValues:
         ]
 
     def served(self) -> list[Served]:
-        """Every model at every one of `places`."""
+        """Return every model at every one of `places`."""
         return [
             Served(
                 model=model,
@@ -76,6 +78,23 @@ class LookupValues:
             for place in self.places
         ]
 
-    def deployed_before(self, *, environment: str, model: str) -> int | None:
-        """The same everywhere."""
-        return self.before
+    def recent(self) -> list[Record]:
+        """Return a deployment of the newest version at every place, which replaced `before`."""
+        return [
+            Record(
+                id=served.job_id,
+                job=Deploy(
+                    model=served.model, version=served.version, environment=served.environment, digest="sha256:0"
+                ),
+                asked=Asked(by="U1", by_name="Ada", where="C1", at_s=0.0),
+                state="succeeded",
+                outcome=Deployed(
+                    version=served.version,
+                    previous=self.before,
+                    address=served.address,
+                    ready=served.ready,
+                    replicas=served.replicas,
+                ),
+            )
+            for served in self.served()
+        ]

@@ -6,28 +6,17 @@ from typing import Any
 import pytest
 
 from bot.commands import COMMANDS, read, read_command, read_mention
-from bot.commands.command import (
-    AddSchedule,
-    CancelJob,
-    ChangeSchedule,
-    CompareLoadTests,
-    CompareVersions,
-    LastLoadTest,
-    ListJobs,
-    ListModels,
-    ListSchedules,
-    Request,
-    RetryJob,
-    ShowDeployments,
-    ShowHelp,
-    ShowHistory,
-    ShowJob,
-    ShowModel,
-    ShowStatus,
-    Submit,
-    UsageError,
-)
-from bot.commands.spelling import typed
+from bot.commands.command import Request, Submit, UsageError
+from bot.commands.deploy import ShowDeployments, ShowHistory, SubmitDeploy
+from bot.commands.help import ShowHelp
+from bot.commands.jobs import CancelJob, ListJobs, RetryJob, ShowJob
+from bot.commands.loadtest.find_capacity import SubmitSearch
+from bot.commands.loadtest.load_test import SubmitLoadTest
+from bot.commands.loadtest.questions import CompareLoadTests, LastLoadTest, StopLoadTest
+from bot.commands.model import CompareVersions, ListModels, ShowModel, SubmitTraining
+from bot.commands.scale import SubmitScale
+from bot.commands.schedule.requests import AddSchedule, ChangeSchedule, ListSchedules
+from bot.commands.seatrial import ShowStatus
 from tests.bot.lookup import LookupValues, settings
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
@@ -50,28 +39,32 @@ SETTINGS = settings(targets={"docs": "100rps", "shop": "1krps"})
 KNOWN = LookupValues(settings=SETTINGS)
 
 
-def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> Submit:
+def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> SubmitDeploy:
     job = Deploy(model="iris", version=version, environment=environment, digest=f"sha256:{version}", replicas=replicas)
-    return Submit(job=job)
+    return SubmitDeploy(job=job)
 
 
-def load(rate_rps: float = 1000.0, duration_s: float = 60.0, ramp_s: float = 0.0, slo: Slo = SLO) -> Submit:
+def load(rate_rps: float = 1000.0, duration_s: float = 60.0, ramp_s: float = 0.0, slo: Slo = SLO) -> SubmitLoadTest:
     shape = Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
-    return Submit(job=replace(SHAPED, shape=shape, duration_s=duration_s, ramp_s=ramp_s, slo=slo))
+    return SubmitLoadTest(job=replace(SHAPED, shape=shape, duration_s=duration_s, ramp_s=ramp_s, slo=slo))
 
 
-def shaped(kind: ShapeKind, *, steps: int = 5, duration_s: float = 60.0, spacing: Spacing = "constant") -> Submit:
+def shaped(
+    kind: ShapeKind, *, steps: int = 5, duration_s: float = 60.0, spacing: Spacing = "constant"
+) -> SubmitLoadTest:
     shape = Shape(kind=kind, lowest_rps=200.0, highest_rps=2000.0, step_count=steps)
-    return Submit(job=replace(SHAPED, shape=shape, duration_s=duration_s, spacing=spacing))
+    return SubmitLoadTest(job=replace(SHAPED, shape=shape, duration_s=duration_s, spacing=spacing))
 
 
-def ending(abort: Abort | None, *, duration_s: float = 60.0) -> Submit:
+def ending(abort: Abort | None, *, duration_s: float = 60.0) -> SubmitLoadTest:
     shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
-    return Submit(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
+    return SubmitLoadTest(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
 
 
-def scale(minimum: int, maximum: int) -> Submit:
-    return Submit(job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum)))
+def scale(minimum: int, maximum: int) -> SubmitScale:
+    return SubmitScale(
+        job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum))
+    )
 
 
 LOADTEST = (
@@ -84,8 +77,11 @@ FIND = (
 FIVE_S = Abort(errors_percent=20.0, for_s=5.0)
 ON_DOCS: Any = {"model": "", "environment": "docs", "owner": "@search"}
 
+LOAD_ON_DOCS = SubmitLoadTest(job=replace(SHAPED, **ON_DOCS, shape=Shape(lowest_rps=50, highest_rps=50)))
+TRAIN = SubmitTraining(job=TrainModel(model="iris"))
+
 EXAMPLES: dict[str, list[tuple[str, Request]]] = {
-    "/model train MODEL": [("/model train iris", Submit(job=TrainModel(model="iris")))],
+    "/model train MODEL": [("/model train iris", TRAIN)],
     "/model list": [("/model list", ListModels())],
     "/model show MODEL [vN]": [
         ("/model show iris", ShowModel(model="iris", version=None)),
@@ -121,7 +117,10 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
         ("/loadtest 200..2000rps steps", shaped("steps")),
         ("/loadtest 200..2000rps steps 10 poisson", shaped("steps", steps=10, spacing="poisson")),
         ("/loadtest 200..2000rps spike", shaped("spike")),
-        ("/loadtest 50rps on docs", Submit(job=replace(SHAPED, **ON_DOCS, shape=Shape(lowest_rps=50, highest_rps=50)))),
+        (
+            "/loadtest 50rps on docs",
+            SubmitLoadTest(job=replace(SHAPED, **ON_DOCS, shape=Shape(lowest_rps=50, highest_rps=50))),
+        ),
         (
             "/loadtest 1000rps abort errors>20% for 5s for 5m",
             ending(Abort(errors_percent=20.0, for_s=5.0), duration_s=300.0),
@@ -129,10 +128,10 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
         ("/loadtest 1000rps abort never", ending(None)),
     ],
     FIND: [
-        ("/loadtest find", Submit(job=SEARCH)),
+        ("/loadtest find", SubmitSearch(job=SEARCH)),
         (
             "/loadtest find slo p95<100ms from 200rps to 2krps for 30s hold replicas iris on staging",
-            Submit(
+            SubmitSearch(
                 job=replace(
                     SEARCH,
                     lowest_rps=200.0,
@@ -143,26 +142,26 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
                 )
             ),
         ),
-        ("/loadtest find on docs", Submit(job=replace(SEARCH, **ON_DOCS, lowest_rps=10.0, highest_rps=100.0))),
+        ("/loadtest find on docs", SubmitSearch(job=replace(SEARCH, **ON_DOCS, lowest_rps=10.0, highest_rps=100.0))),
     ],
     "/loadtest compare JOB JOB": [("/loadtest compare 41 #42", CompareLoadTests(first="41", second="42"))],
     "/loadtest stop [JOB]": [
-        ("/loadtest stop", CancelJob(job_id=None)),
-        ("/loadtest stop #42", CancelJob(job_id="42")),
+        ("/loadtest stop", StopLoadTest(job_id=None)),
+        ("/loadtest stop #42", StopLoadTest(job_id="42")),
     ],
     "/loadtest last [ENV|TARGET]": [
-        ("/loadtest last", LastLoadTest(environment=None)),
-        ("/loadtest last staging", LastLoadTest(environment="staging")),
-        ("/loadtest last docs", LastLoadTest(environment="docs")),
+        ("/loadtest last", LastLoadTest(place=None)),
+        ("/loadtest last staging", LastLoadTest(place="staging")),
+        ("/loadtest last docs", LastLoadTest(place="docs")),
     ],
     '/schedule add "CRON" [TIMEZONE] COMMAND…': [
         (
             '/schedule add "0 2 * * 1-5" loadtest 1000rps 5m',
-            AddSchedule(cron="0 2 * * 1-5", time_zone="UTC", command="/loadtest 1000rps for 5m iris on staging"),
+            AddSchedule(cron="0 2 * * 1-5", time_zone="UTC", submit=load(duration_s=300.0)),
         ),
         (
             '/schedule add "0 2 * * mon" Europe/Berlin /model train iris',
-            AddSchedule(cron="0 2 * * mon", time_zone="Europe/Berlin", command="/model train iris"),
+            AddSchedule(cron="0 2 * * mon", time_zone="Europe/Berlin", submit=TRAIN),
         ),
     ],
     "/schedule list": [("/schedule list", ListSchedules())],
@@ -200,7 +199,7 @@ def test_each_form_means_what_it_says(command: str, meaning: Request) -> None:
 def test_a_meaning_typed_again_means_the_same(command: str, meaning: Request, models: tuple[str, ...]) -> None:
     """The command that is made of a meaning is read as that meaning, with one model and with several."""
     known = replace(KNOWN, settings=settings(models=models, targets={"docs": "100rps"}))
-    assert read_command(typed(meaning, known.settings), known) == meaning
+    assert read_command(meaning.spelled(known.settings), known) == meaning
 
 
 @pytest.mark.parametrize(
@@ -229,9 +228,9 @@ def test_a_meaning_typed_again_means_the_same(command: str, meaning: Request, mo
         ("/loadtest for 5m 1000rps abort errors &gt; 20 % for 5 s", ending(FIVE_S, duration_s=300.0)),
         ("/loadtest 1000rps errors>20% for 5s 5m", ending(FIVE_S, duration_s=300.0)),
         ("/loadtest 1000rps slo p95<200ms,errors<1% abort error>20% for 5s", ending(FIVE_S)),
-        ("/loadtest find 100..10000rps for 20 s on staging", Submit(job=SEARCH)),
-        ("/loadtest find to 50rps", Submit(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
-        ("/loadtest find replicas held", Submit(job=replace(SEARCH, hold_replicas=True))),
+        ("/loadtest find 100..10000rps for 20 s on staging", SubmitSearch(job=SEARCH)),
+        ("/loadtest find to 50rps", SubmitSearch(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
+        ("/loadtest find replicas held", SubmitSearch(job=replace(SEARCH, hold_replicas=True))),
         ("/loadtest compare job 41 and job 42", CompareLoadTests(first="41", second="42")),
         ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
     ],
@@ -248,7 +247,7 @@ def test_words_come_as_people_type_them(command: str, meaning: Request) -> None:
 def test_every_job_can_be_run_dry(command: str, flag: str) -> None:
     """Each form that asks for a job takes `dry-run`, which keeps the job and says so."""
     asked, dry = read_command(command, LookupValues()), read_command(f"{command} {flag}", LookupValues())
-    assert isinstance(asked, Submit) and dry == Submit(job=asked.job, dry_run=True)
+    assert isinstance(asked, Submit) and dry == replace(asked, dry_run=True)
 
 
 @pytest.mark.parametrize("verb", list(COMMANDS))
@@ -334,7 +333,7 @@ def test_what_a_schedule_keeps_outlives_new_settings() -> None:
     added = read("/schedule", 'add "0 2 * * *" deploy v1', LookupValues())
     assert isinstance(added, AddSchedule)
     grown = settings(models=("iris", "wine"), environments={"staging": False, "canary": False})
-    assert read_command(added.command, LookupValues(settings=grown)) == deploy()
+    assert read_command(added.submit.full_command(settings()), LookupValues(settings=grown)) == deploy()
 
 
 def test_the_manual_fits_into_a_slack_manifest() -> None:

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
-from bot.commands.spelling import typed
 from tests.bot.lookup import LookupValues
 from tests.bot.lookup import settings as seatrial_settings
 
@@ -89,7 +88,7 @@ def test_any_text_is_understood_or_corrected(verb: str, text: str, known: Lookup
         check(error, known)
     else:
         if known.settings not in LIKE_WORDS:
-            assert read_command(typed(meaning, known.settings), known) == meaning
+            assert read_command(meaning.spelled(known.settings), known) == meaning
 
 
 @settings(max_examples=200)

@@ -1,4 +1,4 @@
-"""Clicks and mentions as the listeners get them: twice, too early, from nobody, and while Slack refuses."""
+"""Clicks and mentions as the listeners receive them: twice, too early, without a user, and while Slack refuses."""
 
 import logging
 import time
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot import listeners
+<<<<<<< HEAD
 from bot.answers import Answers, CatalogueLookup
 from bot.chat import Chat
 from bot.directory import Directory
@@ -17,98 +18,112 @@ from bot.listeners import Listeners
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
 from bot.schedules import Schedules
+=======
+from bot.app import Bot
+from bot.local_slack.running import LocalSlack
+from bot.local_slack.server import SlackSettings
+from bot.settings import BotSettings
+>>>>>>> c683a37 (Let each verb's requests answer and spell themselves)
 from tests.bot.lookup import settings
 from tests.bot.relay_harness import RelayHarness
 from tests.bot.slack_app_harness import Clock
 from tests.waiting import wait_until
-from workers.contract.queue import Catalogue
 
 
-class Desk(RelayHarness):
-    """A harness with a bot's listeners; what they answer to clicks is in `answered`."""
+class ListenersHarness(RelayHarness):
+    """A harness with a bot's listeners. `replies` has the replies to clicks."""
 
-    def sit_down(self) -> None:
-        """Put the listeners together as `bot.app` does."""
-        chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
-        directory = Directory(chat, team=str(chat.whoami()["team_id"]))
-        file = settings(environments={"staging1": False})
-        facts = CatalogueLookup(settings=file, catalogue=Catalogue(self.client), queue=self.queue)
-        intake = Intake(queue=self.queue, store=self.store, chat=chat, directory=directory, settings=file)
-        schedules = Schedules(self.client, store=self.store)
-        answers = Answers(
-            facts=facts, intake=intake, queue=self.queue, store=self.store, schedules=schedules, chat=chat
+    def start_bot(self) -> None:
+        """Wire a bot without its threads."""
+        slack = self.slack
+        bot = Bot(
+            BotSettings(
+                bot_token=slack.settings.bot_token,
+                signing_secret=slack.settings.signing_secret,
+                app_token="",
+                host="127.0.0.1",
+                port=0,
+                api_url=slack.api_url,
+                redis_url=self.url,
+                file=settings(environments={"staging1": False}),
+            )
         )
-        self.listeners = Listeners(
-            answers=answers,
-            facts=facts,
-            intake=intake,
-            queue=self.queue,
-            store=self.store,
-            directory=directory,
-            chat=chat,
-        )
-        self.answered: list[str] = []
+        self.listeners = bot.listeners
+        self.replies: list[str] = []
 
     def click(self, action: str, job_id: str) -> None:
-        """Ada presses a button of a card."""
+        """Click a button of a card as Ada."""
 
         def respond(**reply: Any) -> None:
-            self.answered.append(reply["text"])
+            self.replies.append(reply["text"])
 
         body = {"user": {"id": self.ada.id}}
         self.listeners._on_click(lambda: None, body, {"action_id": action, "value": job_id}, respond)
 
     def mention(self, text: str, **event: str) -> None:
-        """The bot is mentioned in a channel."""
+        """Mention the bot in a channel."""
         self.listeners._on_mention({"channel": self.channel, "ts": f"{time.time():.6f}", "text": text, **event})
 
 
 @pytest.fixture
-def desk(redis_url: str) -> Iterator[Desk]:
-    """A desk in a workspace without rate limits."""
+def harness(redis_url: str) -> Iterator[ListenersHarness]:
+    """A harness in a workspace without rate limits."""
     with LocalSlack(SlackSettings(rate_limits=False)) as slack:
-        desk = Desk(slack=slack, url=redis_url)
-        desk.sit_down()
-        yield desk
-        desk.client.close()
+        harness = ListenersHarness(slack=slack, url=redis_url)
+        harness.start_bot()
+        yield harness
+        harness.client.close()
 
 
-def test_a_double_click_is_one_job_at_any_second(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a round ten seconds begin between the two."""
+def test_a_double_click_is_one_job_at_any_second(harness: ListenersHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clicks are deduplicated also across the boundary of ten seconds of the clock."""
     clock, round_s = Clock(), time.time() // 10 * 10
     monkeypatch.setattr(listeners, "time", SimpleNamespace(time=clock, monotonic=time.monotonic, sleep=time.sleep))
-    ended = desk.ask()
-    desk.end(ended, "The target does not answer.")
+    ended = harness.ask()
+    harness.end(ended, "The target does not answer.")
     clock.now_s = round_s + 9.9
-    desk.click("retry", ended)
-    wait_until(lambda: len(desk.queue.recent()) == 2)
+    harness.click("retry", ended)
+    wait_until(lambda: len(harness.queue.recent()) == 2)
     clock.now_s = round_s + 10.1
-    desk.click("retry", ended)
-    assert "already" in wait_until(lambda: desk.answered)[0]
-    assert len(desk.queue.recent()) == 2
+    harness.click("retry", ended)
+    assert "already" in wait_until(lambda: harness.replies)[0]
+    assert len(harness.queue.recent()) == 2
 
 
-def test_a_click_on_a_job_that_its_bot_left_behind_is_told_to_come_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+def test_a_click_on_an_abandoned_reservation_asks_to_try_again(
+    harness: ListenersHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its card says that it waits for approval, and nobody is told that it asks for none."""
+    """The card shows that the job waits for approval, but its bot died before it stored the request for approval."""
     monkeypatch.setattr(listeners, "SETTLED_S", 0.1)
-    desk.click("approve", desk.reserve())
-    assert "Try again in half a minute" in wait_until(lambda: desk.answered)[0]
+    harness.click("approve", harness.reserve())
+    assert "try again in half a minute" in wait_until(lambda: harness.replies)[0].lower()
 
 
-def test_a_mention_by_nobody_is_let_be(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """An incoming webhook has no user; whoever mentions next is answered."""
-    desk.mention("<@U0SEATRIAL1> jobs")
-    desk.mention("<@U0SEATRIAL1> jobs", user=desk.ada.id)
-    assert "no job yet" in wait_until(desk.ada.ephemerals)[0].plain
+def test_a_click_on_an_expired_job_changes_nothing(harness: ListenersHarness) -> None:
+    harness.click("retry", "999")
+    assert "Job #999 has expired" in wait_until(lambda: harness.replies)[0]
+
+
+@pytest.mark.parametrize("action", ["deploy", "roll_back"])
+def test_a_button_that_does_not_fit_its_job_is_out_of_date(harness: ListenersHarness, action: str) -> None:
+    ended = harness.ask()
+    harness.end(ended, "The target does not answer.")
+    harness.click(action, ended)
+    assert "This button is out of date. Nothing was changed." in wait_until(lambda: harness.replies)[0]
+
+
+def test_a_mention_without_a_user_is_ignored(harness: ListenersHarness, caplog: pytest.LogCaptureFixture) -> None:
+    """The mention of an incoming webhook has no user. The next mention is answered."""
+    harness.mention("<@U0SEATRIAL1> jobs")
+    harness.mention("<@U0SEATRIAL1> jobs", user=harness.ada.id)
+    assert "There has been no job yet" in wait_until(harness.ada.ephemerals)[0].plain
     assert [line for line in caplog.records if line.levelno >= logging.ERROR] == []
 
 
-def test_whoever_asks_hears_that_slack_refuses_and_who_can_mend_it(desk: Desk) -> None:
-    """Trying again would not help where a scope is missing."""
-    desk.slack.fail_next("users.info", status=200, error="missing_scope")
-    desk.mention("<@U0SEATRIAL1> jobs", user=desk.ada.id)
-    told = wait_until(desk.ada.ephemerals)[0].plain
-    assert "missing_scope" in told
-    assert "seatrial doctor" in told
+def test_a_refusal_by_slack_is_reported_with_its_remedy(harness: ListenersHarness) -> None:
+    """A missing scope needs an administrator; trying again does not help."""
+    harness.slack.fail_next("users.info", status=200, error="missing_scope")
+    harness.mention("<@U0SEATRIAL1> jobs", user=harness.ada.id)
+    reply = wait_until(harness.ada.ephemerals)[0].plain
+    assert "missing_scope" in reply
+    assert "seatrial doctor" in reply

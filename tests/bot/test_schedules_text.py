@@ -3,11 +3,14 @@
 import pytest
 
 from bot.commands import read
-from bot.commands.command import AddSchedule, UsageError
+from bot.commands.command import UsageError
+from bot.commands.model import SubmitTraining
+from bot.commands.schedule.requests import AddSchedule
 from bot.schedules import next_times
 from bot.state import Result, Schedule
 from bot.views import schedules
 from tests.bot.lookup import LookupValues
+from workers.contract.jobs import TrainModel
 
 NOW_S = 1_795_392_000.0
 
@@ -25,7 +28,7 @@ NOW_S = 1_795_392_000.0
 def test_the_time_zone_may_stand_before_or_behind_the_command(typed: str, zone: str) -> None:
     """Whoever names it last must not be offered the same command at another hour."""
     added = read("/schedule", f'add "0 2 * * *" {typed}', LookupValues())
-    assert added == AddSchedule(cron="0 2 * * *", time_zone=zone, command="/model train iris")
+    assert added == AddSchedule(cron="0 2 * * *", time_zone=zone, submit=SubmitTraining(job=TrainModel(model="iris")))
 
 
 @pytest.mark.parametrize("zone", ["Mars/Base", "New York"])

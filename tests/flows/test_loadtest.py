@@ -125,7 +125,7 @@ def test_capacity_search_of_a_target_lists_each_probe(targets_stack: Stack) -> N
     assert re.search(r"10 +(PASS|INVALID)", found.plain)
     assert "docs belongs to @search" in found.plain
     assert [button.label for button in found.buttons] == ["Run again"]
-    assert "is no load test" in ephemeral(ada, f"/loadtest compare {number(card)} 1")
+    assert "is not a load test" in ephemeral(ada, f"/loadtest compare {number(card)} 1")
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_schedule_runs_now_lists_its_next_times_and_is_removed(stack: Stack) -> 
 def test_schedule_above_the_cap_says_that_each_job_needs_approval(stack: Stack) -> None:
     ada = stack.person("Ada")
     added = ask(ada, '/schedule add "0 2 * * *" loadtest 60rps for 5s iris on production')
-    assert "Each time it will wait up to 30 m for one approval" in added.plain
+    assert "Each job will wait up to 30 m for one approval" in added.plain
     assert "is removed" in ephemeral(ada, "/schedule remove s2")
 
 

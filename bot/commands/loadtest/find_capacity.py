@@ -1,0 +1,125 @@
+"""`/loadtest find`: search the highest rate that an endpoint or a load target holds."""
+
+from dataclasses import dataclass
+
+from bot.commands.arguments import end, is_number, not_possible
+from bot.commands.command import Form, Lookup, Submit
+from bot.commands.line import Line, Word, join_words
+from bot.commands.loadtest.place import take_place_names
+from bot.commands.loadtest.quantities import (
+    is_range,
+    is_rate,
+    is_time,
+    must_be_short_enough,
+    must_be_under_cap,
+    read_range,
+    read_rate,
+    read_time_s,
+    take_slo,
+)
+from bot.commands.spelling import spell_duration, spell_rate, spell_slo
+from workers.contract.formatting import show_number
+from workers.contract.jobs import FindCapacity
+from workers.contract.load import MOST_PROBES
+from workers.contract.settings import Environment, LoadTarget, SettingsFile
+from workers.contract.units import LOWEST_RPS, quoted
+
+FIND = Form(
+    usage="/loadtest find [slo p95<200ms,errors<1%] [from RATE] [to RATE] [for TIME] [hold replicas] [MODEL] "
+    "[on ENV|TARGET]",
+    does="the highest rate that still holds the objectives, and per replica; TIME for each rate that is tried",
+)
+PROBE_S, SHORTEST_PROBE_S, LONGEST_PROBE_S = 20.0, 5.0, 300.0
+"""Seconds per rate. Default 20: enough for a p99 at 100 rps, and for an autoscaler to react."""
+LOWEST_DEFAULT_RPS, HIGHEST_DEFAULT_RPS = 100.0, 10_000.0
+"""Bounds of the search if neither the command nor a cap sets them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitSearch(Submit):
+    """`/loadtest find …`."""
+
+    job: FindCapacity
+
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        """See Submit."""
+        job = self.job
+        rates = f"from {spell_rate(job.lowest_rps)} to {spell_rate(job.highest_rps)} for {spell_duration(job.probe_s)}"
+        hold = "hold replicas" if job.hold_replicas else ""
+        return join_words("/loadtest find", rates, hold, model, f"on {job.environment}", spell_slo(job.slo, settings))
+
+
+def parse_find(line: Line, lookup: Lookup) -> SubmitSearch:
+    """Parse the words after `find`. Raises UsageError."""
+    dry_run = line.dry_run()
+    slo = take_slo(line, lookup)
+    hold = line.take(lambda text: text in ("hold", "held"), before=("replicas",), after=("replicas",))
+    names = take_place_names(line, lookup)
+    both = line.take(is_range)
+    lowest = both or line.take_after(("from",), is_number)
+    highest = both or line.take_after(("to",), is_number)
+    probe = line.take_after(("for",), is_number) or line.take(is_time)
+    stray = line.next_left()
+    if stray and is_rate(stray.text):
+        problem = f"{quoted(stray.text)} needs from or to, which say whether to search above it or below it."
+        raise line.mistake(problem, at=stray.at, instead="" if highest else f"to {stray.text}")
+    end(line, lookup, ("from", "to", "for", "slo", "hold", "replicas", *lookup.settings.targets))
+    found = names.resolve(line, lookup)
+    if hold and isinstance(found.place, LoadTarget):
+        problem = f"{found.place.name} is a load target; Seatrial cannot hold its replicas."
+        raise line.mistake(problem, at=hold.at)
+    lowest_rps, highest_rps = _rates(line, found.place, lowest, highest)
+    probe_s = _read_probe_s(line, probe) if probe else _default_probe_s(line, lookup)
+    job = FindCapacity(
+        model=found.model,
+        environment=found.place.name,
+        lowest_rps=lowest_rps,
+        highest_rps=highest_rps,
+        probe_s=probe_s,
+        hold_replicas=hold is not None,
+        slo=slo,
+        owner=found.owner,
+    )
+    fitting_s = max(lookup.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
+    must_be_short_enough(line, lookup, job.load.duration_s, probe, instead=spell_duration(fitting_s))
+    return SubmitSearch(job=job, dry_run=dry_run)
+
+
+def _rates(
+    line: Line, place: Environment | LoadTarget, lowest: Word | None, highest: Word | None
+) -> tuple[float, float]:
+    """Return the lowest and the highest rate of the search. Raises UsageError."""
+    if lowest and lowest is highest:
+        lowest_rps, highest_rps = read_range(line, lowest)
+    else:
+        highest_rps = read_rate(line, highest) if highest else place.max_load_rps or HIGHEST_DEFAULT_RPS
+        default_rps = max(min(LOWEST_DEFAULT_RPS, highest_rps / 10), LOWEST_RPS)
+        lowest_rps = read_rate(line, lowest) if lowest else default_rps
+    for word, rate_rps in ((lowest, lowest_rps), (highest, highest_rps)):
+        must_be_under_cap(line, place, rate_rps, word)
+    if lowest_rps < highest_rps:
+        return lowest_rps, highest_rps
+    rates = (
+        f"The lower rate ({show_number(lowest_rps)} rps) must be below the upper one ({show_number(highest_rps)} rps)"
+    )
+    if word := lowest or highest:
+        instead = spell_rate(highest_rps / 10) if lowest else spell_rate(HIGHEST_DEFAULT_RPS)
+        raise line.mistake(f"{rates}.", at=word.at, instead=instead)
+    raise not_possible(f"{rates}, but the cap {place.key}.max_load is too low.", line)
+
+
+def _read_probe_s(line: Line, word: Word) -> float:
+    probe_s = read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
+    if probe_s > LONGEST_PROBE_S:
+        instead = spell_duration(LONGEST_PROBE_S)
+        problem = f"{quoted(word.text)} is too long for one rate; write at most {instead}."
+        raise line.mistake(problem, at=word.at, instead=instead)
+    return probe_s
+
+
+def _default_probe_s(line: Line, lookup: Lookup) -> float:
+    """Return the usual time per rate, or less if all rates together would exceed loadtest.longest."""
+    probe_s = min(PROBE_S, lookup.settings.loadtest.longest_s / MOST_PROBES)
+    if probe_s < SHORTEST_PROBE_S:
+        raise not_possible("A search takes at least 1m, and loadtest.longest in seatrial.toml is shorter.", line)
+    return probe_s

@@ -1,0 +1,58 @@
+"""`/schedule`: run commands on a clock."""
+
+import re
+from collections.abc import Sequence
+
+from bot.commands.arguments import end, unknown_subcommand
+from bot.commands.command import Command, Form, Lookup, Request, UsageError
+from bot.commands.line import Line, clean
+from bot.commands.schedule.add import ADD, AddParser
+from bot.commands.schedule.requests import ChangeSchedule, ListSchedules
+from workers.contract.units import quoted
+
+_FORMS = {
+    "add": ADD,
+    "list": Form(usage="/schedule list", does="what is scheduled, and when it is due next"),
+    "pause": Form(usage="/schedule pause ID", does="fires no more until it is resumed"),
+    "resume": Form(usage="/schedule resume ID", does="fires again"),
+    "run": Form(usage="/schedule run ID", does="fires once, now"),
+    "remove": Form(usage="/schedule remove ID", does="forgets it"),
+}
+
+
+def command(job_commands: Sequence[Command]) -> Command:
+    """Return the command `/schedule` for jobs of `job_commands`."""
+    parser = AddParser(job_commands)
+    return Command(
+        verb="/schedule",
+        does="Put commands on a clock. Where clocks change, a time that is skipped fires as much later, and one that "
+        "comes twice fires once.",
+        forms=tuple(_FORMS.values()),
+        parse=lambda text, lookup: _parse(text, lookup, parser),
+    )
+
+
+def _parse(text: str, lookup: Lookup, parser: AddParser) -> Request:
+    line = Line("/schedule", text, ADD)
+    match line.subcommand(_FORMS):
+        case "add":
+            return parser.parse(re.split(r"\badd\b", clean(text), maxsplit=1, flags=re.IGNORECASE)[-1], lookup)
+        case "list":
+            end(line, lookup)
+            return ListSchedules()
+        case ("pause" | "resume" | "run" | "remove") as change:
+            return ChangeSchedule(change=change, schedule_id=_schedule_id(line, lookup))
+    raise unknown_subcommand(line, _FORMS)
+
+
+def _schedule_id(line: Line, lookup: Lookup) -> str:
+    """Take a schedule's id: the letter s and a number, or the number alone. Raises UsageError."""
+    word = line.take(lambda text: True)
+    match = re.fullmatch(r"[s#]?([0-9]{1,9})", word.text) if word else None
+    if match is None:
+        problem = (
+            f"{quoted(word.text)} is not a schedule; schedules have ids like s1." if word else "Say which schedule."
+        )
+        raise UsageError(problem, usage=line.usage, nearest="/schedule list")
+    end(line, lookup)
+    return f"s{int(match[1])}"

@@ -1,0 +1,97 @@
+"""The parser of `/schedule add`: a cron expression, a time zone and a command that submits a job."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from itertools import dropwhile
+from zoneinfo import available_timezones
+
+from bot.commands import cron
+from bot.commands.command import Command, Form, Lookup, Submit, UsageError
+from bot.commands.corrections import closest
+from bot.commands.schedule.requests import AddSchedule
+from workers.contract.units import quoted
+
+ADD = Form(
+    usage='/schedule add "CRON" [TIMEZONE] COMMAND…',
+    does="any command that starts a job, on a clock; the next three times are shown, its cards come here",
+)
+_EXAMPLE_COMMAND = "loadtest 1000rps for 5m"
+
+
+class AddParser:
+    """Parses the text after `/schedule add`. `job_commands` can be scheduled."""
+
+    def __init__(self, job_commands: Sequence[Command]) -> None:
+        self._commands = {command.verb.removeprefix("/"): command for command in job_commands}
+
+    def parse(self, text: str, lookup: Lookup) -> AddSchedule:
+        """Parse the cron expression, quoted or not, then the time zone, then the command. Raises UsageError."""
+        if match := re.fullmatch(r' ?"([^"]*)" ?(.*)', text):
+            fields, words = match[1], match[2].replace('"', " ").split()
+        else:
+            words = text.replace('"', " ").split()
+            length = next((at for at, word in enumerate(words) if not cron.looks_like_field(word)), len(words))
+            if not length and words[:1] and not self._is_verb(words[0]):
+                length = 1  # The first word should be a field: report it as a wrong one.
+            fields, words = " ".join(words[:length]), words[length:]
+        zone, words = self._split_zone(fields, words)
+        try:
+            expression = cron.read_cron(fields)
+        except cron.CronError as error:
+            problem = str(error) if fields else "Say when: five fields of cron, in quotes."
+            raise _mistake(problem, error.nearest, zone, " ".join(words)) from error
+        return AddSchedule(cron=expression, time_zone=zone, submit=self._submit(expression, zone, words, lookup))
+
+    def _split_zone(self, fields: str, words: list[str]) -> tuple[str, list[str]]:
+        """Split the time zone off the beginning or the end of `words`. Return it, or UTC, and the other words."""
+        words = words[1:] if words[:1] in (["in"], ["at"]) else words
+        if not words:
+            return "UTC", words
+        zones = _zones()
+        if self._is_verb(words[0]):
+            # At the end a zone needs a slash: Japan may be the name of a model.
+            last = zones.get(words[-1].lower()) if "/" in words[-1] else None
+            return (last, words[: -2 if words[-2] == "in" else -1]) if last else ("UTC", words)
+        if found := zones.get(words[0].lower()):
+            return found, words[1:]
+        zone = zones.get(closest(words[0], zones) or "")
+        if zone and ("/" in words[0].strip("/") or not closest(words[0].removeprefix("/"), self._commands)):
+            raise _mistake(f"There is no time zone {quoted(words[0])}.", fields, zone, " ".join(words[1:]))
+        return "UTC", words
+
+    def _submit(self, expression: str, zone: str, words: list[str], lookup: Lookup) -> Submit:
+        """Parse the command. Raises UsageError."""
+        if not words:
+            raise _mistake("Say what to run: a command that starts a job.", expression, zone, _EXAMPLE_COMMAND)
+        command = self._commands.get(words[0].lower().removeprefix("/"))
+        if command is None:
+            similar = closest(words[0].lower().removeprefix("/"), self._commands)
+            rest = [similar, *words[1:]] if similar else dropwhile(lambda word: not self._is_verb(word), words)
+            problem = f"{quoted(words[0])} is neither a time zone nor a command that starts a job."
+            raise _mistake(problem, expression, zone, " ".join(rest))
+        try:
+            request = command.parse(" ".join(words[1:]), lookup) if words[1:] else command.alone
+        except UsageError as error:
+            raise _mistake(error.problem, expression, zone, error.nearest.removeprefix("/")) from error
+        if not isinstance(request, Submit):
+            raise _mistake(f"{quoted(' '.join(words))} does not start a job.", expression, zone, _EXAMPLE_COMMAND)
+        if request.dry_run:
+            short = request.spelled(lookup.settings).removeprefix("/").removesuffix(" dry-run")
+            raise _mistake("A dry run starts nothing; schedule the command itself.", expression, zone, short)
+        return request
+
+    def _is_verb(self, word: str) -> bool:
+        return word.lower().removeprefix("/") in self._commands
+
+
+@cache
+def _zones() -> dict[str, str]:
+    """Return the time zones of this machine's tz database, and UTC, by their names in lower case."""
+    return {name.lower(): name for name in available_timezones() | {"UTC"}}
+
+
+def _mistake(problem: str, expression: str, zone: str, command: str) -> UsageError:
+    zone = "" if zone == "UTC" else f" {zone}"
+    nearest = f'/schedule add "{expression}"{zone} {command or _EXAMPLE_COMMAND}'
+    return UsageError(problem, usage=ADD.usage, nearest=nearest)

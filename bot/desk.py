@@ -1,0 +1,70 @@
+"""The desk: the services that one request may use on behalf of its asker.
+
+`bot.app` makes one for each invocation. Rules and cards are the intake's; answers are the requests' own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.blocks import Message
+from bot.commands import COMMANDS, Command, Request, ScheduleDesk, read_command
+from bot.intake import Intake
+from bot.lookup import CatalogueLookup
+from bot.policy import Refused
+from bot.state import Invocation
+from workers.contract.jobs import Job
+from workers.contract.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class BotDesk(CatalogueLookup):
+    """Implements `commands.Desk` for one invocation. Raises Refused, and QueueUnavailable while Redis is away."""
+
+    intake: Intake
+    schedules: ScheduleDesk
+    invocation: Invocation
+
+    @property
+    def asker_id(self) -> str:
+        """See Desk."""
+        return self.invocation.by.id
+
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        """See Desk."""
+        return COMMANDS
+
+    def read(self, *, command: str) -> Request:
+        """See Desk."""
+        return read_command(command, self)
+
+    def workers(self) -> Sequence[str]:
+        """See Desk."""
+        return self.queue.workers()
+
+    def job(self, *, job_id: str) -> Record:
+        """See Desk."""
+        record = self.queue.record(job_id)
+        if record is None:
+            raise Refused(f"There is no job #{job_id}; /jobs lists the newest.")
+        return record
+
+    def check(self, *, job: Job) -> None:
+        """See Desk."""
+        self.intake.approvals_for(job, self.invocation.by)
+
+    def submit(self, *, job: Job, dry_run: bool) -> Message | None:
+        """See Desk."""
+        return self.intake.ask(job, self.invocation, dry_run=dry_run)
+
+    def retry(self, *, record: Record) -> Message | None:
+        """See Desk."""
+        return self.intake.retry(record, self.invocation)
+
+    def cancel(self, *, record: Record) -> Message | None:
+        """See Desk."""
+        return self.intake.cancel(record, self.invocation.by)
+
+    def decide(self, *, record: Record, approve: bool) -> Message | None:
+        """See Desk."""
+        return self.intake.decide(record, self.invocation.by, approve=approve)

@@ -1,0 +1,33 @@
+"""The facts that parsers and requests look up, read from Redis: versions, endpoints and the newest jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workers.contract.catalogue import Served, Version
+from workers.contract.queue import Catalogue, Queue
+from workers.contract.record import Record
+from workers.contract.settings import SettingsFile
+
+MOST_RECENT = 200
+"""Questions about the past look at this many of the newest jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueLookup:
+    """Implements `commands.Lookup`. Raises QueueUnavailable while Redis is away."""
+
+    settings: SettingsFile
+    catalogue: Catalogue
+    queue: Queue
+
+    def versions(self, model: str) -> Sequence[Version]:
+        """See Lookup."""
+        return self.catalogue.versions(model)
+
+    def served(self) -> Sequence[Served]:
+        """See Lookup."""
+        return self.catalogue.served()
+
+    def recent(self) -> Sequence[Record]:
+        """See Lookup."""
+        return self.queue.recent(MOST_RECENT)
