@@ -1,4 +1,4 @@
-"""Runs jobs: claim → handler → say how it ended. Holds what is true of every job, and knows none."""
+"""Runs delivered jobs: claim → handler → report the end. Knows no kind of job."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from workers.context import Context, Interruption
+from workers.context import Context, StopSignal
 from workers.contract import events as e
 from workers.contract.jobs import Outcome
 from workers.contract.queue import Busy, Claim, Claims, QueueUnavailable
@@ -17,18 +17,18 @@ from workers.platforms.protocols.platforms import Platforms
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Any, Context, Platforms], Outcome]
+Handler = Callable[[Any, Context], Outcome]
 WATCH_EVERY_S = 0.25
-"""How often wishes are looked at: a cancelled job sees it within a second."""
+"""Time between two checks for cancellations: a cancelled job learns of it within a second."""
 MOST_ATTEMPTS = 5
-"""A job whose cause of failure does not pass is given up on after this many attempts."""
+"""Attempts after which a job with a temporary error fails for good."""
 
 
 class Runner:
-    """The jobs of one worker, each in a thread of the transport's.
+    """Runs the jobs of one worker, each in a thread of the transport.
 
-    `refresh(record)` tells the catalogue what a job may have changed. It is called before the job's end is told: what a
-    card offers next is known when it is shown.
+    `refresh(record)` publishes to the catalogue what a job may have changed. It is called before the job's end is
+    reported, because the final card offers buttons from the catalogue.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Runner:
         self._handlers = handlers
         self._platforms = platforms
         self._refresh = refresh
-        self._running: dict[str, tuple[Claim, Interruption]] = {}
+        self._running: dict[str, tuple[Claim, StopSignal]] = {}
         self._draining = threading.Event()
         self._stopping = threading.Event()
 
     def run(self, job_id: str) -> None:
-        """Work on a job that was delivered, to its end or until it is handed back."""
+        """Run a delivered job until it ends or is requeued."""
         if self._draining.is_set():
             self._retry_until_redis(lambda: self._claims.defer(job_id, for_s=1.0))
             return
@@ -60,60 +60,60 @@ class Runner:
         if claim is None:
             logger.info("job %s: nothing to do", job_id)
             return
-        interruption = Interruption()
-        self._running[job_id] = (claim, interruption)
+        stop_signal = StopSignal()
+        self._running[job_id] = (claim, stop_signal)
         try:
-            self._attempt(claim, Context(self._claims, claim, interruption))
+            self._attempt(claim, Context(self._claims, claim, stop_signal, self._platforms))
         finally:
             del self._running[job_id]
 
     def watch(self) -> None:
-        """Give signs of life, have delivered what is due, and pass wishes on to the running jobs, until `stop`."""
+        """Send heartbeats, deliver due jobs and forward cancellations, until `stop`."""
         while not self._stopping.wait(WATCH_EVERY_S) or self._running:
             try:
                 self._claims.heartbeat()
                 self._claims.deliver_due()
-                self._deliver_interrupts()
+                self._forward_stops()
             except QueueUnavailable as error:
-                logger.warning("Redis is away: %s", error)
+                logger.warning("Redis cannot be reached: %s", error)
             if self._stopping.is_set():
-                self._interrupt_all()
+                self._stop_all()
                 time.sleep(WATCH_EVERY_S)
-        with suppress(*QueueUnavailable):  # its lease runs out in any case
+        with suppress(*QueueUnavailable):  # otherwise the lease expires
             self._claims.deregister()
 
     def stop(self, grace_s: float) -> None:
-        """Begin no more jobs; let running ones end for `grace_s`, then have them handed back."""
+        """Drain: start no jobs, wait `grace_s` for the running ones, then requeue them."""
         self._draining.set()
         deadline_s = time.monotonic() + grace_s
         while self._running and time.monotonic() < deadline_s:
             time.sleep(0.1)
         self._stopping.set()
 
-    def _interrupt_all(self) -> None:
-        for _, interruption in list(self._running.values()):
-            interruption.interrupt(ShuttingDown("The worker is shutting down."))
+    def _stop_all(self) -> None:
+        for _, stop_signal in list(self._running.values()):
+            stop_signal.stop(ShuttingDown("The worker is shutting down."))
 
-    def _deliver_interrupts(self) -> None:
+    def _forward_stops(self) -> None:
         running = list(self._running.items())
-        standing = self._claims.check(claim for _, (claim, _) in running) if running else {}
-        for job_id, (_, interruption) in running:
-            holds, cancel_by = standing[job_id]
-            if not holds:
-                interruption.interrupt(Superseded("Another worker has this job now."))
+        states = self._claims.check(claim for _, (claim, _) in running) if running else {}
+        for job_id, (_, stop_signal) in running:
+            claim_held, cancel_by = states[job_id]
+            if not claim_held:
+                stop_signal.stop(Superseded("Another worker has this job now."))
             elif cancel_by is not None:
-                interruption.interrupt(JobCancelled(cancel_by))
+                stop_signal.stop(JobCancelled(cancel_by))
 
     def _attempt(self, claim: Claim, context: Context) -> None:
         record = claim.record
         logger.info("job %s, attempt %d: %s", record.id, claim.attempt, record.job.summary)
-        ends: e.Succeeded | e.Failed | e.Cancelled
+        end: e.Succeeded | e.Failed | e.Cancelled
         try:
             self._check_approved(record)
-            outcome = self._handlers[record.job.kind](record.job, context, self._platforms)
-            ends = e.Succeeded(at_s=time.time(), outcome=outcome)
+            outcome = self._handlers[record.job.kind](record.job, context)
+            end = e.Succeeded(at_s=time.time(), outcome=outcome)
         except JobCancelled as cancelled:
-            ends = e.Cancelled(at_s=time.time(), by=str(cancelled))
+            end = e.Cancelled(at_s=time.time(), by=str(cancelled))
         except Superseded:
             logger.warning("job %s, attempt %d: another worker has it now", record.id, claim.attempt)
             return
@@ -124,32 +124,32 @@ class Runner:
             if claim.attempt < MOST_ATTEMPTS:
                 self._requeue(claim, reason=str(error), after_s=error.retry_after_s)
                 return
-            ends = e.Failed(at_s=time.time(), reason=str(error), advice=f"It was tried {claim.attempt} times.")
+            end = e.Failed(at_s=time.time(), reason=str(error), advice=f"Seatrial tried {claim.attempt} times.")
         except PermanentError as error:
             logger.info("job %s failed: %s", record.id, error, exc_info=error.__cause__)
-            ends = e.Failed(at_s=time.time(), reason=str(error), advice=error.advice)
-        except Exception as error:  # the outermost loop of a job: nothing a job does may stop the worker
+            end = e.Failed(at_s=time.time(), reason=str(error), advice=error.advice)
+        except Exception as error:  # the outermost loop of a job: no fault of a job may stop the worker
             logger.exception("job %s failed unexpectedly", record.id)
-            ends = e.Failed(
+            end = e.Failed(
                 at_s=time.time(),
                 reason=f"Seatrial itself failed ({type(error).__name__}).",
-                advice=f"The log of worker {self._claims.worker} says more under job {record.id}.",
+                advice=f"See the log of worker {self._claims.worker} for job {record.id}.",
             )
         try:
             self._retry_until_redis(lambda: self._refresh(record))
-        finally:  # a job ends, whatever there is
-            self._retry_until_redis(lambda: self._claims.finish(claim, ends))
+        finally:  # a job ends even if the refresh fails
+            self._retry_until_redis(lambda: self._claims.finish(claim, end))
 
     def _check_approved(self, record: Record) -> None:
-        """The bot decides; the worker, which has the credentials, does not take its word for it."""
-        same = "Bot and worker must read the same seatrial.toml; ask again when they do."
+        """Check settings and approvals again here: the worker holds the credentials and must not trust the bot."""
+        same = "Give bot and worker the same seatrial.toml, then try again."
         settings = self._platforms.settings
         if missing := record.job.missing_setting(settings):
             raise PermanentError(f"The worker's settings have no {missing}.", advice=same)
         needed = record.job.approvals_needed(settings)
         if needed is not None and len(set(record.approved_by)) < needed.count:
             raise PermanentError(
-                f"This needs {needed.count} approval(s) by the worker's settings, and has {len(record.approved_by)}.",
+                f"The worker's settings require {needed.count} approval(s); this job has {len(record.approved_by)}.",
                 advice=same,
             )
 
@@ -157,11 +157,10 @@ class Runner:
         self._retry_until_redis(lambda: self._claims.requeue(claim, reason=reason, after_s=after_s))
 
     def _retry_until_redis(self, call: Callable[[], Any]) -> Any:
-        """What must be written is tried until Redis is back. A worker that is killed first is found dead, and the job
-        taken over: nothing is lost by waiting."""
+        """Call until Redis answers. If the worker is killed first, another one takes the job over."""
         while True:
             try:
                 return call()
             except QueueUnavailable as error:
-                logger.warning("Redis is away: %s", error)
+                logger.warning("Redis cannot be reached: %s", error)
                 time.sleep(0.5)

@@ -8,7 +8,7 @@ from bot.cards.load_charts import charts
 from bot.cards.number_format import change, latency, ms, replicas
 from workers.contract.events import Measured
 from workers.contract.formatting import show_count, show_duration, show_number, show_percentile, show_share
-from workers.contract.jobs import Earlier, FindCapacity, LoadTest, Tested
+from workers.contract.jobs import EarlierRuns, FindCapacity, LoadTest, Tested
 from workers.contract.load import MOST_PROBES
 from workers.contract.record import Record, State
 
@@ -105,7 +105,7 @@ def _whole(seconds: float) -> str:
     return show_duration(round(seconds))
 
 
-def _against(tested: Tested, earlier: Earlier) -> str:
+def _against(tested: Tested, earlier: EarlierRuns) -> str:
     """The change against the median of earlier runs."""
     runs = "one earlier run" if earlier.runs == 1 else f"the median of {earlier.runs} earlier runs"
     parts = [

@@ -17,7 +17,7 @@ from workers.contract.jobs import (
     CapacityFound,
     Deploy,
     Deployed,
-    Earlier,
+    EarlierRuns,
     FindCapacity,
     Job,
     LoadTest,
@@ -84,7 +84,7 @@ TESTED = Tested(
     settled_after_s=19.0,
     send_lag_ms={50.0: 0.03, 99.0: 0.42},
     service_ms={50.0: 1.9, 99.0: 468.0},
-    earlier=Earlier(
+    earlier=EarlierRuns(
         runs=7, verdict="PASS", achieved_rps=999.0, errors_percent=0.0, latency_ms={50.0: 2.1, 95.0: 41.0, 99.0: 500.0}
     ),
 )

@@ -10,7 +10,7 @@ import pytest
 
 from workers.contract.jobs import LoadTest, Tested
 from workers.contract.load import Sample, Shape, Slo
-from workers.reports.history import comparison, earlier, kept
+from workers.reports.history import comparison, earlier_runs, report_json
 from workers.reports.html_report import page
 from workers.reports.timeline import POINTS, replicas_at, thinned
 
@@ -93,7 +93,7 @@ def test_replicas_change_at_the_instant_of_their_change() -> None:
 
 def report(job_id: str, tested: Tested = TESTED, job: LoadTest = JOB) -> Any:
     """A report as it comes back from where it was kept."""
-    return json.loads(json.dumps(kept(job_id=job_id, at_s=0.0, job=job, tested=tested, replicas=REPLICAS)))
+    return json.loads(json.dumps(report_json(job_id=job_id, at_s=0.0, job=job, tested=tested, replicas=REPLICAS)))
 
 
 def test_report_of_an_earlier_build_is_compared() -> None:
@@ -103,7 +103,7 @@ def test_report_of_an_earlier_build_is_compared() -> None:
         {"at_s": 1.0, "asked_rps": 1.0, "achieved_rps": 1.0, "failures_per_s": 0.0, "p50_ms": None, "p95_ms": None}
         | {"p99_ms": None, "replicas": 1}
     ]
-    assert earlier([old], job=JOB, job_id="5") is not None
+    assert earlier_runs([old], job=JOB, job_id="5") is not None
 
 
 def slower(p95_ms: float, **changes: Any) -> Tested:
@@ -118,7 +118,7 @@ def test_earlier_runs_are_summed_up_by_their_medians() -> None:
         report("3", slower(3.0)),
         report("2", slower(1.0)),
     ]
-    found = earlier(reports, job=JOB, job_id="5")
+    found = earlier_runs(reports, job=JOB, job_id="5")
     assert found is not None
     assert (found.runs, found.verdict, found.achieved_rps, found.errors_percent) == (3, "FAIL", 998.0, 0.0)
     assert found.latency_ms == {50.0: 0.8, 95.0: 3.0, 100.0: 40.0}
@@ -142,12 +142,12 @@ OTHERS: dict[str, Any] = {
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
 def test_what_cannot_be_compared_is_left_out(other: Any) -> None:
     """Like is compared with like, or nothing is."""
-    assert earlier([other] if other else [], job=JOB, job_id="5") is None
+    assert earlier_runs([other] if other else [], job=JOB, job_id="5") is None
 
 
 def test_a_run_on_another_objective_is_compared() -> None:
     """The load was the same: what was asked of it changes no number."""
-    assert earlier([report("1", job=replace(JOB, slo=Slo(), abort=None))], job=JOB, job_id="5") is not None
+    assert earlier_runs([report("1", job=replace(JOB, slo=Slo(), abort=None))], job=JOB, job_id="5") is not None
 
 
 @pytest.mark.parametrize(
@@ -161,14 +161,14 @@ def test_a_run_on_another_objective_is_compared() -> None:
 )
 def test_the_comparison_in_words(now_ms: float, before_ms: float, runs: int, sentence: str) -> None:
     """How far above or below, and of how many."""
-    before = earlier([report(str(job), slower(before_ms)) for job in range(runs)], job=JOB, job_id="9")
+    before = earlier_runs([report(str(job), slower(before_ms)) for job in range(runs)], job=JOB, job_id="9")
     assert comparison(slower(now_ms, earlier=before), slo=SLO) == sentence
 
 
 def test_without_earlier_runs_there_is_nothing_to_say() -> None:
     """The first run, and one without an answer."""
     assert comparison(TESTED, slo=SLO) == ""
-    before = earlier([report("1")], job=JOB, job_id="9")
+    before = earlier_runs([report("1")], job=JOB, job_id="9")
     assert comparison(replace(TESTED, latency_ms={}, earlier=before), slo=SLO) == ""
 
 
@@ -213,7 +213,7 @@ def test_a_page_needs_nothing_from_outside() -> None:
 
 def test_a_page_tells_what_the_test_found() -> None:
     """The verdict first, the reasons, the numbers, a row a second."""
-    before = earlier([report("1")], job=JOB, job_id="17")
+    before = earlier_runs([report("1")], job=JOB, job_id="17")
     found = drawn(replace(TESTED, earlier=before), against="p95 2.1 ms, as before")
     assert found.words.index("PASS") < found.words.index("p95 was 2.1 ms")
     for piece in ("1 at the start, 4 at most", "began after 12 s, settled after 40 s", "300,000", "p95 2.1 ms, as"):

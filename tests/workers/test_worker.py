@@ -108,14 +108,14 @@ def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(harness: Worke
     assert (record.outcome.before, record.outcome.after) == (1, 2)
 
 
-def test_a_gate_that_stays_shut_publishes_nothing(harness: WorkerHarness) -> None:
+def test_failed_quality_gate_publishes_no_version(harness: WorkerHarness) -> None:
     """The failure names the metric and the bound; the registry has no such version."""
     harness.worker()
     record = harness.ended(harness.ask("train", TrainModel(model="strict")))
     assert record.state == "failed"
-    assert "accuracy is 0.97" in record.reason
+    assert "accuracy 0.97" in record.reason
     # Rounded to fewer digits than the bound has, it may look as if it were held.
-    assert len(record.reason.partition("accuracy is ")[2].partition(",")[0]) == len("0.973333")
+    assert len(record.reason.partition("accuracy ")[2].partition(",")[0]) == len("0.973333")
     assert "> 0.999" in record.reason
     assert not list((harness.folder / "home").rglob("manifest.json"))
 

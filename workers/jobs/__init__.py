@@ -1,6 +1,7 @@
-"""Handlers, one for each kind of job: `(job, context, platforms) → outcome`. They do not import each other.
+"""Handlers, one for each kind of job: `(job, context) → outcome`. They do not import each other.
 
-The handler of a kind is the function of the kind's name, in the module of the kind's name.
+The handler of a kind is the function of the kind's name, in the module of the kind's name. The other modules are
+shared by the handlers of load tests and of capacity searches.
 """
 
 from collections.abc import Mapping

@@ -1,27 +1,26 @@
-"""`/deploy`: a version becomes what an environment's endpoint answers with."""
+"""`/deploy`: roll a version out to an environment's endpoint."""
 
 from workers.context import Context
 from workers.contract.jobs import Deploy, Deployed
 from workers.errors import PermanentError
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols.artifacts import Artifacts, Manifest
 from workers.platforms.protocols.cluster import Release
-from workers.platforms.protocols.platforms import Platforms
 
 
-def deploy(job: Deploy, context: Context, platforms: Platforms) -> Deployed:
-    """Check that what was asked for is what is there, roll it out, and say who ran before."""
+def deploy(job: Deploy, context: Context) -> Deployed:
+    """Check that the version is the approved one, and roll it out."""
+    platforms = context.platforms
     environment = platforms.settings.environments[job.environment]
-    model = platforms.settings.models[job.model]
     cluster = platforms.clusters[environment.name]
     with context.step("check version") as step:
-        manifest = _unchanged(job, platforms)
+        manifest = _approved_manifest(job, platforms.artifacts)
         folder = platforms.artifacts.folder(model=job.model, version=job.version)
         step.fact = f"v{job.version}, {manifest.digest[:19]}"
     running = cluster.endpoint(model=job.model, environment=environment)
     replicas = job.replicas or (running.replicas if running else environment.replicas)
     with context.step("roll out") as step:
         release = Release(
-            model=model,
+            model=platforms.settings.models[job.model],
             environment=environment,
             manifest=manifest,
             folder=folder,
@@ -40,12 +39,12 @@ def deploy(job: Deploy, context: Context, platforms: Platforms) -> Deployed:
     )
 
 
-def _unchanged(job: Deploy, platforms: Platforms) -> Manifest:
-    """The version's manifest, if it still is what people saw when they asked and approved."""
-    manifest = platforms.artifacts.manifest(model=job.model, version=job.version)
+def _approved_manifest(job: Deploy, artifacts: Artifacts) -> Manifest:
+    """Return the version's manifest. Raises PermanentError if its content changed since the job was requested."""
+    manifest = artifacts.manifest(model=job.model, version=job.version)
     if manifest.digest != job.digest:
         raise PermanentError(
-            f"{job.model} v{job.version} is not what was asked for: its content has changed since.",
+            f"{job.model} v{job.version} has changed since this deployment was requested.",
             advice="Any approval is void. Find out who changed the model store, then train a new version.",
         )
     return manifest

@@ -4,17 +4,16 @@ from workers.context import Context
 from workers.contract.formatting import show_count
 from workers.contract.jobs import Rescaled, Scale
 from workers.errors import PermanentError
-from workers.platforms.protocols.platforms import Platforms
 
 
-def scale(job: Scale, context: Context, platforms: Platforms) -> Rescaled:
-    """Set the replicas and wait until they are there."""
-    environment = platforms.settings.environments[job.environment]
-    cluster = platforms.clusters[environment.name]
+def scale(job: Scale, context: Context) -> Rescaled:
+    """Set the replicas and wait until they are ready."""
+    environment = context.platforms.settings.environments[job.environment]
+    cluster = context.platforms.clusters[environment.name]
     before = cluster.endpoint(model=job.model, environment=environment)
     if before is None:
         raise PermanentError(
-            f"Nothing runs as {job.model} on {job.environment}.",
+            f"{job.model} is not deployed on {job.environment}.",
             advice=f"Deploy a version first: /deploy v1 {job.model}.",
         )
     with context.step("scale") as step:

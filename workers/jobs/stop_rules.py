@@ -1,15 +1,15 @@
-"""When a load test is to be ended early. Pure."""
+"""Rules that end a load test early. Pure."""
 
 from workers.contract.load import Abort, Sample
 
 SURPLUS_S = 2.0
-"""So many seconds' worth of requests may be sent beyond the highest rate: users who wake in herds are uneven."""
+"""Seconds' worth of requests that may be sent above the highest rate: users who act in waves are uneven."""
 LEAST_SURPLUS = 30.0
-"""And so many at any rate: one user's task may be a whole visit."""
+"""Requests that may always be sent above it: one user's task may be a whole visit."""
 
 
 class ErrorRateStop:
-    """Watches a test's seconds, one after the other, for `abort`; None: it never ends."""
+    """Applies `abort` to a test's seconds, one after the other. Without `abort` it never ends the test."""
 
     def __init__(self, abort: Abort | None) -> None:
         self._abort = abort
@@ -17,9 +17,9 @@ class ErrorRateStop:
         self._bad_since_s: float | None = None
 
     def ends_with(self, second: Sample) -> bool:
-        """Whether too much has failed in every second for long enough, this one the last of them.
+        """Return whether too much has failed in every second for long enough, `second` being the last of them.
 
-        A second in which no request ended says nothing, neither for nor against.
+        A second in which no request ended counts neither way.
         """
         began_s, self._at_s = self._at_s, second.at_s
         if self._abort is None or not second.ended_per_s:
@@ -33,20 +33,20 @@ class ErrorRateStop:
 
 
 class OverrateStop:
-    """Watches the seconds of a test whose requests a Locust file of one's own sends: it sends what it likes.
+    """Limits a test in which the user's Locust file decides how much is sent.
 
-    A leaky bucket: what is sent above `highest_rps` fills it, what is sent below empties it.
+    A leaky bucket: requests sent above `highest_rps` fill it, and a lower rate empties it.
     """
 
     def __init__(self, highest_rps: float) -> None:
         self.surplus = 0.0
-        """How many requests too many have been sent."""
+        """Requests sent above the limit."""
         self._highest_rps = highest_rps
         self._at_s = 0.0  # when the last second ended
         self._sent = 0  # requests that had left by then
 
     def ends_with(self, second: Sample) -> bool:
-        """Return whether too much has been sent by the end of this second."""
+        """Return whether too much has been sent by the end of `second`."""
         length_s, self._at_s = second.at_s - self._at_s, second.at_s
         sent, self._sent = second.requests - second.dropped - self._sent, second.requests - second.dropped
         self.surplus = max(self.surplus + sent - self._highest_rps * length_s, 0.0)

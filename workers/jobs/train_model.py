@@ -1,4 +1,4 @@
-"""`/model train`: from SQL to a version that may be deployed."""
+"""`/model train`: from SQL to a published version."""
 
 import hashlib
 import operator
@@ -11,21 +11,16 @@ from workers.contract.jobs import Trained, TrainModel
 from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.platforms import Platforms
 from workers.platforms.protocols.warehouse import Evaluation, Training
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
 
 
-def train_model(job: TrainModel, context: Context, platforms: Platforms) -> Trained:
-    """Train, evaluate, gate, export, version, package, try, publish."""
-    model = platforms.settings.models.get(job.model)
-    if model is None:
-        raise PermanentError(
-            f"The worker's settings have no model {job.model}.",
-            advice="Bot and worker must read the same seatrial.toml; ask again when they do.",
-        )
+def train_model(job: TrainModel, context: Context) -> Trained:
+    """Train, evaluate, gate, export, package, test, publish."""
+    platforms = context.platforms
+    model = platforms.settings.models[job.model]
     version = platforms.artifacts.claim(model=model.name, job_id=context.request)
     with context.step("train") as step:
         training = platforms.warehouse.train(model=model, version=version, progress=context)
@@ -40,12 +35,12 @@ def train_model(job: TrainModel, context: Context, platforms: Platforms) -> Trai
         digest, size_bytes = platforms.artifacts.describe(model=model.name, version=version)
         step.fact = f"{exported_as.upper()}, {_size(size_bytes)}"
     manifest = _manifest(context, model, version, training, evaluation, exported_as, digest, size_bytes)
-    _publish(model, manifest, context, platforms)
+    _publish(model, manifest, context)
     return Trained(version=version, digest=digest, metrics=dict(evaluation.metrics), size_bytes=size_bytes)
 
 
 def _gate(model: Model, evaluation: Evaluation, context: Context) -> None:
-    """A version that misses a bound goes no further. Raises PermanentError with each miss."""
+    """Raise PermanentError if the version misses a bound of the quality gate."""
     if not model.gate:
         context.skip("gate", f"models.{model.name}.gate sets no bound")
         return
@@ -54,26 +49,26 @@ def _gate(model: Model, evaluation: Evaluation, context: Context) -> None:
         for metric, bound in model.gate.items():
             if metric not in evaluation.metrics:
                 raise PermanentError(
-                    f"models.{model.name}.gate names {metric}, which this {model.type} does not have"
+                    f"models.{model.name}.gate names {metric}, which a {model.type} model does not have"
                     f" ({evaluation.note}).",
                     advice=f"It has {', '.join(evaluation.metrics)}.",
                 )
-            found = evaluation.metrics[metric]
+            value = evaluation.metrics[metric]
             sign = bound.strip()[:2].rstrip("0123456789.- ")
-            wanted = float(bound.strip()[len(sign) :])
-            if not _COMPARISONS[sign](found, wanted):
-                missed.append(f"{metric} is {found:.6g}, wanted {sign} {wanted:g}")
+            required = float(bound.strip()[len(sign) :])
+            if not _COMPARISONS[sign](value, required):
+                missed.append(f"{metric} {value:.6g}, required {sign} {required:g}")
         if missed:
             raise PermanentError(
-                f"The gate stays shut: {'; '.join(missed)}.",
+                f"Quality gate failed: {'; '.join(missed)}.",
                 advice=f"Nothing was published. Change the query, or models.{model.name}.gate, and train again.",
             )
         step.fact = ", ".join(f"{metric} {bound.strip()}" for metric, bound in model.gate.items())
 
 
-def _publish(model: Model, manifest: Manifest, context: Context, platforms: Platforms) -> None:
-    """The image where there is one, the trial that every version must stand, and the registry's entry, last."""
-    artifacts, images = platforms.artifacts, platforms.images
+def _publish(model: Model, manifest: Manifest, context: Context) -> None:
+    """Build the image if the platform needs one, smoke-test the version, and write its registry entry last."""
+    artifacts, images = context.platforms.artifacts, context.platforms.images
     folder = artifacts.folder(model=model.name, version=manifest.version)
     with context.step("package") as step:
         image = images.build(model=model, manifest=manifest, folder=folder, progress=context)
@@ -113,7 +108,7 @@ def _manifest(
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
-    """The one metric that people ask for first."""
+    """Return the metric that people ask for first."""
     name = next((name for name in _FIRST_METRICS if name in metrics), next(iter(metrics)))
     return f"{name} {metrics[name]:.3f}"
 

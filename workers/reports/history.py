@@ -1,4 +1,4 @@
-"""A load test beside the earlier ones of the same target under the same load. Pure."""
+"""Load test reports as stored JSON, and the comparison of a test with earlier ones under the same load. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,25 +8,25 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workers.contract.formatting import share_percent, show_count, show_ms, show_number, show_percentile
-from workers.contract.jobs import Earlier, LoadTest, Tested
+from workers.contract.jobs import EarlierRuns, LoadTest, Tested
 from workers.contract.load import Slo
 from workers.reports.timeline import Replicas
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Kept:
-    """What is read back of a report; it holds more, for people and other programs."""
+class _StoredReport:
+    """The fields of a stored report that a comparison needs. The JSON has more, for people and other programs."""
 
     job: str
     asked: LoadTest
     result: Tested
 
 
-_KEPT = TypeAdapter(_Kept)
+_STORED_REPORT = TypeAdapter(_StoredReport)
 
 
-def kept(*, job_id: str, at_s: float, job: LoadTest, tested: Tested, replicas: Replicas) -> dict[str, Any]:
-    """A report as JSON's types, to be kept and read back by `earlier`; `at_s` Unix seconds."""
+def report_json(*, job_id: str, at_s: float, job: LoadTest, tested: Tested, replicas: Replicas) -> dict[str, Any]:
+    """Return a report as JSON values, for `earlier_runs` of later tests. `at_s` is in Unix seconds."""
     return {
         "job": job_id,
         "at_s": at_s,
@@ -36,11 +36,11 @@ def kept(*, job_id: str, at_s: float, job: LoadTest, tested: Tested, replicas: R
     }
 
 
-def earlier(reports: Iterable[Mapping[str, Any]], *, job: LoadTest, job_id: str) -> Earlier | None:
-    """Medians over those of `reports` (newest first) that can be compared with `job`; None where there are none.
+def earlier_runs(reports: Iterable[Mapping[str, Any]], *, job: LoadTest, job_id: str) -> EarlierRuns | None:
+    """Return medians over those of `reports` (newest first) that had the same load as `job`, or None without any.
 
-    Compared is the same load: shape, spacing, duration and ramp. Left out are INVALID tests, those that were ended
-    early or sent nothing, and what an earlier attempt of `job_id` itself has kept.
+    The same load means the same shape, spacing, duration and ramp. INVALID tests, tests that ended early or sent no
+    request, and reports of earlier attempts of `job_id` are left out.
     """
     runs = [
         run.result
@@ -55,7 +55,7 @@ def earlier(reports: Iterable[Mapping[str, Any]], *, job: LoadTest, job_id: str)
     if not runs:
         return None
     percentiles = sorted({percentile for run in runs for percentile in run.latency_ms})
-    return Earlier(
+    return EarlierRuns(
         runs=len(runs),
         verdict="PASS" if runs[0].verdict == "PASS" else "FAIL",
         achieved_rps=median(run.achieved_rps for run in runs),
@@ -68,7 +68,10 @@ def earlier(reports: Iterable[Mapping[str, Any]], *, job: LoadTest, job_id: str)
 
 
 def comparison(tested: Tested, *, slo: Slo) -> str:
-    """ "p95 2.4 ms, 12 % above the median of 7 earlier runs (2.1 ms)": the objective's percentile, or p95; else ""."""
+    """Return "p95 2.4 ms, 12 % above the median of 7 earlier runs (2.1 ms)", or "" without a number to compare.
+
+    The percentile is that of the first objective, or p95.
+    """
     percentile = next((bounded for bounded, _ in slo.latency_ms if bounded in tested.latency_ms), 95.0)
     now_ms = tested.latency_ms.get(percentile)
     if tested.earlier is None or now_ms is None or not (before_ms := tested.earlier.latency_ms.get(percentile)):
@@ -83,9 +86,8 @@ def _load(job: LoadTest) -> tuple[object, ...]:
     return job.shape, job.spacing, job.duration_s, job.ramp_s
 
 
-def _read(report: Mapping[str, Any]) -> _Kept | None:
+def _read(report: Mapping[str, Any]) -> _StoredReport | None:
     try:
-        return _KEPT.validate_python(report)
+        return _STORED_REPORT.validate_python(report)
     except ValidationError:
-        # Of another release, or another's: it says nothing that could be compared.
-        return None
+        return None  # written by an incompatible release

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 from workers.contract.jobs.deploy import Deploy, Deployed
 from workers.contract.jobs.find_capacity import CapacityFound, FindCapacity, Probe
 from workers.contract.jobs.job import Asked, Change, Job, Load, Outcome
-from workers.contract.jobs.load_test import Earlier, LoadTest, Tested
+from workers.contract.jobs.load_test import EarlierRuns, LoadTest, Tested
 from workers.contract.jobs.scale import Rescaled, Scale
 from workers.contract.jobs.train_model import Trained, TrainModel
 
@@ -25,7 +25,7 @@ __all__ = [
     "Change",
     "Deploy",
     "Deployed",
-    "Earlier",
+    "EarlierRuns",
     "FindCapacity",
     "Job",
     "Load",

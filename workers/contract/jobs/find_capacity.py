@@ -1,4 +1,4 @@
-"""Searches for the highest rate that an endpoint holds."""
+"""Capacity searches: the highest rate at which an endpoint or a load target meets its objectives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 
 from workers.contract.formatting import show_number
 from workers.contract.jobs.job import EndpointJob, Load, Outcome
-from workers.contract.load import MOST_PROBES, Slo
+from workers.contract.load import MOST_PROBES, Slo, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """One rate that a search tried, for how long, and what came of it. `latency_ms` by percentile."""
+    """One rate that a search tried, and its verdict. `latency_ms` by percentile."""
 
     rate_rps: float
     verdict: Literal["PASS", "FAIL", "INVALID"]
@@ -23,10 +23,10 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapacityFound:
-    """The highest rate that held the SLO, None where none did, on `replicas` replicas; every rate that was tried.
+    """The highest rate that met the SLO (None: no rate did), on `replicas` replicas, and every rate that was tried.
 
-    `limit`: what ended the search, as a sentence: the SLO, the highest rate allowed, or that nothing could be measured
-    (the generator did not keep up, or the target went away). A target has 0 replicas.
+    `limit`: why the search ended, as a sentence: the SLO, the highest rate allowed, or a measurement that failed
+    (the generator did not keep up, or the target stopped answering). A load target has 0 replicas.
     """
 
     kind: Literal["capacity_found"] = "capacity_found"
@@ -37,20 +37,22 @@ class CapacityFound:
 
     @property
     def per_replica_rps(self) -> float | None:
-        """What one replica carries; None where no rate held, and for a target, which has no replicas."""
+        """Return the rate per replica; None if no rate passed, or without replicas."""
         return self.rate_rps / self.replicas if self.rate_rps is not None and self.replicas else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FindCapacity(EndpointJob):
-    """Search the highest rate between `lowest_rps` and `highest_rps` at which an endpoint still holds `slo`.
+    """Search the highest rate between `lowest_rps` and `highest_rps` at which an endpoint still meets `slo`.
 
-    Each rate that is tried stands for `probe_s` seconds. `hold_replicas`: the replicas there are now stay as they are
-    while the search lasts; otherwise the autoscaler may add some, up to its bounds.
+    Each rate is sent for `probe_s` seconds. With `hold_replicas` the number of replicas stays as it is during the
+    search; otherwise the autoscaler may change it within its bounds.
     """
 
     steps: ClassVar[tuple[str, ...]] = ("find endpoint", "search", "report")
     outcome: ClassVar[type[Outcome]] = CapacityFound
+    ramp_s: ClassVar[float] = 2.0
+    """Seconds in which each probe's rate rises, unjudged: connections open, and replicas warm up."""
     kind: Literal["find_capacity"] = "find_capacity"
     model: str
     environment: str
@@ -65,6 +67,13 @@ class FindCapacity(EndpointJob):
     def load(self) -> Load:
         """See Job. The duration is that of all probes together."""
         return Load(rate_rps=self.highest_rps, duration_s=MOST_PROBES * self.probe_s)
+
+    def probe_stages(self, rate_rps: float) -> tuple[Stage, ...]:
+        """Return the traffic of a probe: a ramp, then the constant rate."""
+        return (
+            Stage(from_rps=0.0, to_rps=rate_rps, length_s=self.ramp_s),
+            Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=self.probe_s),
+        )
 
     @property
     def summary(self) -> str:

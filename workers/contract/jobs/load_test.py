@@ -10,10 +10,10 @@ from workers.contract.load import Abort, Sample, Shape, Slo, Spacing, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Earlier:
-    """Medians over `runs` earlier tests of the same target with the same rate, which were not INVALID.
+class EarlierRuns:
+    """Medians over `runs` earlier tests of the same system at the same rate, without the INVALID ones.
 
-    `latency_ms` by percentile; `errors_percent` of the requests; `verdict` the newest one's.
+    `latency_ms` is by percentile, `errors_percent` is of the requests, and `verdict` is the newest run's.
     """
 
     runs: int
@@ -25,14 +25,18 @@ class Earlier:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tested:
-    """A load test's report. `verdict` PASS, FAIL or INVALID with its reasons in words.
+    """A load test's verdict, with its reasons as sentences, and its numbers.
 
-    Everything but `timeline` is over what is judged: the ramp is left out. `asked_rps` and `achieved_rps` are means.
-    `failures` counts `dropped` too: requests that were due and could not be sent, because too many were under way.
-    `latency_ms` (from the instant at which a request should have left) and `service_ms` (from when it left) are by
-    percentile, 100 the slowest; `send_lag_ms` is how much later than due requests left. `scaled_after_s` and
-    `settled_after_s` tell when the replicas' number first and last changed, None where it did not. `aborted_after_s`:
-    when the test was ended early. `timeline` has at most 20 samples, evenly apart, for a chart.
+    All numbers but `timeline` leave out the ramp.
+
+    * `asked_rps`, `achieved_rps`: means.
+    * `failures`: includes `dropped`, the requests that were due and could not be sent because too many were under way.
+    * `latency_ms`: from when a request was due, by percentile; 100 is the slowest request.
+    * `service_ms`: from when it left.
+    * `send_lag_ms`: from when it was due until it left.
+    * `scaled_after_s`, `settled_after_s`: when the number of replicas first and last changed, None if it did not.
+    * `aborted_after_s`: when the test was ended early, if it was.
+    * `timeline`: at most 20 samples at equal distances, for a chart.
     """
 
     kind: Literal["tested"] = "tested"
@@ -52,16 +56,16 @@ class Tested:
     send_lag_ms: Mapping[float, float] = field(default_factory=dict)
     service_ms: Mapping[float, float] = field(default_factory=dict)
     aborted_after_s: float | None = None
-    earlier: Earlier | None = None
+    earlier: EarlierRuns | None = None
     timeline: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadTest(EndpointJob):
-    """Send requests to an endpoint at the rate of `shape` for `duration_s` seconds, after a ramp of `ramp_s` to it.
+    """Send requests to an endpoint at the rate of `shape` for `duration_s` seconds, after a ramp of `ramp_s`.
 
-    `environment` is an environment's name, or a target's: then there is no model, `model` is "", and `owner` is whom
-    the settings name for it. `abort` None: the test runs to its end, whatever fails. The ramp is not judged.
+    `environment` is the name of an environment or of a load target. A target has no model (`model` is ""), and `owner`
+    is its owner in the settings. Without `abort`, failures do not end the test. The ramp is not judged.
     """
 
     steps: ClassVar[tuple[str, ...]] = ("find endpoint", "load", "report")
@@ -84,7 +88,7 @@ class LoadTest(EndpointJob):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The rate over the whole test, the ramp first where there is one."""
+        """Return the rate over the whole test, with the ramp first if there is one."""
         stages = self.shape.stages(self.duration_s)
         ramp = Stage(from_rps=0.0, to_rps=stages[0].from_rps, length_s=self.ramp_s)
         return (ramp, *stages) if self.ramp_s else stages

@@ -1,0 +1,77 @@
+"""Traffic to a system, from its start to its totals, for load tests and capacity searches. Knows no kind of job."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from workers.context import Context
+from workers.contract.formatting import show_count, show_duration, show_number
+from workers.contract.load import Abort, Sample
+from workers.jobs.replica_watch import ReplicaWatch
+from workers.jobs.stop_rules import ErrorRateStop, OverrateStop
+from workers.jobs.system_under_test import SystemUnderTest
+from workers.platforms.protocols.load import LoadResult, TrafficPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """Traffic that has ended, with one sample per second.
+
+    `aborted_after_s`: when too many failures ended it early. `overrate_after_s`: when it was ended early because the
+    user's Locust file sent too much, which the result's `generator_trouble` explains.
+    """
+
+    result: LoadResult
+    seconds: Sequence[Sample]
+    aborted_after_s: float | None = None
+    overrate_after_s: float | None = None
+
+    @property
+    def summary(self) -> str:
+        """Return the counts in words."""
+        return f"{show_count(self.result.requests, 'request')}, {self.result.failures:,} failed"
+
+
+def run_traffic(
+    system: SystemUnderTest,
+    plan: TrafficPlan,
+    *,
+    context: Context,
+    replicas: ReplicaWatch,
+    abort: Abort | None,
+    on_sample: Callable[[Sample], None],
+) -> Traffic:
+    """Run the traffic until it ends, `abort` applies, or the user's Locust file exceeds the highest rate.
+
+    Raises TargetDown before any load if the system does not answer.
+    """
+    seconds: list[Sample] = []
+    error_rate, overrate = ErrorRateStop(abort), OverrateStop(plan.rate_rps)
+    aborted_after_s: float | None = None
+    overrate_after_s: float | None = None
+    with context.platforms.loads[system.place].start(plan=plan, progress=context) as running:
+        for second in running.samples():
+            replicas.count(second.at_s)
+            seconds.append(second)
+            context.measured(second, left_s=max(plan.whole_s - second.at_s, 0.0), replicas=replicas.ready)
+            on_sample(second)
+            if error_rate.ends_with(second):
+                aborted_after_s = second.at_s
+            elif plan.locustfile and overrate.ends_with(second):
+                overrate_after_s = second.at_s
+            else:
+                continue
+            running.stop()
+            break
+        result = running.result()
+    if overrate_after_s is not None:
+        trouble = (
+            f"Stopped after {show_duration(overrate_after_s)}: your Locust file sent {overrate.surplus:,.0f} requests"
+            f" above the limit of {show_number(plan.rate_rps)}/s. {result.generator_trouble}"
+        )
+        result = replace(result, generator_trouble=trouble.rstrip())
+    return Traffic(
+        result=result,
+        seconds=result.seconds or seconds,
+        aborted_after_s=aborted_after_s,
+        overrate_after_s=overrate_after_s,
+    )
