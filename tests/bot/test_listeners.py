@@ -9,21 +9,10 @@ from typing import Any
 import pytest
 
 from bot import listeners
-<<<<<<< HEAD
-from bot.answers import Answers, CatalogueLookup
-from bot.chat import Chat
-from bot.directory import Directory
-from bot.intake import Intake
-from bot.listeners import Listeners
+from bot.app import Bot
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
-from bot.schedules import Schedules
-=======
-from bot.app import Bot
-from bot.local_slack.running import LocalSlack
-from bot.local_slack.server import SlackSettings
 from bot.settings import BotSettings
->>>>>>> c683a37 (Let each verb's requests answer and spell themselves)
 from tests.bot.lookup import settings
 from tests.bot.relay_harness import RelayHarness
 from tests.bot.slack_app_harness import Clock
