@@ -1,11 +1,11 @@
 """The card of a capacity search. Pure."""
 
 from bot.blocks import Block, escape, header, section
-from bot.cards.load_test import LoadCard
+from bot.cards.load import LoadCard
 from bot.cards.number_format import ms, table
-from workers.contract.formatting import show_count, show_number, show_percentile, show_share
+from workers.contract.formatting import show_count, show_duration, show_number, show_percentile, show_share
 from workers.contract.jobs import CapacityFound, FindCapacity, Probe
-from workers.contract.load import Slo
+from workers.contract.load import MOST_PROBES, Slo
 
 _DEFAULT_PERCENTILE = 95.0
 _MOST_COLUMNS = 2
@@ -20,6 +20,13 @@ class FindCapacityCard(LoadCard[FindCapacity, CapacityFound]):
         if outcome.rate_rps is None:
             return ":red_circle:", "no rate held"
         return ":large_green_circle:", f"{show_number(outcome.rate_rps)} rps"
+
+    def approval_facts(self, job: FindCapacity) -> str:
+        """See Card."""
+        return (
+            f"up to {MOST_PROBES} rates of {show_duration(job.probe_s)} each against {escape(job.place)}, the highest "
+            f"{show_number(job.highest_rps)} rps, at most {show_duration(job.load.duration_s)}"
+        )
 
     def report(self, job: FindCapacity, outcome: CapacityFound) -> list[Block]:
         """See Card."""

@@ -1,6 +1,6 @@
-"""A load test's report as charts that Slack draws itself. Pure.
+"""Charts of a load test for Slack to draw. Pure.
 
-Limits: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block; Slack takes two such blocks a
+Limits: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block. Slack accepts two such blocks in a
 message (https://github.com/vercel/chat/pull/696).
 """
 
@@ -15,27 +15,27 @@ _FEWEST_POINTS = 2
 
 
 def charts(tested: Tested) -> list[Block]:
-    """Rates and latencies over the test's time; none where there is too little to draw."""
-    points = tested.timeline
-    rates = {"asked": [point.asked_rps for point in points], "achieved": [point.achieved_rps for point in points]}
-    if any(point.failures_per_s for point in points):
-        rates["failed"] = [point.failures_per_s for point in points]
-    # Every series must have a value at every point, and where nothing answered there is no latency.
-    answered = [point for point in points if None not in (point.p50_ms, point.p95_ms, point.p99_ms)]
+    """Return charts of rates and latencies over time. A chart with fewer than two points is left out."""
+    samples = tested.timeline
+    rates = {"asked": [one.asked_rps for one in samples], "achieved": [one.achieved_rps for one in samples]}
+    if any(one.failures_per_s for one in samples):
+        rates["failed"] = [one.failures_per_s for one in samples]
+    # Every series needs a value at every point, so seconds without an answer are left out.
+    answered = [one for one in samples if None not in (one.p50_ms, one.p95_ms, one.p99_ms)]
     latencies = {
-        "p50": [point.p50_ms or 0.0 for point in answered],
-        "p95": [point.p95_ms or 0.0 for point in answered],
-        "p99": [point.p99_ms or 0.0 for point in answered],
+        "p50": [one.p50_ms or 0.0 for one in answered],
+        "p95": [one.p95_ms or 0.0 for one in answered],
+        "p99": [one.p99_ms or 0.0 for one in answered],
     }
-    drawn = (
-        _line("Requests", "per second", [point.at_s for point in points], rates),
-        _line("Latency", "milliseconds", [point.at_s for point in answered], latencies),
+    blocks = (
+        _line_chart("Requests", "per second", [one.at_s for one in samples], rates),
+        _line_chart("Latency", "milliseconds", [one.at_s for one in answered], latencies),
     )
-    return [block for block in drawn if block]
+    return [block for block in blocks if block]
 
 
-def _line(title: str, unit: str, at_s: Sequence[float], series: Mapping[str, Sequence[float]]) -> Block | None:
-    """A line chart; None for fewer than two points, which make no line. Labels are unique, as Slack wants them."""
+def _line_chart(title: str, unit: str, at_s: Sequence[float], series: Mapping[str, Sequence[float]]) -> Block | None:
+    """Return a line chart, or None for fewer than two points. Slack requires unique labels."""
     places = {show_duration(second): place for place, second in enumerate(at_s[:MOST_POINTS])}
     if len(places) < _FEWEST_POINTS:
         return None

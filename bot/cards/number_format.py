@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bot.blocks import Block, preformatted
-from workers.contract.formatting import show_ms, show_percentile
+from workers.contract.formatting import show_duration, show_ms, show_percentile
 
 
 def ms(milliseconds: float | None) -> str:
@@ -15,6 +15,11 @@ def latency(by_percentile: Mapping[float, float]) -> str:
     """Return latencies like "p50 2.1 ms · p95 312 ms", with line breaks only between two of them."""
     each = (f"{show_percentile(key)} {ms(value)}" for key, value in sorted(by_percentile.items()))
     return " · ".join(one.replace(" ", "\N{NO-BREAK SPACE}") for one in each)
+
+
+def whole_seconds(seconds: float) -> str:
+    """Return a duration without fractions of a second."""
+    return show_duration(round(seconds))
 
 
 def change(before: float | None, after: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Load tests beside their cards: charts that Slack draws, two reports side by side, and what a dry run says."""
+"""Charts, comparisons and dry runs of load tests, and details of their cards."""
 
 from dataclasses import replace
 
@@ -11,7 +11,6 @@ from bot.local_slack.limits import check_message
 from bot.views import replies
 from bot.views.load_comparison import load_comparison
 from workers.contract.events import Measured
-from workers.contract.formatting import show_count
 from workers.contract.jobs import Asked, CapacityFound, FindCapacity, LoadTest, Probe, Tested
 from workers.contract.load import Sample, Shape, Slo
 from workers.contract.record import Record
@@ -59,7 +58,7 @@ FAILED = Tested(
 
 
 def timeline(count: int, *, every_s: float = 3.0, failures_per_s: float = 0.0, silent_from: int = 99) -> Tested:
-    """A report whose timeline has `count` points; nothing answers from point `silent_from` on."""
+    """Return a report with `count` samples, without an answer from sample `silent_from` on."""
     points = [
         Sample(
             at_s=every_s * place,
@@ -90,44 +89,41 @@ def timeline(count: int, *, every_s: float = 3.0, failures_per_s: float = 0.0, s
 
 @pytest.mark.parametrize("every_s", [0.4, 3.0, 189.5])
 @pytest.mark.parametrize("count", [2, 20, 25])
-def test_a_timeline_becomes_charts_that_slack_takes(count: int, every_s: float) -> None:
-    """Rates and latencies, each series with one value at each of at most twenty places, whose names differ."""
+def test_timeline_becomes_charts_that_slack_accepts(count: int, every_s: float) -> None:
+    """Each series has a value at each of at most twenty points with unique labels."""
     blocks = charts(timeline(count, every_s=every_s))
     check_message(text="charts", blocks=blocks)
     assert [block["title"] for block in blocks] == ["Requests", "Latency"]
     for block in blocks:
-        places = block["chart"]["axis_config"]["categories"]
-        assert 2 <= len(places) == len(set(places)) <= 20
+        labels = block["chart"]["axis_config"]["categories"]
+        assert 2 <= len(labels) == len(set(labels)) <= 20
         for series in block["chart"]["series"]:
-            assert [point["label"] for point in series["data"]] == places
+            assert [point["label"] for point in series["data"]] == labels
 
 
-def test_failures_are_drawn_where_there_are_some() -> None:
-    """No line along the ground says that all went well."""
+def test_chart_has_failures_only_if_there_are_some() -> None:
     for rate, names in ((0.0, ["asked", "achieved"]), (4.0, ["asked", "achieved", "failed"])):
         rates = charts(timeline(5, failures_per_s=rate))[0]
         assert [series["name"] for series in rates["chart"]["series"]] == names
 
 
-def test_a_second_without_an_answer_has_no_latency() -> None:
-    """It is left out of the latencies, not drawn as nothing at all taking no time."""
+def test_chart_of_latencies_leaves_out_seconds_without_an_answer() -> None:
     rates, latencies = charts(timeline(6, silent_from=3))
     assert [len(block["chart"]["axis_config"]["categories"]) for block in (rates, latencies)] == [6, 3]
+
+
+def test_chart_with_one_point_is_left_out() -> None:
     assert [block["title"] for block in charts(timeline(6, silent_from=1))] == ["Requests"]
-
-
-def test_where_there_is_no_line_there_is_no_chart() -> None:
-    """One point is none, and no point neither."""
     assert charts(timeline(1)) == charts(timeline(0)) == []
 
 
-def test_two_reports_stand_side_by_side() -> None:
-    """Verdicts, rates, shares, percentiles and replicas in columns, with their change; a lacking figure is a dash."""
+def test_comparison_shows_two_reports_and_their_change() -> None:
+    """A missing number is a dash."""
     asked = Asked(by="U0ADA", by_name="Ada", where="C1", at_s=1_790_000_000.0)
     first, second = (Record(id=number, job=STEPS, asked=asked) for number in ("41", "42"))
-    shown = load_comparison(first, second, PASSED, FAILED)
-    check_message(text=shown.text, blocks=list(shown.blocks))
-    texts = [block["text"]["text"] if "text" in block else block["elements"][0]["text"] for block in shown.blocks]
+    comparison = load_comparison(first, second, PASSED, FAILED)
+    check_message(text=comparison.text, blocks=list(comparison.blocks))
+    texts = [block["text"]["text"] if "text" in block else block["elements"][0]["text"] for block in comparison.blocks]
     lines = [line.split() for line in next(text for text in texts if text.startswith("```")).strip("`\n").splitlines()]
     assert lines == [
         ["#41", "#42", "change"],
@@ -150,70 +146,66 @@ def test_two_reports_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "said"),
+    ("job", "facts"),
     [
         (
             STEPS,
             ["up to 500 rps for 50 s and 10 s of ramp against docs, 15,500 requests in all", "docs belongs to @search"],
         ),
-        (SEARCH, ["up to 12 rates of 20 s each against iris on staging, the highest 9,000 rps, 4 m at the most"]),
+        (SEARCH, ["up to 12 rates of 20 s each against iris on staging, the highest 9,000 rps, at most 4 m"]),
     ],
 )
-def test_a_dry_run_says_how_much_load_it_would_be(job: LoadTest | FindCapacity, said: list[str]) -> None:
-    """Requests, the highest rate, how long, whose target, and who would have to approve."""
-    asked = str(replies.dry_run(job, Approvals(count=2, from_=("@ml-leads",))).blocks)
-    for words in (*said, "2 approvals from @ml-leads"):
-        assert words in asked
+def test_dry_run_shows_load_owner_and_approvals(job: LoadTest | FindCapacity, facts: list[str]) -> None:
+    answer = str(replies.dry_run(job, Approvals(count=2, from_=("@ml-leads",))).blocks)
+    for text in (*facts, "2 approvals from @ml-leads"):
+        assert text in answer
     assert "It needs no approval" in str(replies.dry_run(job, None).blocks)
 
 
-def test_one_of_a_thing_is_told_in_the_singular() -> None:
-    """A test of one request is asked for, watched and drawn as such."""
-    assert [show_count(count, "request") for count in (0, 1, 1_234)] == ["0 requests", "1 request", "1,234 requests"]
-    lone = replace(STEPS, shape=Shape(lowest_rps=1.0, highest_rps=1.0), duration_s=1.0, ramp_s=0.0)
-    assert load_test.amount(lone).endswith("1 request in all")
+def test_one_request_is_shown_in_the_singular() -> None:
+    single = replace(STEPS, shape=Shape(lowest_rps=1.0, highest_rps=1.0), duration_s=1.0, ramp_s=0.0)
+    assert load_test.CARD.approval_facts(single).endswith("1 request in all")
     sample = Sample(at_s=1.0, asked_rps=1.0, achieved_rps=1.0, failures_per_s=0.0, p50_ms=None, p95_ms=None, requests=1)
-    assert "0 of 1 request'" in str(load_test.live(Measured(at_s=0.0, sample=sample), grown=""))
+    asked = Asked(by="U0ADA", by_name="Ada", where="C1", at_s=1_790_000_000.0)
+    measured = Measured(at_s=0.0, sample=sample)
+    record = Record(id="1", job=single, asked=asked, state="running", measured=measured)
+    assert "0 of 1 request'" in str(load_test.CARD.live(record))
 
 
 @pytest.mark.parametrize(
-    ("before", "most", "scaled_s", "settled_s", "said"),
+    ("before", "most", "scaled_s", "settled_s", "text"),
     [
         (4, 4, None, None, "4, no change"),
         (1, 4, 7.0, 7.0, "1 → 4\nchanged after 7 s"),
         (1, 4, 7.0, 1834.2, "1 → 4\nchanged after 7 s, settled after 30 m 34 s"),
-        (4, 4, 30.0, 60.0, "4 at the most\nchanged after 30 s, settled after 1 m"),
+        (4, 4, 30.0, 60.0, "4 at most\nchanged after 30 s, settled after 1 m"),
     ],
 )
-def test_replicas_that_went_are_told_from_replicas_that_stayed(
-    before: int, most: int, scaled_s: float | None, settled_s: float | None, said: str
+def test_report_shows_changed_replicas_even_if_the_maximum_did_not_change(
+    before: int, most: int, scaled_s: float | None, settled_s: float | None, text: str
 ) -> None:
-    """The numbers at the start and at the most are the same in both; times are read as all others are."""
     tested = replace(
         PASSED, replicas_before=before, replicas_most=most, scaled_after_s=scaled_s, settled_after_s=settled_s
     )
-    assert f"*Replicas*\n{said}" in [
-        field["text"] for block in load_test.blocks(tested) for field in block.get("fields", ())
-    ]
+    fields = [field["text"] for block in load_test.CARD.report(STEPS, tested) for field in block.get("fields", ())]
+    assert f"*Replicas*\n{text}" in fields
 
 
-def test_no_failure_is_left_out_without_a_word() -> None:
-    """There is room for five kinds; the others are counted together."""
+def test_report_sums_up_failures_beyond_five_kinds() -> None:
     kinds = {f"HTTP {500 + place}": 10 - place for place in range(7)}
-    shown = str(load_test.blocks(replace(PASSED, failures=49, failures_by_kind=kinds)))
-    assert "6 × HTTP 504" in shown
-    assert "9 × other kinds" in shown
-    assert "HTTP 505" not in shown
-    assert "other kinds" not in str(load_test.blocks(PASSED))
+    report = str(load_test.CARD.report(STEPS, replace(PASSED, failures=49, failures_by_kind=kinds)))
+    assert "6 × HTTP 504" in report
+    assert "9 × other kinds" in report
+    assert "HTTP 505" not in report
+    assert "other kinds" not in str(load_test.CARD.report(STEPS, PASSED))
 
 
-def test_a_line_of_latencies_ends_between_two_of_them() -> None:
-    """On a phone, "p99" at the end of a line and "4.3 ms" on the next one are hard to read."""
+def test_line_of_latencies_breaks_only_between_two_of_them() -> None:
     assert latency({50.0: 2.0, 99.0: 4.3}).split(" ") == ["p50\u00a02\u00a0ms", "·", "p99\u00a04.3\u00a0ms"]
 
 
-def test_rates_that_were_tried_fit_a_phone() -> None:
-    """A phone breaks longer lines, and what stood in columns is read no more."""
+def test_table_of_probes_fits_a_phone() -> None:
+    """A phone breaks longer lines, which destroys the columns."""
     probe = Probe(
         rate_rps=12_800.0,
         verdict="INVALID",
