@@ -1,4 +1,4 @@
-"""The BigQuery stand-in on loopback, a warehouse that talks to it, and the irises: their settings and their table."""
+"""BigQuery stand-in on loopback, a warehouse adapter for it, and the settings and table of the irises."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from sklearn.datasets import load_iris
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
-from tests.cloud.bigquery_stand_in import IRIS_COLUMNS, BigQueryStandIn, Refused, Table
+from tests.cloud.bigquery_stand_in import IRIS_COLUMNS, ApiError, BigQueryStandIn, Table
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import ShuttingDown
@@ -40,16 +40,13 @@ def trained(bigquery: BigQueryStandIn, wanted: Model) -> None:
 
 
 def run_on_irises(sql: str) -> tuple[str, Table]:
-    """BigQueryStandIn.run over the irises' public table and no other: DuckDB counts, and refuses in BigQuery's words.
-
-    https://cloud.google.com/bigquery/docs/error-messages has the reasons.
-    """
+    """Run a query with DuckDB, over the public iris table only, with BigQuery's reasons of errors (https://cloud.google.com/bigquery/docs/error-messages)."""
     try:
         statements = sqlglot.parse(sql, read="bigquery")
     except ParseError as error:
         at = error.errors[0]
         message = f'Syntax error: Unexpected "{at["highlight"]}" at [{at["line"]}:{at["col"]}]'
-        raise Refused(400, "invalidQuery", message) from error
+        raise ApiError(400, "invalidQuery", message) from error
     if len(statements) > 1:
         return "SCRIPT", ((), ())
     (statement,) = statements
@@ -57,16 +54,16 @@ def run_on_irises(sql: str) -> tuple[str, Table]:
     for table in list(statement.find_all(exp.Table)):
         project, _, name = ".".join(part.name for part in table.parts).partition(".")
         if (project, name) != ("bigquery-public-data", "ml_datasets.iris"):
-            raise Refused(404, "notFound", f"Not found: Table {project}:{name} was not found in location EU")
+            raise ApiError(404, "notFound", f"Not found: Table {project}:{name} was not found in location EU")
         table.replace(exp.to_table("irises"))
     for counted in list(statement.find_all(exp.CountIf)):
-        # DuckDB's is NULL where there are no rows, BigQuery's 0.
+        # Without rows, DuckDB returns NULL and BigQuery returns 0.
         counted.replace(exp.func("COALESCE", counted.copy(), exp.Literal.number(0)))
     return "SELECT", _answered(statement.sql(dialect="duckdb"))
 
 
 def _answered(sql: str) -> Table:
-    """DuckDB's answer, with the API's names of types."""
+    """Return DuckDB's rows with the API's names of types."""
     found = load_iris()
     irises = pd.DataFrame(found.data, columns=[name for name, _ in IRIS_COLUMNS[:4]])
     irises["species"] = [str(found.target_names[number]) for number in found.target]
@@ -76,13 +73,13 @@ def _answered(sql: str) -> Table:
             answer = database.execute(sql)
         except duckdb.BinderException as error:
             name = re.search('column "([^"]+)" not found', str(error))
-            raise Refused(400, "invalidQuery", f"Unrecognized name: {name[1] if name else error}") from error
+            raise ApiError(400, "invalidQuery", f"Unrecognized name: {name[1] if name else error}") from error
         columns = [(str(column[0]), _API_TYPES[str(column[1])]) for column in answer.description]
         return columns, answer.fetchall()
 
 
-class HandedBackInTraining(RecordedProgress):
-    """A worker that shuts down once the training runs."""
+class ShutDownInTraining(RecordedProgress):
+    """Progress of a worker that shuts down once the training runs."""
 
     def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
         super().report(done, total, fact=fact)
@@ -92,7 +89,7 @@ class HandedBackInTraining(RecordedProgress):
 
 @contextmanager
 def serving(stand_in: BigQueryStandIn) -> Iterator[BigQueryStandIn]:
-    """Serve it on loopback; its `url` is set."""
+    """Serve the stand-in on loopback and set its `url`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(stand_in))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -126,12 +123,12 @@ def _handler(stand_in: BigQueryStandIn) -> type[BaseHTTPRequestHandler]:
             fault = stand_in.fault(method, self.path)
             try:
                 if fault and not fault.after:
-                    raise Refused(fault.status, fault.reason, fault.message)
+                    raise ApiError(fault.status, fault.reason, fault.message)
                 status, answer = 200, stand_in.answer(method, self.path, body)
                 if fault and fault.drop:
                     self.close_connection = True
                     return
-            except Refused as refused:
+            except ApiError as refused:
                 error = {"reason": refused.reason, "message": refused.message, "domain": "global"}
                 status = refused.status
                 answer = {"error": {"code": status, "message": refused.message, "errors": [error]}}
@@ -143,6 +140,6 @@ def _handler(stand_in: BigQueryStandIn) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log no request."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""Emulators of BigQuery that others wrote, each in a virtual environment of its own that is made once and kept."""
+"""BigQuery emulators of other authors, each in its own virtual environment, which is kept between runs."""
 
 import fcntl
 import os
@@ -27,13 +27,13 @@ _SPATIAL = "from duckdb_extensions import import_extension; import_extension('sp
 
 
 def cache() -> Path:
-    """Where environments are kept between runs; see the XDG Base Directory Specification."""
+    """Return the folder of the environments; see the XDG Base Directory Specification."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial" / "peers"
 
 
 @contextmanager
 def bqemulator(folder: Path) -> Iterator[str]:
-    """The base URL of an empty bqemulator with the project "demo"; it keeps nothing."""
+    """Yield the base URL of an empty bqemulator with the project "demo"."""
     # DuckDB looks for its extensions under HOME.
     home = environment("bqemulator", BQEMULATOR, then=("-c", _SPATIAL))
     port, grpc = free_port(), free_port()
@@ -45,7 +45,7 @@ def bqemulator(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def crucible(folder: Path) -> Iterator[str]:
-    """The base URL of an empty crucible-emulator."""
+    """Yield the base URL of an empty crucible-emulator."""
     home = environment("crucible", CRUCIBLE)
     port = free_port()
     command = [str(home / "bin" / "crucible"), "serve", "--dialect", "bigquery", "--port", str(port)]
@@ -54,9 +54,9 @@ def crucible(folder: Path) -> Iterator[str]:
 
 
 def environment(name: str, packages: Sequence[str], *, then: Sequence[str] = ()) -> Path:
-    """The environment with exactly `packages`; made where there is none, one process at a time.
+    """Return the environment with exactly `packages`. One process at a time creates a missing one.
 
-    Where pip cannot install them the test is skipped with pip's words; in CI it fails.
+    If pip cannot install them, the test is skipped with pip's message. In CI it fails.
     """
     home = cache() / name
     home.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _run(command: list[str], *, home: Path | None = None) -> None:
 
 @contextmanager
 def _running(command: list[str], *, home: Path, log: Path, port: int) -> Iterator[str]:
-    """The server's base URL while it runs; it is killed whatever happens."""
+    """Yield the server's base URL, and kill the server at the end."""
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "HOME": str(home)})

@@ -38,8 +38,8 @@ IMPORTANCE: Table = (
 )
 
 
-class Refused(Exception):
-    """An answer that is an error."""
+class ApiError(Exception):
+    """Error response of the API."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -47,8 +47,8 @@ class Refused(Exception):
 
 
 @dataclass
-class Fault:
-    """The next `times` requests whose method and path match `pattern` get this answer; "drop" is none at all."""
+class ScriptedFault:
+    """A response to the next `times` requests with method and path like `pattern`. "drop" closes the connection."""
 
     pattern: str
     status: int = 503
@@ -56,13 +56,13 @@ class Fault:
     message: str = "The service is unavailable."
     times: int = 1
     after: bool = False
-    """Whether the request is carried out first, and only its answer replaced."""
+    """True: the request is processed, and only its response is replaced."""
     drop: bool = False
 
 
 @dataclass
 class BigQueryStandIn:
-    """What it answers, and what it was asked. A training makes one of `losses` known with every look at its job."""
+    """The scripted answers, and the received requests. Each poll of a training job reveals one of `losses`."""
 
     location: str = "EU"
     read_bytes: int = 4_864
@@ -76,10 +76,10 @@ class BigQueryStandIn:
     held_out: bool = False
     training_failure: tuple[str, str] | None = None
     tables: dict[str, Table] = field(default_factory=dict)
-    """What ML functions answer other than the tables above."""
+    """Results of ML functions that replace the tables above."""
     run: Callable[[str], tuple[str, Table]] | None = None
-    """Runs a query that reads tables: statement type and answer, or Refused. None: `schema`, `labelled` and so on."""
-    faults: list[Fault] = field(default_factory=list)
+    """Runs a query that reads tables: statement type and answer, or ApiError. None: `schema`, `labelled` and so on."""
+    faults: list[ScriptedFault] = field(default_factory=list)
     on_extract: Callable[[str, str], None] = lambda model, uri: None
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class BigQueryStandIn:
         self._lock = threading.Lock()
 
     def submitted(self, kind: str) -> list[Json]:
-        """The jobs.insert bodies that were accepted for running, of `kind`: "CREATE", "COUNT", "ML." or "extract"."""
+        """Return the accepted jobs.insert bodies of `kind`: "CREATE", "COUNT", "ML." or "extract"."""
         bodies = [body for method, path, body in self.requests if method == "POST" and path.endswith("/jobs")]
         accepted = [body for body in bodies if not body["configuration"].get("dryRun")]
         if kind == "extract":
@@ -101,7 +101,7 @@ class BigQueryStandIn:
         return [body for body in accepted if kind in body["configuration"].get("query", {}).get("query", "")]
 
     def answer(self, method: str, target: str, body: Json) -> Json:
-        """The answer to one request. Raises Refused."""
+        """Return the response to one request. Raises ApiError."""
         url = urlsplit(target)
         path = url.path.removeprefix("/bigquery/v2")
         with self._lock:
@@ -109,10 +109,10 @@ class BigQueryStandIn:
             for pattern, reply in self._routes():
                 if match := re.fullmatch(pattern, f"{method} {path}"):
                     return reply(*match.groups(), body, parse_qs(url.query))
-        raise Refused(404, "notFound", f"No such method: {method} {path}")
+        raise ApiError(404, "notFound", f"No such method: {method} {path}")
 
-    def fault(self, method: str, target: str) -> Fault | None:
-        """The fault that falls upon this request, counted down."""
+    def fault(self, method: str, target: str) -> ScriptedFault | None:
+        """Return the fault for this request, and count it down."""
         with self._lock:
             for fault in self.faults:
                 if fault.times > 0 and re.search(fault.pattern, f"{method} {target}"):
@@ -136,21 +136,21 @@ class BigQueryStandIn:
     def _get_dataset(self, project: str, name: str, body: Json, query: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets/get"""
         if name not in self.datasets:
-            raise Refused(404, "notFound", f"Not found: Dataset {project}:{name}")
+            raise ApiError(404, "notFound", f"Not found: Dataset {project}:{name}")
         return self.datasets[name]
 
     def _insert_dataset(self, project: str, body: Json, query: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets/insert"""
         name = body["datasetReference"]["datasetId"]
         if name in self.datasets:
-            raise Refused(409, "duplicate", f"Already Exists: Dataset {project}:{name}")
+            raise ApiError(409, "duplicate", f"Already Exists: Dataset {project}:{name}")
         self.datasets[name] = {"kind": "bigquery#dataset", "id": f"{project}:{name}", **body}
         return self.datasets[name]
 
     def _get_model(self, project: str, dataset: str, name: str, body: Json, query: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/models/get"""
         if name not in self.models:
-            raise Refused(404, "notFound", f"Not found: Model {project}:{dataset}.{name}")
+            raise ApiError(404, "notFound", f"Not found: Model {project}:{dataset}.{name}")
         return self.models[name]
 
     def _patch_model(self, project: str, dataset: str, name: str, body: Json, query: Json) -> Json:
@@ -166,7 +166,7 @@ class BigQueryStandIn:
             return self._dry_run(reference, configuration)
         identity = reference["jobId"]
         if identity in self.jobs:
-            raise Refused(409, "duplicate", f"Already Exists: Job {project}:{self.location}.{identity}")
+            raise ApiError(409, "duplicate", f"Already Exists: Job {project}:{self.location}.{identity}")
         job: Json = {
             "kind": "bigquery#job",
             "id": f"{project}:{self.location}.{identity}",
@@ -203,7 +203,7 @@ class BigQueryStandIn:
     def _get_job(self, project: str, identity: str, body: Json, query: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/get"""
         if identity not in self.jobs:
-            raise Refused(404, "notFound", f"Not found: Job {project}:{identity}")
+            raise ApiError(404, "notFound", f"Not found: Job {project}:{identity}")
         job = self.jobs[identity]
         if job["status"]["state"] != "DONE":
             looks = self._looks[identity] = self._looks.get(identity, 0) + 1
@@ -237,7 +237,7 @@ class BigQueryStandIn:
     def _cancel_job(self, project: str, identity: str, body: Json, query: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/cancel"""
         if identity not in self.jobs:
-            raise Refused(404, "notFound", f"Not found: Job {project}:{identity}")
+            raise ApiError(404, "notFound", f"Not found: Job {project}:{identity}")
         job = self.jobs[identity]
         if job["status"]["state"] != "DONE":
             self._end(job, "stopped", "Job execution was cancelled: User requested cancellation")
@@ -251,7 +251,7 @@ class BigQueryStandIn:
         job["statistics"]["endTime"] = "1790000000002"
 
     def _table(self, project: str, sql: str) -> Table:
-        """What a query about rows or a model answers."""
+        """Return the rows of a query about rows or a model."""
         if "COUNT(" in sql:
             if self.run:
                 return self.run(sql)[1]
@@ -266,7 +266,7 @@ class BigQueryStandIn:
         project, dataset, model = name.split(".")
         kind = self._get_model(project, dataset, model, {}, {})["modelType"]
         if not re.search(TAKES.get(function, ""), kind):
-            raise Refused(400, "invalidQuery", f"ML.{function} does not support {kind} models.")
+            raise ApiError(400, "invalidQuery", f"ML.{function} does not support {kind} models.")
         metrics = REGRESSED if re.search("LINEAR|REGRESSOR", kind) else CLASSIFIED
         known = {"EVALUATE": metrics, "CONFUSION_MATRIX": CONFUSION, "FEATURE_IMPORTANCE": IMPORTANCE}
         return {**known, **self.tables}[function]
@@ -277,7 +277,7 @@ class BigQueryStandIn:
         trainings = [key for key, job in self.jobs.items() if f"MODEL `{model}`\nOPTIONS" in str(job_sql(job))]
         known = min(self._looks.get(trainings[-1], 0), len(self.losses)) if trainings else 0
         if not known:
-            raise Refused(404, "notFound", f"Not found: Model {model}")
+            raise ApiError(404, "notFound", f"Not found: Model {model}")
         # The newest first: no order is promised.
         return columns, [[0, number, self.losses[number], None] for number in reversed(range(known))]
 
@@ -297,12 +297,12 @@ class BigQueryStandIn:
 
 
 def column(name: str, kind: str) -> Json:
-    """A column as the API describes it; of the type T where `kind` is T, of an array of T where it is T[]."""
+    """Return a column of the API, of the type T for `kind` T, or of an array of T for T[]."""
     of, repeated, _ = kind.partition("[]")
     return {"name": name, "type": of, "mode": "REPEATED" if repeated else "NULLABLE"}
 
 
 def job_sql(job: Json) -> str | None:
-    """The SQL of a job's resource, or None."""
+    """Return the SQL of a job's resource, or None."""
     sql: str | None = job["configuration"].get("query", {}).get("query")
     return sql

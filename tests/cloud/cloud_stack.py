@@ -1,8 +1,8 @@
-"""A stack whose seatrial.toml names cloud addresses alone, and the services that answer at them on this machine.
+"""A stack with cloud addresses only in its seatrial.toml, and the services behind them on this machine.
 
-BigQuery by the stand-in of its REST API, Cloud Storage by fake-gcs-server, Docker and the registry by the real ones,
-Kubernetes by the stand-in of its API server, on whose node endpoints are containers of the images that were pushed, and
-load tests are Locust processes.
+BigQuery is the stand-in of its REST API, Cloud Storage is fake-gcs-server, and Docker and the registry are real.
+Kubernetes is the stand-in of its API server. Its endpoints are containers of the pushed images, and its load tests are
+Locust processes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from typing import Any
 from tests.cloud import gcs_server
 from tests.cloud.bigquery_harness import serving
 from tests.cloud.bigquery_stand_in import BigQueryStandIn
-from tests.cloud.docker_peers import PASSWORD, USERNAME, DockerEnvironment, open_harbour
+from tests.cloud.docker_peers import PASSWORD, USERNAME, DockerEnvironment, open_docker_environment
 from tests.cloud.iris_export import iris_export
 from tests.cloud.kubernetes_controllers import Controllers
 from tests.cloud.kubernetes_node import Container, Node
@@ -62,7 +62,7 @@ approvals = {{{{ count = 1, from = ["@ml-leads"] }}}}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudStack:
-    """The stack, and the services behind it. `credentials` are those with which the node pulls images."""
+    """The stack and the services behind it. `credentials` are those of the node for pulling images."""
 
     stack: Stack
     bigquery: BigQueryStandIn
@@ -74,9 +74,9 @@ class CloudStack:
 
 @contextmanager
 def cloud_stack(*, redis_url: str, folder: Path, environ: Mapping[str, str]) -> Iterator[CloudStack]:
-    """One with a bot and a worker. Skips the test where there is no Docker engine; in CI it fails."""
+    """Yield a stack with a bot and a worker. Skips the test without a Docker engine; in CI it fails."""
     with ExitStack() as exit_stack:
-        docker_environment = exit_stack.enter_context(open_harbour(_made(folder / "registry")))
+        docker_environment = exit_stack.enter_context(open_docker_environment(_made(folder / "registry")))
         image = build_serving_image(docker_environment, _made(folder / "image"))
         storage = exit_stack.enter_context(gcs_server.gcs_server(_made(folder / "storage")))
         bigquery = exit_stack.enter_context(serving(_bigquery(storage, folder)))
@@ -113,7 +113,7 @@ def _made(folder: Path) -> Path:
 
 
 def _bigquery(storage: str, folder: Path) -> BigQueryStandIn:
-    """One that exports real boosters; those of the model "damaged" are cut short."""
+    """Return a stand-in that exports real boosters. Those of the model "damaged" are truncated."""
     files = iris_export(folder)
 
     def export(model: str, address: str) -> None:

@@ -1,7 +1,7 @@
-"""A real engine, a real registry with a password, and bases that are shaped like tensorflow/serving.
+"""A real engine, a real registry with a password, and base images with the interface of tensorflow/serving.
 
-No base is pulled: each is made FROM scratch with busybox, whose shell answers as the model's own files say. A model is
-a folder with saved_model.pb, and answer.json, with which a prediction is answered.
+Each base image is built FROM scratch with busybox. Its shell answers with the model's files: a model is a folder with
+saved_model.pb, and with answer.json, which is the response to a prediction.
 """
 
 import io
@@ -85,12 +85,12 @@ printf 'HTTP/1.1 %s\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """A registry that lets in one person."""
+    """A registry with one user."""
 
     address: str
 
     def digest(self, model: str, tag: str) -> str | None:
-        """The digest that the registry has under a tag, by its own word; None where there is none."""
+        """Return the digest that the registry reports for a tag, or None."""
         request = urllib.request.Request(f"http://{self.address}/v2/ships/{model}/manifests/{tag}", method="HEAD")
         request.add_header("Authorization", "Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
         request.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
@@ -103,18 +103,18 @@ class Registry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DockerEnvironment:
-    """Everything a test of images needs. `engine` is the SDK's client, for looking at what is there."""
+    """The engine, the registry and the settings for a test of images. `engine` is the SDK's client."""
 
     engine: Any
     registry: Registry
     settings: ImageSettings
 
     def base(self, kind: str) -> str:
-        """One of the bases, "serving", "serving-slow" and "serving-broken"; no other environment has its name."""
+        """Return the name of a base image: "serving", "serving-slow" or "serving-broken"."""
         return f"seatrial-test-{self.registry.address.rpartition(':')[2]}/{kind}:1"
 
     def remains(self) -> set[str]:
-        """This docker_environment's containers, nameless images and trial networks: what a test must not add to."""
+        """Return the containers, dangling images and networks of smoke tests."""
         mine = f"{LABEL}={self.registry.address}"
         networks = self.engine.networks(filters={"label": smoke_test.LABEL})
         return {
@@ -124,14 +124,14 @@ class DockerEnvironment:
         }
 
     def forget(self, reference: str) -> None:
-        """Remove an image from the engine, with what the engine would build it from again."""
+        """Remove an image and its build cache from the engine."""
         with suppress(docker.errors.ImageNotFound):
             self.engine.remove_image(reference, force=True)
 
 
 @contextmanager
-def open_harbour(folder: Path) -> Iterator[DockerEnvironment]:
-    """The engine of this machine with the bases on it, and a registry that keeps its blobs in `folder`."""
+def open_docker_environment(folder: Path) -> Iterator[DockerEnvironment]:
+    """Open the engine of this machine with the base images, and a registry that stores its blobs in `folder`."""
     engine = _engine()
     for program in ("docker-registry", "htpasswd", "busybox"):
         if not shutil.which(program):
@@ -150,14 +150,14 @@ def open_harbour(folder: Path) -> Iterator[DockerEnvironment]:
         process.wait()
         mine = {"label": f"{LABEL}={address}"}
         for name in [name for image in engine.images(filters=mine) for name in image["RepoTags"] or ()]:
-            with suppress(docker.errors.APIError):  # "<none>:<none>" is no name; such an image goes below
+            with suppress(docker.errors.APIError):  # "<none>:<none>" is not a name. Such an image is removed below.
                 engine.remove_image(name, force=True)
         engine.prune_images(filters=mine | {"dangling": True})
         engine.close()
 
 
 def servable(folder: Path, *, answer: object = PEAR, files: Mapping[str, bytes] | None = None) -> Path:
-    """A model that a base serves: `answer` is what it predicts for one instance."""
+    """Write a model that a base image serves. `answer` is its prediction for one instance."""
     folder.mkdir(parents=True)
     (folder / "answer.json").write_text(json.dumps({"predictions": [answer]}))
     for name, content in {"saved_model.pb": b"weights", "variables/variables.index": b"index", **(files or {})}.items():
@@ -167,7 +167,7 @@ def servable(folder: Path, *, answer: object = PEAR, files: Mapping[str, bytes] 
 
 
 def manifest(*, version: int, **changes: Any) -> Manifest:
-    """A version of MODEL as the job that trained it describes it, before it is published."""
+    """Return the manifest of a version of MODEL."""
     return Manifest(
         **{
             "model": MODEL.name,

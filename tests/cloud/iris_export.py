@@ -1,4 +1,4 @@
-"""Boosted trees that tell irises apart, as BigQuery ML exports them; https://cloud.google.com/bigquery/docs/exporting-models."""
+"""Boosted trees for the irises in BigQuery ML's export format; https://cloud.google.com/bigquery/docs/exporting-models."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 
 
 def iris_export(folder: Path) -> dict[str, bytes]:
-    """The files by their names; `folder` is for what is written meanwhile."""
+    """Return the files by name. `folder` is for temporary files."""
     irises = load_iris()
     parameters = {"objective": "multi:softprob", "num_class": len(irises.target_names), "max_depth": 3}
     booster = xgboost.train(parameters, xgboost.DMatrix(irises.data, irises.target), num_boost_round=10)

@@ -1,7 +1,7 @@
-"""Our own serving image where no base can be pulled: the Dockerfile's target `serving`, on this machine's own Python.
+"""Our serving image without a base image: the Dockerfile's target `serving` on this machine's Python.
 
-What the target copies, its environment, user and entrypoint are the Dockerfile's own words. Below them lies, in place
-of python:slim and pip, every file that a serving process of this machine has open once it has answered.
+The copied files, environment, user and entry point come from the Dockerfile. Every file that a serving process of this
+machine has open replaces python:slim and pip.
 """
 
 import io
@@ -25,7 +25,7 @@ _STDLIB, _SITE = Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("pl
 _HOME = Path("/python")
 _PACKAGES = _HOME / "lib" / _STDLIB.name / "site-packages"
 _NOT_IN_THE_IMAGE = ("sklearn", "pandas", "pyarrow")
-"""What xgboost uses where it is installed, as it is here."""
+"""A package that xgboost uses if it is installed, like here."""
 _BELOW = f"""\
 FROM scratch
 COPY closure/ /
@@ -35,7 +35,7 @@ WORKDIR /app
 
 
 def build_serving_image(docker_environment: DockerEnvironment, folder: Path) -> str:
-    """Build it on the docker_environment's engine and return its name; `folder` is for what is needed meanwhile."""
+    """Build the image on the engine and return its name. `folder` is for temporary files."""
     name = docker_environment.base("seatrial-serving")
     with tempfile.TemporaryFile() as context:
         with tarfile.open(fileobj=context, mode="w") as tar:
@@ -54,7 +54,7 @@ def build_serving_image(docker_environment: DockerEnvironment, folder: Path) -> 
 
 
 def _dockerfile(address: str) -> str:
-    """The target without what needs a network, as one of the docker_environment's bases."""
+    """Return the target without the steps that need a network, on one of the base images."""
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     (stage,) = (stage for stage in stages if stage.startswith("base AS serving\n"))
     kept = ("COPY ", "ENV ", "EXPOSE ", "USER ", "ENTRYPOINT ")
@@ -63,7 +63,7 @@ def _dockerfile(address: str) -> str:
 
 
 def _closure(folder: Path) -> Mapping[str, str]:
-    """File of this machine → its place in the image."""
+    """Return the files of this machine by their place in the image."""
     found: dict[str, str] = {}
     for file in _open_files(folder):
         if file.is_relative_to(_SITE):
@@ -79,13 +79,13 @@ def _closure(folder: Path) -> Mapping[str, str]:
 
 
 def _loaders(python: str) -> Iterator[Path]:
-    """What the kernel starts the interpreter with: /lib64/ld-linux-x86-64.so.2, as the program itself says."""
+    """Return the program loaders of the interpreter, like /lib64/ld-linux-x86-64.so.2."""
     if match := re.search(rb"/lib[\w/]*/ld-[\w.-]+\.so\.\d+", Path(python).read_bytes()):
         yield Path(match[0].decode())
 
 
 def _open_files(folder: Path) -> set[Path]:
-    """The Python files and the libraries of a serving process that has answered for a booster."""
+    """Return the Python files and libraries of a serving process that has answered a request."""
     absent = folder / "absent"
     absent.mkdir()
     for package in _NOT_IN_THE_IMAGE:

@@ -1,6 +1,6 @@
-"""Manifests judged against the Kubernetes client's own models, as an API server with strict field validation would.
+"""Validation of manifests by the Kubernetes client's models, like an API server with strict field validation.
 
-`mistakes(document)` is all that others need. https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+Other modules use `mistakes`. https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
 """
 
 import re
@@ -23,9 +23,9 @@ _CHECKED = Configuration()
 
 
 def mistakes(document: dict[str, Any]) -> list[str]:
-    """One sentence for each unknown field, wrong type, missing field and value that is not allowed; best: none.
+    """Return a sentence for each unknown field, wrong type, missing field and invalid value.
 
-    The model is told by `apiVersion` and `kind`; a kind without a model (a custom resource) is a mistake too.
+    `apiVersion` and `kind` select the model. A kind without a model (a custom resource) is a mistake.
     """
     version = str(document.get("apiVersion", "")).rpartition("/")[2]
     model = f"{version[:1].upper()}{version[1:]}{document.get('kind', '')}"
@@ -37,7 +37,7 @@ def mistakes(document: dict[str, Any]) -> list[str]:
 
 
 def _read(value: Any, kind: str, path: str, found: list[str]) -> Any:
-    """`value` as the model `kind`, with every mistake in it added to `found`."""
+    """Read `value` as the model `kind`, and append every mistake to `found`."""
     if match := _LIST.fullmatch(kind):
         if not isinstance(value, list):
             return _wrong(value, "a list", path, found)

@@ -1,11 +1,11 @@
-"""Trainings in BigQuery that are cancelled, interrupted or refused, and tried again; against the REST stand-in."""
+"""Cancelled, interrupted and refused trainings in BigQuery, and their next attempts, with the REST stand-in."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cloud.bigquery_harness import IRIS, HandedBackInTraining, model, serving, trained, warehouse
-from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
+from tests.cloud.bigquery_harness import IRIS, ShutDownInTraining, model, serving, trained, warehouse
+from tests.cloud.bigquery_stand_in import BigQueryStandIn, ScriptedFault
 from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError, ShuttingDown, TemporaryError
 from workers.platforms.cloud.bigquery.errors import JobFailed
@@ -18,8 +18,7 @@ def bigquery() -> Iterator[BigQueryStandIn]:
         yield stand_in
 
 
-def test_a_cancel_cancels_bigquerys_job(bigquery: BigQueryStandIn) -> None:
-    """The job that is paid for stops, and the version cannot be evaluated."""
+def test_cancellation_cancels_the_bigquery_job(bigquery: BigQueryStandIn) -> None:
     bigquery.endless = True
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
@@ -31,10 +30,9 @@ def test_a_cancel_cancels_bigquerys_job(bigquery: BigQueryStandIn) -> None:
         warehouse(bigquery).evaluate(model=model(), version=1, progress=RecordedProgress())
 
 
-def test_a_cancel_that_bigquery_does_not_hear_is_told(bigquery: BigQueryStandIn) -> None:
-    """The job ends as cancelled, and its detail says what may go on."""
+def test_failed_cancellation_in_bigquery_is_logged(bigquery: BigQueryStandIn) -> None:
     bigquery.endless = True
-    bigquery.faults = [Fault("/cancel", status=403, reason="accessDenied", message="Access Denied.")]
+    bigquery.faults = [ScriptedFault("/cancel", status=403, reason="accessDenied", message="Access Denied.")]
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "iteration" in fact else None
     with pytest.raises(JobCancelled):
@@ -42,8 +40,7 @@ def test_a_cancel_that_bigquery_does_not_hear_is_told(bigquery: BigQueryStandIn)
     assert any("could not be cancelled and may go on" in line for line in progress.lines)
 
 
-def test_a_query_that_does_not_end_is_given_up(bigquery: BigQueryStandIn) -> None:
-    """Past its time a job is cancelled, and called timed out."""
+def test_query_without_end_is_cancelled_at_its_deadline(bigquery: BigQueryStandIn) -> None:
     bigquery.endless = True
     with open_client(project="demo", location="EU", endpoint=bigquery.url) as client:
         jobs = BigQueryJobs(client, location="EU", poll_s=0.01)
@@ -53,10 +50,10 @@ def test_a_query_that_does_not_end_is_given_up(bigquery: BigQueryStandIn) -> Non
     assert bigquery.jobs["slow"]["status"]["errorResult"]["reason"] == "stopped"
 
 
-def test_a_worker_that_comes_back_waits_for_the_same_job(bigquery: BigQueryStandIn) -> None:
-    """A training that one attempt began is finished by the next, and paid once."""
+def test_next_attempt_resumes_the_training(bigquery: BigQueryStandIn) -> None:
+    """The training is paid once."""
     bigquery.endless = True
-    first = HandedBackInTraining()
+    first = ShutDownInTraining()
     with pytest.raises(ShuttingDown):
         warehouse(bigquery).train(model=model(), version=1, progress=first)
     bigquery.endless = False
@@ -68,17 +65,17 @@ def test_a_worker_that_comes_back_waits_for_the_same_job(bigquery: BigQueryStand
     assert any("Resuming BigQuery job" in line for line in again.lines)
 
 
-def test_a_job_that_was_written_down_and_never_begun_is_begun(bigquery: BigQueryStandIn) -> None:
-    """A worker that died between the two costs nothing but a second try."""
+def test_stored_job_id_without_a_job_is_started(bigquery: BigQueryStandIn) -> None:
+    """The worker died between the two steps."""
     progress = RecordedProgress(identities={"training": "seatrial-iris-v1-00000000-00000000"})
     assert warehouse(bigquery).train(model=model(), version=1, progress=progress).rows == 150
     assert len(bigquery.submitted("CREATE")) == 1
 
 
-def test_a_training_of_other_settings_is_stopped_and_begun_anew(bigquery: BigQueryStandIn) -> None:
-    """Where the query was changed between two attempts, two trainings never write one model at a time."""
+def test_training_of_changed_settings_replaces_the_running_one(bigquery: BigQueryStandIn) -> None:
+    """Two trainings never write one model at a time."""
     bigquery.endless = True
-    first = HandedBackInTraining()
+    first = ShutDownInTraining()
     with pytest.raises(ShuttingDown):
         warehouse(bigquery).train(model=model(), version=1, progress=first)
     old = first.identities["training"]
@@ -89,13 +86,13 @@ def test_a_training_of_other_settings_is_stopped_and_begun_anew(bigquery: BigQue
     assert bigquery.jobs[old]["status"]["errorResult"]["reason"] == "stopped"
 
 
-def test_an_answer_that_is_lost_starts_no_second_training(bigquery: BigQueryStandIn) -> None:
-    """jobs.insert is sent again, refused as a duplicate, and the job found by its id."""
+def test_lost_response_starts_no_second_training(bigquery: BigQueryStandIn) -> None:
+    """The retry of jobs.insert is refused as a duplicate, and the job is found by its id."""
     progress = RecordedProgress()
 
     def lose_the_next_answer(fact: str) -> None:
         if "to read" in fact:
-            bigquery.faults = [Fault("POST .*/jobs", after=True, drop=True)]
+            bigquery.faults = [ScriptedFault("POST .*/jobs", after=True, drop=True)]
 
     progress.on_report = lose_the_next_answer
     training = warehouse(bigquery).train(model=model(), version=1, progress=progress)
@@ -104,9 +101,8 @@ def test_an_answer_that_is_lost_starts_no_second_training(bigquery: BigQueryStan
     assert sum("CREATE" in str(job["configuration"]) for job in bigquery.jobs.values()) == 1
 
 
-def test_a_passing_error_is_tried_again_within_the_call(bigquery: BigQueryStandIn) -> None:
-    """One 503 on every kind of call changes nothing."""
-    bigquery.faults = [Fault("GET .*/datasets/"), Fault("POST .*/jobs"), Fault("GET .*/jobs/")]
+def test_temporary_error_is_retried_within_the_call(bigquery: BigQueryStandIn) -> None:
+    bigquery.faults = [ScriptedFault("GET .*/datasets/"), ScriptedFault("POST .*/jobs"), ScriptedFault("GET .*/jobs/")]
     trained(bigquery, model())
     assert [fault.times for fault in bigquery.faults] == [0, 0, 0]
 
@@ -120,18 +116,16 @@ def test_a_passing_error_is_tried_again_within_the_call(bigquery: BigQueryStandI
         (("backendError", "Try again"), TemporaryError, "BigQuery could not train iris v1: Try again."),
     ],
 )
-def test_a_failed_training_is_explained(
+def test_failed_training_names_the_cause_and_the_setting(
     bigquery: BigQueryStandIn, failure: tuple[str, str], error: type[Exception], message: str
 ) -> None:
-    """BigQuery's own words, with the setting at fault where there is one."""
     bigquery.training_failure = failure
     with pytest.raises(error) as caught:
         warehouse(bigquery).train(model=model(), version=1, progress=RecordedProgress())
     assert str(caught.value).startswith(message)
 
 
-def test_a_training_that_failed_in_passing_is_tried_anew(bigquery: BigQueryStandIn) -> None:
-    """The next attempt takes a new job id: the old one is spent."""
+def test_temporarily_failed_training_gets_a_new_job_id(bigquery: BigQueryStandIn) -> None:
     bigquery.training_failure = ("backendError", "Try again")
     progress = RecordedProgress()
     with pytest.raises(TemporaryError):
@@ -149,9 +143,10 @@ def test_a_training_that_failed_in_passing_is_tried_anew(bigquery: BigQueryStand
         ("Table a:b.c: User does not have permission to query table a:b.c.", "roles/bigquery.dataViewer"),
     ],
 )
-def test_a_missing_right_is_answered_with_the_role_to_grant(bigquery: BigQueryStandIn, words: str, role: str) -> None:
-    """accessDenied says which role the worker's account needs."""
-    bigquery.faults = [Fault("POST .*/jobs", status=403, reason="accessDenied", message=f"Access Denied: {words}")]
+def test_access_denied_names_the_role_to_grant(bigquery: BigQueryStandIn, words: str, role: str) -> None:
+    bigquery.faults = [
+        ScriptedFault("POST .*/jobs", status=403, reason="accessDenied", message=f"Access Denied: {words}")
+    ]
     with pytest.raises(PermanentError) as caught:
         trained(bigquery, model())
     assert words.rstrip(".") in str(caught.value)

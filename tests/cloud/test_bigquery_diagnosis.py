@@ -1,4 +1,4 @@
-"""What `doctor` says of BigQuery."""
+"""Checks of BigQuery by `doctor`."""
 
 import os
 import subprocess
@@ -18,21 +18,20 @@ from workers.settings import read_settings
 ROOT = Path(__file__).parents[2]
 
 
-def said(bigquery: BigQueryStandIn, **changes: object) -> list[str]:
-    """The findings, as lines."""
+def lines_of(bigquery: BigQueryStandIn, **changes: object) -> list[str]:
+    """Return the findings as lines."""
     return [str(finding) for finding in warehouse(bigquery, **changes).diagnose()]
 
 
-def test_a_dataset_that_is_not_there_yet_is_no_trouble() -> None:
-    """The right to run jobs is there; the first training makes the dataset."""
+def test_missing_dataset_is_no_problem() -> None:
+    """The first training creates it."""
     with serving(BigQueryStandIn()) as bigquery:
-        lines = said(bigquery)
+        lines = lines_of(bigquery)
     assert [line[0] for line in lines] == ["✓", "✓"]
     assert "the first training creates it" in lines[1]
 
 
-def test_an_emulator_is_found_by_the_name_that_googles_sdks_give_it(tmp_path: Path) -> None:
-    """BIGQUERY_EMULATOR_HOST, with or without a scheme, leads there, and nobody logs in."""
+def test_emulator_address_works_with_and_without_a_scheme(tmp_path: Path) -> None:
     config = tmp_path / "seatrial.toml"
     config.write_text('warehouse = "bigquery://demo-project/ships/EU"\nartifacts = "gs://models"\n')
     with serving(BigQueryStandIn()) as bigquery:
@@ -42,27 +41,25 @@ def test_an_emulator_is_found_by_the_name_that_googles_sdks_give_it(tmp_path: Pa
             assert all(finding.ok for finding in platforms.warehouse.diagnose())
 
 
-def test_a_dataset_elsewhere_is_named_with_what_to_change() -> None:
-    """Where it lies, what the settings say, and the address that would be right."""
+def test_dataset_in_another_location_names_the_right_address() -> None:
     with serving(BigQueryStandIn()) as bigquery:
         trained(bigquery, iris())
-        lines = said(bigquery, location="asia-east1")
+        lines = lines_of(bigquery, location="asia-east1")
     assert lines[-1].startswith("✗")
     assert "asia-east1" in lines[-1]
 
 
-def test_bigquery_out_of_reach_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens there: one line, which says so, once it has been tried for a while."""
+def test_unreachable_bigquery_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "RETRY", jobs.RETRY.with_timeout(1.0))
     with serving(BigQueryStandIn()) as bigquery:
         pass
-    lines = said(bigquery)
+    lines = lines_of(bigquery)
     assert len(lines) == 1
     assert lines[0].startswith("✗")
 
 
-def test_the_doctor_alone_speaks(tmp_path: Path) -> None:
-    """What Google's SDKs log of missing credentials is said by the findings, and nowhere else."""
+def test_doctor_prints_only_findings(tmp_path: Path) -> None:
+    """Log lines of Google's SDKs about missing credentials do not appear."""
     config = tmp_path / "seatrial.toml"
     config.write_text('warehouse = "bigquery://demo-project/ships/EU"\nartifacts = "gs://models"\n')
     environ = {"SEATRIAL_CONFIG": str(config), "SEATRIAL_HOME": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}

@@ -1,7 +1,7 @@
-"""The BigQuery warehouse against emulators that nobody here wrote, as far as they go.
+"""BigQuery warehouse against two independent emulators.
 
-bqemulator has datasets, loads, queries, dry runs, CREATE MODEL and the models API; it has no ML functions, no extract,
-and takes a job id twice. crucible-emulator refuses a repeated job id.
+bqemulator has datasets, loads, queries, dry runs, CREATE MODEL and the models API, but no ML functions or extract.
+crucible-emulator refuses a repeated job id.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ amount,channel,status
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bqemulator with a table of orders in a dataset of their own."""
+    """Yield a bqemulator with a table of orders."""
     with bqemulator(tmp_path_factory.mktemp("bqemulator")) as url:
         with open_client(project="demo", location="US", endpoint=url) as client:
             _load_orders(client)
@@ -57,8 +57,7 @@ def orders(query: str = "SELECT * FROM `demo.shop.orders`\n-- all of them", **ch
     return Model.model_validate({**settings, "query": query, "sample": ({"amount": 1.0, "channel": "web"},)})
 
 
-def test_a_training_leaves_a_model_of_the_querys_columns(emulator: str) -> None:
-    """Dataset, dry run, count, CREATE MODEL: what comes of it is a model with this label and these features."""
+def test_training_creates_a_model_with_the_columns_of_the_query(emulator: str) -> None:
     progress = RecordedProgress()
     training = warehouse(emulator).train(model=orders(), version=2, progress=progress)
     assert training.rows == 3
@@ -71,8 +70,8 @@ def test_a_training_leaves_a_model_of_the_querys_columns(emulator: str) -> None:
     assert {column.name for column in made.feature_columns} == {"amount", "channel"}
 
 
-def test_a_job_tried_again_finds_its_training(emulator: str) -> None:
-    """The second attempt ends with the first one's job and rows; another job trains anew."""
+def test_second_attempt_returns_the_training_of_the_first(emulator: str) -> None:
+    """Another job trains again."""
     first = RecordedProgress()
     training = warehouse(emulator).train(model=orders(), version=3, progress=first)
     again = RecordedProgress(identities=first.identities)
@@ -95,8 +94,7 @@ def test_a_job_tried_again_finds_its_training(emulator: str) -> None:
         (orders("SELECT * FROM `demo.shop.orders` WHERE FALSE"), "query", "it gives 0 rows"),
     ],
 )
-def test_a_mistake_in_the_settings_is_named_with_its_field(emulator: str, model: Model, field: str, words: str) -> None:
-    """Errors of somebody else's making come out with the field at fault, and nothing is trained."""
+def test_mistake_in_the_settings_names_the_field(emulator: str, model: Model, field: str, words: str) -> None:
     with pytest.raises(PermanentError) as caught:
         warehouse(emulator).train(model=model, version=9, progress=RecordedProgress())
     assert str(caught.value).startswith(f"models.order-status.{field}: ")
@@ -105,21 +103,18 @@ def test_a_mistake_in_the_settings_is_named_with_its_field(emulator: str, model:
         warehouse(emulator).evaluate(model=model, version=9, progress=RecordedProgress())
 
 
-def test_a_dataset_in_another_location_is_refused(emulator: str) -> None:
-    """A dataset is made in the location of the settings, and found there by the next training only."""
+def test_dataset_in_another_location_is_refused(emulator: str) -> None:
     warehouse(emulator, dataset="fleet", location="EU").train(model=orders(), version=1, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"demo\.fleet is in EU, but the settings say US"):
         warehouse(emulator, dataset="fleet").train(model=orders(), version=2, progress=RecordedProgress())
 
 
-def test_a_version_that_was_never_trained_is_not_exported(emulator: str) -> None:
-    """The version is named."""
+def test_untrained_version_is_not_exported(emulator: str) -> None:
     with pytest.raises(PermanentError, match="order-status v7"):
         warehouse(emulator).export(model=orders(), version=7, to="gs://models/a", progress=RecordedProgress())
 
 
-def test_a_repeated_job_id_finds_the_job_that_has_it(tmp_path: Path) -> None:
-    """The second start of an id is refused by the server, and answered with the first one's job."""
+def test_repeated_job_id_returns_the_existing_job(tmp_path: Path) -> None:
     with (
         crucible(tmp_path) as url,
         open_client(project="demo", location="US", endpoint=url) as client,

@@ -1,4 +1,4 @@
-"""Evaluation and export of BigQuery's models; against the REST stand-in."""
+"""Evaluation and export of BigQuery models, with the REST stand-in."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,7 @@ def bigquery() -> Iterator[BigQueryStandIn]:
         yield stand_in
 
 
-def test_a_classifier_is_evaluated_with_its_confusion_matrix(bigquery: BigQueryStandIn) -> None:
-    """Metrics by ML.EVALUATE's names; the matrix in the detail; that the training rows were evaluated, said."""
+def test_evaluation_of_a_classifier_logs_its_confusion_matrix(bigquery: BigQueryStandIn) -> None:
     trained(bigquery, model())
     progress = RecordedProgress()
     evaluation = warehouse(bigquery).evaluate(model=model(), version=3, progress=progress)
@@ -32,16 +31,15 @@ def test_a_classifier_is_evaluated_with_its_confusion_matrix(bigquery: BigQueryS
     ]
 
 
-def test_held_out_rows_are_said_to_be(bigquery: BigQueryStandIn) -> None:
-    """Where BigQuery split the rows, the metrics are of those held out."""
+def test_evaluation_on_held_out_rows_says_so(bigquery: BigQueryStandIn) -> None:
     bigquery.held_out = True
     trained(bigquery, model())
     note = warehouse(bigquery).evaluate(model=model(), version=3, progress=RecordedProgress()).note
     assert note == "on the rows that AUTO_SPLIT held out"
 
 
-def test_a_tree_is_evaluated_with_its_feature_importance(bigquery: BigQueryStandIn) -> None:
-    """The most useful feature comes first; a regressor has no matrix."""
+def test_evaluation_of_a_tree_logs_its_feature_importance(bigquery: BigQueryStandIn) -> None:
+    """The most useful feature comes first. A regressor has no matrix."""
     bigquery.schema = [*bigquery.schema, ("price", "NUMERIC")]
     tree = model(type="boosted_tree_regressor", label="price")
     bigquery.tables["EVALUATE"] = ([("r2_score", "FLOAT"), ("mean_squared_log_error", "FLOAT")], [[0.9, "NaN"]])
@@ -60,10 +58,7 @@ def test_a_tree_is_evaluated_with_its_feature_importance(bigquery: BigQueryStand
         ("boosted_tree_classifier", "ML_XGBOOST_BOOSTER", "xgboost_booster"),
     ],
 )
-def test_an_export_takes_the_format_of_the_models_type(
-    bigquery: BigQueryStandIn, type_: str, wire: str, name: str
-) -> None:
-    """An extract of the version's model to the prefix, in the one format that its type has for serving."""
+def test_export_uses_the_format_of_the_model_type(bigquery: BigQueryStandIn, type_: str, wire: str, name: str) -> None:
     extracted: list[tuple[str, str]] = []
     bigquery.on_extract = lambda model, uri: extracted.append((model, uri))
     wanted = model(type=type_)
@@ -76,8 +71,7 @@ def test_an_export_takes_the_format_of_the_models_type(
     assert request["jobReference"]["jobId"].startswith("seatrial-iris-v3-export-")
 
 
-def test_an_extract_left_running_is_stopped_before_the_next(bigquery: BigQueryStandIn) -> None:
-    """Two extracts never write to one prefix at a time."""
+def test_running_extract_is_cancelled_before_the_next(bigquery: BigQueryStandIn) -> None:
     trained(bigquery, model())
     bigquery.endless = True
     progress = RecordedProgress()
@@ -98,8 +92,7 @@ def test_an_extract_left_running_is_stopped_before_the_next(bigquery: BigQuerySt
     assert again.identities["export"] != left
 
 
-def test_a_version_that_was_never_trained_is_neither_evaluated_nor_exported(bigquery: BigQueryStandIn) -> None:
-    """Both name the version, and no job is begun."""
+def test_untrained_version_is_neither_evaluated_nor_exported(bigquery: BigQueryStandIn) -> None:
     with pytest.raises(PermanentError, match="iris v7"):
         warehouse(bigquery).evaluate(model=model(), version=7, progress=RecordedProgress())
     with pytest.raises(PermanentError, match="iris v7"):
@@ -107,8 +100,7 @@ def test_a_version_that_was_never_trained_is_neither_evaluated_nor_exported(bigq
     assert bigquery.jobs == {}
 
 
-def test_an_export_out_of_the_bucket_is_refused(bigquery: BigQueryStandIn) -> None:
-    """What was checked for one bucket is not written to another."""
+def test_export_outside_the_bucket_is_refused(bigquery: BigQueryStandIn) -> None:
     with pytest.raises(PermanentError, match="gs://models/"):
         warehouse(bigquery).export(model=model(), version=1, to="gs://other/a", progress=RecordedProgress())
 
@@ -116,10 +108,7 @@ def test_an_export_out_of_the_bucket_is_refused(bigquery: BigQueryStandIn) -> No
 @pytest.mark.parametrize(
     "changes", [{"project": "a`; DROP"}, {"dataset": "my-ships"}, {"location": ""}, {"dataset": "a.b"}]
 )
-def test_a_name_that_bigquery_does_not_take_is_a_mistake_in_the_settings(
-    bigquery: BigQueryStandIn, changes: dict[str, str]
-) -> None:
-    """It is found when the worker starts, and quoted."""
+def test_invalid_bigquery_name_is_a_settings_error(bigquery: BigQueryStandIn, changes: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:
         warehouse(bigquery, **changes)
     assert repr(next(iter(changes.values()))) in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the BigQuery warehouse says, to BigQuery and to people: SQL, labels, prices, charts, errors."""
+"""SQL, labels, prices, charts and errors of the BigQuery warehouse."""
 
 import math
 import re
@@ -25,16 +25,14 @@ def model(**changes: object) -> Model:
     return Model.model_validate({**iris, **changes})
 
 
-def test_no_two_models_share_a_name_in_bigquery() -> None:
-    """The version ends the name, and - becomes _, which no model of Seatrial's has."""
+def test_model_names_in_bigquery_are_unique() -> None:
     names = {PLACE.model_id(model(name=name), version) for name in ("a", "a-v1", "a-v1-v1") for version in (1, 11)}
     assert len(names) == 6
     assert PLACE.model_id(model(name="a-v1"), 2) == "demo.ships.a_v1_v2"
 
 
 @given(name=st.text(max_size=12), label=st.text(max_size=12))
-def test_no_name_leaves_its_quotes(name: str, label: str) -> None:
-    """Whatever stands for a model's or a column's name is quoted whole, or refused."""
+def test_names_are_quoted_or_refused(name: str, label: str) -> None:
     made = Model.model_construct(name=name, type="linear_reg", label=label, query="SELECT 1")
     try:
         statement = sql.create_model(PLACE.model_id(made, 1), made)
@@ -45,14 +43,13 @@ def test_no_name_leaves_its_quotes(name: str, label: str) -> None:
     assert re.fullmatch(shape + options, statement)
 
 
-def test_a_query_that_ends_in_a_comment_stays_whole() -> None:
-    """What follows a query begins on a line of its own."""
+def test_query_that_ends_in_a_comment_keeps_its_meaning() -> None:
     assert sql.count_rows(model(query="SELECT 1 -- all")).endswith("SELECT 1 -- all\n)")
 
 
 @given(value=st.text(max_size=100))
-def test_labels_keep_bigquerys_rules(value: str) -> None:
-    """Lower-case letters, digits, _ and -, at most 63; an empty one is left out."""
+def test_labels_follow_the_rules_of_bigquery(value: str) -> None:
+    """Lower-case letters, digits, _ and -, at most 63. Empty ones are left out."""
     found = sql.labels(model(), 3, seatrial_job=value)
     assert found["model"] == "iris" and found["version"] == "3"
     assert ("seatrial-job" in found) == bool(value)
@@ -68,21 +65,19 @@ def test_labels_keep_bigquerys_rules(value: str) -> None:
         ("boosted_tree_regressor", 2**40, "about $6.25 plus Vertex AI's training"),
     ],
 )
-def test_a_price_is_told_by_type(type_: str, read_bytes: int, words: str) -> None:
-    """Built-in types cost their own price a TiB; trees are trained in Vertex AI, which costs more than is known."""
+def test_price_depends_on_the_model_type(type_: str, read_bytes: int, words: str) -> None:
     assert show_price(model(type=type_), read_bytes) == words
 
 
 @pytest.mark.parametrize(
     ("count", "words"), [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (2 * 10**15, "2,000.0 TB")]
 )
-def test_bytes_are_told_as_the_settings_write_them(count: int, words: str) -> None:
-    """By powers of 1,000."""
+def test_bytes_are_shown_in_powers_of_1000(count: int, words: str) -> None:
     assert show_bytes(count) == words
 
 
-def test_iterations_are_put_in_order() -> None:
-    """ML.TRAINING_INFO promises none; a loss that is not there yet is not counted."""
+def test_iterations_are_sorted() -> None:
+    """ML.TRAINING_INFO promises no order. Rows without a loss are skipped."""
     rows: list[Row] = [{"iteration": 2, "loss": None}, {"iteration": 1, "loss": 0.5}, {"iteration": 0, "loss": 1.0}]
     assert iterations(rows).losses == [1.0, 0.5]
     assert iterations(rows).note == "2 iterations, final loss 0.5 █▁"
@@ -90,23 +85,21 @@ def test_iterations_are_put_in_order() -> None:
 
 
 @given(losses=st.lists(st.floats(), max_size=60))
-def test_a_chart_is_drawn_of_any_losses(losses: list[float]) -> None:
-    """One bar for each of the last twenty that is a number: the lowest at the bottom."""
+def test_chart_has_one_bar_per_finite_loss(losses: list[float]) -> None:
+    """Only the last twenty are drawn."""
     bars = chart([loss for loss in losses if abs(loss) < 1e300])
     finite = [loss for loss in losses if abs(loss) < 1e300][-20:]
     assert len(bars) == len(finite)
     assert not finite or bars[finite.index(min(finite))] == "▁"
 
 
-def test_what_is_no_number_is_named_in_the_note() -> None:
-    """NaN, infinity and NULL are no metrics."""
+def test_undefined_metrics_are_named_in_the_note() -> None:
     found = evaluation({"r2_score": 0.5, "a": math.nan, "b": math.inf, "c": None}, held_out=True)
     assert found.metrics == {"r2_score": 0.5}
     assert found.note.endswith("; a, b, c undefined on them")
 
 
-def test_a_long_matrix_is_cut() -> None:
-    """A card's detail is for reading."""
+def test_long_matrix_is_cut() -> None:
     lines = confusion({"expected_label": f"c{row}", **{f"c{row}": 1}} for row in range(50))
     assert len(lines) == LINES + 1
     assert lines[-1] == "… and 30 more"
@@ -130,8 +123,7 @@ def test_a_long_matrix_is_cut() -> None:
         (JobFailed(reason="billingNotEnabled", words="Billing"), PermanentError, "Billing"),
     ],
 )
-def test_an_error_says_whether_trying_again_helps(error: Exception, wanted: type[Exception], words: str) -> None:
-    """Each of the SDK's errors becomes one of ours, with its cause and, where it stays, advice."""
+def test_sdk_errors_become_permanent_or_temporary(error: Exception, wanted: type[Exception], words: str) -> None:
     with pytest.raises(wanted) as caught, translated_errors("train", model=model()):
         raise error
     assert words in str(caught.value)
@@ -139,7 +131,6 @@ def test_an_error_says_whether_trying_again_helps(error: Exception, wanted: type
     assert not isinstance(caught.value, PermanentError) or caught.value.advice
 
 
-def test_an_interruption_passes_unchanged() -> None:
-    """A cancel is no error of BigQuery's."""
+def test_interruption_passes_unchanged() -> None:
     with pytest.raises(JobCancelled), translated_errors("train"):
         raise JobCancelled("A test wished it.")

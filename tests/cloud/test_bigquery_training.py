@@ -1,4 +1,4 @@
-"""Training in BigQuery: checked before it is paid, told while it runs; against the REST stand-in."""
+"""Training in BigQuery: free checks, progress and cost, with the REST stand-in."""
 
 import re
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.bigquery_harness import IRIS, model, serving, trained, warehouse
-from tests.cloud.bigquery_stand_in import BigQueryStandIn, Fault
+from tests.cloud.bigquery_stand_in import BigQueryStandIn, ScriptedFault
 from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.cloud.bigquery.warehouse import UNEXPORTED_FOR
@@ -20,8 +20,7 @@ def bigquery() -> Iterator[BigQueryStandIn]:
         yield stand_in
 
 
-def test_a_training_says_what_it_read_cost_and_came_to(bigquery: BigQueryStandIn) -> None:
-    """Rows, iterations, final loss, bytes and price are in the result, and the job's id in the record."""
+def test_training_reports_rows_iterations_loss_and_price(bigquery: BigQueryStandIn) -> None:
     progress = RecordedProgress()
     training = warehouse(bigquery).train(model=model(), version=3, progress=progress)
     assert training.rows == 150
@@ -37,15 +36,14 @@ def test_a_training_says_what_it_read_cost_and_came_to(bigquery: BigQueryStandIn
         ("boosted_tree_classifier", "4.9 kB read, under $0.01 plus Vertex AI's training"),
     ],
 )
-def test_the_price_is_of_what_bigquery_itself_billed(bigquery: BigQueryStandIn, type_: str, cost: str) -> None:
-    """Bytes billed count; but not a tree's, which hold Vertex AI's share."""
+def test_price_uses_billed_bytes_except_for_trees(bigquery: BigQueryStandIn, type_: str, cost: str) -> None:
+    """The billed bytes of trees include Vertex AI's share."""
     bigquery.billed_bytes = 2**40 // 1000
     training = warehouse(bigquery).train(model=model(type=type_), version=1, progress=RecordedProgress())
     assert training.note.endswith(f" {cost}")
 
 
-def test_the_statement_is_limited_and_labelled(bigquery: BigQueryStandIn) -> None:
-    """CREATE MODEL names the version's model, carries max_bytes as a limit, and labels that find it in the bill."""
+def test_statement_has_a_byte_limit_and_labels(bigquery: BigQueryStandIn) -> None:
     progress = RecordedProgress()
     progress.job_id = "J-0001"
     warehouse(bigquery).train(model=model(name="iris-small"), version=3, progress=progress)
@@ -60,8 +58,7 @@ def test_the_statement_is_limited_and_labelled(bigquery: BigQueryStandIn) -> Non
     assert request["jobReference"]["location"] == "EU"
 
 
-def test_a_missing_dataset_is_created_in_the_location(bigquery: BigQueryStandIn) -> None:
-    """The first training makes the dataset where the settings say; the second finds it."""
+def test_missing_dataset_is_created_in_the_location_once(bigquery: BigQueryStandIn) -> None:
     progress = RecordedProgress()
     for version in (1, 2):
         warehouse(bigquery).train(model=model(), version=version, progress=progress)
@@ -70,8 +67,7 @@ def test_a_missing_dataset_is_created_in_the_location(bigquery: BigQueryStandIn)
     assert len([path for method, path, _ in bigquery.requests if (method, path[-9:]) == ("POST", "/datasets")]) == 1
 
 
-def test_a_dataset_elsewhere_stops_the_training_before_it_begins(bigquery: BigQueryStandIn) -> None:
-    """What could not be exported is not trained either."""
+def test_dataset_in_another_location_stops_the_training(bigquery: BigQueryStandIn) -> None:
     bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "US"}
     with pytest.raises(PermanentError, match=r"demo\.ships is in US, but the settings say EU") as caught:
         trained(bigquery, model())
@@ -79,8 +75,7 @@ def test_a_dataset_elsewhere_stops_the_training_before_it_begins(bigquery: BigQu
     assert bigquery.jobs == {}
 
 
-def test_bytes_and_price_are_told_before_anything_is_paid(bigquery: BigQueryStandIn) -> None:
-    """The dry run's bytes and BigQuery ML's on-demand price are in the detail when the first query is sent."""
+def test_bytes_and_price_are_logged_before_the_first_paid_query(bigquery: BigQueryStandIn) -> None:
     bigquery.read_bytes = 2**40 // 1000
     progress = RecordedProgress()
     progress.on_report = lambda fact: progress.cancelled.set() if "to read" in fact else None
@@ -91,8 +86,7 @@ def test_bytes_and_price_are_told_before_anything_is_paid(bigquery: BigQueryStan
     assert bigquery.submitted("CREATE") == []
 
 
-def test_a_query_over_the_limit_is_refused(bigquery: BigQueryStandIn) -> None:
-    """More bytes than max_bytes stop the training at the dry run."""
+def test_query_above_max_bytes_is_refused(bigquery: BigQueryStandIn) -> None:
     bigquery.read_bytes = 3 * 10**9
     with pytest.raises(PermanentError, match=r"models\.iris\.max_bytes: .*3\.0 GB.*2\.0 GB") as caught:
         trained(bigquery, model(max_bytes="2GB"))
@@ -122,10 +116,9 @@ def test_a_query_over_the_limit_is_refused(bigquery: BigQueryStandIn) -> None:
         ({}, {"labelled": 1}, "query: it returns 1 row with a label"),
     ],
 )
-def test_a_mistake_is_named_with_its_field_before_a_training(
+def test_mistake_names_its_field_before_the_training(
     bigquery: BigQueryStandIn, changes: dict[str, Any], answers: dict[str, Any], message: str
 ) -> None:
-    """What the dry run or the count shows to be hopeless is never trained."""
     for name, value in answers.items():
         setattr(bigquery, name, value)
     with pytest.raises(PermanentError) as caught:
@@ -135,8 +128,7 @@ def test_a_mistake_is_named_with_its_field_before_a_training(
     assert bigquery.submitted("CREATE") == []
 
 
-def test_progress_is_counted_with_a_chart_of_the_losses(bigquery: BigQueryStandIn) -> None:
-    """Iterations are told while the training runs, never backwards, up to what it came to."""
+def test_progress_counts_iterations_with_a_chart_of_the_losses(bigquery: BigQueryStandIn) -> None:
     bigquery.losses = [1 / (number + 1) for number in range(12)]
     progress = RecordedProgress()
     warehouse(bigquery).train(model=model(), version=1, progress=progress)
@@ -147,8 +139,7 @@ def test_progress_is_counted_with_a_chart_of_the_losses(bigquery: BigQueryStandI
     assert any(re.fullmatch(r"iteration \d+, loss 0\.\d+ █[▁▂▃▄▅▆▇█]*▁", fact) for _, _, fact in progress.reports)
 
 
-def test_a_model_that_is_never_exported_goes_by_itself(bigquery: BigQueryStandIn) -> None:
-    """What a training leaves expires within a week, unless it is exported."""
+def test_unexported_model_expires_within_a_week(bigquery: BigQueryStandIn) -> None:
     bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "EU"}
     trained(bigquery, model())
     expires_s = int(bigquery.models["iris_v3"]["expirationTime"]) / 1000
@@ -157,16 +148,14 @@ def test_a_model_that_is_never_exported_goes_by_itself(bigquery: BigQueryStandIn
     assert "expirationTime" not in bigquery.models["iris_v3"]
 
 
-def test_an_expiration_that_cannot_be_set_ends_no_training(bigquery: BigQueryStandIn) -> None:
-    """It is told, and the training stands."""
-    bigquery.faults = [Fault("PATCH", status=403, reason="accessDenied", message="Access Denied.")]
+def test_failed_expiration_is_logged_only(bigquery: BigQueryStandIn) -> None:
+    bigquery.faults = [ScriptedFault("PATCH", status=403, reason="accessDenied", message="Access Denied.")]
     progress = RecordedProgress()
     assert warehouse(bigquery).train(model=model(), version=3, progress=progress).rows == 150
     assert any("expiration of demo.ships.iris_v3 could not be set" in line for line in progress.lines)
 
 
-def test_rows_without_a_label_are_told(bigquery: BigQueryStandIn) -> None:
-    """They are counted apart and not among the rows."""
+def test_rows_without_a_label_are_logged(bigquery: BigQueryStandIn) -> None:
     bigquery.unlabelled = 7
     progress = RecordedProgress()
     assert warehouse(bigquery).train(model=model(), version=1, progress=progress).rows == 150

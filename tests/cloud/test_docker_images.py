@@ -1,4 +1,4 @@
-"""A model's image on a real engine: built, tried, pushed to a real registry, pulled back."""
+"""Model images on a real engine: build, smoke test, push to a real registry, and pull."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ from tests.cloud.docker_peers import (
     USERNAME,
     DockerEnvironment,
     manifest,
-    open_harbour,
+    open_docker_environment,
     servable,
 )
 from tests.platforms.progress import RecordedProgress
@@ -31,27 +31,27 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="module")
 def docker_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEnvironment]:
-    """One for all the tests here."""
-    with open_harbour(tmp_path_factory.mktemp("registry")) as opened:
+    """Yield one environment for all tests here."""
+    with open_docker_environment(tmp_path_factory.mktemp("registry")) as opened:
         yield opened
 
 
 @pytest.fixture
 def images(docker_environment: DockerEnvironment) -> DockerImages:
-    """The adapter under test, with the right password."""
+    """Return the adapter under test, with the right password."""
     return DockerImages(settings=docker_environment.settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
 
 
 def based_on(docker_environment: DockerEnvironment, base: str) -> DockerImages:
-    """One whose SavedModels are served by another base."""
+    """Return an adapter with another base image for SavedModels."""
     settings = docker_environment.settings.model_copy(update={"tensorflow": base})
     return DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
 
 
-def test_a_version_is_built_tried_pushed_and_pulled_back(
+def test_version_is_built_tested_pushed_and_pulled(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """What the registry has is what was tried, under the digest that publish returned; nothing else stays."""
+    """The registry has the tested image under the digest of publish. No container or network remains."""
     before, progress, folder = docker_environment.remains(), RecordedProgress(), servable(tmp_path / "model")
     image = images.build(model=MODEL, manifest=manifest(version=1), folder=folder, progress=progress)
     assert image == f"{docker_environment.settings.repository}/fruit:v1"
@@ -72,10 +72,9 @@ def test_a_version_is_built_tried_pushed_and_pulled_back(
     assert docker_environment.remains() <= before
 
 
-def test_the_image_says_what_it_holds(
+def test_image_has_labels_and_the_environment_of_tensorflow_serving(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """Labels by the names of the Open Container Initiative and our own; MODEL_NAME as tensorflow/serving reads it."""
     made = manifest(version=2, job_id='m-"$HOME\\')
     image = images.build(model=MODEL, manifest=made, folder=servable(tmp_path / "model"), progress=RecordedProgress())
     config = docker_environment.engine.inspect_image(image)["Config"]
@@ -87,10 +86,9 @@ def test_the_image_says_what_it_holds(
     assert "MODEL_NAME=fruit" in config["Env"]
 
 
-def test_the_same_input_gives_the_same_digest_even_where_the_engine_forgot(
+def test_same_input_gives_the_same_digest_from_engine_or_registry(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """A second attempt finds the first one's image on the engine, or in the registry when the engine has it no more."""
     folder = servable(tmp_path / "model")
     first = images.build(model=MODEL, manifest=manifest(version=3), folder=folder, progress=RecordedProgress())
     identity = docker_environment.engine.inspect_image(first)["Id"]
@@ -104,10 +102,9 @@ def test_the_same_input_gives_the_same_digest_even_where_the_engine_forgot(
     assert images.publish(image=elsewhere, progress=RecordedProgress()) == digest
 
 
-def test_the_models_layer_is_the_same_whenever_it_is_built(
+def test_model_layer_does_not_depend_on_the_day(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """Another day's build of the same files makes the same layer, which the registry has already."""
     folder = servable(tmp_path / "model")
     first = images.build(model=MODEL, manifest=manifest(version=4), folder=folder, progress=RecordedProgress())
     layers = docker_environment.engine.inspect_image(first)["RootFS"]["Layers"]
@@ -118,10 +115,9 @@ def test_the_models_layer_is_the_same_whenever_it_is_built(
     assert docker_environment.engine.inspect_image(second)["RootFS"]["Layers"] == layers
 
 
-def test_other_files_make_another_image(
+def test_other_files_give_another_image(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """What is under the version's tag is not taken for what it is not."""
     folder = servable(tmp_path / "model")
     first = images.build(model=MODEL, manifest=manifest(version=5), folder=folder, progress=RecordedProgress())
     identity = docker_environment.engine.inspect_image(first)["Id"]
@@ -134,7 +130,7 @@ def test_other_files_make_another_image(
 def test_only_the_newest_versions_stay_on_the_engine(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """After a push the older images of the model are gone from the engine; the registry has them."""
+    """The registry keeps all of them."""
     folder, renamed = servable(tmp_path / "model"), MODEL.model_copy(update={"name": "grain"})
     for version in range(1, KEPT_VERSIONS + 2):
         made = manifest(version=version, model="grain")
@@ -146,8 +142,7 @@ def test_only_the_newest_versions_stay_on_the_engine(
     assert docker_environment.registry.digest("grain", "v1")
 
 
-def test_a_bad_password_is_said_to_be_bad(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
-    """The registry's refusal, which comes in the stream, is an error that says what to check."""
+def test_refused_password_says_what_to_check(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
     stranger = DockerImages(settings=docker_environment.settings, environ=ENVIRON, username=USERNAME, password="wrong")
     folder = servable(tmp_path / "model")
     image = stranger.build(model=MODEL, manifest=manifest(version=6), folder=folder, progress=RecordedProgress())
@@ -158,8 +153,7 @@ def test_a_bad_password_is_said_to_be_bad(docker_environment: DockerEnvironment,
     assert docker_environment.registry.digest("fruit", "v6") is None
 
 
-def test_a_registry_that_is_away_may_come_back(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
-    """Nobody listening is a temporary error, so that the job is tried again."""
+def test_unreachable_registry_is_a_temporary_error(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
     settings = ImageSettings(repository="127.0.0.1:1/ships", tensorflow=docker_environment.settings.tensorflow)
     alone = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
     with pytest.raises(TemporaryError, match="connection refused"):
@@ -168,10 +162,9 @@ def test_a_registry_that_is_away_may_come_back(docker_environment: DockerEnviron
         )
 
 
-def test_a_missing_base_is_named_with_the_setting(
+def test_missing_base_image_names_the_setting(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """ONNX is served by our own image: without it the error says how to build it."""
     settings = docker_environment.settings.model_copy(
         update={"seatrial": f"{docker_environment.registry.address}/ships/none:1"}
     )
@@ -187,8 +180,7 @@ def test_a_missing_base_is_named_with_the_setting(
     assert "--target serving" in caught.value.advice
 
 
-def test_a_format_that_nothing_serves_is_refused(images: DockerImages, tmp_path: Path) -> None:
-    """The error names the format."""
+def test_unknown_format_is_refused(images: DockerImages, tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="'pickle'"):
         images.build(
             model=MODEL,
@@ -198,8 +190,9 @@ def test_a_format_that_nothing_serves_is_refused(images: DockerImages, tmp_path:
         )
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
-    """A failure inside the stream is an error with the engine's words; its log lines were shown."""
+def test_failed_build_reports_the_cause_and_leaves_no_image(
+    docker_environment: DockerEnvironment, tmp_path: Path
+) -> None:
     before, progress = docker_environment.remains(), RecordedProgress()
     with pytest.raises(PermanentError, match=r"cannot be built: .*returned a non-zero code: 3"):
         based_on(docker_environment, docker_environment.base("serving-broken")).build(
@@ -209,8 +202,9 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(docker_environment: Dock
     assert docker_environment.remains() <= before
 
 
-def test_a_build_that_is_cancelled_leaves_nothing(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
-    """JobCancelled while the engine says nothing for a minute: it comes back at once, and the engine stops as well."""
+def test_cancelled_build_returns_at_once_and_leaves_no_image(
+    docker_environment: DockerEnvironment, tmp_path: Path
+) -> None:
     before, progress = docker_environment.remains(), RecordedProgress()
     folder = servable(tmp_path / "model")
 
@@ -229,10 +223,10 @@ def test_a_build_that_is_cancelled_leaves_nothing(docker_environment: DockerEnvi
     assert not docker_environment.engine.images(name=f"{docker_environment.settings.repository}/fruit:v9")
 
 
-def test_a_model_that_does_not_load_fails_with_the_containers_log(
+def test_model_that_does_not_load_fails_with_the_container_log(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """The server's last lines are in the error; container and network are gone."""
+    """Container and network are removed."""
     before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"saved_model.pb": b""})
     image = images.build(model=MODEL, manifest=manifest(version=10), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"ended with 1\. Its log: .*Loading servable: .* version: 10.* failed"):
@@ -240,10 +234,10 @@ def test_a_model_that_does_not_load_fails_with_the_containers_log(
     assert docker_environment.remains() <= before
 
 
-def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
+def test_model_that_never_becomes_ready_fails_at_the_deadline(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The port stays shut: the trial ends, with the log, and removes the container that still runs."""
+    """The running container is removed."""
     monkeypatch.setattr(smoke_test, "READY_WITHIN_S", 5.0)
     before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=11), folder=folder, progress=RecordedProgress())
@@ -259,7 +253,7 @@ def test_a_model_that_never_becomes_ready_fails_at_the_deadline(
         (13, [1.8], "not a classification"),
     ],
 )
-def test_an_answer_of_the_wrong_shape_or_values_fails(
+def test_response_with_wrong_shape_or_values_fails(
     docker_environment: DockerEnvironment,
     images: DockerImages,
     tmp_path: Path,
@@ -267,7 +261,6 @@ def test_an_answer_of_the_wrong_shape_or_values_fails(
     answer: object,
     reason: str,
 ) -> None:
-    """An answer with status 200 is not yet a right answer."""
     before, folder = docker_environment.remains(), servable(tmp_path / "model", answer=answer)
     image = images.build(model=MODEL, manifest=manifest(version=version), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=reason):
@@ -275,10 +268,9 @@ def test_an_answer_of_the_wrong_shape_or_values_fails(
     assert docker_environment.remains() <= before
 
 
-def test_a_cancelled_trial_leaves_nothing(
+def test_cancelled_smoke_test_leaves_no_container(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """JobCancelled passes through; container and network are gone."""
     before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=15), folder=folder, progress=RecordedProgress())
     progress = RecordedProgress()
@@ -288,10 +280,9 @@ def test_a_cancelled_trial_leaves_nothing(
     assert docker_environment.remains() <= before
 
 
-def test_a_trial_removes_what_a_killed_one_left(
+def test_smoke_test_removes_the_remains_of_a_killed_one(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
-    """A worker that was killed in mid-trial could not remove its container: the next attempt does."""
     before, folder = docker_environment.remains(), servable(tmp_path / "model")
     image = images.build(model=MODEL, manifest=manifest(version=16), folder=folder, progress=RecordedProgress())
     labels = {smoke_test.LABEL: image}
@@ -305,8 +296,7 @@ def test_a_trial_removes_what_a_killed_one_left(
     assert docker_environment.remains() <= before
 
 
-def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
-    """One sentence with the address that was tried and what to set."""
+def test_unreachable_engine_is_named(tmp_path: Path) -> None:
     settings = ImageSettings(repository="127.0.0.1:1/ships")
     away = DockerImages(settings=settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     with pytest.raises(
@@ -317,10 +307,9 @@ def test_an_engine_that_is_away_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_the_doctor_is_told_what_is_there_and_what_is_missing(
+def test_doctor_checks_engine_registry_and_serving_image(
     docker_environment: DockerEnvironment, images: DockerImages
 ) -> None:
-    """Engine and password are found good; our own serving image is missed, with the command that builds it."""
     engine, registry, serving = images.diagnose()
     assert engine.ok and engine.what.startswith("Docker engine ")
     assert registry.ok and registry.what == f"registry {docker_environment.registry.address} accepts {USERNAME}"
@@ -328,10 +317,7 @@ def test_the_doctor_is_told_what_is_there_and_what_is_missing(
     assert serving.advice == "Build it: docker build --target serving --tag absent:1 ."
 
 
-def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one behind a firewall does: one finding, in its time."""
+def test_doctor_times_out_on_a_silent_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "WITHIN_S", 1.0)
     silent = str(tmp_path / "silent.sock")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -346,10 +332,9 @@ def test_the_doctor_does_not_wait_long_for_an_engine_that_says_nothing(
     assert time.monotonic() - began_s < 45  # the engine's client by itself waits for 60 s
 
 
-def test_the_doctor_finds_a_bad_password_and_a_missing_engine(
+def test_doctor_finds_a_bad_password_and_a_missing_engine(
     docker_environment: DockerEnvironment, tmp_path: Path
 ) -> None:
-    """Without an engine there is nothing more to look at."""
     stranger = DockerImages(settings=docker_environment.settings, environ=ENVIRON, username=USERNAME, password="wrong")
     refused = list(stranger.diagnose())[1]
     assert not refused.ok and "REGISTRY_PASSWORD" in refused.advice

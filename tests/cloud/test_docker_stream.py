@@ -1,4 +1,4 @@
-"""What is sent to the engine, what it says back, and who Seatrial is to a registry: without an engine."""
+"""Build contexts, messages of the engine, and registry credentials, without an engine."""
 
 import io
 import json
@@ -30,22 +30,22 @@ REPOSITORY = "europe-docker.pkg.dev/ships/models/fruit"
 
 
 def context(folder: Path) -> bytes:
-    """The tar of version 3 of a model in `folder`."""
+    """Return the build context of version 3 of the model in `folder`."""
     written = io.BytesIO()
     write_context(written, dockerfile="FROM base\n", folder=folder, model="fruit", version=3)
     return written.getvalue()
 
 
 def model_in(folder: Path) -> Path:
-    """A model of two files."""
+    """Write a model of two files."""
     (folder / "variables").mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"graph")
     (folder / "variables" / "index").write_bytes(b"index")
     return folder
 
 
-def test_the_same_files_make_the_same_context(tmp_path: Path) -> None:
-    """Whoever wrote the files, when, in which order and with which rights."""
+def test_same_files_give_the_same_context(tmp_path: Path) -> None:
+    """Time, order and permissions of the files do not matter."""
     one, other = model_in(tmp_path / "one"), tmp_path / "other"
     (other / "variables").mkdir(parents=True)
     (other / "variables" / "index").write_bytes(b"index")
@@ -55,8 +55,7 @@ def test_the_same_files_make_the_same_context(tmp_path: Path) -> None:
     assert context(one) == context(other)
 
 
-def test_the_context_is_laid_out_for_tensorflow_serving(tmp_path: Path) -> None:
-    """/models/MODEL/VERSION, every folder an entry of its own, readable by everyone, dated 1970, owned by root."""
+def test_context_has_the_layout_of_tensorflow_serving(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(context(model_in(tmp_path / "m")))) as tar:
         entries = {entry.name: entry for entry in tar}
     inside = "root/models/fruit/3"
@@ -69,8 +68,7 @@ def test_the_context_is_laid_out_for_tensorflow_serving(tmp_path: Path) -> None:
     assert {entry.mode for entry in entries.values() if entry.isdir()} == {0o755}
 
 
-def test_nothing_outside_the_folder_gets_into_the_context(tmp_path: Path) -> None:
-    """A link is refused, wherever it leads."""
+def test_symbolic_link_is_refused(tmp_path: Path) -> None:
     (model_in(tmp_path / "m") / "passwd").symlink_to("/etc/passwd")
     with pytest.raises(PermanentError, match="neither a file nor a folder"):
         context(tmp_path / "m")
@@ -82,14 +80,12 @@ def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
         context(tmp_path)
 
 
-def test_labels_cannot_say_more_than_their_value() -> None:
-    """Quotes, dollars, backslashes and line breaks stay in the label."""
+def test_label_values_are_quoted() -> None:
     text = dockerfile(base="base:1", model="fruit", labels={"b": 'x"\nRUN $y\\', "a": "1"})
     assert text.splitlines()[1:3] == ['LABEL a="1"', 'LABEL b="x\\" RUN \\$y\\\\"']
 
 
-def test_a_builds_steps_are_progress_and_its_words_are_detail() -> None:
-    """The bookkeeping between steps is left out; a colour is, too."""
+def test_build_steps_are_progress_and_output_is_logged() -> None:
     progress = RecordedProgress()
     said: list[Message] = [
         {"stream": "Step 1/2 : FROM base"},
@@ -104,24 +100,21 @@ def test_a_builds_steps_are_progress_and_its_words_are_detail() -> None:
     assert progress.lines == ["Step 1/2 : FROM base", "Step 2/2 : COPY root/ /", "red"]
 
 
-def test_a_build_that_never_stops_talking_is_cut_short() -> None:
-    """The detail is bounded, the outcome is still seen."""
+def test_long_build_output_is_cut() -> None:
     progress = RecordedProgress()
     said: list[Message] = [{"stream": f"line {number}"} for number in range(1000)] + [{"aux": {"ID": "sha256:1"}}]
     assert follow_build(said, progress=progress) == "sha256:1"
     assert len(progress.lines) == MOST_LOG_LINES + 1
 
 
-def test_a_stream_that_ends_too_early_may_be_tried_again() -> None:
-    """Neither an image nor an error: the engine went away."""
+def test_stream_without_an_image_is_a_temporary_error() -> None:
     with pytest.raises(TemporaryError, match="without an image"):
         follow_build([{"stream": "Step 1/2 : FROM base"}], progress=RecordedProgress())
     with pytest.raises(TemporaryError, match="without a digest"):
         follow_push([{"status": "Preparing"}], repository=REPOSITORY, progress=RecordedProgress())
 
 
-def test_a_push_is_progress_in_bytes_and_ends_with_the_digest() -> None:
-    """Layers are added up."""
+def test_push_reports_bytes_and_returns_the_digest() -> None:
     progress = RecordedProgress()
     said: list[Message] = [
         {"status": "Preparing", "progressDetail": {}, "id": "a"},
@@ -156,16 +149,14 @@ def test_a_push_is_progress_in_bytes_and_ends_with_the_digest() -> None:
         ("toomanyrequests: Quota exceeded", TemporaryError, "at the moment"),
     ],
 )
-def test_a_failed_push_says_what_to_do(words: str, kind: type[Exception], said: str) -> None:
-    """What would fail again says what to change; what passes is tried again."""
+def test_failed_push_says_what_to_do(words: str, kind: type[Exception], said: str) -> None:
     with pytest.raises(kind) as caught:
         follow_push([{"errorDetail": {"message": words}}], repository=REPOSITORY, progress=RecordedProgress())
     assert said in f"{caught.value} {getattr(caught.value, 'advice', '')}"
     assert words.rstrip(".") in str(caught.value)
 
 
-def test_a_base_that_nobody_has_is_not_waited_for() -> None:
-    """Docker Hub's answer to a name that does not exist."""
+def test_missing_base_image_is_a_permanent_error() -> None:
     words = "pull access denied for nobody/none, repository does not exist or may require 'docker login'"
     with pytest.raises(PermanentError, match="cannot pull it"):
         follow_pull([{"error": words}], image="nobody/none:1", progress=RecordedProgress())
@@ -181,8 +172,7 @@ def test_a_base_that_nobody_has_is_not_waited_for() -> None:
         (REPOSITORY, "europe-docker.pkg.dev"),
     ],
 )
-def test_the_registry_is_read_from_the_reference(reference: str, registry: str) -> None:
-    """As the engine itself reads it."""
+def test_registry_is_read_from_the_reference(reference: str, registry: str) -> None:
     assert registry_of(reference) == registry
 
 
@@ -200,13 +190,11 @@ def test_the_registry_is_read_from_the_reference(reference: str, registry: str) 
         ("ssh://ada@localhost", False),
     ],
 )
-def test_an_engine_on_another_machine_is_known_by_its_address(address: str, here: bool) -> None:
-    """The container of a trial would be published on that machine's loopback, and never answer here."""
+def test_engine_on_another_machine_is_recognised(address: str, here: bool) -> None:
     assert DockerEngine({"DOCKER_HOST": address}).here is here
 
 
-def test_nothing_is_tried_on_another_machine(tmp_path: Path) -> None:
-    """It is told at once, with what to set, and not after a minute's silence."""
+def test_smoke_test_on_another_machine_is_refused(tmp_path: Path) -> None:
     images = DockerImages(settings=ImageSettings(repository=REPOSITORY), environ={"DOCKER_HOST": "tcp://10.0.0.7:2376"})
     model = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
     with pytest.raises(PermanentError, match=r"tcp://10\.0\.0\.7:2376 is on another machine") as caught:
@@ -228,8 +216,7 @@ def test_nothing_is_tried_on_another_machine(tmp_path: Path) -> None:
         ("", False),
     ],
 )
-def test_a_repository_that_no_engine_takes_stops_the_start(tmp_path: Path, repository: str, taken: bool) -> None:
-    """With a sentence about the setting, and not a job after it has paid for a training."""
+def test_invalid_repository_stops_the_start(tmp_path: Path, repository: str, taken: bool) -> None:
     config = tmp_path / "seatrial.toml"
     config.write_text(f'[images]\nrepository = "{repository}"\n')
     settings = read_settings({"SEATRIAL_CONFIG": str(config)})
@@ -242,8 +229,7 @@ def test_a_repository_that_no_engine_takes_stops_the_start(tmp_path: Path, repos
     assert mistake.startswith(f"{config}: images: repository {repository!r} is invalid; write REGISTRY/PATH")
 
 
-def test_a_password_goes_to_its_own_registry_only() -> None:
-    """Bases from elsewhere are pulled without it; it is not in what a log would show."""
+def test_password_is_sent_to_its_registry_only() -> None:
     credentials = Credentials(registry="127.0.0.1:5000", username="ada", password="secret")
     assert credentials.for_registry("127.0.0.1:5000") == {"username": "ada", "password": "secret"}
     assert credentials.for_registry("docker.io") is None
@@ -252,7 +238,7 @@ def test_a_password_goes_to_its_own_registry_only() -> None:
 
 @contextmanager
 def token_endpoint(status: int) -> Iterator[str]:
-    """The address of an OAuth token endpoint: https://developers.google.com/identity/protocols/oauth2/service-account."""
+    """Yield the URL of an OAuth token endpoint: https://developers.google.com/identity/protocols/oauth2/service-account."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -277,7 +263,7 @@ def token_endpoint(status: int) -> Iterator[str]:
 
 
 def service_account(folder: Path, token_uri: str) -> Path:
-    """A key file as Google hands it out."""
+    """Write a service account key file."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -287,24 +273,21 @@ def service_account(folder: Path, token_uri: str) -> Path:
     return path
 
 
-def test_artifact_registry_is_sent_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From Application Default Credentials, where no user is set."""
+def test_artifact_registry_gets_an_access_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with token_endpoint(200) as address:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, address)))
         sent = Credentials(registry="europe-docker.pkg.dev").for_registry("europe-docker.pkg.dev")
     assert sent == {"username": "oauth2accesstoken", "password": "ya29.token"}
 
 
-def test_a_key_file_that_cannot_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that was mounted as a folder, or for root alone, is no fault of Seatrial's own."""
+def test_unreadable_key_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path))
     with pytest.raises(PermanentError, match="Google credentials are missing") as caught:
         Credentials(registry="europe-docker.pkg.dev").for_registry("europe-docker.pkg.dev")
     assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.advice
 
 
-def test_credentials_that_google_does_not_take_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The refusal is permanent, and says how to log in."""
+def test_refused_google_credentials_say_how_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with token_endpoint(400) as address:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, address)))
         with pytest.raises(PermanentError, match="invalid_grant") as caught:

@@ -1,4 +1,4 @@
-"""How the registry in a bucket says what is wrong: rights, places, credentials, the network; and what doctor finds."""
+"""Errors of the registry in a bucket, and the checks of `doctor`."""
 
 import json
 import time
@@ -22,7 +22,7 @@ RIGHTS = ("storage.buckets.get", "storage.objects.list", "storage.objects.get", 
 
 
 def denied(permission: str, what: str = "bucket") -> str:
-    """Cloud Storage's words for a missing right."""
+    """Return Cloud Storage's message for a missing permission."""
     return (
         f"{ACCOUNT} does not have {permission} access to the Google Cloud Storage {what}."
         f" Permission '{permission}' denied on resource (or it may not exist)."
@@ -55,7 +55,7 @@ def at(url: str, bucket: str, cache: Path, *, location: str | None = None, patie
 
 @pytest.fixture
 def artifacts(front: Front, bucket: str, tmp_path: Path) -> GcsArtifacts:
-    """A registry behind the front."""
+    """Return a registry behind the front."""
     return at(front.url, bucket, tmp_path / "cache")
 
 
@@ -63,8 +63,8 @@ def found(artifacts: GcsArtifacts) -> list[Finding]:
     return list(artifacts.diagnose())
 
 
-def test_the_bucket_is_made_as_it_should_be_and_once(front: Front, bucket: str, tmp_path: Path) -> None:
-    """Uniform access, versions kept, the dataset's location; later claims ask nothing more of the bucket itself."""
+def test_first_claim_creates_the_bucket(front: Front, bucket: str, tmp_path: Path) -> None:
+    """Uniform access, object versions, the location of the dataset. Later claims do not check the bucket."""
     artifacts = at(front.url, bucket, tmp_path, location=LOCATION)
     assert [artifacts.claim(model="iris", job_id=f"J{i}") for i in range(3)] == [1, 2, 3]
     [made] = [
@@ -77,27 +77,23 @@ def test_the_bucket_is_made_as_it_should_be_and_once(front: Front, bucket: str, 
     assert front.count(f"GET /storage/v1/b/{bucket}\\?projection") == 1
 
 
-def test_before_the_bucket_is_made_there_are_no_versions(artifacts: GcsArtifacts, front: Front) -> None:
-    """Whoever only looks makes nothing."""
+def test_versions_without_a_bucket_are_empty_and_create_none(artifacts: GcsArtifacts, front: Front) -> None:
     assert artifacts.versions(model="iris") == []
     with pytest.raises(PermanentError, match="no iris v1"):
         artifacts.manifest(model="iris", version=1)
     assert front.count("POST") == 0
 
 
-def test_a_bucket_that_another_worker_made_in_between_is_taken(
-    artifacts: GcsArtifacts, front: Front, url: str, bucket: str
-) -> None:
-    """Two first claims at once: the second is told 409, and goes on."""
+def test_bucket_created_meanwhile_is_used(artifacts: GcsArtifacts, front: Front, url: str, bucket: str) -> None:
     gcs_server.client(url).create_bucket(bucket)
     front.refuse(f"GET /storage/v1/b/{bucket}\\?", 404, "Not Found", times=1)
     assert artifacts.claim(model="iris", job_id="J1") == 1
 
 
-def test_a_bucket_elsewhere_than_the_dataset_is_refused_before_training(
+def test_bucket_in_another_location_is_refused_at_the_claim(
     front: Front, url: str, bucket: str, tmp_path: Path
 ) -> None:
-    """The claim, which comes before everything that costs, names both locations; no number is spent."""
+    """No version number is used."""
     gcs_server.client(url).create_bucket(bucket)
     with pytest.raises(PermanentError, match=f"{LOCATION}.*europe-west4") as caught:
         at(front.url, bucket, tmp_path, location="europe-west4").claim(model="iris", job_id="J1")
@@ -121,8 +117,7 @@ def test_a_bucket_elsewhere_than_the_dataset_is_refused_before_training(
         ("us-central1", "US-EAST1", False),
     ],
 )
-def test_where_a_dataset_can_be_exported(dataset: str, bucket: str, together: bool) -> None:
-    """A region into itself; a multi-region into itself and the regions in it."""
+def test_locations_to_which_a_dataset_can_be_exported(dataset: str, bucket: str, together: bool) -> None:
     assert colocated(dataset=dataset, bucket=bucket) is together
 
 
@@ -134,10 +129,9 @@ def test_where_a_dataset_can_be_exported(dataset: str, bucket: str, together: bo
         ("POST /upload/", "storage.objects.create", "roles/storage.objectCreator"),
     ],
 )
-def test_a_missing_right_comes_with_the_command_that_grants_it(
+def test_missing_permission_comes_with_the_command_that_grants_it(
     artifacts: GcsArtifacts, front: Front, bucket: str, pattern: str, permission: str, role: str
 ) -> None:
-    """The message is Google's, the advice a command with this bucket, this account, the smallest role."""
     front.refuse(pattern, 403, denied(permission))
     with pytest.raises(PermanentError, match=permission) as caught:
         artifacts.claim(model="iris", job_id="J1")
@@ -145,10 +139,7 @@ def test_a_missing_right_comes_with_the_command_that_grants_it(
     assert caught.value.advice == f"Run: {command} --role={role}"
 
 
-def test_a_bucket_that_may_not_be_created_comes_with_the_command_that_does(
-    front: Front, bucket: str, tmp_path: Path
-) -> None:
-    """Somebody with the right can paste it; it makes the bucket just as the registry would."""
+def test_refused_bucket_comes_with_the_command_that_creates_it(front: Front, bucket: str, tmp_path: Path) -> None:
     front.refuse("POST /storage/v1/b\\?", 403, denied("storage.buckets.create", "project"))
     with pytest.raises(PermanentError, match=r"storage\.buckets\.create") as caught:
         at(front.url, bucket, tmp_path, location="EU").claim(model="iris", job_id="J1")
@@ -158,8 +149,7 @@ def test_a_bucket_that_may_not_be_created_comes_with_the_command_that_does(
     )
 
 
-def test_refused_media_are_told_in_google_s_words(artifacts: GcsArtifacts, front: Front) -> None:
-    """Also where the answer is about an object's content, and without the request's address."""
+def test_refused_download_has_the_message_of_google(artifacts: GcsArtifacts, front: Front) -> None:
     artifacts.claim(model="iris", job_id="J1")
     front.refuse("GET /download/", 403, denied("storage.objects.get", "object"))
     with pytest.raises(PermanentError, match=f"read an object: {ACCOUNT} does not have") as caught:
@@ -168,26 +158,23 @@ def test_refused_media_are_told_in_google_s_words(artifacts: GcsArtifacts, front
     assert "roles/storage.objectViewer" in caught.value.advice
 
 
-def test_what_is_refused_for_no_right_gets_no_grant(artifacts: GcsArtifacts, front: Front) -> None:
-    """A 403 for billing would not be mended by a role."""
+def test_refusal_for_billing_suggests_no_role(artifacts: GcsArtifacts, front: Front) -> None:
     front.refuse("POST /upload/", 403, "The billing account for the owning project is disabled in state absent")
     with pytest.raises(PermanentError, match="billing account") as caught:
         artifacts.claim(model="iris", job_id="J1")
     assert caught.value.advice == ""
 
 
-def test_credentials_that_google_does_not_know(artifacts: GcsArtifacts, front: Front) -> None:
-    """401 says how to log in."""
+def test_unknown_credentials_say_how_to_log_in(artifacts: GcsArtifacts, front: Front) -> None:
     front.refuse(".*", 401, "Invalid Credentials")
     with pytest.raises(PermanentError, match="does not accept") as caught:
         artifacts.claim(model="iris", job_id="J1")
     assert "gcloud auth application-default login" in caught.value.advice
 
 
-def test_whoever_has_logged_in_again_need_not_restart_the_worker(
+def test_new_credentials_are_used_without_a_restart(
     front: Front, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A login that was refused is not kept: the call after it makes another."""
     logins = [gcs_server.client(front.url) for _ in range(2)]
     monkeypatch.setattr(storage, "Client", logins.pop)
     artifacts = GcsArtifacts(bucket=bucket, prefix="ml", location=None, cache=tmp_path)
@@ -200,8 +187,9 @@ def test_whoever_has_logged_in_again_need_not_restart_the_worker(
     assert logins == [], "one for each, and none for the calls after that"
 
 
-def test_no_credentials_at_all(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that was given none says so at the first call, not at its start."""
+def test_missing_credentials_are_reported_at_the_first_call(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
@@ -213,9 +201,8 @@ def test_no_credentials_at_all(bucket: str, tmp_path: Path, monkeypatch: pytest.
     assert [finding.ok for finding in found(artifacts)] == [False]
 
 
-def test_a_network_that_is_away_is_told_in_time(bucket: str, tmp_path: Path) -> None:
-    """Tried again for a while, then left to the job's own retries."""
-    artifacts = at(gcs_server.nobody_listens(), bucket, tmp_path, patience_s=0.5)
+def test_unreachable_network_is_a_temporary_error_after_retries(bucket: str, tmp_path: Path) -> None:
+    artifacts = at(gcs_server.unused_url(), bucket, tmp_path, patience_s=0.5)
     for call in (
         lambda: artifacts.claim(model="iris", job_id="J1"),
         lambda: artifacts.versions(model="iris"),
@@ -227,30 +214,27 @@ def test_a_network_that_is_away_is_told_in_time(bucket: str, tmp_path: Path) -> 
         assert time.monotonic() - began_s < 60  # Google's library by itself tries for 120 s
 
 
-def test_faults_of_google_s_own_pass(artifacts: GcsArtifacts, front: Front) -> None:
-    """Asked again at 503 and 429, whatever it was that failed."""
+def test_503_and_429_are_retried(artifacts: GcsArtifacts, front: Front) -> None:
     front.refuse("GET .*/o\\?", 503, "Backend Error", times=1)
     front.refuse("POST /upload/", 429, "Too many requests", times=1)
     assert artifacts.claim(model="iris", job_id="J1") == 1
 
 
-def test_faults_that_do_not_pass_are_temporary(front: Front, bucket: str, tmp_path: Path) -> None:
-    """The job may try again later; Google's words are kept."""
+def test_lasting_faults_are_temporary_errors(front: Front, bucket: str, tmp_path: Path) -> None:
     front.refuse(".*", 503, "Backend Error")
     with pytest.raises(TemporaryError, match="Backend Error"):
         at(front.url, bucket, tmp_path, patience_s=0.5).claim(model="iris", job_id="J1")
 
 
-def test_a_bucket_that_was_removed(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
-    """Between two claims of one worker: it is not quietly made again, with its numbers begun anew."""
+def test_removed_bucket_is_not_created_again(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
+    """Otherwise the version numbers would start again."""
     assert artifacts.claim(model="iris", job_id="J1") == 1
     gcs_server.client(url).bucket(bucket).delete(force=True)
     with pytest.raises(PermanentError, match=f"The bucket gs://{bucket}"):
         artifacts.claim(model="iris", job_id="J2")
 
 
-def test_a_cache_that_cannot_be_written_is_named(front: Front, url: str, bucket: str, tmp_path: Path) -> None:
-    """The disk's fault is not Google's."""
+def test_unwritable_cache_is_named(front: Front, url: str, bucket: str, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, not a folder")
     artifacts = at(front.url, bucket, tmp_path / "cache")
     version = artifacts.claim(model="iris", job_id="J1")
@@ -260,8 +244,7 @@ def test_a_cache_that_cannot_be_written_is_named(front: Front, url: str, bucket:
     assert "SEATRIAL_HOME" in caught.value.advice
 
 
-def test_doctor_finds_all_well(front: Front, url: str, bucket: str, tmp_path: Path) -> None:
-    """The bucket is there, in its place, with every right."""
+def test_doctor_reports_a_working_bucket(front: Front, url: str, bucket: str, tmp_path: Path) -> None:
     gcs_server.client(url).create_bucket(bucket)
     front.grant(*RIGHTS)
     artifacts = at(front.url, bucket, tmp_path, location=LOCATION)
@@ -272,10 +255,9 @@ def test_doctor_finds_all_well(front: Front, url: str, bucket: str, tmp_path: Pa
     assert front.count("POST") == front.count("POST /storage/v1/b\\?") == 0
 
 
-def test_doctor_names_each_missing_right_with_its_command(
+def test_doctor_names_each_missing_permission_with_its_command(
     artifacts: GcsArtifacts, front: Front, url: str, bucket: str
 ) -> None:
-    """One line for each permission that the registry needs and has not."""
     gcs_server.client(url).create_bucket(bucket)
     front.grant("storage.buckets.get", "storage.objects.list")
     missing = [finding for finding in found(artifacts) if not finding.ok]
@@ -285,16 +267,14 @@ def test_doctor_names_each_missing_right_with_its_command(
     assert "--role=roles/storage.objectCreator" in missing[1].advice
 
 
-def test_doctor_tells_a_bucket_that_is_not_there_yet(front: Front, bucket: str, tmp_path: Path) -> None:
-    """With the command that makes it; asking makes nothing."""
+def test_doctor_reports_a_missing_bucket_and_creates_none(front: Front, bucket: str, tmp_path: Path) -> None:
     [finding] = found(at(front.url, bucket, tmp_path, location="EU"))
     assert not finding.ok
     assert f"gcloud storage buckets create gs://{bucket} --location=EU" in finding.advice
     assert front.count("POST") == 0
 
 
-def test_doctor_tells_a_bucket_in_the_wrong_place(front: Front, url: str, bucket: str, tmp_path: Path) -> None:
-    """Before anybody has paid for a training that cannot be exported."""
+def test_doctor_reports_a_bucket_in_the_wrong_location(front: Front, url: str, bucket: str, tmp_path: Path) -> None:
     gcs_server.client(url).create_bucket(bucket)
     front.grant(*RIGHTS)
     last = found(at(front.url, bucket, tmp_path, location="EU"))[-1]
@@ -302,8 +282,7 @@ def test_doctor_tells_a_bucket_in_the_wrong_place(front: Front, url: str, bucket
     assert LOCATION in last.what
 
 
-def test_doctor_tells_that_google_cannot_be_reached(bucket: str, tmp_path: Path) -> None:
-    """One line, and none that follows from it."""
-    [finding] = found(at(gcs_server.nobody_listens(), bucket, tmp_path, patience_s=0.5))
+def test_doctor_reports_an_unreachable_google_once(bucket: str, tmp_path: Path) -> None:
+    [finding] = found(at(gcs_server.unused_url(), bucket, tmp_path, patience_s=0.5))
     assert not finding.ok
     assert f"gs://{bucket} cannot be reached" in finding.what

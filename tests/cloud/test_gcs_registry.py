@@ -1,4 +1,4 @@
-"""What only the registry in a bucket promises: workers side by side, lost answers, a cache, a bucket meddled with."""
+"""Promises of the registry in a bucket: parallel workers, lost responses, the cache, and changed objects."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def front(url: str) -> Iterator[Front]:
 
 @pytest.fixture
 def artifacts(front: Front, bucket: str, tmp_path: Path) -> GcsArtifacts:
-    """A registry behind the front."""
+    """Return a registry behind the front."""
     return at(front.url, bucket, tmp_path / "cache")
 
 
@@ -64,7 +64,7 @@ def at(url: str, bucket: str, cache: Path, prefix: str = "ml") -> GcsArtifacts:
 
 
 def prepared(artifacts: GcsArtifacts, url: str, files: dict[str, bytes] = FILES) -> Manifest:
-    """A claimed version with staged files, and its manifest."""
+    """Claim a version, stage files, and return its manifest."""
     version = artifacts.claim(model="iris", job_id="J1")
     gcs_server.upload(url, artifacts.staging(model="iris", version=version), files)
     digest, size_bytes = artifacts.describe(model="iris", version=version)
@@ -84,7 +84,7 @@ def prepared(artifacts: GcsArtifacts, url: str, files: dict[str, bytes] = FILES)
 
 
 def claimed_at_once(url: str, bucket: str, jobs: list[list[str]]) -> list[tuple[str, int]]:
-    """What as many processes were given that began to claim at the same moment: (job, number)."""
+    """Return (job, number) of as many processes that claim at the same moment."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIMER, url, bucket, *ids], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -106,30 +106,27 @@ def claimed_at_once(url: str, bucket: str, jobs: list[list[str]]) -> list[tuple[
     return [(job_id, int(number)) for job_id, number in lines]
 
 
-def test_processes_that_claim_at_once_never_get_the_same_number(url: str, bucket: str) -> None:
-    """Three processes, 12 jobs each, the bucket not yet made: 36 different numbers, none left out."""
+def test_parallel_claims_get_different_numbers(url: str, bucket: str) -> None:
+    """Three processes claim for 12 jobs each, before the bucket exists."""
     claims = claimed_at_once(url, bucket, [[f"P{process}-{i}" for i in range(12)] for process in range(3)])
     assert sorted(number for _, number in claims) == list(range(1, 37))
 
 
-def test_one_job_claimed_by_processes_at_once_has_one_number(url: str, bucket: str) -> None:
-    """A worker that was thought dead and the one that took over go on with the same version."""
+def test_parallel_claims_of_one_job_get_one_number(url: str, bucket: str) -> None:
     jobs = [f"J{i}" for i in range(12)]
     claims = claimed_at_once(url, bucket, [jobs, jobs, jobs])
     assert set(Counter(claims).values()) == {3}
     assert sorted({number for _, number in claims}) == list(range(1, 13))
 
 
-def test_a_claim_whose_answer_was_lost_is_not_made_twice(artifacts: GcsArtifacts, front: Front) -> None:
-    """The request is repeated, meets its own object, and the job has the number that it took."""
+def test_claim_with_a_lost_response_keeps_its_number(artifacts: GcsArtifacts, front: Front) -> None:
     front.refuse("POST .*/upload/", 503, "Backend Error", times=1, after_the_deed=True)
     assert artifacts.claim(model="iris", job_id="J1") == 1
     assert artifacts.claim(model="iris", job_id="J2") == 2
     assert front.count("POST .*/upload/") == 3
 
 
-def test_nothing_is_ever_overwritten_or_deleted(artifacts: GcsArtifacts, front: Front, url: str) -> None:
-    """Every object is created on condition that there is none: the rights to create, get and list suffice."""
+def test_objects_are_never_overwritten_or_deleted(artifacts: GcsArtifacts, front: Front, url: str) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     assert artifacts.folder(model="iris", version=1)
     assert {one.method for one in front.asked} == {"GET", "POST"}
@@ -138,18 +135,17 @@ def test_nothing_is_ever_overwritten_or_deleted(artifacts: GcsArtifacts, front: 
     assert all("ifGenerationMatch=0" in path for path in uploads)
 
 
-def test_every_staging_address_is_a_fresh_one(artifacts: GcsArtifacts, bucket: str) -> None:
-    """BigQuery never exports into a folder that has been written to."""
+def test_every_staging_address_is_new(artifacts: GcsArtifacts, bucket: str) -> None:
     assert artifacts.claim(model="iris", job_id="J1") == 1
     addresses = [artifacts.staging(model="iris", version=1) for _ in range(3)]
     assert addresses == [f"gs://{bucket}/ml/iris/1/files/{attempt}" for attempt in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_of_two_that_publish_at_once_the_first_stays(
+def test_first_of_two_parallel_publications_stays(
     artifacts: GcsArtifacts, front: Front, url: str, bucket: str, tmp_path: Path, same: bool
 ) -> None:
-    """Who saw no manifest and finds one when writing keeps to it, if the files are the same; else is told so."""
+    """The second succeeds if the files are the same, and fails otherwise."""
     first = prepared(at(url, bucket, tmp_path / "other"), url)
     at(url, bucket, tmp_path / "other").publish(manifest=first)
     second = prepared(artifacts, url, FILES if same else {"saved_model.pb": b"another"})
@@ -165,8 +161,7 @@ def test_of_two_that_publish_at_once_the_first_stays(
     )  # the mark of its attempt at staging, and the manifest that came too late
 
 
-def test_files_are_fetched_once(artifacts: GcsArtifacts, front: Front, url: str) -> None:
-    """What the cache holds is compared with the bucket's checksums, not downloaded again."""
+def test_files_are_downloaded_once(artifacts: GcsArtifacts, front: Front, url: str) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     fetched = front.count(r"GET .*%2Ffiles%2F.*alt=media")
     assert fetched == len(FILES)
@@ -174,8 +169,7 @@ def test_files_are_fetched_once(artifacts: GcsArtifacts, front: Front, url: str)
     assert front.count(r"GET .*%2Ffiles%2F.*alt=media") == fetched
 
 
-def test_the_cache_keeps_what_was_used_last(artifacts: GcsArtifacts, url: str, tmp_path: Path) -> None:
-    """Of versions that nobody has asked for in a day a few stay; what a killed worker was downloading goes too."""
+def test_cache_keeps_the_versions_used_last(artifacts: GcsArtifacts, url: str, tmp_path: Path) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     model = tmp_path / "cache/iris"
     left = [model / str(version) for version in range(2, KEPT + 5)]
@@ -190,10 +184,7 @@ def test_the_cache_keeps_what_was_used_last(artifacts: GcsArtifacts, url: str, t
 
 
 @pytest.mark.parametrize("meddling", ["changed", "added", "removed", "linked"])
-def test_a_cache_that_was_meddled_with_is_mended(
-    artifacts: GcsArtifacts, url: str, tmp_path: Path, meddling: str
-) -> None:
-    """The bucket says what the files are; the cache is only a copy."""
+def test_changed_cache_is_repaired(artifacts: GcsArtifacts, url: str, tmp_path: Path, meddling: str) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     folder = artifacts.folder(model="iris", version=1)
     file = folder / "saved_model.pb"
@@ -214,10 +205,7 @@ def test_a_cache_that_was_meddled_with_is_mended(
 
 
 @pytest.mark.parametrize("meddling", ["changed", "added", "removed"])
-def test_a_bucket_that_was_meddled_with_is_not_served(
-    artifacts: GcsArtifacts, url: str, bucket: str, meddling: str
-) -> None:
-    """Objects that are not what was published are told with the version and their address."""
+def test_changed_objects_are_refused(artifacts: GcsArtifacts, url: str, bucket: str, meddling: str) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     files = gcs_server.client(url).bucket(bucket)
     match meddling:
@@ -233,8 +221,9 @@ def test_a_bucket_that_was_meddled_with_is_not_served(
     assert artifacts.manifest(model="iris", version=1)
 
 
-def test_what_arrives_damaged_is_not_kept(artifacts: GcsArtifacts, front: Front, url: str, tmp_path: Path) -> None:
-    """A flipped bit on the way is found by its checksum, and is worth another try."""
+def test_damaged_download_is_removed_and_temporary(
+    artifacts: GcsArtifacts, front: Front, url: str, tmp_path: Path
+) -> None:
     version = artifacts.claim(model="iris", job_id="J1")
     gcs_server.upload(url, artifacts.staging(model="iris", version=version), FILES)
     front.spoil = lambda media: bytes([media[0] ^ 1]) + media[1:]
@@ -246,10 +235,7 @@ def test_what_arrives_damaged_is_not_kept(artifacts: GcsArtifacts, front: Front,
 
 
 @pytest.mark.parametrize("name", ["../../manifest.json", "a//b", "./a", "a\\..\\b", "/etc/passwd"])
-def test_an_object_s_name_cannot_lead_out_of_the_cache(
-    artifacts: GcsArtifacts, url: str, tmp_path: Path, name: str
-) -> None:
-    """Whoever may write to the bucket may not write to the worker's disk."""
+def test_object_name_cannot_leave_the_cache(artifacts: GcsArtifacts, url: str, tmp_path: Path, name: str) -> None:
     version = artifacts.claim(model="iris", job_id="J1")
     gcs_server.upload(url, artifacts.staging(model="iris", version=version), {name: b"{}"})
     with pytest.raises(PermanentError, match="not a file's name"):
@@ -257,15 +243,13 @@ def test_an_object_s_name_cannot_lead_out_of_the_cache(
     assert list(tmp_path.rglob("*.json")) == []
 
 
-def test_markers_of_folders_are_no_files(artifacts: GcsArtifacts, url: str) -> None:
-    """The empty objects with which TensorFlow marks folders are left out of the version."""
+def test_folder_markers_are_ignored(artifacts: GcsArtifacts, url: str) -> None:
     marked = prepared(artifacts, url, FILES | {"variables/": b"", "assets/": b""})
     assert marked.digest == prepared(artifacts, url).digest
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"model": "iris"}', b'"version": "1"', b'"attempt": 0.5'])
-def test_a_damaged_manifest_is_named_not_skipped(artifacts: GcsArtifacts, url: str, bucket: str, damage: bytes) -> None:
-    """Neither one version nor the list of all hides it: the message has the object, and what can be done."""
+def test_damaged_manifest_is_an_error(artifacts: GcsArtifacts, url: str, bucket: str, damage: bytes) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     manifest = gcs_server.client(url).bucket(bucket).blob("ml/iris/1/manifest.json")
     whole = {b'"version": "1"': b'"version": 1', b'"attempt": 0.5': b'"attempt": 1'}.get(damage)
@@ -281,10 +265,7 @@ def test_a_damaged_manifest_is_named_not_skipped(artifacts: GcsArtifacts, url: s
     assert artifacts.claim(model="iris", job_id="J2") == 2
 
 
-def test_a_version_copied_under_another_number_is_not_that_version(
-    artifacts: GcsArtifacts, url: str, bucket: str
-) -> None:
-    """A manifest counts only where it was written."""
+def test_manifest_copied_to_another_version_is_refused(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     there = gcs_server.client(url).bucket(bucket)
     there.copy_blob(there.blob("ml/iris/1/manifest.json"), there, "ml/iris/5/manifest.json")
@@ -292,8 +273,7 @@ def test_a_version_copied_under_another_number_is_not_that_version(
         artifacts.manifest(model="iris", version=5)
 
 
-def test_what_else_lies_in_the_bucket_is_no_version(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
-    """Names that no registry writes are left alone, and so are models whose names begin alike."""
+def test_foreign_objects_are_ignored(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
     manifest = prepared(artifacts, url)
     artifacts.publish(manifest=manifest)
     there = gcs_server.client(url).bucket(bucket)
@@ -304,22 +284,19 @@ def test_what_else_lies_in_the_bucket_is_no_version(artifacts: GcsArtifacts, url
     assert artifacts.claim(model="iris", job_id="J2") == 2
 
 
-def test_a_registry_may_be_at_the_top_of_its_bucket(url: str, bucket: str, tmp_path: Path) -> None:
-    """gs://BUCKET without a prefix, or with slashes about it."""
+def test_registry_works_without_a_prefix(url: str, bucket: str, tmp_path: Path) -> None:
     top = at(url, bucket, tmp_path, prefix="/")
     assert top.claim(model="iris", job_id="J1") == 1
     assert top.staging(model="iris", version=1) == f"gs://{bucket}/iris/1/files/1"
 
 
-def test_the_manifest_is_json_that_a_person_can_read(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
-    """Its fields beside the attempt whose files they describe."""
+def test_manifest_is_readable_json(artifacts: GcsArtifacts, url: str, bucket: str) -> None:
     artifacts.publish(manifest=prepared(artifacts, url))
     written = json.loads(gcs_server.client(url).bucket(bucket).blob("ml/iris/1/manifest.json").download_as_bytes())
     assert (written["trained_by"], written["attempt"]) == ("Ada", 1)
 
 
-def test_a_damaged_report_is_left_out(artifacts: GcsArtifacts, front: Front, bucket: str) -> None:
-    """Half an object, or what is no report, hides no other."""
+def test_damaged_report_is_left_out(artifacts: GcsArtifacts, front: Front, bucket: str) -> None:
     artifacts.keep_report(place="staging/iris", job_id="1", report={"job": 1})
     folder = f"gs://{bucket}/ml/_reports/staging/iris"
     names = ("20990101T000000000000Z-2.json", "20990101T000000000001Z-3.json", "notes.txt")

@@ -1,4 +1,4 @@
-"""The whole loop on the cloud's adapters, typed and clicked in the local Slack. Each test builds on those before it."""
+"""The whole loop on the cloud adapters, typed and clicked in the local Slack. Each test builds on those before it."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="module")
 def cloud(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudStack]:
-    """One for all the tests here."""
+    """Yield one stack for all tests here."""
     client = redis.Redis.from_url(redis_server)
     client.flushall()
     client.close()
@@ -27,17 +27,17 @@ def cloud(redis_server: str, environ: dict[str, str], tmp_path_factory: pytest.T
 
 @pytest.fixture
 def ada(cloud: CloudStack) -> Person:
-    """Who types."""
+    """Return the person who types."""
     return cloud.stack.person("Ada")
 
 
 def ended(person: Person, card: VisibleMessage) -> VisibleMessage:
-    """The card once its job has ended, however it did."""
+    """Return the card once its job has ended."""
     return until(person, card, "· took")
 
 
 def attached(person: Person, card: VisibleMessage, name: str) -> SharedFile:
-    """The file of this name in the card's thread, once it is there."""
+    """Return the file of this name in the card's thread once it exists."""
 
     def look() -> SharedFile | None:
         return next((file for reply in person.thread(card) for file in reply.files if file.name == name), None)
@@ -46,17 +46,16 @@ def attached(person: Person, card: VisibleMessage, name: str) -> SharedFile:
 
 
 def in_thread(person: Person, card: VisibleMessage, words: str) -> None:
-    """Wait until a card's thread, which comes after it, says `words`."""
+    """Wait until the card's thread contains `words`."""
     person.wait_for(lambda: any(words in reply.plain for reply in person.thread(card)), WAIT_S)
 
 
 def images(cloud: CloudStack) -> list[str]:
-    """The images of the containers that run on the cluster's node."""
+    """Return the images of the containers on the cluster's node."""
     return [item["Image"] for item in cloud.docker_environment.engine.containers(filters={"label": LABEL})]
 
 
-def test_a_version_comes_of_sql(cloud: CloudStack, ada: Person) -> None:
-    """Trained in BigQuery, exported to the bucket, built, tried and pushed: the registry has what the card names."""
+def test_version_is_trained_built_and_pushed(cloud: CloudStack, ada: Person) -> None:
     card = ended(ada, ask(ada, "/model train iris"))
     assert "· done" in card.plain
     assert "150 rows, 3 iterations, final loss 0.1" in card.plain
@@ -71,8 +70,8 @@ def test_a_version_comes_of_sql(cloud: CloudStack, ada: Person) -> None:
     assert "v1" in ephemeral(ada, "/model show iris")
 
 
-def test_a_version_is_deployed_by_its_digest(cloud: CloudStack, ada: Person) -> None:
-    """A container of the very image that was pushed runs on the cluster, and has answered one real question."""
+def test_version_is_deployed_by_its_digest(cloud: CloudStack, ada: Person) -> None:
+    """A container of the pushed image runs on the cluster and has answered a real request."""
     card = ended(ada, ask(ada, "/deploy v1 iris to staging"))
     assert "v1 is live" in card.plain.replace("*", "")
     assert "iris-staging.cluster_under_test.svc:8501" in card.plain
@@ -81,8 +80,7 @@ def test_a_version_is_deployed_by_its_digest(cloud: CloudStack, ada: Person) -> 
     assert image.endswith(f"/iris@{cloud.docker_environment.registry.digest('iris', 'v1')}")
 
 
-def test_production_waits_for_a_colleagues_click(cloud: CloudStack, ada: Person) -> None:
-    """Nothing runs there before it; then the same image does."""
+def test_production_waits_for_an_approval(cloud: CloudStack, ada: Person) -> None:
     card = ask(ada, "/deploy v1 iris to production")
     assert "waits for approval" in card.plain
     assert len(images(cloud)) == 1
@@ -93,8 +91,8 @@ def test_production_waits_for_a_colleagues_click(cloud: CloudStack, ada: Person)
     assert len(set(images(cloud))) == 1
 
 
-def test_load_on_the_cluster_makes_a_report(cloud: CloudStack, ada: Person) -> None:
-    """Locust runs as pods against the Service; a replica that the autoscaler adds is told; every request is counted."""
+def test_load_test_on_the_cluster_reports_every_request(cloud: CloudStack, ada: Person) -> None:
+    """Locust runs as pods. A replica that the autoscaler adds is reported."""
     card = ask(ada, "/loadtest 30rps for 20s iris on staging")
     until(ada, card, "Latency")
     cloud.controllers.autoscale("iris-staging", to=2, cpu_percent=150)
@@ -107,15 +105,14 @@ def test_load_on_the_cluster_makes_a_report(cloud: CloudStack, ada: Person) -> N
     assert not cloud.cluster.store.list("ConfigMap")
 
 
-def test_a_fixed_count_takes_the_autoscalers_place(cloud: CloudStack, ada: Person) -> None:
-    """Three containers serve, and nobody moves their number any more."""
+def test_fixed_replicas_remove_the_autoscaler(cloud: CloudStack, ada: Person) -> None:
     assert "3 replicas" in ended(ada, ask(ada, "/scale 3 iris on staging")).plain
     assert len(images(cloud)) == 4
     assert [item["metadata"]["name"] for item in cloud.cluster.store.list("HorizontalPodAutoscaler")] == []
 
 
-def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudStack, ada: Person) -> None:
-    """The card has the registry's own word for why; the version before serves on."""
+def test_rollout_with_an_unpullable_image_is_undone(cloud: CloudStack, ada: Person) -> None:
+    """The card has the registry's reason, and the version before serves on."""
     assert "v2" in ended(ada, ask(ada, "/model train iris")).plain
     cloud.credentials["password"] = "wrong"
     card = ended(ada, ask(ada, "/deploy v2 iris to staging"))
@@ -127,8 +124,7 @@ def test_an_image_that_the_cluster_may_not_pull_is_undone(cloud: CloudStack, ada
     wait_until(lambda: len(set(images(cloud))) == 1)
 
 
-def test_the_next_version_comes_and_goes_by_a_click(cloud: CloudStack, ada: Person) -> None:
-    """v2 takes v1's place in all its replicas, and Roll back brings v1's image back."""
+def test_next_version_replaces_all_replicas_and_is_rolled_back(cloud: CloudStack, ada: Person) -> None:
     card = ended(ada, ask(ada, "/deploy v2 iris to staging"))
     assert "in place of v1" in card.plain
     before = {one.ts for one in ada.messages()}
@@ -138,16 +134,15 @@ def test_the_next_version_comes_and_goes_by_a_click(cloud: CloudStack, ada: Pers
     wait_until(lambda: len(images(cloud)) == 4 and len(set(images(cloud))) == 1)
 
 
-def test_a_query_that_reads_too_much_is_refused_unpaid(cloud: CloudStack, ada: Person) -> None:
-    """The dry run's bytes and the limit are on the card, with the setting to change; no job was begun."""
+def test_query_above_the_byte_limit_is_refused_before_a_job(cloud: CloudStack, ada: Person) -> None:
     before = len(cloud.bigquery.jobs)
     card = ended(ada, ask(ada, "/model train greedy"))
     assert "models.greedy.max_bytes: its query would read 4.9 kB, and the limit is 1.0 kB." in card.plain
     assert len(cloud.bigquery.jobs) == before
 
 
-def test_a_model_that_does_not_load_is_not_published(cloud: CloudStack, ada: Person) -> None:
-    """The card shows the container's own last words; the registry has no such image."""
+def test_model_that_does_not_load_is_not_published(cloud: CloudStack, ada: Person) -> None:
+    """The card shows the last lines of the container's log."""
     card = ended(ada, ask(ada, "/model train damaged"))
     assert "its container ended with 1. Its log: " in card.plain
     assert "model.bst" in card.plain
@@ -155,8 +150,7 @@ def test_a_model_that_does_not_load_is_not_published(cloud: CloudStack, ada: Per
     assert "no version" in ephemeral(ada, "/model show damaged")
 
 
-def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudStack, ada: Person) -> None:
-    """The button on the card cancels the BigQuery job."""
+def test_cancel_button_cancels_the_bigquery_job(cloud: CloudStack, ada: Person) -> None:
     cloud.bigquery.endless = True
     card = until(ada, ask(ada, "/model train iris"), "iteration")
     ada.click_button(card, "Cancel")
@@ -176,13 +170,12 @@ def test_a_cancel_stops_what_bigquery_is_paid_for(cloud: CloudStack, ada: Person
         ("/model compare v1 v2 iris", "accuracy"),
     ],
 )
-def test_what_was_done_is_found_again(ada: Person, typed: str, shown: str) -> None:
-    """By the one who asks, alone."""
+def test_history_and_status_are_answered_to_the_asker(ada: Person, typed: str, shown: str) -> None:
     assert shown in ephemeral(ada, typed)
 
 
-def test_all_this_took_no_more_rights_than_are_granted(cloud: CloudStack) -> None:
-    """The Role in k8s/environment allows every call that was made, and every manifest was valid."""
+def test_requests_need_only_the_granted_permissions(cloud: CloudStack) -> None:
+    """The Role in k8s/environment allows every request, and every manifest was valid."""
     assert not beyond_the_role(cloud.cluster.rights)
     assert not cloud.cluster.mistakes
     assert "Seatrial itself failed" not in cloud.stack.logs()

@@ -53,11 +53,11 @@ class ImagesUnderTest:
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImagesUnderTest]:
     """A real engine and registry, with our own serving image."""
-    from tests.cloud.docker_peers import ENVIRON, PASSWORD, USERNAME, open_harbour
+    from tests.cloud.docker_peers import ENVIRON, PASSWORD, USERNAME, open_docker_environment
     from tests.cloud.serving_image import build_serving_image
     from workers.platforms.cloud.docker.images import DockerImages
 
-    with open_harbour(tmp_path_factory.mktemp("registry")) as docker_environment:
+    with open_docker_environment(tmp_path_factory.mktemp("registry")) as docker_environment:
         image = build_serving_image(docker_environment, tmp_path_factory.mktemp("image"))
         settings = docker_environment.settings.model_copy(update={"seatrial": image})
         adapter = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)

@@ -166,7 +166,7 @@ def test_the_services_behind_the_adapters_are_asked(told: dict[str, str], tmp_pa
     """An adapter that can tell of its service does, in its own words; those of this machine need not."""
     here = connect(read_settings(told))
     assert list(of_adapters(here)) == []
-    client = gcs_server.client(gcs_server.nobody_listens())
+    client = gcs_server.client(gcs_server.unused_url())
     bucket = GcsArtifacts(bucket="models", prefix="", location=None, cache=tmp_path, client=client, patience_s=0.5)
     [finding] = of_adapters(replace(here, artifacts=bucket))
     assert not finding.ok
