@@ -12,7 +12,7 @@ from arrivals import NEVER, Arrivals
 from connection import Connection, failure_reason
 from destination import Destination
 from http_responses import Response, ResponseCheck
-from ledger import Ledger, Seconds
+from ledger import Ledger, Timeline
 from pool import Pool
 from timer import timer
 
@@ -45,7 +45,7 @@ class Engine:
         *,
         destination: Destination,
         arrivals: Arrivals,
-        seconds: Seconds,
+        timeline: Timeline,
         ledger: Ledger,
         check: ResponseCheck,
         begun_s: float,
@@ -53,7 +53,7 @@ class Engine:
     ) -> None:
         self._request = destination.request
         self._arrivals = arrivals
-        self._seconds = seconds
+        self._timeline = timeline
         self._ledger = ledger
         self._check = check
         self._begun_s = begun_s
@@ -102,7 +102,7 @@ class Engine:
         self._set_timer()
 
     def _send(self, due_s: float, now_s: float) -> None:
-        second = self._ledger.second(self._seconds.number(due_s))
+        second = self._ledger.second(self._timeline.number(due_s))
         if now_s - due_s > MAX_LAG_S:
             second.drop(TOO_LATE)
             return
@@ -131,7 +131,7 @@ class Engine:
 
     def _end(self, connection: Connection, failure: str | None, *, measured: bool) -> None:
         del self._under_way[connection]
-        second = self._ledger.second(self._seconds.number(connection.due_s))
+        second = self._ledger.second(self._timeline.number(connection.due_s))
         second.end(failure)
         if measured:
             now_s = self._now_s

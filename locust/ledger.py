@@ -1,7 +1,7 @@
-"""What became of a test's requests, second by second: counted in the workers, merged exactly in the master. Pure.
+"""Counts of a test's requests for each second: filled by the workers, merged exactly by the master. Pure.
 
-A request is filed under the second in which it was due, whenever it left and ended. Second 0 begins where the ramp
-ends, so that what is judged is whole seconds; the ramp's are negative.
+A request belongs to the second in which it was due, not to the one in which it left or ended. Second 0 begins at the
+end of the ramp, so that whole seconds are judged; seconds of the ramp have negative numbers.
 """
 
 import math
@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
-"""What a result tells of a distribution; 100 is the slowest request."""
+"""Percentiles in a result; 100 is the slowest request."""
 LEAST_MS = 0.01
-"""Below which nothing is told apart."""
+"""Resolution: smaller values count as this one."""
 
 Histogram = Counter[float]
-"""Milliseconds of three significant digits → how many requests."""
+"""Milliseconds of three significant digits → number of requests."""
 
 
 def three_digits(value_ms: float) -> float:
-    """The key under which a Histogram counts the value."""
+    """Return the key under which a Histogram counts the value."""
     return float(f"{value_ms:.3g}") if value_ms > LEAST_MS else LEAST_MS
 
 
 def percentile_ms(histogram: Mapping[float, int], percentile: float) -> float | None:
-    """The least value that `percentile` per cent of those counted do not exceed (nearest rank); None where none is."""
+    """Return the least value that `percentile` per cent of the values do not exceed (nearest rank); None if empty."""
     # Rounded, so that 99.9 % of 1,000 is the 999th and not, by a float's last bit, the one after it.
     rank = max(1, math.ceil(round(sum(histogram.values()) * percentile / 100, 6)))
     for value_ms in sorted(histogram):
@@ -35,8 +35,8 @@ def percentile_ms(histogram: Mapping[float, int], percentile: float) -> float | 
     return None
 
 
-class Seconds:
-    """How a test of `end_s` seconds is cut into numbered seconds: 0 begins where the ramp of `ramp_s` ends."""
+class Timeline:
+    """Numbering of the seconds of a test of `end_s` seconds. Second 0 begins at the end of the ramp of `ramp_s`."""
 
     def __init__(self, *, ramp_s: float, end_s: float) -> None:
         self.first = -math.ceil(ramp_s)
@@ -45,25 +45,25 @@ class Seconds:
         self._end_s = end_s
 
     def number(self, at_s: float) -> int:
-        """In which one `at_s` lies, a time of the test; its end belongs to the last."""
+        """Return the number of the second at `at_s`, a time of the test. The test's end belongs to the last second."""
         return min(math.floor(at_s - self._ramp_s), self.last)
 
     def bounds_s(self, number: int) -> tuple[float, float]:
-        """When it begins and ends. The first and the last may be shorter than a second."""
+        """Return begin and end of a second. The first and the last may be shorter than a second."""
         return max(self._ramp_s + number, 0.0), min(self.passed_s(number), self._end_s)
 
     def passed_s(self, number: int) -> float:
-        """When a whole second of that number has passed, be it beyond the end."""
+        """Return the time at which the whole second has passed, which may be after the test's end."""
         return self._ramp_s + number + 1
 
 
 @dataclass(kw_only=True, slots=True)
-class Second:
-    """The requests that were due in one second.
+class SecondCounts:
+    """Counts of the requests that were due in one second, or in several.
 
-    `sent` left, `dropped` did not; `ended` of those sent have had their answer or failed. `failures` counts by kind,
-    the dropped among them. `lag_ms` is how late they left. Time-outs are in `latency_ms` (from when a request was due)
-    and `service_ms` (from when it left); what failed sooner than any answer comes is not.
+    `sent` requests left, `dropped` ones did not; `ended` is the number of sent ones with a response or a failure.
+    `failures` counts reasons, including those of dropped requests. `lag_ms` is how late requests left. `latency_ms`
+    (from the due time) and `service_ms` (from the time a request left) include time-outs, but no other failures.
     """
 
     sent: int = 0
@@ -75,30 +75,30 @@ class Second:
     lag_ms: Histogram = field(default_factory=Counter)
 
     def leave(self, *, lag_ms: float | None) -> None:
-        """Count a request that leaves now; None: nobody knows when it was due."""
+        """Count a request that leaves now. `lag_ms` is None if its due time is unknown."""
         self.sent += 1
         if lag_ms is not None:
             self.lag_ms[three_digits(lag_ms)] += 1
 
-    def drop(self, words: str) -> None:
-        """Count a request that cannot leave."""
+    def drop(self, reason: str) -> None:
+        """Count a request that cannot be sent."""
         self.dropped += 1
-        self.failures[words] += 1
+        self.failures[reason] += 1
 
     def end(self, failure: str | None) -> None:
-        """Count a request's end: an answer, or a failure in words."""
+        """Count the end of a request, with the reason if it failed."""
         self.ended += 1
         if failure is not None:
             self.failures[failure] += 1
 
     def measure(self, *, latency_ms: float, service_ms: float | None) -> None:
-        """Count how long an answer took; None: nobody knows when its request was due."""
+        """Count a latency. `service_ms` is None if the request's due time is unknown."""
         self.latency_ms[three_digits(latency_ms)] += 1
         if service_ms is not None:
             self.service_ms[three_digits(service_ms)] += 1
 
     def add(self, other: Self) -> None:
-        """Add another part of the same second."""
+        """Add other counts."""
         self.sent += other.sent
         self.dropped += other.dropped
         self.ended += other.ended
@@ -108,12 +108,12 @@ class Second:
         self.lag_ms.update(other.lag_ms)
 
     def as_message(self) -> dict[str, Any]:
-        """The second as Locust's messages carry it."""
+        """Return the counts for a Locust message."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Self:
-        """What `as_message` gave, after its journey."""
+        """Read the counts from a Locust message."""
         fields: dict[str, Any] = {
             name: Counter(value) if isinstance(value, dict) else value for name, value in message.items()
         }
@@ -121,45 +121,45 @@ class Second:
 
     @property
     def failed(self) -> int:
-        """How many failed, the dropped among them."""
+        """Return the number of failed requests, including dropped ones."""
         return self.failures.total()
 
 
 class Ledger:
-    """All seconds of a test, or of what has not been reported yet."""
+    """Counts by second: of a whole test in the master, of what is not yet reported in a worker."""
 
     def __init__(self) -> None:
-        self.seconds: dict[int, Second] = {}
+        self.seconds: dict[int, SecondCounts] = {}
 
-    def second(self, number: int) -> Second:
-        """The second `number`, empty where nothing has been filed yet."""
+    def second(self, number: int) -> SecondCounts:
+        """Return the counts of the second `number`, which may be empty."""
         found = self.seconds.get(number)
         if found is None:
-            found = self.seconds[number] = Second()
+            found = self.seconds[number] = SecondCounts()
         return found
 
     def take(self) -> dict[int, dict[str, Any]]:
-        """Everything filed since the last call, for `merge`; the ledger is empty afterwards."""
+        """Remove and return everything counted since the last call, for `merge`."""
         taken, self.seconds = self.seconds, {}
-        return {number: second.as_message() for number, second in taken.items()}
+        return {number: counts.as_message() for number, counts in taken.items()}
 
-    def merge(self, taken: Mapping[int, Mapping[str, Any]]) -> Second:
-        """Add what another ledger's `take` gave; return the sum of what was added."""
-        added = Second()
+    def merge(self, taken: Mapping[int, Mapping[str, Any]]) -> SecondCounts:
+        """Add the return value of another ledger's `take`; return the sum of the added counts."""
+        added = SecondCounts()
         for number, message in taken.items():
-            part = Second.from_message(message)
-            self.second(number).add(part)
-            added.add(part)
+            counts = SecondCounts.from_message(message)
+            self.second(number).add(counts)
+            added.add(counts)
         return added
 
-    def judged(self) -> Second:
-        """Everything after the ramp, as if it had been one second."""
-        return total(second for number, second in self.seconds.items() if number >= 0)
+    def judged(self) -> SecondCounts:
+        """Return the sum of all seconds after the ramp."""
+        return total(counts for number, counts in self.seconds.items() if number >= 0)
 
 
-def total(seconds: Iterable[Second]) -> Second:
-    """The sum of some seconds."""
-    whole = Second()
-    for second in seconds:
-        whole.add(second)
+def total(parts: Iterable[SecondCounts]) -> SecondCounts:
+    """Return the sum of several counts."""
+    whole = SecondCounts()
+    for part in parts:
+        whole.add(part)
     return whole

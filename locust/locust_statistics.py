@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from ledger import Second
+from ledger import SecondCounts
 from locust.stats import RequestStats, StatsEntry, StatsError
 
 
-def add_to_statistics(stats: RequestStats, method: str, name: str, second: Second, *, at_s: float) -> None:
+def add_to_statistics(stats: RequestStats, method: str, name: str, second: SecondCounts, *, at_s: float) -> None:
     """Add newly ended requests, at `at_s` in Unix seconds, to the entry `method` `name` and to the total."""
     requests = second.ended + second.dropped
     if not requests:

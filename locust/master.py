@@ -121,7 +121,7 @@ class Master:
             self._begun_s = monotonic() + (0.0 if self._plan.own_users else LEAD_S)
             self._run = TestRun(
                 schedule=self._plan.schedule,
-                seconds=self._plan.seconds,
+                timeline=self._plan.timeline,
                 ramp_s=self._plan.ramp_s,
                 timeout_s=self._plan.timeout_s,
                 workers=self._present(),
@@ -136,7 +136,7 @@ class Master:
     def _on_report(self, msg: Any, **_: Any) -> None:
         if self._run is None or msg.data["test"] != self._test:
             return
-        added = self._run.hear(msg.node_id, msg.data)
+        added = self._run.add_report(msg.node_id, msg.data)
         if not self._plan.own_users:  # Locust itself counts the requests of its users
             destination = self._plan.destination
             add_to_statistics(self._environment.stats, destination.method, destination.path, added, at_s=time())
@@ -159,7 +159,7 @@ class Master:
         self._present_at_s.update(dict.fromkeys(self._present(), now_s))
         for worker in run.workers:
             if now_s - self._present_at_s.setdefault(worker, now_s) > GONE_S:
-                run.lose(worker)
+                run.drop_worker(worker)
 
     def _adjust_users(self) -> None:
         users = self._users(self._now_s)
@@ -205,7 +205,7 @@ class Master:
         self._driver.seen()
         status: dict[str, Any] = {"workers": self._runner.worker_count, "at_s": None, "over": False, "samples": []}
         if run := self._run:
-            run.settle(at_s=self._now_s)
+            run.update_samples(at_s=self._now_s)
             since = request.args.get("since", type=int, default=0)
             status |= {"at_s": self._now_s, "over": run.over, "samples": run.samples[since:]}
         return status

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arrivals import ArrivalSchedule, Stage
+from arrivals import ArrivalSchedule, RateStage
 from destination import Destination, read_destination
 from http_responses import ResponseCheck
-from ledger import Seconds
+from ledger import Timeline
 
 TOKENS = 200
 
@@ -37,7 +37,7 @@ class Plan:
 
     destination: Destination
     schedule: ArrivalSchedule
-    seconds: Seconds
+    timeline: Timeline
     ramp_s: float
     poisson: bool
     timeout_s: float
@@ -63,13 +63,13 @@ def read_plan(path: Path) -> Plan:
     """Read a plan file. Raise DestinationRefused if its destination may not be loaded."""
     fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     schedule = ArrivalSchedule(
-        Stage(from_rps=low, to_rps=high, length_s=length_s) for low, high, length_s in fields["stages"]
+        RateStage(from_rps=low, to_rps=high, length_s=length_s) for low, high, length_s in fields["stages"]
     )
     ramp_s = float(fields.get("ramp_s", 0.0))
     return Plan(
         destination=read_destination(fields, body=base64.b64decode(fields.get("body", ""))),
         schedule=schedule,
-        seconds=Seconds(ramp_s=ramp_s, end_s=schedule.end_s),
+        timeline=Timeline(ramp_s=ramp_s, end_s=schedule.end_s),
         ramp_s=ramp_s,
         poisson=fields.get("spacing") == "poisson",
         timeout_s=float(fields.get("timeout_s", 10.0)),

@@ -58,7 +58,7 @@ class UserTraffic:
         began_s = monotonic() - self._begun_s - took_ms / 1000
         if not 0 <= began_s <= self._plan.schedule.end_s:
             return
-        second = self._ledger.second(self._plan.seconds.number(began_s))
+        second = self._ledger.second(self._plan.timeline.number(began_s))
         second.leave(lag_ms=None)
         second.end(None if exception is None else self._kind(_reason(exception)[:MAX_CHARACTERS]))
         if exception is None:

@@ -87,7 +87,7 @@ class WorkerRun:
         return Engine(
             destination=plan.destination,
             arrivals=Arrivals(plan.schedule, index=index, workers=plan.workers, poisson=plan.poisson),
-            seconds=plan.seconds,
+            timeline=plan.timeline,
             ledger=self._ledger,
             check=plan.check(),
             begun_s=self._begun_s,
@@ -96,10 +96,10 @@ class WorkerRun:
 
     def _report(self) -> None:
         """Report each second when it has passed, then late responses once a second until the traffic is over."""
-        number, over = self._plan.seconds.first, False
+        number, over = self._plan.timeline.first, False
         while not over:
-            while self._now_s < self._plan.seconds.passed_s(number) and not self.traffic.over:
-                gevent.sleep(min(_POLL_S, max(self._plan.seconds.passed_s(number) - self._now_s, 0.0)))
+            while self._now_s < self._plan.timeline.passed_s(number) and not self.traffic.over:
+                gevent.sleep(min(_POLL_S, max(self._plan.timeline.passed_s(number) - self._now_s, 0.0)))
             over = self.traffic.over
             report = {
                 "test": self.test,
