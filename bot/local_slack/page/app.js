@@ -114,7 +114,7 @@ function placeButton(id, mark, label) {
 }
 
 function personLine(who) {
-  const note = who.is_restricted ? "guest" : who.is_stranger ? "another workspace" : "";
+  const note = who.is_restricted ? "guest" : who.is_stranger ? "external" : "";
   return el(
     "button",
     { class: "place", type: "button", title: `Continue as ${who.real_name}`, onclick: () => continueAs(who.id) },

@@ -110,7 +110,7 @@ export class MessageList {
       el("b", { class: "who" }, who.real_name),
       who.is_bot && el("span", { class: "badge" }, "APP"),
       who.is_restricted && el("span", { class: "badge soft" }, "guest"),
-      who.is_stranger && el("span", { class: "badge soft" }, "another workspace"),
+      who.is_stranger && el("span", { class: "badge soft" }, "external"),
       stamp,
     );
     const kind = `${isCompact ? "compact" : ""} ${message.is_ephemeral ? "ephemeral" : ""}`;
