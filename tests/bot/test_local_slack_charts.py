@@ -1,4 +1,4 @@
-"""The local Slack takes the charts that Slack takes, and refuses those that it refuses."""
+"""Limits of charts (data_visualization blocks) in the local Slack."""
 
 from typing import Any
 
@@ -30,19 +30,18 @@ AT_THE_LIMIT = {
     "twelve series of twenty points": [block(on_axes(*[series(f"p{index:02}" + "x" * 17) for index in range(12)]))],
     "long words": [block(on_axes(series(labels=["x" * 20]), labels=["x" * 20], y_label="x" * 50), title="x" * 50)],
     "points in another order": [block(on_axes(series(labels=LABELS[::-1]), kind="area"))],
-    "less than nothing": [block(on_axes(series(value=-1), kind="bar"))],
+    "negative values": [block(on_axes(series(value=-1), kind="bar"))],
     "a pie": [block(pie(0.5, *range(1, 12)), block_id="pie")],
     "two charts": [block(pie(1)), block(on_axes(series()))],
 }
 
 
 @pytest.mark.parametrize("blocks", AT_THE_LIMIT.values(), ids=AT_THE_LIMIT)
-def test_charts_at_the_limit_are_taken(blocks: list[dict[str, Any]]) -> None:
-    """Every chart is taken at exactly its documented size."""
+def test_chart_at_its_limits_is_accepted(blocks: list[dict[str, Any]]) -> None:
     check_message(text="fallback", blocks=blocks)
 
 
-SLOWEST_FIRST = "x" * 21
+TOO_LONG = "x" * 21
 REFUSED = {
     "long title": ([block(pie(1), title="x" * 51)], "/blocks/0/title"),
     "no title": ([{"type": "data_visualization", "chart": pie(1)}], "/blocks/0"),
@@ -55,13 +54,13 @@ REFUSED = {
         [block(on_axes(series(labels=[*LABELS, "x"]), labels=LABELS))],
         "/blocks/0/chart/series/0/data",
     ),
-    "long name": ([block(on_axes(series(SLOWEST_FIRST)))], "/blocks/0/chart/series/0/name"),
+    "long name": ([block(on_axes(series(TOO_LONG)))], "/blocks/0/chart/series/0/name"),
     "long label": (
-        [block(on_axes(series(labels=[SLOWEST_FIRST]), labels=["x"]))],
+        [block(on_axes(series(labels=[TOO_LONG]), labels=["x"]))],
         "/blocks/0/chart/series/0/data/0/label",
     ),
     "long category": (
-        [block(on_axes(series(labels=["x"]), labels=[SLOWEST_FIRST]))],
+        [block(on_axes(series(labels=["x"]), labels=[TOO_LONG]))],
         "/blocks/0/chart/axis_config/categories/0",
     ),
     "long axis": ([block(on_axes(series(), x_label="x" * 51))], "/blocks/0/chart/axis_config/x_label"),
@@ -83,23 +82,23 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("blocks", "pointer"), REFUSED.values(), ids=REFUSED)
-def test_a_chart_beyond_its_limits_is_refused(blocks: list[Any], pointer: str) -> None:
-    """It is invalid_blocks, and the first remark points at what is wrong."""
+def test_chart_beyond_its_limits_is_refused(blocks: list[Any], pointer: str) -> None:
+    """The answer is invalid_blocks, and its first remark points at the fault."""
     with pytest.raises(SlackRefusal, match="invalid_blocks") as caught:
         check_message(text="fallback", blocks=blocks)
     assert caught.value.problems[0].endswith(f"[json-pointer:{pointer}]")
 
 
 @pytest.mark.parametrize("view", [{"type": "home"}, {"type": "modal", "title": {"type": "plain_text", "text": "x"}}])
-def test_a_view_takes_no_chart(view: dict[str, Any]) -> None:
-    """Charts are for messages; a modal or the Home tab with one is refused."""
+def test_chart_in_a_view_is_refused(view: dict[str, Any]) -> None:
+    """Slack accepts charts in messages only."""
     with pytest.raises(SlackRefusal, match="invalid_arguments") as caught:
         check_view({**view, "blocks": [block(pie(1))]}, kind=view["type"])
     assert caught.value.problems == ("unsupported type: data_visualization [json-pointer:/view/blocks/0/type]",)
 
 
-def test_a_workspace_without_charts_refuses_every_one() -> None:
-    """As an unknown kind of block, wherever in the message it stands; everything else is taken."""
+def test_chart_is_refused_in_a_workspace_without_charts() -> None:
+    """Slack then answers as for any unknown block, and accepts other blocks."""
     blocks = [{"type": "divider"}, block(pie(1))]
     with pytest.raises(SlackRefusal, match="invalid_blocks") as caught:
         check_message(text="fallback", blocks=blocks, unknown=frozenset({"data_visualization"}))
@@ -107,7 +106,6 @@ def test_a_workspace_without_charts_refuses_every_one() -> None:
     check_message(text="fallback", blocks=blocks[:1], unknown=frozenset({"data_visualization"}))
 
 
-def test_a_charts_title_is_among_the_texts_of_a_message() -> None:
-    """It is read before what follows."""
+def test_chart_title_is_a_visible_text() -> None:
     after = {"type": "section", "text": {"type": "plain_text", "text": "after"}}
     assert list(texts_of([block(pie(1)), after])) == ["Latency", "after"]

@@ -16,15 +16,15 @@ from tests.bot.slack_app_harness import COMMANDS
 DECLARED = manifest(request_url="https://bot.example/slack/events")["features"]["slash_commands"]
 
 
-def test_page_offers_the_commands_of_the_manifest() -> None:
-    """Names, descriptions and usage hints agree in both directions."""
+def test_page_offers_exactly_the_commands_of_the_manifest() -> None:
+    """Names, descriptions and usage hints are the same."""
     with LocalSlack(SlackSettings(commands=COMMANDS)) as slack:
         state = httpx.get(f"{slack.url}/local/state", params={"member": "ada"}).json()
     fields = ("command", "description", "usage_hint")
     assert state["commands"] == [{field: one[field] for field in fields} for one in DECLARED]
 
 
-def test_command_of_no_manifest_is_refused() -> None:
+def test_command_outside_the_manifest_is_refused() -> None:
     with LocalSlack() as slack:
         ada = slack.person("Ada")
         ada.type("/model list")

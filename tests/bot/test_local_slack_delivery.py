@@ -1,4 +1,4 @@
-"""How the local Slack reaches an app: signed, within deadlines, again or never again; and what runs out."""
+"""Deliveries of the local Slack to an app: signatures, deadlines, retries and expiry."""
 
 import json
 from urllib.parse import parse_qs
@@ -16,8 +16,8 @@ from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Clock, Delive
 from tests.waiting import wait_until
 
 
-def test_triggers_and_response_urls_run_out() -> None:
-    """A trigger lives 3 s, a response URL 30 minutes."""
+def test_triggers_and_response_urls_expire() -> None:
+    """A trigger expires after 3 s, a response URL after 30 minutes."""
     clock = Clock()
     with LocalSlack(SlackSettings(commands=COMMANDS, clock=clock)) as slack, Endpoint() as endpoint:
         slack.request_url = endpoint.url
@@ -32,8 +32,8 @@ def test_triggers_and_response_urls_run_out() -> None:
         assert httpx.post(fields["response_url"], json={"text": "late"}).json()["error"] == "expired_url"
 
 
-def test_every_delivery_is_signed() -> None:
-    """The signature is Slack's v0 over timestamp and raw body, with the secret that both sides know."""
+def test_delivery_is_signed() -> None:
+    """Slack signs timestamp and raw body with the app's signing secret (v0)."""
     with LocalSlack(SlackSettings(commands=COMMANDS, signing_secret="s3cret")) as slack, Endpoint() as endpoint:
         slack.request_url = endpoint.url
         slack.person("Ada").type("/model list")
@@ -43,8 +43,8 @@ def test_every_delivery_is_signed() -> None:
         assert received.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
-def test_an_app_that_is_slow_away_or_broken_is_told_to_whoever_typed() -> None:
-    """Slack's own sentence, with operation_timeout or dispatch_failed, to that one member."""
+def test_failed_command_is_reported_to_its_author_only() -> None:
+    """An app that is unreachable, broken or slow gives dispatch_failed or operation_timeout, in Slack's wording."""
     with LocalSlack(SlackSettings(commands=COMMANDS, deadline_s=60)) as slack:
         ada = slack.person("Ada")
         assert ada.type("/model list") == "dispatch_failed"
@@ -63,8 +63,8 @@ def test_an_app_that_is_slow_away_or_broken_is_told_to_whoever_typed() -> None:
         assert slack.person("Grace").ephemerals() == ()
 
 
-def test_a_click_that_the_app_does_not_take_is_lost() -> None:
-    """Interactions are delivered once: the member sees an error and nothing is tried again."""
+def test_failed_click_is_not_retried() -> None:
+    """Slack delivers interactions once, and shows the member an error."""
     with LocalSlack(SlackSettings(event_retries_s=(0, 0, 0))) as slack, Endpoint(500) as endpoint:
         slack.request_url = endpoint.url
         client = WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
@@ -74,8 +74,8 @@ def test_a_click_that_the_app_does_not_take_is_lost() -> None:
         assert len(endpoint.requests) == 1
 
 
-def test_an_event_that_the_app_does_not_take_comes_again() -> None:
-    """Three retries at most, numbered and with their reason, the event's own id always the same."""
+def test_failed_event_is_retried_three_times() -> None:
+    """The retries have a number and a reason, and the same event id."""
     with LocalSlack(SlackSettings(event_retries_s=(0, 0.01, 0.01))) as slack, Endpoint(500, 500, 500, 500) as endpoint:
         slack.request_url = endpoint.url
         slack.person("Ada").type("@seatrial hello")
@@ -86,8 +86,7 @@ def test_an_event_that_the_app_does_not_take_comes_again() -> None:
         assert len({json.loads(one.body)["event_id"] for one in endpoint.requests}) == 1
 
 
-def test_an_event_is_not_tried_again_where_the_app_says_so() -> None:
-    """`X-Slack-No-Retry: 1` ends it; so does a 200."""
+def test_event_is_not_retried_after_success_or_no_retry_header() -> None:
     with LocalSlack(SlackSettings(event_retries_s=(0, 0, 0))) as slack:
         ada = slack.person("Ada")
         with Endpoint(500, headers={"X-Slack-No-Retry": "1"}) as endpoint:
@@ -102,8 +101,7 @@ def test_an_event_is_not_tried_again_where_the_app_says_so() -> None:
             assert texts == {"<@U0SEATRIAL1> two"}
 
 
-def test_socket_mode_survives_slacks_own_reconnects() -> None:
-    """Asked to reconnect, Bolt comes back on a fresh connection and commands arrive again."""
+def test_socket_mode_app_reconnects_after_a_disconnect_request() -> None:
     with LocalSlack(SlackSettings(commands=COMMANDS)) as slack:
         seen: Deliveries = []
         handler = SocketModeHandler(build_app(seen, slack), slack.settings.app_token)
@@ -117,8 +115,8 @@ def test_socket_mode_survives_slacks_own_reconnects() -> None:
         handler.close()
 
 
-def test_an_answer_that_never_comes_by_socket_is_a_timeout() -> None:
-    """A listener that fails sends nothing at all in Socket Mode: to Slack that is operation_timeout."""
+def test_missing_socket_mode_acknowledgement_is_a_timeout() -> None:
+    """A listener that fails sends no acknowledgement in Socket Mode."""
     with LocalSlack(SlackSettings(commands=COMMANDS, deadline_s=0.3)) as slack:
         handler = SocketModeHandler(build_app([], slack), slack.settings.app_token)
         handler.connect()

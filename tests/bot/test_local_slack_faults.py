@@ -1,4 +1,4 @@
-"""The local Slack's Web API fails on purpose, holds to its rate limits, keeps a log, and guards its own door."""
+"""Planned failures, rate limits, call log, access rules and command line of the local Slack."""
 
 import json
 import re
@@ -24,19 +24,19 @@ BOT_TOKEN = SlackSettings().bot_token
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
-    """One local Slack that may be flooded."""
+    """Yield a local Slack without rate limits."""
     with LocalSlack(SlackSettings(rate_limits=False)) as slack:
         yield slack
 
 
 @pytest.fixture
 def client(slack: LocalSlack) -> WebClient:
-    """The bot's client."""
+    """Return the bot's client."""
     return WebClient(token=BOT_TOKEN, base_url=slack.api_url)
 
 
-def test_planned_failures_meet_the_next_calls(slack: LocalSlack, client: WebClient) -> None:
-    """500s and a 429 come as planned and in order; then everything is fine again, and the log knows."""
+def test_planned_failures_hit_the_next_calls_in_order(slack: LocalSlack, client: WebClient) -> None:
+    """Later calls succeed, and the log has the errors."""
     slack.fail_next("auth.test", times=2, status=500)
     slack.fail_next("auth.test", status=429, retry_after_s=7)
     slack.fail_next("auth.test", status=200, error="fatal_error")
@@ -49,15 +49,15 @@ def test_planned_failures_meet_the_next_calls(slack: LocalSlack, client: WebClie
 
 
 def test_an_answer_can_be_lost_after_action(slack: LocalSlack, client: WebClient) -> None:
-    """The message is there although the caller was told 500: the hardest case for whoever tries again."""
+    """This is the hardest case for a retry: the caller got a 500 although the message exists."""
     slack.fail_next("chat.postMessage", status=500, after_action=True)
     with pytest.raises(SlackApiError):
         client.chat_postMessage(channel=ML_OPS, text="posted all the same")
     assert slack.person("Ada").messages()[-1].text == "posted all the same"
 
 
-def test_the_log_keeps_arguments_decoded_and_no_token(slack: LocalSlack, client: WebClient) -> None:
-    """A logged call shows blocks as values, whichever way they were sent, and never the token."""
+def test_call_log_has_decoded_arguments_and_no_token(slack: LocalSlack, client: WebClient) -> None:
+    """Blocks are logged as values, whether they were sent as JSON or in a form."""
     client.chat_postMessage(channel=ML_OPS, text="x", blocks=[{"type": "divider"}])
     body = f"token={BOT_TOKEN}&channel={ML_OPS}&blocks=" + json.dumps([{"type": "divider"}])
     urllib.request.urlopen(f"{slack.api_url}chat.postMessage", data=body.encode()).close()
@@ -65,8 +65,8 @@ def test_the_log_keeps_arguments_decoded_and_no_token(slack: LocalSlack, client:
         assert call.arguments["blocks"] == [{"type": "divider"}] and "token" not in call.arguments
 
 
-def test_posting_too_fast_is_refused_until_the_wait_is_over() -> None:
-    """A short burst passes; then 429 with Retry-After, in that channel only; after the wait it goes on."""
+def test_posting_is_rate_limited_per_channel() -> None:
+    """After a short burst Slack answers 429 with Retry-After, in that channel only."""
     clock = Clock()
     with LocalSlack(SlackSettings(clock=clock)) as slack:
         client = WebClient(token=BOT_TOKEN, base_url=slack.api_url)
@@ -80,8 +80,8 @@ def test_posting_too_fast_is_refused_until_the_wait_is_over() -> None:
         client.chat_postMessage(channel=ML_OPS, text="x")
 
 
-def test_a_tiers_minute_may_come_at_once_and_then_at_its_pace() -> None:
-    """Tier 3 gives 50 calls at once, then one every 1.2 s, whole seconds told."""
+def test_tier_allows_a_burst_of_one_minute() -> None:
+    """Tier 3 gives 50 calls at once, then one every 1.2 s. Retry-After is in whole seconds."""
     clock = Clock()
     limits = RateLimits(clock=clock)
     assert [limits.take("chat.update", TIER_3) for _ in range(51)] == [0] * 50 + [2]
@@ -90,15 +90,14 @@ def test_a_tiers_minute_may_come_at_once_and_then_at_its_pace() -> None:
     assert limits.take("chat.delete", TIER_3) == 0
 
 
-def test_the_page_answers_loopback_only_and_json_only(slack: LocalSlack) -> None:
-    """Neither a foreign host name nor a plain form reaches what members can do."""
+def test_page_api_refuses_foreign_hosts_and_forms(slack: LocalSlack) -> None:
     assert httpx.get(f"{slack.url}/local/state", headers={"Host": "evil.example"}).status_code == 400
     answer = httpx.post(f"{slack.url}/local/type", data={"member": "Ada", "channel": "ml-ops", "text": "/model"})
     assert answer.status_code == 415
 
 
-def test_it_runs_by_itself_until_it_is_told_to_stop() -> None:
-    """`python -m bot.local_slack` prints its address, answers there, and ends on SIGTERM without a trace."""
+def test_standalone_program_runs_until_sigterm() -> None:
+    """It prints its address, and exits with an error if the port is in use."""
     command = [sys.executable, "-m", "bot.local_slack", "--bot-token", "xoxb-mine"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

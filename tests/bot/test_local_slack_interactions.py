@@ -1,4 +1,4 @@
-"""What people do in the local Slack reaches a real Bolt app as Slack delivers it: signed HTTP, and Socket Mode."""
+"""Commands, clicks, modals and events of the local Slack with a real Bolt app, over HTTP and Socket Mode."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 @pytest.fixture(scope="module", params=["http", "socket mode"])
 def harness(request: pytest.FixtureRequest) -> Iterator[SlackAppHarness]:
-    """The same app, reached in both of Slack's ways."""
+    """Yield the same app behind each of Slack's transports."""
     with LocalSlack(SlackSettings(commands=COMMANDS, rate_limits=False)) as slack:
         seen: Deliveries = []
         app = build_app(seen, slack)
@@ -42,17 +42,17 @@ def harness(request: pytest.FixtureRequest) -> Iterator[SlackAppHarness]:
 
 @pytest.fixture
 def ada(harness: SlackAppHarness) -> Person:
-    """The member who types."""
+    """Return the member who acts."""
     return harness.slack.person("Ada")
 
 
 def last_ephemeral(person: Person) -> str:
-    """What only this member was told last."""
+    """Return the text of the last message that only this member sees."""
     return person.ephemerals()[-1].plain
 
 
-def test_a_command_arrives_whole_and_its_ack_is_seen_by_the_asker_only(harness: SlackAppHarness, ada: Person) -> None:
-    """All fields of a slash command are there, &, < and > escaped, and the answer is ephemeral."""
+def test_command_is_delivered_with_all_fields_and_answered_ephemerally(harness: SlackAppHarness, ada: Person) -> None:
+    """The app gets &, < and > escaped."""
     assert ada.type("/model  train iris <&> p95<200ms") == ""
     command = harness.last("command")
     assert command["text"] == "train iris &lt;&amp;&gt; p95&lt;200ms"
@@ -63,8 +63,8 @@ def test_a_command_arrives_whole_and_its_ack_is_seen_by_the_asker_only(harness: 
     assert not any(one.plain.startswith("heard train") for one in harness.slack.person("Grace").ephemerals())
 
 
-def test_a_command_may_be_answered_aloud_twice_or_not_at_all(harness: SlackAppHarness, ada: Person) -> None:
-    """in_channel shows it to all, respond() adds to the ack, and an empty ack shows nothing."""
+def test_command_can_be_answered_in_the_channel_twice_or_silently(harness: SlackAppHarness, ada: Person) -> None:
+    """in_channel is visible to all, respond() adds to the ack, and an empty ack shows no message."""
     ada.type("/model aloud")
     assert ada.messages()[-1].plain == "for all"
     ada.type("/model twice")
@@ -74,14 +74,13 @@ def test_a_command_may_be_answered_aloud_twice_or_not_at_all(harness: SlackAppHa
     assert ada.ephemerals() == before
 
 
-def test_an_ack_that_slack_cannot_show_is_an_error(harness: SlackAppHarness, ada: Person) -> None:
-    """Bad blocks in the ack are told to the asker by the command's name and the error's."""
+def test_ack_with_invalid_blocks_is_reported_to_the_author(harness: SlackAppHarness, ada: Person) -> None:
     assert ada.type("/model wrong") == "invalid_blocks"
     assert last_ephemeral(ada) == '`/model` failed with the error "invalid_blocks"'
 
 
-def test_a_click_arrives_with_the_message_and_opens_a_modal(harness: SlackAppHarness, ada: Person) -> None:
-    """block_actions carries who, where, which button and a trigger that is good for a modal."""
+def test_click_is_delivered_with_its_message_and_opens_a_modal(harness: SlackAppHarness, ada: Person) -> None:
+    """block_actions has the member, channel, message, action, and a trigger for a modal."""
     card = harness.card()
     assert ada.click_button(card, "Go") == ""
     body = harness.last("go")
@@ -99,8 +98,7 @@ def test_a_click_arrives_with_the_message_and_opens_a_modal(harness: SlackAppHar
     ada.close_modal()
 
 
-def test_a_choice_arrives_and_the_message_can_be_replaced(harness: SlackAppHarness, ada: Person) -> None:
-    """A menu tells the option; respond(replace_original) puts the answer in the card's place."""
+def test_menu_choice_is_delivered_and_its_message_replaced(harness: SlackAppHarness, ada: Person) -> None:
     card = harness.card()
     ada.click(card, "pick", "two")
     assert harness.last("pick")["actions"][0]["selected_option"]["value"] == "two"
@@ -110,13 +108,13 @@ def test_a_choice_arrives_and_the_message_can_be_replaced(harness: SlackAppHarne
 
 
 def open_modal(harness: SlackAppHarness, person: Person) -> None:
-    """Press Go and waits for the form."""
+    """Press Go and wait for the modal."""
     person.click_button(harness.card(), "Go")
     person.wait_for(person.modal)
 
 
-def test_a_form_is_checked_sent_and_closed(harness: SlackAppHarness, ada: Person) -> None:
-    """Slack itself asks for what is missing; the app's own complaints show; then values arrive by block and action."""
+def test_modal_is_validated_submitted_and_closed(harness: SlackAppHarness, ada: Person) -> None:
+    """Slack's own input errors come first, then the app's. A valid submission has values by block and action."""
     open_modal(harness, ada)
     assert ada.submit() == {"why": "Please complete this required field."}
     assert ada.submit({"why": "x"}) == {"why": "Please write at least 3 characters."}
@@ -131,8 +129,8 @@ def test_a_form_is_checked_sent_and_closed(harness: SlackAppHarness, ada: Person
     assert ada.modal() is None
 
 
-def test_a_button_in_a_form_brings_what_is_filled_in_so_far(harness: SlackAppHarness, ada: Person) -> None:
-    """A click in a modal carries the view with its present values, and a trigger of its own."""
+def test_button_in_a_modal_sends_the_current_values(harness: SlackAppHarness, ada: Person) -> None:
+    """The payload has a trigger of its own."""
     open_modal(harness, ada)
     assert ada.click_in_modal("check", values={"why": "half"}) == ""
     body = harness.last("check")
@@ -142,8 +140,7 @@ def test_a_button_in_a_form_brings_what_is_filled_in_so_far(harness: SlackAppHar
     ada.close_modal()
 
 
-def test_a_form_can_be_updated_pushed_and_cleared(harness: SlackAppHarness, ada: Person) -> None:
-    """The app answers a submission with another view, one on top, or the end of all."""
+def test_submission_can_update_push_and_clear_modals(harness: SlackAppHarness, ada: Person) -> None:
     open_modal(harness, ada)
     ada.submit({"why": "other"})
     assert ada.modal().title == "Other"
@@ -153,15 +150,13 @@ def test_a_form_can_be_updated_pushed_and_cleared(harness: SlackAppHarness, ada:
     assert ada.modal() is None
 
 
-def test_closing_a_form_is_told_where_the_app_asked_for_it(harness: SlackAppHarness, ada: Person) -> None:
-    """notify_on_close brings a view_closed."""
+def test_closed_modal_with_notify_on_close_sends_view_closed(harness: SlackAppHarness, ada: Person) -> None:
     open_modal(harness, ada)
     assert ada.close_modal() == ""
     assert harness.last("closed")["view"]["callback_id"] == "run"
 
 
-def test_a_trigger_opens_one_view(harness: SlackAppHarness, ada: Person) -> None:
-    """Used a second time it is exchanged_trigger_id."""
+def test_trigger_cannot_be_used_twice(harness: SlackAppHarness, ada: Person) -> None:
     open_modal(harness, ada)
     trigger_id = harness.last("go")["trigger_id"]
     with pytest.raises(SlackApiError, match="exchanged_trigger_id"):
@@ -169,8 +164,8 @@ def test_a_trigger_opens_one_view(harness: SlackAppHarness, ada: Person) -> None
     ada.close_modal()
 
 
-def test_a_mention_arrives_also_from_a_thread(harness: SlackAppHarness, ada: Person) -> None:
-    """`@seatrial` becomes the bot's user id, the rest is escaped, and the thread is told."""
+def test_mention_in_a_thread_is_delivered(harness: SlackAppHarness, ada: Person) -> None:
+    """Names become references, the rest is escaped, and the event has the thread."""
     card = harness.card()
     ada.type("@seatrial cancel <now> @Grace #random", thread_ts=card.ts)
     mentions = wait_until(lambda: [e for n, e in harness.seen if n == "mention" and e.get("thread_ts") == card.ts])
@@ -180,15 +175,14 @@ def test_a_mention_arrives_also_from_a_thread(harness: SlackAppHarness, ada: Per
     ada.wait_for(lambda: [one for one in ada.thread(card) if one.plain == "yes?"])
 
 
-def test_the_home_tab_is_published_when_it_is_opened(harness: SlackAppHarness, ada: Person) -> None:
-    """app_home_opened reaches the app, and views.publish the member."""
+def test_opened_home_tab_is_published_by_the_app(harness: SlackAppHarness, ada: Person) -> None:
     ada.open_home()
     harness.last("home")
     assert "Welcome" in ada.wait_for(ada.home).plain
 
 
-def test_a_stranger_may_click_but_has_no_commands(harness: SlackAppHarness) -> None:
-    """A Slack Connect member's click names their own team; the app's slash commands are not theirs."""
+def test_slack_connect_member_can_click_but_not_run_commands(harness: SlackAppHarness) -> None:
+    """The click names the member's own team."""
     sybil = harness.slack.person("Sybil")
     sybil.click_button(harness.card("Sybil"), "Go")
     clicks = wait_until(lambda: [b for n, b in harness.seen if n == "go" and b["user"]["id"] == SYBIL.id])
@@ -197,8 +191,8 @@ def test_a_stranger_may_click_but_has_no_commands(harness: SlackAppHarness) -> N
     assert "not a valid command" in last_ephemeral(sybil)
 
 
-def test_slack_itself_refuses_commands_in_threads_and_unknown_ones(harness: SlackAppHarness, ada: Person) -> None:
-    """Neither reaches the app; the person is told why."""
+def test_command_in_a_thread_and_unknown_command_are_refused_by_slack(harness: SlackAppHarness, ada: Person) -> None:
+    """Neither reaches the app."""
     card, before = harness.card(), len(harness.seen)
     ada.type("/model list", thread_ts=card.ts)
     assert last_ephemeral(ada) == "`/model` is not supported in threads. Sorry!"
@@ -207,10 +201,10 @@ def test_slack_itself_refuses_commands_in_threads_and_unknown_ones(harness: Slac
     assert len(harness.seen) == before
 
 
-def test_commands_work_where_the_bot_is_not_but_posting_and_mentions_need_an_invitation(
+def test_channel_without_the_bot_allows_commands_but_no_posts_or_mentions(
     harness: SlackAppHarness, ada: Person
 ) -> None:
-    """In #random the app hears commands, may not post until /invite, and hears no mention before."""
+    """After /invite the bot can post."""
     ada.type("/model list", channel="random")
     random = harness.last("command")["channel_id"]
     with pytest.raises(SlackApiError, match="not_in_channel"):
@@ -222,8 +216,8 @@ def test_commands_work_where_the_bot_is_not_but_posting_and_mentions_need_an_inv
     assert ada.messages("random")[-1].plain == "thanks"
 
 
-def test_a_response_url_is_good_for_five_answers(harness: SlackAppHarness, ada: Person) -> None:
-    """The sixth is 404 used_url; an address that never was is 404 too; nonsense is 400."""
+def test_response_url_accepts_five_answers(harness: SlackAppHarness, ada: Person) -> None:
+    """The sixth is 404 used_url, an unknown URL is 404 expired_url, and an empty answer is 400."""
     ada.type("/model silent")
     url = harness.last("command")["response_url"]
     assert httpx.post(url, json={}).status_code == 400
@@ -233,8 +227,7 @@ def test_a_response_url_is_good_for_five_answers(harness: SlackAppHarness, ada: 
     assert httpx.post(url + "x", json={"text": "x"}).json() == {"ok": False, "error": "expired_url"}
 
 
-def test_a_response_url_can_delete_the_original(harness: SlackAppHarness, ada: Person) -> None:
-    """delete_original takes the message away on which the click was."""
+def test_response_url_can_delete_the_original_message(harness: SlackAppHarness, ada: Person) -> None:
     card = harness.card()
     ada.click_button(card, "Go")
     clicks = wait_until(lambda: [b for n, b in harness.seen if n == "go" and b["message"]["ts"] == card.ts])
@@ -244,8 +237,9 @@ def test_a_response_url_can_delete_the_original(harness: SlackAppHarness, ada: P
     ada.close_modal()
 
 
-def test_people_see_and_do_only_what_is_theirs(harness: SlackAppHarness, ada: Person) -> None:
-    """Another member's ephemeral cannot be clicked, and an unknown member can do nothing."""
+def test_actions_on_invisible_messages_and_by_unknown_members_are_refused(
+    harness: SlackAppHarness, ada: Person
+) -> None:
     client = harness.app.client
     ts = client.chat_postEphemeral(channel=ML_OPS, user=ADA.id, text="psst", blocks=BUTTONS)["message_ts"]
     psst = ada.message(ts)
@@ -256,4 +250,4 @@ def test_people_see_and_do_only_what_is_theirs(harness: SlackAppHarness, ada: Pe
     with pytest.raises(LookupError, match="Its buttons: Go"):
         ada.click_button(psst, "Stop")
     with pytest.raises(SlackRefusal, match="user_not_found"):
-        harness.slack.person("Nobody").type("hello")
+        harness.slack.person("Unknown").type("hello")

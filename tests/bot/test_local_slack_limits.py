@@ -1,4 +1,4 @@
-"""The local Slack refuses the messages and views that Slack refuses, and takes those that Slack takes."""
+"""Limits of messages, blocks and views in the local Slack."""
 
 import json
 from typing import Any
@@ -53,15 +53,17 @@ AT_THE_LIMIT = {
 
 
 @pytest.mark.parametrize("block", AT_THE_LIMIT.values(), ids=AT_THE_LIMIT)
-def test_blocks_at_the_limit_are_taken(block: dict[str, Any]) -> None:
-    """Every block is taken at exactly its documented size."""
+def test_block_at_its_limits_is_accepted(block: dict[str, Any]) -> None:
     check_message(text="fallback", blocks=[block])
 
 
 REFUSED_BLOCKS = {
     "long section": (section("x" * 3001), "must be less than 3001 characters [json-pointer:/blocks/0/text/text]"),
     "empty text": (section(""), "must be more than 0 characters [json-pointer:/blocks/0/text/text]"),
-    "section of nothing": ({"type": "section"}, "must define either `text` or `fields` [json-pointer:/blocks/0/type]"),
+    "section without text": (
+        {"type": "section"},
+        "must define either `text` or `fields` [json-pointer:/blocks/0/type]",
+    ),
     "long field": (
         {"type": "section", "fields": [mrkdwn("x" * 2001)]},
         "must be less than 2001 characters [json-pointer:/blocks/0/fields/0/text]",
@@ -111,7 +113,7 @@ REFUSED_BLOCKS = {
         actions({"type": "static_select", "options": options(101)}),
         "no more than 100 items allowed [json-pointer:/blocks/0/elements/0/options]",
     ),
-    "select of nothing": (
+    "select without options": (
         actions({"type": "static_select"}),
         "must define either `options` or `option_groups` [json-pointer:/blocks/0/elements/0/type]",
     ),
@@ -133,34 +135,32 @@ REFUSED_BLOCKS = {
 
 
 @pytest.mark.parametrize(("block", "problem"), REFUSED_BLOCKS.values(), ids=REFUSED_BLOCKS)
-def test_a_block_beyond_its_limits_is_refused(block: Any, problem: str) -> None:
-    """A bad block is invalid_blocks, and the remark points at what is wrong with it."""
+def test_block_beyond_its_limits_is_refused(block: Any, problem: str) -> None:
+    """The answer is invalid_blocks, and its remark points at the fault."""
     with pytest.raises(SlackRefusal) as caught:
         check_message(text="fallback", blocks=[block])
     assert (caught.value.error, caught.value.problems) == ("invalid_blocks", (problem,))
 
 
 REFUSED_MESSAGES = {
-    "nothing": ("no_text", "", None),
+    "no text": ("no_text", "", None),
     "no blocks and no text": ("no_text", "", []),
     "long text": ("msg_too_long", "x" * 40_001, None),
     "51 blocks": ("invalid_blocks", "", [{"type": "divider"}] * 51),
-    "too much in all": ("msg_blocks_too_long", "", [section("x" * 2999)] * 5),
+    "long blocks": ("msg_blocks_too_long", "", [section("x" * 2999)] * 5),
     "repeated block_id": ("invalid_blocks", "", [section(block_id="b"), section(block_id="b")]),
 }
 
 
 @pytest.mark.parametrize(("error", "text", "blocks"), REFUSED_MESSAGES.values(), ids=REFUSED_MESSAGES)
-def test_a_message_beyond_its_limits_is_refused(error: str, text: str, blocks: list[Any] | None) -> None:
-    """A message that is bad as a whole gets Slack's own error name."""
+def test_message_beyond_its_limits_is_refused(error: str, text: str, blocks: list[Any] | None) -> None:
     with pytest.raises(SlackRefusal) as caught:
         check_message(text=text, blocks=blocks)
     assert caught.value.error == error
 
 
 @pytest.mark.parametrize("text", ["x" * 40_000, "🚢", "\u202eright to left", "<!channel>"])
-def test_any_text_within_the_limit_is_taken(text: str) -> None:
-    """What stands in a text is no reason to refuse it."""
+def test_any_text_within_the_limit_is_accepted(text: str) -> None:
     check_message(text=text, blocks=None)
 
 
@@ -168,8 +168,7 @@ def modal(**more: Any) -> dict[str, Any]:
     return {"type": "modal", "title": plain("Load test"), "blocks": [section()], **more}
 
 
-def test_views_at_the_limit_are_taken() -> None:
-    """A modal with 100 blocks, a title of 24 characters and 3,000 characters of metadata is fine."""
+def test_view_at_its_limits_is_accepted() -> None:
     check_view(modal(title=plain("x" * 24), blocks=[section()] * 100, private_metadata="x" * 3000), kind="modal")
     check_view({"type": "home", "blocks": [section()] * 100}, kind="home")
 
@@ -190,23 +189,22 @@ REFUSED_VIEWS = {
 
 
 @pytest.mark.parametrize(("error", "view"), REFUSED_VIEWS.values(), ids=REFUSED_VIEWS)
-def test_a_view_beyond_its_limits_is_refused(error: str, view: Any) -> None:
-    """A bad view gets Slack's own error name."""
+def test_view_beyond_its_limits_is_refused(error: str, view: Any) -> None:
     with pytest.raises(SlackRefusal) as caught:
         check_view(view, kind="modal")
     assert caught.value.error == error
 
 
-def test_missing_ids_are_filled_in_and_given_ones_stay() -> None:
-    """Slack names every block and element that the app did not name; the app's own values are not touched."""
+def test_missing_ids_are_filled_in_a_copy() -> None:
+    """The app's own ids are kept."""
     given_blocks = [section(), actions(button(action_id="mine"))]
     filled = with_ids(given_blocks)
     assert filled[0]["block_id"] and filled[1]["elements"][0]["action_id"] == "mine"
     assert "block_id" not in given_blocks[0]
 
 
-def test_the_texts_of_a_message_are_all_that_a_reader_sees() -> None:
-    """Texts come in reading order; what opens only on a click is not among them."""
+def test_visible_texts_come_in_reading_order() -> None:
+    """Texts of a confirmation are not visible."""
     confirm = {"title": plain("Sure?"), "text": plain("really"), "confirm": plain("Yes"), "deny": plain("No")}
     blocks = [section("one", accessory=button("two")), actions(button("three", confirm=confirm))]
     assert list(texts_of(blocks)) == ["one", "two", "three"]
@@ -221,8 +219,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.lists(JSON_VALUES, max_size=3))
-def test_no_json_whatever_breaks_the_checks(blocks: list[Any]) -> None:
-    """Any JSON in the place of blocks is either taken or refused by name, never an accident."""
+def test_any_json_as_blocks_is_accepted_or_refused(blocks: list[Any]) -> None:
     try:
         check_message(text="x", blocks=blocks)
     except SlackRefusal as refusal:
@@ -230,8 +227,7 @@ def test_no_json_whatever_breaks_the_checks(blocks: list[Any]) -> None:
 
 
 @given(JSON_VALUES)
-def test_no_json_whatever_breaks_the_checks_of_views(view: Any) -> None:
-    """Any JSON in the place of a view is refused by name, never an accident."""
+def test_any_invalid_json_as_view_is_refused(view: Any) -> None:
     if isinstance(view, dict):
         view |= {"type": "modal", "title": plain("x"), "blocks": [view]}
     with pytest.raises(SlackRefusal, match="invalid_arguments"):

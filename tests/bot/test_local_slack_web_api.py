@@ -1,4 +1,4 @@
-"""The local Slack's Web API, called as the bot calls it: by slack_sdk's own client."""
+"""Web API of the local Slack, called through slack_sdk as the bot does."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,33 +20,32 @@ APP_TOKEN = SlackSettings().app_token
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
-    """One local Slack for all tests: they only add to it."""
+    """Yield one local Slack for all tests, without rate limits."""
     with LocalSlack(SlackSettings(rate_limits=False)) as slack:
         yield slack
 
 
 @pytest.fixture
 def client(slack: LocalSlack) -> WebClient:
-    """The bot's client."""
+    """Return the bot's client."""
     return WebClient(token=BOT_TOKEN, base_url=slack.api_url)
 
 
 def error_of(client: WebClient, method: str, /, **arguments: Any) -> str:
-    """Call a method that must be refused; returns the error's name."""
+    """Call a method that must be refused, and return the error's name."""
     with pytest.raises(SlackApiError) as caught:
         form = all(isinstance(value, str) for value in arguments.values())
         client.api_call(method, **({"data": arguments} if form else {"json": arguments}))
     return str(caught.value.response["error"])
 
 
-def test_the_bot_learns_who_it_is(client: WebClient) -> None:
-    """auth.test names the bot's user and bot id, which Bolt needs to ignore its own messages."""
+def test_auth_test_returns_the_ids_of_the_bot(client: WebClient) -> None:
+    """Bolt needs them to ignore the bot's own messages."""
     answer = client.auth_test()
     assert (answer["user_id"][0], answer["bot_id"][0], answer["team_id"][0]) == ("U", "B", "T")
 
 
-def test_a_posted_message_is_seen_and_can_be_edited_and_deleted(slack: LocalSlack, client: WebClient) -> None:
-    """The timestamp that posting returns is the handle for everything that follows."""
+def test_posted_message_can_be_edited_and_deleted(slack: LocalSlack, client: WebClient) -> None:
     ts = client.chat_postMessage(channel=ML_OPS, text="v1")["ts"]
     ada = slack.person("Ada")
     client.chat_update(channel=ML_OPS, ts=ts, text="v2")
@@ -55,14 +54,13 @@ def test_a_posted_message_is_seen_and_can_be_edited_and_deleted(slack: LocalSlac
     assert ada.message(ts) is None
 
 
-def test_timestamps_are_unique_and_rise(client: WebClient) -> None:
-    """Two messages never have the same timestamp, however fast they come."""
+def test_message_timestamps_are_unique_and_increasing(client: WebClient) -> None:
     stamps = [client.chat_postMessage(channel=ML_OPS, text="x")["ts"] for _ in range(20)]
     assert stamps == sorted(set(stamps))
 
 
-def test_an_edit_with_text_alone_takes_the_blocks_away(slack: LocalSlack, client: WebClient) -> None:
-    """As chat.update documents: text without blocks removes them, blocks without text keep the text."""
+def test_edit_with_text_only_removes_the_blocks(slack: LocalSlack, client: WebClient) -> None:
+    """chat.update documents this. Blocks without text keep the text."""
     blocks = [{"type": "divider"}]
     ts = client.chat_postMessage(channel=ML_OPS, text="both", blocks=blocks)["ts"]
     client.api_call("chat.update", json={"channel": ML_OPS, "ts": ts, "blocks": [*blocks, *blocks]})
@@ -72,7 +70,7 @@ def test_an_edit_with_text_alone_takes_the_blocks_away(slack: LocalSlack, client
     assert ada.message(ts).blocks == ()
 
 
-def test_a_reply_stands_in_the_thread_and_not_in_the_channel(slack: LocalSlack, client: WebClient) -> None:
+def test_reply_appears_in_the_thread_only(slack: LocalSlack, client: WebClient) -> None:
     """A reply to a reply joins the same thread."""
     parent = client.chat_postMessage(channel=ML_OPS, text="card")["ts"]
     reply = client.chat_postMessage(channel=ML_OPS, text="one", thread_ts=parent)["ts"]
@@ -82,16 +80,15 @@ def test_a_reply_stands_in_the_thread_and_not_in_the_channel(slack: LocalSlack, 
     assert reply not in [one.ts for one in ada.messages()]
 
 
-def test_an_ephemeral_message_is_seen_by_one_member_only(slack: LocalSlack, client: WebClient) -> None:
-    """chat.postEphemeral shows it to its reader alone, and chat.update does not find it."""
+def test_ephemeral_message_is_visible_to_one_member(slack: LocalSlack, client: WebClient) -> None:
+    """chat.update does not find it."""
     ts = client.chat_postEphemeral(channel=ML_OPS, user=ADA.id, text="psst")["message_ts"]
     assert ts in [one.ts for one in slack.person("Ada").ephemerals()]
     assert slack.person("Grace").message(ts) is None
     assert error_of(client, "chat.update", channel=ML_OPS, ts=ts, text="x") == "message_not_found"
 
 
-def test_a_user_id_as_channel_opens_the_direct_conversation(slack: LocalSlack, client: WebClient) -> None:
-    """Posting to a user id reaches that member alone, under the conversation's own id."""
+def test_user_id_as_channel_opens_the_direct_conversation(slack: LocalSlack, client: WebClient) -> None:
     answer = client.chat_postMessage(channel=GRACE.id, text="just you")
     assert answer["channel"].startswith("D")
     assert slack.person("Grace").message(answer["ts"]).text == "just you"
@@ -104,21 +101,22 @@ REFUSALS = {
     "unknown channel": ("channel_not_found", "chat.postMessage", {"channel": "C0NOWHERE00", "text": "x"}),
     "a channel's name": ("channel_not_found", "chat.postMessage", {"channel": "ml-ops", "text": "x"}),
     "channel without the bot": ("not_in_channel", "chat.postMessage", {"channel": RANDOM, "text": "x"}),
-    "no text": ("no_text", "chat.postMessage", {"channel": ML_OPS}),
-    "long text": ("msg_too_long", "chat.postMessage", {"channel": ML_OPS, "text": "x" * 40_001}),
-    "bad block": ("invalid_blocks", "chat.postMessage", {"channel": ML_OPS, "blocks": [{"type": "dog"}]}),
     "blocks not a list": ("invalid_blocks_format", "chat.postMessage", {"channel": ML_OPS, "blocks": {}}),
     "blocks not JSON": ("invalid_blocks_format", "chat.postMessage", {"channel": ML_OPS, "blocks": "[{"}),
     "unknown thread": ("thread_not_found", "chat.postMessage", {"channel": ML_OPS, "text": "x", "thread_ts": "1.2"}),
-    "update of nothing": ("message_not_found", "chat.update", {"channel": ML_OPS, "ts": "1.000002", "text": "x"}),
-    "delete of nothing": ("message_not_found", "chat.delete", {"channel": ML_OPS, "ts": "1.000002"}),
-    "ephemeral to a stranger to the channel": (
+    "update of an unknown message": (
+        "message_not_found",
+        "chat.update",
+        {"channel": ML_OPS, "ts": "1.000002", "text": "x"},
+    ),
+    "delete of an unknown message": ("message_not_found", "chat.delete", {"channel": ML_OPS, "ts": "1.000002"}),
+    "ephemeral message to a user outside the channel": (
         "user_not_in_channel",
         "chat.postEphemeral",
-        {"channel": ML_OPS, "user": "U0NOBODY000", "text": "x"},
+        {"channel": ML_OPS, "user": "U0UNKNOWN00", "text": "x"},
     ),
-    "unknown user": ("user_not_found", "users.info", {"user": "U0NOBODY000"}),
-    "unknown group": ("no_such_subteam", "usergroups.users.list", {"usergroup": "S0NOBODY000"}),
+    "unknown user": ("user_not_found", "users.info", {"user": "U0UNKNOWN00"}),
+    "unknown group": ("no_such_subteam", "usergroups.users.list", {"usergroup": "S0UNKNOWN00"}),
     "unknown trigger": (
         "invalid_trigger_id",
         "views.open",
@@ -142,27 +140,26 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("error", "method", "arguments"), REFUSALS.values(), ids=REFUSALS)
-def test_what_slack_refuses_is_refused(client: WebClient, error: str, method: str, arguments: dict[str, Any]) -> None:
-    """Each mistake gets Slack's own error name."""
+def test_invalid_call_gets_slacks_error_name(
+    client: WebClient, error: str, method: str, arguments: dict[str, Any]
+) -> None:
     assert error_of(client, method, **arguments) == error
 
 
-def test_a_refused_block_is_pointed_at(client: WebClient) -> None:
-    """The remarks stand where Slack puts them: in response_metadata.messages."""
+def test_remarks_on_refused_blocks_are_in_the_response_metadata(client: WebClient) -> None:
     with pytest.raises(SlackApiError) as caught:
         client.chat_postMessage(channel=ML_OPS, text="x", blocks=[{"type": "dog"}])
     messages = caught.value.response["response_metadata"]["messages"]
     assert messages == ["[ERROR] unsupported type: dog [json-pointer:/blocks/0/type]"]
 
 
-def test_an_edit_is_held_to_a_tenth_of_a_post(client: WebClient) -> None:
-    """chat.update refuses texts over 4,000 characters, which chat.postMessage takes."""
+def test_edit_accepts_a_tenth_of_the_text_of_a_post(client: WebClient) -> None:
+    """chat.update refuses more than 4,000 characters."""
     ts = client.chat_postMessage(channel=ML_OPS, text="x" * 4_001)["ts"]
     assert error_of(client, "chat.update", channel=ML_OPS, ts=ts, text="x" * 4_001) == "msg_too_long"
 
 
-def test_the_bot_cannot_touch_other_peoples_messages(slack: LocalSlack, client: WebClient) -> None:
-    """Editing or deleting what a person wrote is refused."""
+def test_bot_cannot_edit_or_delete_messages_of_people(slack: LocalSlack, client: WebClient) -> None:
     ada = slack.person("Ada")
     ada.type("mine")
     ts = ada.messages()[-1].ts
@@ -171,8 +168,8 @@ def test_the_bot_cannot_touch_other_peoples_messages(slack: LocalSlack, client: 
 
 
 @pytest.mark.parametrize("method", ["conversations.list", "conversations.join", "conversations.history"])
-def test_a_method_outside_the_scopes_is_refused(client: WebClient, method: str) -> None:
-    """missing_scope says what is needed and what there is."""
+def test_method_outside_the_scopes_is_refused(client: WebClient, method: str) -> None:
+    """missing_scope lists the needed and the provided scopes."""
     with pytest.raises(SlackApiError) as caught:
         client.api_call(method, json={"channel": ML_OPS, "ts": "1.2"})
     answer = caught.value.response
@@ -180,8 +177,7 @@ def test_a_method_outside_the_scopes_is_refused(client: WebClient, method: str) 
     assert answer["needed"].startswith("channels:") and "chat:write" in answer["provided"]
 
 
-def test_with_more_scopes_the_bot_may_join_and_read() -> None:
-    """Installed with channels:* scopes, the same methods answer."""
+def test_bot_with_channel_scopes_can_join_and_read() -> None:
     scopes = ("chat:write", "channels:join", "channels:read", "channels:history")
     with LocalSlack(SlackSettings(scopes=scopes)) as slack:
         client = WebClient(token=BOT_TOKEN, base_url=slack.api_url)
@@ -198,8 +194,7 @@ def test_with_more_scopes_the_bot_may_join_and_read() -> None:
 @pytest.mark.parametrize(
     ("token", "error"), [("", "not_authed"), ("xoxb-wrong", "invalid_auth"), (APP_TOKEN, "not_allowed_token_type")]
 )
-def test_a_wrong_token_is_refused(slack: LocalSlack, token: str, error: str) -> None:
-    """Only the bot's own token opens the bot's methods."""
+def test_wrong_token_is_refused(slack: LocalSlack, token: str, error: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answer = httpx.post(f"{slack.api_url}auth.test", headers=headers).json()
     assert answer == {"ok": False, "error": error}
@@ -209,14 +204,13 @@ def test_a_wrong_token_is_refused(slack: LocalSlack, token: str, error: str) -> 
     ("body", "content_type", "error"),
     [(b"{", "application/json", "invalid_json"), (b"[1]", "application/json", "json_not_object")],
 )
-def test_a_body_that_is_no_object_is_refused(slack: LocalSlack, body: bytes, content_type: str, error: str) -> None:
-    """Slack names what is wrong with the body itself."""
+def test_body_without_a_json_object_is_refused(slack: LocalSlack, body: bytes, content_type: str, error: str) -> None:
     answer = httpx.post(f"{slack.api_url}auth.test", content=body, headers={"Content-Type": content_type}).json()
     assert answer["error"] == error
 
 
-def test_arguments_come_as_form_json_or_query(slack: LocalSlack) -> None:
-    """All three forms mean the same, the token in the form as well as in the header."""
+def test_arguments_are_accepted_as_form_json_or_query(slack: LocalSlack) -> None:
+    """The token may be in the form or in the header."""
     url = f"{slack.api_url}chat.postMessage"
     header = {"Authorization": f"Bearer {BOT_TOKEN}"}
     sent = {"channel": ML_OPS, "text": "the same"}
@@ -228,30 +222,27 @@ def test_arguments_come_as_form_json_or_query(slack: LocalSlack) -> None:
     assert [answer.json()["message"]["text"] for answer in answers] == ["the same"] * 3
 
 
-def test_users_tell_guests_and_strangers(client: WebClient) -> None:
-    """A guest is restricted; a Slack Connect member belongs to another team."""
+def test_users_info_marks_guests_and_slack_connect_members(client: WebClient) -> None:
     assert client.users_info(user=MALLORY.id)["user"]["is_restricted"]
     stranger = client.users_info(user=SYBIL.id)["user"]
     assert stranger["is_stranger"] and stranger["team_id"] != client.auth_test()["team_id"]
     assert len(client.users_list()["members"]) >= 6
 
 
-def test_a_user_group_lists_its_members(client: WebClient) -> None:
-    """@ml-leads is found by its handle, and Ada is not in it."""
+def test_user_group_lists_its_members(client: WebClient) -> None:
     group = client.usergroups_list(include_users=True)["usergroups"][0]
     assert group["handle"] == "ml-leads"
     assert client.usergroups_users_list(usergroup=group["id"])["users"] == group["users"]
     assert GRACE.id in group["users"] and ADA.id not in group["users"]
 
 
-def test_a_permalink_leads_to_the_page(slack: LocalSlack, client: WebClient) -> None:
-    """chat.getPermalink answers an address on this very server."""
+def test_permalink_leads_to_the_page(slack: LocalSlack, client: WebClient) -> None:
     ts = client.chat_postMessage(channel=ML_OPS, text="x")["ts"]
     assert client.chat_getPermalink(channel=ML_OPS, message_ts=ts)["permalink"].startswith(slack.url)
 
 
-def test_a_file_arrives_in_a_thread_by_the_three_steps(slack: LocalSlack, client: WebClient) -> None:
-    """slack_sdk's files_upload_v2 works as it is, and the bytes come back unchanged."""
+def test_file_upload_to_a_thread_keeps_its_content(slack: LocalSlack, client: WebClient) -> None:
+    """slack_sdk's files_upload_v2 works unchanged."""
     content = bytes(range(256)) * 10
     parent = client.chat_postMessage(channel=ML_OPS, text="card")["ts"]
     client.files_upload_v2(
@@ -263,8 +254,7 @@ def test_a_file_arrives_in_a_thread_by_the_three_steps(slack: LocalSlack, client
     assert ada.download(reply.files[0]) == content
 
 
-def test_a_file_may_come_as_multipart_and_is_completed_once(client: WebClient) -> None:
-    """The upload address takes multipart forms too; a second completion finds no file."""
+def test_multipart_upload_can_be_completed_once(client: WebClient) -> None:
     step_1 = client.files_getUploadURLExternal(filename="report.html", length=5)
     httpx.post(step_1["upload_url"], files={"filename": ("report.html", b"hello")}).raise_for_status()
     files = [{"id": step_1["file_id"]}]
@@ -273,8 +263,7 @@ def test_a_file_may_come_as_multipart_and_is_completed_once(client: WebClient) -
     assert error_of(client, "files.completeUploadExternal", files=files, channel_id=ML_OPS) == "file_not_found"
 
 
-def test_a_picture_says_what_it_shows_to_those_who_cannot_see_it(client: WebClient) -> None:
-    """In at most 1,000 letters."""
+def test_file_keeps_its_alt_text_of_up_to_1000_characters(client: WebClient) -> None:
     step_1 = client.files_getUploadURLExternal(filename="chart.png", length=1, alt_txt="PASS")
     httpx.post(step_1["upload_url"], content=b"x").raise_for_status()
     answer = client.files_completeUploadExternal(files=[{"id": step_1["file_id"]}], channel_id=ML_OPS)
@@ -283,8 +272,8 @@ def test_a_picture_says_what_it_shows_to_those_who_cannot_see_it(client: WebClie
     assert error_of(client, "files.getUploadURLExternal", **wrong) == "alt_txt_too_large"
 
 
-def test_an_uploaded_page_is_never_opened_in_place(slack: LocalSlack, client: WebClient) -> None:
-    """HTML is handed out as a download, so that no report runs beside the page's own scripts."""
+def test_uploaded_html_is_sent_as_a_download(slack: LocalSlack, client: WebClient) -> None:
+    """It must not run in the page's origin."""
     client.files_upload_v2(channel=ML_OPS, filename="report.html", content="<script>alert(1)</script>")
     file = slack.person("Ada").messages()[-1].files[0]
     answer = httpx.get(file.url)
@@ -292,8 +281,7 @@ def test_an_uploaded_page_is_never_opened_in_place(slack: LocalSlack, client: We
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-def test_a_method_that_only_reads_takes_no_json(slack: LocalSlack) -> None:
-    """What is sent to users.info as JSON does not arrive; as a form it does."""
+def test_reading_method_ignores_a_json_body(slack: LocalSlack) -> None:
     url, headers = slack.api_url + "users.info", {"Authorization": f"Bearer {slack.settings.bot_token}"}
     user = slack.person("Ada").id
     assert httpx.post(url, json={"user": user}, headers=headers).json()["ok"] is False

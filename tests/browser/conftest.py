@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the page. Where none is installed they are skipped; in CI that is a failure."""
+"""Chromium for the tests of the page. Without one the tests are skipped; in CI they fail."""
 
 import os
 import shutil
@@ -12,17 +12,17 @@ from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import COMMANDS
 
-# No GPU, no sandbox: as in a container. No background networking: the page must not need it.
+# Containers have no GPU and no sandbox. The page must work without background networking.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WAIT_MS = 60_000
-"""How long a busy machine may take to draw what a test looks for."""
+"""The longest wait for an element, on a busy machine."""
 expect.set_options(timeout=WAIT_MS)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The Chromium that is installed on this machine, headless."""
+    """Yield the installed Chromium, headless."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         reason = "no Chromium on PATH: " + ", ".join(_NAMES)
@@ -37,8 +37,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Open pages; the test fails where a script failed or the page asked for something that its policy forbids."""
-    troubles: list[str] = []
+    """Yield a function that opens pages. The test fails after a script error or a violation of the page's policy."""
+    errors: list[str] = []
     contexts = []
 
     def open_one(url: str, *, width: int = 1280, height: int = 860) -> Page:
@@ -46,25 +46,25 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         page.goto(url)
         return page
 
     yield open_one
     for context in contexts:
         context.close()
-    assert troubles == []
+    assert errors == []
 
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
-    """One local Slack without an app: what is typed is refused, what is posted is shown."""
+    """Yield a local Slack without an app."""
     with LocalSlack(SlackSettings(commands=COMMANDS, rate_limits=False)) as slack:
         yield slack
 
 
 @pytest.fixture
 def client(slack: LocalSlack) -> WebClient:
-    """The app's side of that Slack."""
+    """Return the app's client."""
     return WebClient(token=slack.settings.bot_token, base_url=slack.api_url)

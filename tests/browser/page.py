@@ -1,4 +1,4 @@
-"""Posting to the local Slack, and finding on its page what was posted."""
+"""Functions that post to the local Slack and locate messages on its page."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ ML_OPS = "C0MLOPS7X21"
 
 
 def post(client: WebClient, text: str = "x", **more: Any) -> str:
-    """Post in #ml-ops; returns the message's timestamp."""
+    """Post in #ml-ops, and return the message's timestamp."""
     return str(client.chat_postMessage(channel=ML_OPS, text=text, **more)["ts"])
 
 
-def shown(page: Page, ts: str) -> Locator:
-    """The message with this timestamp on the page."""
+def message_on(page: Page, ts: str) -> Locator:
+    """Return the message with this timestamp on the page."""
     return page.locator(f"[data-ts='{ts}']").first

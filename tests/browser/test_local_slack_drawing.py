@@ -1,4 +1,4 @@
-"""The local Slack's page draws messages as Slack draws them, in a real browser."""
+"""Drawing of messages, blocks and charts on the local Slack's page, in a browser."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from slack_sdk import WebClient
 
 from bot.local_slack.members import ADA, GRACE
 from bot.local_slack.server_thread import LocalSlack
-from tests.browser.page_reading import post, shown
+from tests.browser.page import message_on, post
 
 pytestmark = pytest.mark.chromium
 OpenPage = Callable[..., Page]
@@ -34,21 +34,20 @@ MRKDWN = {
 }
 
 
-def test_mrkdwn_is_drawn_as_slack_draws_it(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """Every mark becomes its element, and nothing that people write becomes HTML."""
+def test_mrkdwn_becomes_html_elements(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """Text that looks like HTML stays text."""
     stamps = {name: post(client, text) for name, (text, _) in MRKDWN.items()}
     page = open_page(slack.url)
-    shown(page, stamps["unknown emoji"]).wait_for()
-    drawn = {name: shown(page, ts).locator(".line").inner_html() for name, ts in stamps.items()}
+    message_on(page, stamps["unknown emoji"]).wait_for()
+    drawn = {name: message_on(page, ts).locator(".line").inner_html() for name, ts in stamps.items()}
     assert drawn == {name: html for name, (_, html) in MRKDWN.items()}
 
 
 def test_lines_quotes_and_preformatted_text_are_drawn(
     slack: LocalSlack, client: WebClient, open_page: OpenPage
 ) -> None:
-    """Line breaks stay, quoted lines are one quotation, and code keeps its spaces."""
     ts = post(client, "one\n&gt; quoted *b*\n&gt; more\n• point\n```a  < b\n  c```\nlast :rocket:")
-    message = shown(open_page(slack.url), ts)
+    message = message_on(open_page(slack.url), ts)
     expect(message.locator("blockquote .line")).to_have_text(["quoted b", "more"])
     assert message.locator("pre").inner_text() == "a  < b\n  c"
     expect(message.locator(".bullet")).to_have_text("• point")
@@ -64,18 +63,19 @@ DATES = {
 }
 
 
-def test_dates_are_drawn_in_the_readers_time_zone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """1,700,000,000 is a quarter past eleven at night in Berlin; an unreadable date shows its fallback."""
+def test_dates_are_drawn_in_the_time_zone_of_the_reader(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
+    """1,700,000,000 is 23:13 in Berlin. An invalid date shows its fallback."""
     stamps = {pattern: post(client, f"<!date^1700000000^{pattern}|later>") for pattern in DATES}
     broken = post(client, "<!date^soon^{time}|later>")
     page = open_page(slack.url)
     for pattern, text in DATES.items():
-        expect(shown(page, stamps[pattern]).locator(".line")).to_have_text(re.compile(f"^{text}$"))
-    expect(shown(page, broken).locator(".line")).to_have_text("later")
+        expect(message_on(page, stamps[pattern]).locator(".line")).to_have_text(re.compile(f"^{text}$"))
+    expect(message_on(page, broken).locator(".line")).to_have_text("later")
 
 
-def test_all_blocks_are_drawn(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """Each kind of block shows its content; none of them is left out."""
+def test_every_type_of_block_is_drawn(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
 
     def plain(text: str) -> dict[str, str]:
         return {"type": "plain_text", "text": text}
@@ -104,7 +104,7 @@ def test_all_blocks_are_drawn(slack: LocalSlack, client: WebClient, open_page: O
         {"type": "rich_text", "elements": [rich, {"type": "rich_text_list", "style": "bullet", "elements": [rich]}]},
         {"type": "table", "rows": [[{"type": "raw_text", "text": "p95"}], [{"type": "raw_text", "text": "12 ms"}]]},
     ]
-    message = shown(open_page(slack.url), post(client, blocks=blocks))
+    message = message_on(open_page(slack.url), post(client, blocks=blocks))
     expect(message.locator("h3")).to_have_text("A header")
     expect(message.locator(".field")).to_have_text(["field 1", "field 2"])
     expect(message.locator(".context")).to_have_text("context")
@@ -118,7 +118,7 @@ def test_all_blocks_are_drawn(slack: LocalSlack, client: WebClient, open_page: O
 
 
 def chart(kind: str, *series: dict[str, float]) -> dict[str, object]:
-    """A chart of named series over the same labels."""
+    """Return a chart block with one series per argument."""
     drawn = [
         {"name": f"series {index}", "data": [{"label": label, "value": value} for label, value in one.items()]}
         for index, one in enumerate(series)
@@ -131,14 +131,12 @@ def chart(kind: str, *series: dict[str, float]) -> dict[str, object]:
     }
 
 
-def test_charts_are_drawn_with_axes_legend_and_values(
-    slack: LocalSlack, client: WebClient, open_page: OpenPage
-) -> None:
-    """Lines, areas and bars have round numbers on their axis, each value can be pointed at, each series is named."""
+def test_chart_has_axes_legend_and_tooltips(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """The ticks are round numbers, and each value has a tooltip."""
     night = {"Mon": 1200.0, "Tue": 900.0, "Wed": 40.0}
     page = open_page(slack.url)
     for kind, shape in (("line", "polyline"), ("area", "polygon"), ("bar", "rect")):
-        message = shown(page, post(client, blocks=[chart(kind, night, night)]))
+        message = message_on(page, post(client, blocks=[chart(kind, night, night)]))
         expect(message.locator("figcaption")).to_have_text(f"A {kind} chart")
         expect(message.get_by_role("img", name=f"A {kind} chart")).to_have_count(1)
         expect(message.locator(".legend li")).to_have_text(["series 0", "series 1"])
@@ -148,36 +146,36 @@ def test_charts_are_drawn_with_axes_legend_and_values(
         expect(message.locator("svg title")).to_have_count(6)
 
 
-def test_a_pie_is_drawn_with_its_shares(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """Each slice tells its share; one slice alone is the whole."""
+def test_pie_chart_shows_shares(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """A single segment is a full circle."""
     slices = [{"label": "timeout", "value": 3}, {"label": "503", "value": 1}]
     blocks = [
         {"type": "data_visualization", "title": "Failures", "chart": {"type": "pie", "segments": segments}}
         for segments in (slices, slices[:1])
     ]
-    message = shown(open_page(slack.url), post(client, blocks=blocks))
+    message = message_on(open_page(slack.url), post(client, blocks=blocks))
     expect(message.locator("svg title")).to_have_text(["timeout: 3 (75 %)", "503: 1 (25 %)", "timeout: 3 (100 %)"])
     expect(message.locator(".chart svg").last.locator("circle")).to_have_count(1)
 
 
-def test_a_chart_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """It becomes as narrow as its message, and what is written on it can still be read."""
+def test_chart_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """It is as narrow as its message, and its labels stay readable."""
     ts = post(client, blocks=[chart("line", {f"{minute} m 30 s": 100.0 * minute for minute in range(20)})])
     page = open_page(slack.url, width=360, height=700)
-    figure = shown(page, ts).locator(".chart")
+    figure = message_on(page, ts).locator(".chart")
     expect(figure).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     heights = figure.locator("text.tick").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
     assert min(heights) > 9
 
 
-def test_on_a_phone_no_button_lies_on_a_messages_words(
+def test_message_text_is_not_covered_by_buttons_on_a_phone(
     slack: LocalSlack, client: WebClient, open_page: OpenPage
 ) -> None:
-    """Also where a message follows one of the same author and has no line with a name."""
+    """This includes a compact message, which has no line with a name."""
     page = open_page(slack.url, width=390, height=844)
     for _ in range(2):
-        message = shown(
+        message = message_on(
             page, post(client, blocks=[{"type": "section", "text": {"type": "mrkdwn", "text": "word " * 40}}])
         )
     expect(message).to_have_class(re.compile("compact"))

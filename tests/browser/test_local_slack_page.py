@@ -1,4 +1,4 @@
-"""The local Slack's page in a real browser: what people do on it, and that it leaves them alone while they do."""
+"""Members' actions on the local Slack's page, in a browser."""
 
 import base64
 import threading
@@ -16,34 +16,31 @@ from bot.local_slack.members import ADA, GRACE
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
 from tests.bot.slack_app_harness import COMMANDS
-from tests.browser.page_reading import ML_OPS, post, shown
+from tests.browser.page import ML_OPS, message_on, post
 
 pytestmark = pytest.mark.chromium
 OpenPage = Callable[..., Page]
-# The smallest PNG there is: one pixel.
+# A PNG of one pixel.
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
 
-def test_edits_arrive_live_and_leave_the_reader_alone(
-    slack: LocalSlack, client: WebClient, open_page: OpenPage
-) -> None:
-    """While a card changes, the draft, the open thread and the place in the list stay as they are."""
+def test_edit_keeps_draft_thread_and_scroll_position(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
     card = post(client, "first state")
     post(client, "detail", thread_ts=card)
     for index in range(30):
         post(client, f"line {index}\nand another")
     page = open_page(slack.url)
-    shown(page, card).scroll_into_view_if_needed()
-    shown(page, card).get_by_role("button", name="1 reply").click()
+    message_on(page, card).scroll_into_view_if_needed()
+    message_on(page, card).get_by_role("button", name="1 reply").click()
     expect(page.locator("#thread-list")).to_contain_text("detail")
     page.locator("#thread-composer textarea").fill("half a thought")
     page.locator("#list").evaluate("list => list.scrollTop = 40")
     expect(page.locator("#jump")).to_be_hidden()
     client.chat_update(channel=ML_OPS, ts=card, text="second state")
     post(client, "one more at the end")
-    expect(shown(page, card)).to_contain_text("second state (edited)")
+    expect(message_on(page, card)).to_contain_text("second state (edited)")
     expect(page.locator("#jump")).to_be_visible()
     assert page.locator("#list").evaluate("list => list.scrollTop") == 40
     assert page.locator("#thread-composer textarea").input_value() == "half a thought"
@@ -52,8 +49,8 @@ def test_edits_arrive_live_and_leave_the_reader_alone(
     expect(page.get_by_text("one more at the end")).to_be_in_viewport()
 
 
-def test_typing_goes_where_it_should(slack: LocalSlack, open_page: OpenPage) -> None:
-    """Enter sends, “/” offers the commands, a mistyped one is told to its author alone."""
+def test_composer_posts_messages_and_completes_commands(slack: LocalSlack, open_page: OpenPage) -> None:
+    """Only its author sees the error for an unknown command."""
     page, grace = open_page(slack.url), slack.person("Grace")
     field = page.locator("#composer textarea")
     field.fill("hello <b>& all</b>")
@@ -72,7 +69,7 @@ def test_typing_goes_where_it_should(slack: LocalSlack, open_page: OpenPage) -> 
 
 
 def test_composer_lists_the_commands_of_the_manifest_with_their_usage(slack: LocalSlack, open_page: OpenPage) -> None:
-    """A slash lists every command. The marked one, and later the one in the field, shows its usage."""
+    """The marked command, and later the command in the field, shows its usage."""
     page = open_page(slack.url)
     field = page.locator("#composer textarea")
     field.press_sequentially("/")
@@ -88,8 +85,9 @@ def test_composer_lists_the_commands_of_the_manifest_with_their_usage(slack: Loc
     expect(page.locator("#composer .composer-usage")).to_be_hidden()
 
 
-def test_one_can_be_somebody_else(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """The switch shows what the other member sees, and speaks as them."""
+def test_member_switch_shows_the_view_of_the_other_member(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
     client.chat_postEphemeral(channel=ML_OPS, user=ADA.id, text="for Ada only")
     page = open_page(slack.url)
     expect(page.get_by_text("for Ada only")).to_have_count(1)
@@ -103,8 +101,9 @@ def test_one_can_be_somebody_else(slack: LocalSlack, client: WebClient, open_pag
     assert slack.person("Ada").messages()[-1].user == GRACE.id
 
 
-def test_a_click_that_fails_is_told(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """A confirmation comes first; an app that cannot be reached shows as a note, not as silence."""
+def test_failed_click_shows_a_note_after_its_confirmation(
+    slack: LocalSlack, client: WebClient, open_page: OpenPage
+) -> None:
 
     def plain(text: str) -> dict[str, str]:
         return {"type": "plain_text", "text": text}
@@ -113,7 +112,7 @@ def test_a_click_that_fails_is_told(slack: LocalSlack, client: WebClient, open_p
     button = {"type": "button", "text": plain("Stop"), "action_id": "stop", "confirm": confirm}
     ts = post(client, blocks=[{"type": "actions", "elements": [button]}])
     page = open_page(slack.url)
-    shown(page, ts).get_by_role("button", name="Stop").click()
+    message_on(page, ts).get_by_role("button", name="Stop").click()
     expect(page.get_by_role("dialog")).to_contain_text("It stops.")
     page.get_by_role("button", name="Stop it").click()
     expect(page.locator(".toast")).to_contain_text("dispatch_failed")
@@ -143,8 +142,8 @@ FORM = {
 }
 
 
-def test_a_form_is_filled_in_and_sent(open_page: OpenPage) -> None:
-    """What is missing is asked for, what is half written survives an update, and the app gets what was chosen."""
+def test_modal_keeps_values_during_an_update_and_is_submitted(open_page: OpenPage) -> None:
+    """Missing values are marked first."""
     got: list[dict[str, Any]] = []
     with LocalSlack(SlackSettings(commands=COMMANDS)) as slack:
         client = WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
@@ -186,8 +185,7 @@ def test_a_form_is_filled_in_and_sent(open_page: OpenPage) -> None:
         server.close()
 
 
-def test_files_are_shown_enlarged_and_downloaded(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """A picture is drawn and opens in full; any other file is a download."""
+def test_picture_can_be_enlarged_and_file_downloaded(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
     client.files_upload_v2(channel=ML_OPS, filename="chart.png", title="The chart", content=PIXEL)
     client.files_upload_v2(channel=ML_OPS, filename="report.html", title="The report", content="<h1>report</h1>")
     page = open_page(slack.url)
@@ -203,28 +201,26 @@ def test_files_are_shown_enlarged_and_downloaded(slack: LocalSlack, client: WebC
     assert download.value.path().read_text() == "<h1>report</h1>"
 
 
-def test_a_link_to_a_message_brings_it_into_sight(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """What chat.getPermalink answers opens the page at that message."""
+def test_permalink_scrolls_to_the_message(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
     ts = post(client, "the one that is meant")
     for index in range(30):
         post(client, f"filler {index}\nand another")
     link = client.chat_getPermalink(channel=ML_OPS, message_ts=ts)["permalink"]
-    expect(shown(open_page(str(link)), ts)).to_be_in_viewport()
+    expect(message_on(open_page(str(link)), ts)).to_be_in_viewport()
 
 
-def test_the_page_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
-    """At 360 pixels nothing runs out of the side, and the channels are one tap away."""
+def test_page_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: OpenPage) -> None:
+    """At 360 pixels the page does not scroll sideways, and the channels are one tap away."""
     ts = post(client, "on a phone")
     page = open_page(f"{slack.url}/?as=grace", width=360, height=700)
-    expect(shown(page, ts)).to_be_in_viewport()
+    expect(message_on(page, ts)).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.get_by_role("button", name="Channels").click()
     page.get_by_role("button", name="random").click()
     expect(page.locator("#place")).to_have_text("#random")
 
 
-def test_nothing_comes_from_elsewhere(slack: LocalSlack, chromium: Browser) -> None:
-    """Every request of the page goes to the local Slack: it works with the network unplugged."""
+def test_page_makes_no_outside_requests(slack: LocalSlack, chromium: Browser) -> None:
     page = chromium.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -1,4 +1,4 @@
-"""The whole of Seatrial as two people see it in a browser: train, deploy, approve, load, a chart in the thread."""
+"""The whole loop in a browser: train, deploy, approve and load test, with a chart in the thread."""
 
 import os
 import re
@@ -17,9 +17,9 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 JOB_MS = 90_000
 
 
-def typed(page: Page, text: str) -> Locator:
-    """Type a command into the channel; the card that comes of it."""
-    # Where Slack lets a card wait its turn, its author is told so first.
+def run(page: Page, text: str) -> Locator:
+    """Type a command into the channel, and return its card."""
+    # If Slack delays a card, its author gets an ephemeral message first.
     cards = page.locator("#list article").filter(has_not_text="Only visible to you")
     before = cards.count()
     field = page.locator("#composer textarea")
@@ -29,13 +29,13 @@ def typed(page: Page, text: str) -> Locator:
     return cards.nth(before)
 
 
-def test_two_people_take_a_model_to_production_in_a_browser(
+def test_two_members_take_a_model_to_production_in_the_browser(
     stack: Stack, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
-    """Ada types, Grace approves in a window of her own, and the chart is in the load test's thread."""
+    """Ada runs the commands, Grace approves in a second window, and the chart is in the thread of the load test."""
     ada = open_page(stack.slack.url + "?as=ada", height=1440)
-    expect(typed(ada, "/model train iris")).to_contain_text("v1 is in the registry", timeout=JOB_MS)
-    card = typed(ada, "/deploy v1 iris to production")
+    expect(run(ada, "/model train iris")).to_contain_text("v1 is in the registry", timeout=JOB_MS)
+    card = run(ada, "/deploy v1 iris to production")
     expect(card).to_contain_text("waits for approval")
 
     grace = open_page(stack.slack.url + "?as=grace")
@@ -44,8 +44,8 @@ def test_two_people_take_a_model_to_production_in_a_browser(
     expect(card).to_contain_text("approved by @Grace")
     expect(card.get_by_role("button", name="Approve")).to_have_count(0)
 
-    expect(typed(ada, "/deploy v1 iris to staging")).to_contain_text("v1 is live", timeout=JOB_MS)
-    load = typed(ada, "/loadtest 200rps for 12s iris on staging")
+    expect(run(ada, "/deploy v1 iris to staging")).to_contain_text("v1 is live", timeout=JOB_MS)
+    load = run(ada, "/loadtest 200rps for 12s iris on staging")
     expect(load).to_contain_text("CPU", timeout=JOB_MS)
     expect(load).to_contain_text(re.compile("PASS|FAIL|INVALID"), timeout=JOB_MS)
     expect(load).to_contain_text(re.compile("1 → [23]"))
@@ -60,8 +60,8 @@ def test_two_people_take_a_model_to_production_in_a_browser(
         (DOCS / "local-slack.png").write_bytes(picture)
 
 
-def test_every_command_that_the_page_offers_is_answered(stack: Stack, open_page: Callable[..., Page]) -> None:
-    """The bot takes each of them, also without arguments."""
+def test_every_offered_command_is_answered(stack: Stack, open_page: Callable[..., Page]) -> None:
+    """This includes commands without arguments."""
     page = open_page(stack.slack.url + "?as=ada")
     page.locator("#composer textarea").press_sequentially("/")
     offered = page.locator(".suggestion b").all_text_contents()
