@@ -49,7 +49,7 @@ class Intake:
         self._directory = directory
         self._settings = settings
         self._without_card: set[str] = set()
-        """Jobs that this bot reserved and whose cards it could not post."""
+        """Jobs that this bot reserved without being able to post their cards."""
         self._not_before_s = 0.0
 
     def ask(self, job: Job, origin: Invocation, *, dry_run: bool = False) -> Message | None:

@@ -114,7 +114,7 @@ class Relay:
         self._queue.mark_rendered(job_id, record.seq)
 
     def _post(self, record: Record, message: Message) -> PostedCard:
-        """Post the card of a job whose first post failed."""
+        """Post the card of a job after intake failed to post it."""
         channel, ts = self._chat.post(record.asked.where, message)
         rendered = digest(message)
         self._store.save_card(record.id, channel=channel, ts=ts, rendered_digest=rendered)

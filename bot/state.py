@@ -37,8 +37,8 @@ class Invocation:
 class PostedCard:
     """A job's card in a channel.
 
-    `rendered_digest` identifies the message that the card shows. `posted_events` counts the job's lasting events whose
-    lines are in the thread, the newest at `posted_at_s`. `compared`: the job's schedule has its result.
+    `rendered_digest` identifies the message that the card shows. `posted_events` counts the job's lasting events
+    that the thread has, the newest since `posted_at_s`. `compared`: the job's schedule has its result.
     """
 
     channel: str

@@ -6,7 +6,7 @@ from workers.contract.formatting import show_count
 from workers.contract.jobs import Deploy, Deployed
 
 _DIGEST_LENGTH = 19
-"""Characters of "sha256:…" that tell versions apart."""
+"""Characters of "sha256:…", enough to distinguish versions."""
 
 
 class DeployCard(Card[Deploy, Deployed]):

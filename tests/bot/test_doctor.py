@@ -1,4 +1,4 @@
-"""`seatrial doctor`, the bot's side: every check made to pass and to fail, with a local Slack and a real Redis."""
+"""`seatrial doctor` for the bot: each check passes and fails, with a local Slack and a real Redis."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ importlib.util.find_spec = lambda name, *rest: None if name == lacking else foun
 from bot.__main__ import main
 sys.exit(main(["doctor"]))
 """
-"""`seatrial doctor` where a package is not installed."""
+"""`seatrial doctor` without a package."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def slack() -> Iterator[LocalSlack]:
 
 
 @pytest.fixture
-def told(slack: LocalSlack, redis_url: str, environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """An environment in which all is well."""
+def bot_environ(slack: LocalSlack, redis_url: str, environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Return an environment in which every check passes."""
     (tmp_path / "seatrial.toml").write_text(SETTINGS)
     return environ | {
         "SLACK_BOT_TOKEN": slack.settings.bot_token,
@@ -56,7 +56,7 @@ def told(slack: LocalSlack, redis_url: str, environ: dict[str, str], tmp_path: P
 
 
 def run(environ: dict[str, str], *words: str) -> tuple[int, list[str]]:
-    """A command's exit status and lines."""
+    """Run a command. Return its exit status and lines."""
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
@@ -65,13 +65,13 @@ def run(environ: dict[str, str], *words: str) -> tuple[int, list[str]]:
 
 
 def failed(environ: dict[str, str]) -> list[str]:
-    """The lines of the checks that fail."""
+    """Return the lines of the failed checks."""
     return [str(finding) for finding in findings(environ) if not finding.ok]
 
 
-def test_all_is_well(told: dict[str, str]) -> None:
-    """Every check has its line and a tick; a worker that is not installed is said not to be, and is no failure."""
-    status, lines = run(told, "-c", WITHOUT, "matplotlib")
+def test_every_check_has_a_line_if_all_pass(bot_environ: dict[str, str]) -> None:
+    """A missing worker is reported and is no failure."""
+    status, lines = run(bot_environ, "-c", WITHOUT, "matplotlib")
     assert status == 0
     assert all(line.startswith("✓") for line in lines[:-1])
     assert lines[-1].startswith("– the worker is not installed here")
@@ -79,102 +79,99 @@ def test_all_is_well(told: dict[str, str]) -> None:
         assert any(word in line for line in lines), word
 
 
-def test_a_wrong_token_is_told_with_where_the_right_one_is(told: dict[str, str]) -> None:
-    """In Slack's own word for why; the token itself is not shown."""
-    [line] = failed(told | {"SLACK_BOT_TOKEN": "xoxb-wrong"})
+def test_wrong_bot_token_is_reported_with_its_remedy(bot_environ: dict[str, str]) -> None:
+    """The token itself is not printed."""
+    [line] = failed(bot_environ | {"SLACK_BOT_TOKEN": "xoxb-wrong"})
     assert "invalid_auth" in line
     assert "OAuth & Permissions" in line
     assert "xoxb-wrong" not in line
 
 
-def test_missing_scopes_are_named(told: dict[str, str]) -> None:
-    """As Slack's header tells them, with how to add them."""
+def test_missing_scopes_are_reported(bot_environ: dict[str, str]) -> None:
     fewer = tuple(scope for scope in SCOPES if scope not in ("files:write", "commands"))
     with LocalSlack(SlackSettings(scopes=fewer)) as slack:
-        [line] = failed(told | {"SLACK_API_URL": slack.api_url})
+        [line] = failed(bot_environ | {"SLACK_API_URL": slack.api_url})
     assert "commands, files:write missing" in line
     assert "reinstall" in line
 
 
-def test_an_app_token_is_tried(told: dict[str, str], slack: LocalSlack) -> None:
-    """It must open Socket Mode; then no signing secret is needed."""
-    told = told | {"SLACK_APP_TOKEN": slack.settings.app_token, "SLACK_SIGNING_SECRET": ""}
-    assert failed(told) == []
-    [line] = failed(told | {"SLACK_APP_TOKEN": "xapp-wrong"})
+def test_wrong_app_token_is_reported_with_its_remedy(bot_environ: dict[str, str], slack: LocalSlack) -> None:
+    """With a valid app token, no signing secret is needed."""
+    bot_environ = bot_environ | {"SLACK_APP_TOKEN": slack.settings.app_token, "SLACK_SIGNING_SECRET": ""}
+    assert failed(bot_environ) == []
+    [line] = failed(bot_environ | {"SLACK_APP_TOKEN": "xapp-wrong"})
     assert "connections:write" in line
     assert "xapp-wrong" not in line
 
 
-def test_approvers_that_are_nobody(told: dict[str, str]) -> None:
-    """A user group without members would let every deploy wait in vain."""
-    Path(told["SEATRIAL_CONFIG"]).write_text(SETTINGS.replace("@ml-leads", "@nobody"))
-    [line] = failed(told)
+def test_group_of_approvers_without_members_is_reported(bot_environ: dict[str, str]) -> None:
+    Path(bot_environ["SEATRIAL_CONFIG"]).write_text(SETTINGS.replace("@ml-leads", "@nobody"))
+    [line] = failed(bot_environ)
     assert "@nobody" in line
     assert "environments.production.approvals.from" in line
 
 
-def test_a_slack_that_cannot_be_reached(told: dict[str, str]) -> None:
-    """One line, with the setting that says where Slack is; the other checks go on."""
+def test_unreachable_slack_is_one_finding(bot_environ: dict[str, str]) -> None:
+    """The other checks go on."""
     away = f"http://127.0.0.1:{processes.free_port()}/api/"
-    [line] = failed(told | {"SLACK_API_URL": away})
+    [line] = failed(bot_environ | {"SLACK_API_URL": away})
     assert "cannot be reached" in line
     assert "SLACK_API_URL" in line
 
 
-def test_mistakes_in_the_settings_are_all_told(told: dict[str, str]) -> None:
-    """Each on a line of its own: the environment's and the file's."""
-    Path(told["SEATRIAL_CONFIG"]).write_text('warehose = "local"')
-    lines = failed(told | {"SLACK_BOT_TOKEN": "", "SLACK_SIGNING_SECRET": ""})
+def test_every_mistake_in_the_settings_is_reported(bot_environ: dict[str, str]) -> None:
+    """They are in the environment and in the file."""
+    Path(bot_environ["SEATRIAL_CONFIG"]).write_text('warehose = "local"')
+    lines = failed(bot_environ | {"SLACK_BOT_TOKEN": "", "SLACK_SIGNING_SECRET": ""})
     assert len(lines) == 3
     assert any("warehose" in line for line in lines)
 
 
-def test_a_redis_that_is_away(told: dict[str, str]) -> None:
-    """With its address and without its password."""
+def test_unreachable_redis_is_reported_without_its_password(bot_environ: dict[str, str]) -> None:
     port = processes.free_port()
-    [line] = failed(told | {"REDIS_URL": f"redis://:geheim@127.0.0.1:{port}/0"})
+    [line] = failed(bot_environ | {"REDIS_URL": f"redis://:geheim@127.0.0.1:{port}/0"})
     assert f"127.0.0.1:{port} cannot be reached" in line
     assert "geheim" not in line
 
 
-def test_a_redis_that_would_forget(told: dict[str, str], tmp_path: Path) -> None:
-    """Without an append-only file, or dropping keys when full: each has its line and its command."""
+def test_redis_that_can_lose_data_is_reported(bot_environ: dict[str, str], tmp_path: Path) -> None:
+    """It has no append-only file, and it evicts keys."""
     with processes.redis(tmp_path) as url:
         client = redis.Redis.from_url(url)
         client.config_set("appendonly", "no")
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.close()
-        forgets, drops = failed(told | {"REDIS_URL": url})
-    assert "CONFIG SET appendonly yes" in forgets
-    assert "allkeys-lru" in drops
-    assert "CONFIG SET maxmemory-policy noeviction" in drops
+        no_file, evicts = failed(bot_environ | {"REDIS_URL": url})
+    assert "CONFIG SET appendonly yes" in no_file
+    assert "allkeys-lru" in evicts
+    assert "CONFIG SET maxmemory-policy noeviction" in evicts
 
 
-def test_a_redis_that_refuses(told: dict[str, str], tmp_path: Path) -> None:
-    """A wrong password and a user without rights are told apart, and the password is shown in neither."""
+def test_wrong_password_and_missing_rights_are_distinct_findings(bot_environ: dict[str, str], tmp_path: Path) -> None:
+    """Neither shows the password."""
     with processes.redis(tmp_path) as url:
         client = redis.Redis.from_url(url)
         client.acl_setuser("watcher", enabled=True, passwords=["+geheim"], commands=["+ping", "+hello", "+client"])
         client.close()
-        [wrong] = failed(told | {"REDIS_URL": url.replace("://", "://watcher:falsch@")})
-        [unable] = failed(told | {"REDIS_URL": url.replace("://", "://watcher:geheim@")})
+        [wrong] = failed(bot_environ | {"REDIS_URL": url.replace("://", "://watcher:falsch@")})
+        [unable] = failed(bot_environ | {"REDIS_URL": url.replace("://", "://watcher:geheim@")})
     assert "user and password" in wrong
     assert "falsch" not in wrong
     assert "ACL SETUSER" in unable
     assert "geheim" not in unable
 
 
-def test_a_bot_that_is_not_installed_is_not_checked(told: dict[str, str]) -> None:
-    """A worker's machine holds no Slack token, and that is as it should be."""
-    status, lines = run(told | {"SLACK_BOT_TOKEN": ""}, "-c", WITHOUT, "slack_bolt")
+def test_bot_without_its_package_is_not_checked(bot_environ: dict[str, str]) -> None:
+    """A worker's machine has no Slack token."""
+    status, lines = run(bot_environ | {"SLACK_BOT_TOKEN": ""}, "-c", WITHOUT, "slack_bolt")
     assert status == 0
     assert lines[0].startswith("– the bot is not installed here")
     assert lines[1].startswith("✓ a worker's settings")
 
 
-def test_both_sides_are_asked(told: dict[str, str]) -> None:
-    """Where both are installed the worker's checks follow the bot's, and a failure of one is the whole's."""
-    status, lines = run(told | {"SEATRIAL_THREADS": "none"}, "-m", "bot", "doctor")
+def test_failure_of_the_worker_fails_the_doctor(bot_environ: dict[str, str]) -> None:
+    """The worker's checks follow the bot's."""
+    status, lines = run(bot_environ | {"SEATRIAL_THREADS": "none"}, "-m", "bot", "doctor")
     assert status == 1
     assert lines[0].startswith("✓ the bot's settings")
     assert [line for line in lines if not line.startswith("✓")] == [

@@ -1,4 +1,4 @@
-"""When schedules are due: by the clock of their zone, over the nights on which clocks change."""
+"""Firing times by the clock of the time zone, across clock changes."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from bot.schedules import next_times
 from bot.state import Schedule
 
 MINUTE = timedelta(minutes=1)
-# A change of clocks each: ahead and back, north and south, by an hour, half an hour and two, at midnight and across it.
+# Clock changes forward and back, north and south, by half an hour to two hours, at midnight and across it.
 CHANGES = (
     ("Europe/Berlin", datetime(2026, 3, 29)),
     ("Europe/Berlin", datetime(2026, 10, 25)),
@@ -33,7 +33,7 @@ CHANGES = (
 
 
 def due(cron: str, zone: str, after: datetime, count: int) -> list[str]:
-    """The next firings as the zone's own clocks show them; `after` is such a time too."""
+    """Return the next firings by the zone's clock. `after` is a time by that clock, too."""
     after_s = after.replace(tzinfo=ZoneInfo(zone)).timestamp()
     schedule = Schedule(
         id="s1", cron=cron, time_zone=zone, command="", channel="C1", by="U1", by_name="Ada", next_due_s=None
@@ -42,8 +42,7 @@ def due(cron: str, zone: str, after: datetime, count: int) -> list[str]:
     return [datetime.fromtimestamp(at_s, ZoneInfo(zone)).strftime("%a %d %H:%M %z") for at_s in times]
 
 
-def test_weekdays_are_counted_as_cron_counts_them() -> None:
-    """1-5 is Monday to Friday: a week's firings are on those days, at two by the clock of the zone."""
+def test_weekdays_1_to_5_are_monday_to_friday() -> None:
     times = due("0 2 * * 1-5", "Europe/Berlin", datetime(2026, 11, 21, 12), 6)
     assert [time.split()[0] for time in times] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Mon"]
     assert {time.split()[2] for time in times} == {"02:00"}
@@ -52,7 +51,7 @@ def test_weekdays_are_counted_as_cron_counts_them() -> None:
 @pytest.mark.parametrize(
     ("cron", "zone", "after", "times"),
     [
-        # Clocks go from 2 to 3, and from 3 back to 2.
+        # From 2 to 3, and from 3 back to 2.
         ("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 28, 12), ["Sun 29 03:30 +0200", "Mon 30 02:30 +0200"]),
         ("30 2 * * *", "Europe/Berlin", datetime(2026, 10, 24, 12), ["Sun 25 02:30 +0200", "Mon 26 02:30 +0100"]),
         ("30 2 * * *", "America/New_York", datetime(2026, 3, 7, 12), ["Sun 08 03:30 -0400", "Mon 09 02:30 -0400"]),
@@ -62,12 +61,12 @@ def test_weekdays_are_counted_as_cron_counts_them() -> None:
         # Half an hour: from 2 to 2:30, and from 2 back to 1:30.
         ("15 2 * * *", "Australia/Lord_Howe", datetime(2026, 10, 3, 12), ["Sun 04 02:45 +1100", "Mon 05 02:15 +1100"]),
         ("45 1 * * *", "Australia/Lord_Howe", datetime(2026, 4, 4, 12), ["Sun 05 01:45 +1100", "Mon 06 01:45 +1030"]),
-        # A midnight that is skipped; two times that become the same one.
+        # A skipped midnight, and two times that become the same one.
         ("0 0 * * *", "Asia/Beirut", datetime(2026, 3, 28, 12), ["Sun 29 01:00 +0300", "Mon 30 00:00 +0300"]),
         ("0 2,3 * * *", "Europe/Berlin", datetime(2026, 3, 28, 12), ["Sun 29 03:00 +0200", "Mon 30 02:00 +0200"]),
         # A skipped time that comes after a later one.
         ("15,30 2 * * *", "Australia/Lord_Howe", datetime(2026, 10, 4), ["Sun 04 02:30 +1100", "Sun 04 02:45 +1100"]),
-        # Every hour goes on evenly.
+        # An expression for every hour.
         ("30 * * * *", "Europe/Berlin", datetime(2026, 3, 29, 1), ["Sun 29 01:30 +0100", "Sun 29 03:30 +0200"]),
         (
             "30 * * * *",
@@ -77,16 +76,16 @@ def test_weekdays_are_counted_as_cron_counts_them() -> None:
         ),
     ],
 )
-def test_a_night_on_which_clocks_change_has_each_firing_once(
+def test_night_with_a_clock_change_has_each_firing_once(
     cron: str, zone: str, after: datetime, times: list[str]
 ) -> None:
-    """A time that is skipped is due as much later, one that comes twice the first time; every hour is every hour."""
+    """A skipped time is due later, a repeated time at its first occurrence."""
     assert due(cron, zone, after, len(times)) == times
 
 
 @cache
-def shown(zone: str, midnight: datetime) -> Mapping[datetime, list[float]]:
-    """What the zone's clocks show around a night, minute by minute, and at which times they show it."""
+def clock_around(zone: str, midnight: datetime) -> Mapping[datetime, list[float]]:
+    """Return the instants of every minute that the zone's clock shows around a night."""
     found: dict[datetime, list[float]] = {}
     start = midnight.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) - timedelta(days=1)
     for minute in range(3 * 24 * 60):
@@ -96,8 +95,8 @@ def shown(zone: str, midnight: datetime) -> Mapping[datetime, list[float]]:
 
 
 def expected(zone: str, midnight: datetime, minutes: set[int], hours: set[int]) -> list[float]:
-    """All firings around a night, found by looking at every minute of it."""
-    clock = shown(zone, midnight)
+    """Return all firings around a night, from a search through every minute."""
+    clock = clock_around(zone, midnight)
     wall, last, found = min(clock), max(clock), set()
     while wall < last:
         if wall.minute in minutes and wall.hour in hours:
@@ -118,19 +117,18 @@ def expected(zone: str, midnight: datetime, minutes: set[int], hours: set[int]) 
     minutes=st.sets(st.integers(0, 59), min_size=1, max_size=3),
     hours=st.one_of(st.just(set(range(24))), st.sets(st.sampled_from([0, 1, 2, 3, 4, 22, 23]), min_size=1, max_size=4)),
 )
-def test_no_firing_is_lost_or_doubled_around_any_change(
+def test_firings_around_a_clock_change_equal_a_search_through_every_minute(
     change: tuple[str, datetime], minutes: set[int], hours: set[int]
 ) -> None:
-    """For any minutes and hours the firings are those that looking at every minute of the night finds, in order."""
     zone, midnight = change
-    wanted = expected(zone, midnight, minutes, hours)
-    after_s = wanted[0] - 1
+    firings = expected(zone, midnight, minutes, hours)
+    after_s = firings[0] - 1
     cron = f"{','.join(map(str, sorted(minutes)))} {','.join(map(str, sorted(hours)))} * * *"
     schedule = Schedule(
         id="s1", cron=cron, time_zone=zone, command="", channel="C1", by="U1", by_name="Ada", next_due_s=None
     )
-    found = next_times(schedule, after_s=after_s, count=len(wanted))
-    assert found == wanted
-    # One after the other, as a bot goes about it, gives the same.
+    found = next_times(schedule, after_s=after_s, count=len(firings))
+    assert found == firings
+    # A bot asks for one firing at a time.
     for before_s, at_s in list(pairwise(found))[::5]:
         assert next_times(schedule, after_s=before_s, count=1) == [at_s]

@@ -1,4 +1,4 @@
-"""What `/schedule` understands of zones, what it suggests, and what it says of many schedules."""
+"""Time zones in `/schedule add`, and long lists of schedules."""
 
 import pytest
 
@@ -16,7 +16,7 @@ NOW_S = 1_795_392_000.0
 
 
 @pytest.mark.parametrize(
-    ("typed", "zone"),
+    ("text", "zone"),
     [
         ("Europe/Berlin model train iris", "Europe/Berlin"),
         ("in europe/berlin model train iris", "Europe/Berlin"),
@@ -25,15 +25,13 @@ NOW_S = 1_795_392_000.0
         ("model train iris", "UTC"),
     ],
 )
-def test_the_time_zone_may_stand_before_or_behind_the_command(typed: str, zone: str) -> None:
-    """Whoever names it last must not be offered the same command at another hour."""
-    added = read("/schedule", f'add "0 2 * * *" {typed}', LookupValues())
+def test_time_zone_may_stand_before_or_after_the_command(text: str, zone: str) -> None:
+    added = read("/schedule", f'add "0 2 * * *" {text}', LookupValues())
     assert added == AddSchedule(cron="0 2 * * *", time_zone=zone, submit=SubmitTraining(job=TrainModel(model="iris")))
 
 
 @pytest.mark.parametrize("zone", ["Mars/Base", "New York"])
-def test_a_zone_that_is_like_none_is_left_out_of_what_is_suggested_and_the_command_is_not(zone: str) -> None:
-    """Nobody who wants to train is offered a load test."""
+def test_unknown_time_zone_is_dropped_from_the_suggestion(zone: str) -> None:
     with pytest.raises(UsageError) as caught:
         read("/schedule", f'add "0 2 * * *" {zone} model train iris', LookupValues())
     assert zone.split(maxsplit=1)[0] in caught.value.problem
@@ -41,14 +39,13 @@ def test_a_zone_that_is_like_none_is_left_out_of_what_is_suggested_and_the_comma
 
 
 @pytest.mark.parametrize("count", [15, 60])
-def test_each_of_many_schedules_is_listed_with_when_it_is_due_and_how_it_ended(count: int) -> None:
-    """None is left out for those before it."""
+def test_long_list_has_the_next_firing_and_last_result_of_every_schedule(count: int) -> None:
     found = [_schedule(number) for number in range(count)]
-    listed = schedules.listed([(one, next_times(one, after_s=NOW_S)) for one in found])
-    said = "\n".join(block["text"]["text"] for block in listed.blocks)
+    answer = schedules.listed([(one, next_times(one, after_s=NOW_S)) for one in found])
+    text = "\n".join(block["text"]["text"] for block in answer.blocks)
     for one in found:
-        (at,) = (place for place in said.split("*s")[1:] if place.startswith(f"{one.id[1:]}*"))
-        assert "next: Mon 23 Nov 02:00" in at and "*FAIL*" in at and "100rps for 5m iris on staging" in at
+        (entry,) = (part for part in text.split("*s")[1:] if part.startswith(f"{one.id[1:]}*"))
+        assert "next: Mon 23 Nov 02:00" in entry and "*FAIL*" in entry and "100rps for 5m iris on staging" in entry
 
 
 def _schedule(number: int) -> Schedule:
