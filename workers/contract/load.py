@@ -1,4 +1,4 @@
-"""What a load test is made of: a rate over time, what must hold, and when to give up. Pure values."""
+"""Values that describe a load test: rate over time, objectives, stop rule and samples."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,19 +7,19 @@ from workers.contract.formatting import digits, show_number
 
 ShapeKind = Literal["constant", "ramp", "steps", "spike"]
 Spacing = Literal["constant", "poisson"]
-"""How requests follow each other at one rate: evenly, or as independent people come (exponential gaps)."""
+"""Distances between requests at one rate: equal, or exponential as from independent users."""
 
 SHORTEST_S = 1.0
-"""What is measured for less than this says nothing: numbers are taken every second."""
+"""The shortest test and stop rule. Samples are taken once per second."""
 FEWEST_STEPS, USUAL_STEPS, MOST_STEPS = 2, 5, 20
 MOST_PROBES = 12
-"""How many rates a search tries at the most: for a range of 1 to 100, seven doublings, and the four halvings that bring
-a factor of 2 below what two runs of one test differ by."""
+"""Limit of the rates that a search tries. A range of 1 to 100 needs seven doublings, and four halvings until a factor of
+2 is smaller than the difference between two runs of the same test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slo:
-    """What a load test must hold: latency in milliseconds by percentile, and a share of failed requests.
+    """Objectives of a load test: latency in milliseconds by percentile, and the share of failed requests.
 
     `latency_ms` maps a percentile in (0, 100) to its upper bound; `errors_percent` is in [0, 100] or None.
     """
@@ -36,7 +36,7 @@ class Slo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Abort:
-    """When a load test is ended early: more than `errors_percent` failed in each of `for_s` seconds.
+    """Rule that stops a load test early: more than `errors_percent` failed in each of `for_s` seconds.
 
     `errors_percent` is in [0, 100), `for_s` at least SHORTEST_S.
     """
@@ -54,7 +54,7 @@ class Sample:
 
     Rates are per second. `achieved_rps` counts requests that left; `ended_per_s` answers, failures and drops;
     `failures_per_s` the failed and the dropped; `dropped_per_s` requests that were due and could not be sent.
-    Latencies are in milliseconds, or None if nothing was answered; while the test runs, they are of the last three
+    Latencies are in milliseconds, or None without an answer; while the test runs, they are of the last three
     seconds. `send_lag_ms` is the 99th percentile of how late requests left.
     The counts are exact and run from the start of the traffic, its ramp included, to the end of this second:
     `requests` were sent or dropped, `failures` of them failed or were dropped.
@@ -77,7 +77,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """A rate that goes linearly from `from_rps` to `to_rps` in `length_s` seconds."""
+    """A rate that changes linearly from `from_rps` to `to_rps` in `length_s` seconds."""
 
     from_rps: float
     to_rps: float
@@ -86,10 +86,10 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """How the rate goes between `lowest_rps` and `highest_rps`; a constant rate has both alike.
+    """Course of the rate between `lowest_rps` and `highest_rps`. A constant rate has equal bounds.
 
-    ramp: from the lowest to the highest, evenly. steps: `step_count` constant rates, evenly apart, the first the
-    lowest. spike: the lowest, and for the middle fifth of the time the highest.
+    ramp: linear from the lowest to the highest. steps: `step_count` constant rates at equal distances, the lowest
+    first. spike: the lowest, but the highest in the middle fifth of the time.
     """
 
     kind: ShapeKind = "constant"
@@ -98,7 +98,7 @@ class Shape:
     step_count: int = USUAL_STEPS
 
     def stages(self, duration_s: float) -> tuple[Stage, ...]:
-        """The shape over `duration_s` seconds."""
+        """Return the stages of the shape over `duration_s` seconds."""
         low, high = self.lowest_rps, self.highest_rps
         match self.kind:
             case "constant" | "ramp":
