@@ -13,8 +13,8 @@ SHORTEST_S = 1.0
 """The shortest test and stop rule. Samples are taken once per second."""
 FEWEST_STEPS, USUAL_STEPS, MOST_STEPS = 2, 5, 20
 MOST_PROBES = 12
-"""Limit of the rates that a search tries. A range of 1 to 100 needs seven doublings, and four halvings until a factor of
-2 is smaller than the difference between two runs of the same test."""
+"""Limit of the rates that a search tries. A range of 1 to 100 needs seven doublings, then four halvings until a factor
+of 2 is less than the difference between two runs of the same test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
