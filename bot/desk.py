@@ -26,45 +26,35 @@ class BotDesk(CatalogueLookup):
 
     @property
     def asker_id(self) -> str:
-        """See Desk."""
         return self.invocation.by.id
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        """See Desk."""
         return COMMANDS
 
     def read(self, *, command: str) -> Request:
-        """See Desk."""
         return read_command(command, self)
 
     def workers(self) -> Sequence[str]:
-        """See Desk."""
         return self.queue.workers()
 
     def job(self, *, job_id: str) -> Record:
-        """See Desk."""
         record = self.queue.record(job_id)
         if record is None:
             raise Refused(f"There is no job #{job_id}; /jobs lists the newest.")
         return record
 
     def check(self, *, job: Job) -> None:
-        """See Desk."""
         self.intake.approvals_for(job, self.invocation.by)
 
     def submit(self, *, job: Job, dry_run: bool) -> Message | None:
-        """See Desk."""
         return self.intake.ask(job, self.invocation, dry_run=dry_run)
 
     def retry(self, *, record: Record) -> Message | None:
-        """See Desk."""
         return self.intake.retry(record, self.invocation)
 
     def cancel(self, *, record: Record) -> Message | None:
-        """See Desk."""
         return self.intake.cancel(record, self.invocation.by)
 
     def decide(self, *, record: Record, approve: bool) -> Message | None:
-        """See Desk."""
         return self.intake.decide(record, self.invocation.by, approve=approve)

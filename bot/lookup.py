@@ -21,13 +21,10 @@ class CatalogueLookup:
     queue: Queue
 
     def versions(self, model: str) -> Sequence[Version]:
-        """See Lookup."""
         return self.catalogue.versions(model)
 
     def served(self) -> Sequence[Served]:
-        """See Lookup."""
         return self.catalogue.served()
 
     def recent(self) -> Sequence[Record]:
-        """See Lookup."""
         return self.queue.recent(MOST_RECENT)

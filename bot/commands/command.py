@@ -144,13 +144,25 @@ class Submit(ABC):
         return self.command(settings, model=self.job.model)
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         command = self.command(settings, model=self.job.model if len(settings.models) > 1 else "")
         return f"{command} dry-run" if self.dry_run else command
 
     def answer(self, desk: Desk) -> Message | None:
-        """See Request."""
         return desk.submit(job=self.job, dry_run=self.dry_run)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """The request of a command without arguments: `command` in full, and the function that answers it."""
+
+    command: str
+    reply: Callable[[Desk], Message] = field(compare=False)
+
+    def answer(self, desk: Desk) -> Message:
+        return self.reply(desk)
+
+    def spelled(self, settings: SettingsFile) -> str:
+        return self.command
 
 
 ButtonHandler = Callable[[Record, Desk], Message | None]

@@ -15,7 +15,7 @@ from bot.commands.arguments import (
     take_model,
     take_replicas,
 )
-from bot.commands.command import Command, Desk, Form, Lookup, Request, Submit, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Question, Request, Submit, UsageError
 from bot.commands.line import Line, join_words
 from bot.views import replies
 from workers.contract.jobs import Deploy, Deployed
@@ -45,22 +45,8 @@ class SubmitDeploy(Submit):
     job: Deploy
 
     def command(self, settings: SettingsFile, *, model: str) -> str:
-        """See Submit."""
         replicas = f"replicas {self.job.replicas}" if self.job.replicas else ""
         return join_words(f"/deploy v{self.job.version}", model, f"to {self.job.environment}", replicas)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowDeployments:
-    """`/deploy status`."""
-
-    def answer(self, desk: Desk) -> Message:
-        """See Request."""
-        return replies.deployments(desk.served(), desk.settings)
-
-    def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return "/deploy status"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,13 +56,11 @@ class ShowHistory:
     environment: str | None
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         deploys = [record for record in desk.recent() if isinstance(record.job, Deploy)]
         here = [record for record in deploys if self.environment in (None, record.job.environment)]
         return replies.jobs(here, "There has been no deployment yet.")
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return join_words("/deploy history", self.environment)
 
 
@@ -85,7 +69,7 @@ def _parse(text: str, lookup: Lookup) -> Request:
     match line.subcommand(_FORMS):
         case "status":
             end(line, lookup)
-            return ShowDeployments()
+            return Question(command="/deploy status", reply=_list_deployments)
         case "history":
             environment = take_environment(line, lookup)
             end(line, lookup)
@@ -93,6 +77,10 @@ def _parse(text: str, lookup: Lookup) -> Request:
         case "rollback":
             return _roll_back(line, lookup)
     return _deploy(line, lookup)
+
+
+def _list_deployments(desk: Desk) -> Message:
+    return replies.deployments(desk.served(), desk.settings)
 
 
 def _deploy(line: Line, lookup: Lookup) -> SubmitDeploy:

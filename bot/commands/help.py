@@ -14,12 +14,10 @@ class ShowHelp:
     verb: str = ""
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         commands = [desk.commands[self.verb]] if self.verb else desk.commands.values()
         return message([section(_manual(command)) for command in commands])
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return f"{self.verb or '/seatrial'} help"
 
 

@@ -27,7 +27,6 @@ class ListJobs:
     which: Literal["all", "running", "mine"]
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         recent = desk.recent()
         match self.which:
             case "running":
@@ -40,70 +39,38 @@ class ListJobs:
         return replies.jobs(found, if_empty)
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return "/jobs" if self.which == "all" else f"/jobs {self.which}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShowJob:
-    """`/jobs show JOB`."""
+class JobRequest:
+    """`/jobs show|cancel|retry JOB`."""
 
-    job_id: str
-
-    def answer(self, desk: Desk) -> Message:
-        """See Request."""
-        return render(desk.job(job_id=self.job_id))
-
-    def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return f"/jobs show {self.job_id}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CancelJob:
-    """`/jobs cancel JOB`."""
-
+    action: Literal["show", "cancel", "retry"]
     job_id: str
 
     def answer(self, desk: Desk) -> Message | None:
-        """See Request."""
-        return desk.cancel(record=desk.job(job_id=self.job_id))
+        record = desk.job(job_id=self.job_id)
+        match self.action:
+            case "show":
+                return render(record)
+            case "cancel":
+                return desk.cancel(record=record)
+            case "retry":
+                return desk.retry(record=record)
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return f"/jobs cancel {self.job_id}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetryJob:
-    """`/jobs retry JOB`."""
-
-    job_id: str
-
-    def answer(self, desk: Desk) -> Message | None:
-        """See Request."""
-        return desk.retry(record=desk.job(job_id=self.job_id))
-
-    def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return f"/jobs retry {self.job_id}"
+        return f"/jobs {self.action} {self.job_id}"
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/jobs", text, _LIST)
     match line.subcommand(_FORMS | _FILTERS):
-        case "running":
+        case ("running" | "mine") as which:
             end(line, lookup)
-            return ListJobs(which="running")
-        case "mine":
-            end(line, lookup)
-            return ListJobs(which="mine")
-        case "show":
-            return ShowJob(job_id=_job_id(line, lookup))
-        case "cancel":
-            return CancelJob(job_id=_job_id(line, lookup))
-        case "retry":
-            return RetryJob(job_id=_job_id(line, lookup))
+            return ListJobs(which=which)
+        case ("show" | "cancel" | "retry") as action:
+            return JobRequest(action=action, job_id=_job_id(line, lookup))
     # A number alone probably asks for that job's card.
     raise unknown_subcommand(line, _FORMS | _FILTERS, shown=lambda word: is_number(word.lstrip("#")))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.blocks import Message
 from bot.commands.arguments import end, is_version, named_model, published, unknown_subcommand
-from bot.commands.command import Command, Desk, Form, Lookup, Request, Submit
+from bot.commands.command import Command, Desk, Form, Lookup, Question, Request, Submit
 from bot.commands.line import Line, join_words
 from bot.views import replies
 from workers.contract.jobs import Trained, TrainModel
@@ -31,21 +31,8 @@ class SubmitTraining(Submit):
     job: TrainModel
 
     def command(self, settings: SettingsFile, *, model: str) -> str:
-        """See Submit. The model is always named."""
+        """Return the command, which always names the model."""
         return f"/model train {self.job.model}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListModels:
-    """`/model list`."""
-
-    def answer(self, desk: Desk) -> Message:
-        """See Request."""
-        return replies.models(desk.settings, {name: list(desk.versions(name)) for name in desk.settings.models})
-
-    def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return "/model list"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +43,10 @@ class ShowModel:
     version: int | None
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         found = [item for item in desk.versions(self.model) if self.version in (None, item.version)]
         return replies.model(self.model, found, desk.served())
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return join_words("/model show", self.model, f"v{self.version}" if self.version else "")
 
 
@@ -74,12 +59,10 @@ class CompareVersions:
     second: int
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         by_number = {item.version: item for item in desk.versions(self.model)}
         return replies.comparison(by_number[self.first], by_number[self.second])
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         model = self.model if len(settings.models) > 1 else ""
         return join_words(f"/model compare v{self.first} v{self.second}", model)
 
@@ -94,13 +77,17 @@ def _parse(text: str, lookup: Lookup) -> Request:
             return SubmitTraining(job=TrainModel(model=model), dry_run=dry_run)
         case "list":
             end(line, lookup)
-            return ListModels()
+            return Question(command="/model list", reply=_list_models)
         case "show":
             return _show(line, lookup)
         case "compare":
             return _compare(line, lookup)
     # A model's name alone probably asks for its versions.
     raise unknown_subcommand(line, _FORMS, shown=lookup.settings.models.__contains__)
+
+
+def _list_models(desk: Desk) -> Message:
+    return replies.models(desk.settings, {name: list(desk.versions(name)) for name in desk.settings.models})
 
 
 def _show(line: Line, lookup: Lookup) -> ShowModel:

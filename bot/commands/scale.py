@@ -30,7 +30,6 @@ class SubmitScale(Submit):
     job: Scale
 
     def command(self, settings: SettingsFile, *, model: str) -> str:
-        """See Submit."""
         return join_words(f"/scale {self.job.replicas}", model, f"on {self.job.environment}")
 
 

@@ -1,35 +1,16 @@
 """`/seatrial`: the manual, and the health of Seatrial."""
 
-from dataclasses import dataclass
-
 from bot.blocks import Message
 from bot.commands.arguments import end, unknown_subcommand
-from bot.commands.command import Command, Desk, Form, Lookup, Request
+from bot.commands.command import Command, Desk, Form, Lookup, Question, Request
 from bot.commands.help import ShowHelp
 from bot.commands.line import Line
 from bot.views import replies
-from workers.contract.settings import SettingsFile
 
 _FORMS = {
     "help": Form(usage="/seatrial help", does="what can be typed"),
     "status": Form(usage="/seatrial status", does="health of Redis and the workers, and how many jobs there are"),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowStatus:
-    """`/seatrial status`."""
-
-    def answer(self, desk: Desk) -> Message:
-        """See Request."""
-        recent = desk.recent()
-        running = sum(record.state == "running" for record in recent)
-        waiting = sum(not record.final and record.state != "running" for record in recent)
-        return replies.status(workers=desk.workers(), running=running, waiting=waiting)
-
-    def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return "/seatrial status"
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
@@ -39,8 +20,15 @@ def _parse(text: str, lookup: Lookup) -> Request:
             return ShowHelp()
         case "status":
             end(line, lookup)
-            return ShowStatus()
+            return Question(command="/seatrial status", reply=_status)
     raise unknown_subcommand(line, _FORMS)
+
+
+def _status(desk: Desk) -> Message:
+    recent = desk.recent()
+    running = sum(record.state == "running" for record in recent)
+    waiting = sum(not record.final and record.state != "running" for record in recent)
+    return replies.status(workers=desk.workers(), running=running, waiting=waiting)
 
 
 COMMAND = Command(

@@ -26,11 +26,10 @@ class BotScheduleDesk:
     invocation: Invocation
 
     def all(self) -> Sequence[Schedule]:
-        """See ScheduleDesk."""
         return self.repository.all()
 
     def add(self, *, cron: str, time_zone: str, command: str) -> Schedule:
-        """See ScheduleDesk. A second call for the same invocation returns the schedule of the first."""
+        """Store a new schedule, or return the one that an earlier call for the same invocation stored."""
         return self.repository.add(
             cron=cron,
             time_zone=time_zone,
@@ -42,7 +41,6 @@ class BotScheduleDesk:
         )
 
     def announce(self, *, schedule: Schedule, message: Message) -> Message | None:
-        """See ScheduleDesk."""
         try:
             self.chat.post(schedule.channel, message)
         except ChatRefused as error:
@@ -53,23 +51,19 @@ class BotScheduleDesk:
         return None
 
     def next_times(self, *, schedule: Schedule) -> Sequence[float]:
-        """See ScheduleDesk."""
         return next_times(schedule, after_s=self.invocation.at_s)
 
     def pause(self, *, schedule: Schedule) -> None:
-        """See ScheduleDesk."""
         self.repository.pause(schedule)
 
     def resume(self, *, schedule: Schedule) -> Schedule:
-        """See ScheduleDesk."""
         return self.repository.resume(schedule)
 
     def remove(self, *, schedule: Schedule) -> None:
-        """See ScheduleDesk."""
         self.repository.remove(schedule)
 
     def run(self, *, schedule: Schedule) -> Message | None:
-        """See ScheduleDesk. Runs at about the same time are one job."""
+        """Submit the schedule's job. Runs at about the same time are one job."""
         key = self.store.get_or_set(f"run:{schedule.id}", self.invocation.key, for_s=RUN_AGAIN_AFTER_S)
         invocation = replace(self.invocation, key=key, channel=schedule.channel, scheduled_by=schedule.id)
         reply = self.run_command(schedule.command, invocation)

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
+from bot.blocks import Message
 from bot.commands import COMMANDS, read, read_command, read_mention
-from bot.commands.command import Request, Submit, UsageError
-from bot.commands.deploy import ShowDeployments, ShowHistory, SubmitDeploy
+from bot.commands.command import Question, Request, Submit, UsageError
+from bot.commands.deploy import ShowHistory, SubmitDeploy
 from bot.commands.help import ShowHelp
-from bot.commands.jobs import CancelJob, ListJobs, RetryJob, ShowJob
+from bot.commands.jobs import JobRequest, ListJobs
 from bot.commands.loadtest.find_capacity import SubmitSearch
 from bot.commands.loadtest.load_test import SubmitLoadTest
 from bot.commands.loadtest.questions import CompareLoadTests, LastLoadTest, StopLoadTest
-from bot.commands.model import CompareVersions, ListModels, ShowModel, SubmitTraining
+from bot.commands.model import CompareVersions, ShowModel, SubmitTraining
 from bot.commands.scale import SubmitScale
-from bot.commands.schedule.requests import AddSchedule, ChangeSchedule, ListSchedules
-from bot.commands.seatrial import ShowStatus
+from bot.commands.schedule.requests import AddSchedule, ChangeSchedule
 from tests.bot.lookup import LookupValues, settings
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
@@ -61,6 +61,10 @@ def ending(abort: Abort | None, *, duration_s: float = 60.0) -> SubmitLoadTest:
     return SubmitLoadTest(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
 
 
+def question(command: str) -> Question:
+    return Question(command=command, reply=lambda desk: Message(text=""))
+
+
 def scale(minimum: int, maximum: int) -> SubmitScale:
     return SubmitScale(
         job=Scale(model="iris", environment="staging", replicas=Replicas(minimum=minimum, maximum=maximum))
@@ -82,7 +86,7 @@ TRAIN = SubmitTraining(job=TrainModel(model="iris"))
 
 EXAMPLES: dict[str, list[tuple[str, Request]]] = {
     "/model train MODEL": [("/model train iris", TRAIN)],
-    "/model list": [("/model list", ListModels())],
+    "/model list": [("/model list", question("/model list"))],
     "/model show MODEL [vN]": [
         ("/model show iris", ShowModel(model="iris", version=None)),
         ("/model show iris v2", ShowModel(model="iris", version=2)),
@@ -96,7 +100,7 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
         ("/deploy v2 iris to production", deploy(2, "production")),
         ("/deploy v1 to staging replicas 2..4", deploy(replicas=Replicas(minimum=2, maximum=4))),
     ],
-    "/deploy status": [("/deploy status", ShowDeployments())],
+    "/deploy status": [("/deploy status", question("/deploy status"))],
     "/deploy history [ENV]": [
         ("/deploy history", ShowHistory(environment=None)),
         ("/deploy history production", ShowHistory(environment="production")),
@@ -164,7 +168,7 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
             AddSchedule(cron="0 2 * * mon", time_zone="Europe/Berlin", submit=TRAIN),
         ),
     ],
-    "/schedule list": [("/schedule list", ListSchedules())],
+    "/schedule list": [("/schedule list", question("/schedule list"))],
     "/schedule pause ID": [("/schedule pause s1", ChangeSchedule(change="pause", schedule_id="s1"))],
     "/schedule resume ID": [("/schedule resume S2", ChangeSchedule(change="resume", schedule_id="s2"))],
     "/schedule run ID": [("/schedule run 3", ChangeSchedule(change="run", schedule_id="s3"))],
@@ -174,11 +178,11 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
         ("/jobs running", ListJobs(which="running")),
         ("/jobs mine", ListJobs(which="mine")),
     ],
-    "/jobs show JOB": [("/jobs show 42", ShowJob(job_id="42"))],
-    "/jobs cancel JOB": [("/jobs cancel #42", CancelJob(job_id="42"))],
-    "/jobs retry JOB": [("/jobs retry 042", RetryJob(job_id="42"))],
+    "/jobs show JOB": [("/jobs show 42", JobRequest(action="show", job_id="42"))],
+    "/jobs cancel JOB": [("/jobs cancel #42", JobRequest(action="cancel", job_id="42"))],
+    "/jobs retry JOB": [("/jobs retry 042", JobRequest(action="retry", job_id="42"))],
     "/seatrial help": [("/seatrial help", ShowHelp())],
-    "/seatrial status": [("/seatrial status", ShowStatus())],
+    "/seatrial status": [("/seatrial status", question("/seatrial status"))],
 }
 TYPED = [example for examples in EXAMPLES.values() for example in examples]
 
@@ -277,22 +281,22 @@ def test_the_only_environment_without_approvals_need_not_be_named() -> None:
 @pytest.mark.parametrize(
     ("text", "job_id", "meaning"),
     [
-        ("<@U1> cancel", "7", CancelJob(job_id="7")),
-        ("<@U1> stop", "7", CancelJob(job_id="7")),
-        ("<@U1> STOP!", "7", CancelJob(job_id="7")),
-        ("<@U1> *cancel*, please", "7", CancelJob(job_id="7")),
-        ("cancel <@U1>", "7", CancelJob(job_id="7")),
-        ("hey <@U1>, please cancel", "7", CancelJob(job_id="7")),
-        ("retry", "7", RetryJob(job_id="7")),
-        ("show", "7", ShowJob(job_id="7")),
-        ("jobs cancel", "7", CancelJob(job_id="7")),
-        ("cancel #12", "7", CancelJob(job_id="12")),
-        ("cancel 12", None, CancelJob(job_id="12")),
+        ("<@U1> cancel", "7", JobRequest(action="cancel", job_id="7")),
+        ("<@U1> stop", "7", JobRequest(action="cancel", job_id="7")),
+        ("<@U1> STOP!", "7", JobRequest(action="cancel", job_id="7")),
+        ("<@U1> *cancel*, please", "7", JobRequest(action="cancel", job_id="7")),
+        ("cancel <@U1>", "7", JobRequest(action="cancel", job_id="7")),
+        ("hey <@U1>, please cancel", "7", JobRequest(action="cancel", job_id="7")),
+        ("retry", "7", JobRequest(action="retry", job_id="7")),
+        ("show", "7", JobRequest(action="show", job_id="7")),
+        ("jobs cancel", "7", JobRequest(action="cancel", job_id="7")),
+        ("cancel #12", "7", JobRequest(action="cancel", job_id="12")),
+        ("cancel 12", None, JobRequest(action="cancel", job_id="12")),
         ("<@U1>: deploy v1", "7", deploy()),
         ("/deploy v1", None, deploy()),
         ("`deploy v1`", None, deploy()),
         ("loadtest 1000rps slo p95&lt;200ms,errors&lt;1%", None, load()),
-        ("status", None, ShowStatus()),
+        ("status", None, question("/seatrial status")),
         ("<@U1>", "7", ShowHelp()),
         ("help", None, ShowHelp()),
     ],

@@ -42,7 +42,6 @@ class SubmitSearch(Submit):
     job: FindCapacity
 
     def command(self, settings: SettingsFile, *, model: str) -> str:
-        """See Submit."""
         job = self.job
         rates = f"from {spell_rate(job.lowest_rps)} to {spell_rate(job.highest_rps)} for {spell_duration(job.probe_s)}"
         hold = "hold replicas" if job.hold_replicas else ""

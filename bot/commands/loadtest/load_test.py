@@ -46,7 +46,6 @@ class SubmitLoadTest(Submit):
     job: LoadTest
 
     def command(self, settings: SettingsFile, *, model: str) -> str:
-        """See Submit."""
         job = self.job
         poisson = "poisson" if job.spacing == "poisson" else ""
         duration = f"for {spell_duration(job.duration_s)}"

@@ -19,13 +19,11 @@ class LastLoadTest:
     place: str | None
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         ended = [record for record in desk.recent() if record.job.load and record.final]
         here = [record for record in ended if self.place in (None, record.job.environment)]
         return render(here[0]) if here else replies.plain("There has been no load test yet.")
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return join_words("/loadtest last", self.place)
 
 
@@ -37,7 +35,6 @@ class CompareLoadTests:
     second: str
 
     def answer(self, desk: Desk) -> Message:
-        """See Request."""
         reports = []
         for record in (desk.job(job_id=self.first), desk.job(job_id=self.second)):
             if record.job.kind != "load_test":
@@ -51,7 +48,6 @@ class CompareLoadTests:
         return load_comparison(first, second, before, after)
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return f"/loadtest compare {self.first} {self.second}"
 
 
@@ -62,7 +58,6 @@ class StopLoadTest:
     job_id: str | None
 
     def answer(self, desk: Desk) -> Message | None:
-        """See Request."""
         if self.job_id:
             return desk.cancel(record=desk.job(job_id=self.job_id))
         running = [record for record in desk.recent() if record.job.load and not record.final]
@@ -72,5 +67,4 @@ class StopLoadTest:
         return replies.refused(f"Which load test? Type {commands}." if running else "No load test is running.")
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return join_words("/loadtest stop", self.job_id)

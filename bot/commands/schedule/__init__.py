@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 from bot.commands.arguments import end, unknown_subcommand
-from bot.commands.command import Command, Form, Lookup, Request, UsageError
+from bot.commands.command import Command, Form, Lookup, Question, Request, UsageError
 from bot.commands.line import Line, clean
 from bot.commands.schedule.add import ADD, AddParser
-from bot.commands.schedule.requests import ChangeSchedule, ListSchedules
+from bot.commands.schedule.requests import ChangeSchedule, list_schedules
 from workers.contract.units import quoted
 
 _FORMS = {
@@ -39,7 +39,7 @@ def _parse(text: str, lookup: Lookup, parser: AddParser) -> Request:
             return parser.parse(re.split(r"\badd\b", clean(text), maxsplit=1, flags=re.IGNORECASE)[-1], lookup)
         case "list":
             end(line, lookup)
-            return ListSchedules()
+            return Question(command="/schedule list", reply=list_schedules)
         case ("pause" | "resume" | "run" | "remove") as change:
             return ChangeSchedule(change=change, schedule_id=_schedule_id(line, lookup))
     raise unknown_subcommand(line, _FORMS)

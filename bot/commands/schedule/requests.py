@@ -20,7 +20,7 @@ class AddSchedule:
     submit: Submit
 
     def answer(self, desk: Desk) -> Message | None:
-        """See Request. The stored command names its model and place, so that new settings do not change it."""
+        """Store the schedule and announce it. The stored command names its model: the settings may get another."""
         desk.check(job=self.submit.job)
         approvals = self.submit.job.approvals_needed(desk.settings)
         command = self.submit.full_command(desk.settings)
@@ -29,22 +29,8 @@ class AddSchedule:
         return desk.schedules.announce(schedule=added, message=message)
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         zone = "" if self.time_zone == "UTC" else self.time_zone
         return join_words(f'/schedule add "{self.cron}"', zone, self.submit.full_command(settings).removeprefix("/"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListSchedules:
-    """`/schedule list`."""
-
-    def answer(self, desk: Desk) -> Message:
-        """See Request."""
-        return views.listed([(item, desk.schedules.next_times(schedule=item)) for item in desk.schedules.all()])
-
-    def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
-        return "/schedule list"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +41,6 @@ class ChangeSchedule:
     schedule_id: str
 
     def answer(self, desk: Desk) -> Message | None:
-        """See Request."""
         schedule = next((item for item in desk.schedules.all() if item.id == self.schedule_id), None)
         if schedule is None:
             return replies.refused(f"There is no schedule {self.schedule_id}. /schedule list shows all schedules.")
@@ -73,5 +58,9 @@ class ChangeSchedule:
                 return views.removed(schedule)
 
     def spelled(self, settings: SettingsFile) -> str:
-        """See Request."""
         return f"/schedule {self.change} {self.schedule_id}"
+
+
+def list_schedules(desk: Desk) -> Message:
+    """Return all schedules with their next firings."""
+    return views.listed([(item, desk.schedules.next_times(schedule=item)) for item in desk.schedules.all()])
