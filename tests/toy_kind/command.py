@@ -1,0 +1,36 @@
+"""The command of the toy kind. Becomes bot/commands/warm_up.py."""
+
+from dataclasses import dataclass
+
+from workers.contract.jobs.warm_up import WarmUp
+
+from bot.commands.arguments import end, only_environment, only_model, take_environment, take_model
+from bot.commands.command import Command, Form, Lookup, Request, Submit
+from bot.commands.line import Line, join_words
+from workers.contract.settings import SettingsFile
+
+_FORM = Form(usage="/warmup now [MODEL] [on ENV]", does="sends a few requests")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitWarmUp(Submit):
+    """`/warmup now`."""
+
+    job: WarmUp
+
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        return join_words("/warmup now", model, f"on {self.job.environment}")
+
+
+def _parse(text: str, lookup: Lookup) -> Request:
+    line = Line("/warmup", text, _FORM)
+    dry_run = line.dry_run()
+    line.subcommand({"now": _FORM})
+    environment = take_environment(line, lookup)
+    model = take_model(line, lookup)
+    end(line, lookup, ["now"])
+    job = WarmUp(model=model or only_model(line, lookup), environment=environment or only_environment(line, lookup))
+    return SubmitWarmUp(job=job, dry_run=dry_run)
+
+
+COMMAND = Command(verb="/warmup", does="Warm an endpoint up.", forms=(_FORM,), parse=_parse)
