@@ -56,12 +56,12 @@ class VisibleMessage:
 
     @property
     def plain(self) -> str:
-        """The texts of its blocks, one per line, or its text if it has no blocks."""
+        """Return the texts of its blocks, one per line, or its text if it has no blocks."""
         return "\n".join(texts_of(list(self.blocks))) or self.text
 
     @property
     def buttons(self) -> tuple[InteractiveElement, ...]:
-        """Its buttons and menus, in order."""
+        """Return its buttons and menus, in order."""
         return tuple(_button(block, one) for block in self.blocks for one in elements_of(block))
 
 
@@ -76,7 +76,7 @@ class Modal:
 
     @property
     def plain(self) -> str:
-        """The texts of its blocks, one per line."""
+        """Return the texts of its blocks, one per line."""
         return "\n".join(texts_of(list(self.blocks)))
 
 
@@ -101,7 +101,7 @@ class Person:
 
     @property
     def id(self) -> str:
-        """This member's user id."""
+        """Return this member's user id."""
         return str(self._state()["me"])
 
     def type(self, text: str, channel: str = "ml-ops", thread_ts: str | None = None) -> str:
@@ -196,7 +196,7 @@ class Person:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 visible = "\n".join(f"  {one.user}: {one.plain}" for one in self._messages())
-                raise TimeoutError(f"{self._member} waited {timeout_s:g} s in vain. The messages:\n{visible}")
+                raise TimeoutError(f"{self._member} waited {timeout_s:g} s without success. Visible messages:\n{visible}")
             # `predicate` may depend on state outside the workspace: call it at least twice a second.
             self._state(since=self._revision, wait_s=min(left_s, 0.5))
         return result

@@ -34,17 +34,17 @@ class LocalSlack:
 
     @property
     def url(self) -> str:
-        """The address of the page, without a trailing slash."""
+        """Return the address of the page, without a trailing slash."""
         return self.server.url
 
     @property
     def api_url(self) -> str:
-        """The address that replaces `https://slack.com/api/`."""
+        """Return the address that replaces `https://slack.com/api/`."""
         return f"{self.server.url}/api/"
 
     @property
     def request_url(self) -> str:
-        """The app's address for deliveries."""
+        """Return the app's address for deliveries."""
         return self.server.delivery.request_url
 
     @request_url.setter

@@ -72,8 +72,6 @@ class WebApi:
         return ApiReply(status=200, body={"ok": True, **body}, headers=headers)
 
     def _authorize(self, method: Method, token: str) -> None:
-        if method.token == "none":
-            return
         if not token:
             raise SlackRefusal("not_authed")
         if token not in (self.bot_token, self.app_token):

@@ -19,7 +19,7 @@ class Channel:
     is_im: bool = False
 
     def as_slack(self) -> JSON:
-        """Return the channel object of conversations.info."""
+        """Return Slack's channel object."""
         return {"id": self.id, "name": self.name, "is_channel": not self.is_im, "is_im": self.is_im}
 
 

@@ -167,28 +167,14 @@ def test_bot_cannot_edit_or_delete_messages_of_people(slack: LocalSlack, client:
     assert error_of(client, "chat.delete", channel=ML_OPS, ts=ts) == "cant_delete_message"
 
 
-@pytest.mark.parametrize("method", ["conversations.list", "conversations.join", "conversations.history"])
-def test_method_outside_the_scopes_is_refused(client: WebClient, method: str) -> None:
+def test_method_outside_the_scopes_is_refused() -> None:
     """missing_scope lists the needed and the provided scopes."""
-    with pytest.raises(SlackApiError) as caught:
-        client.api_call(method, json={"channel": ML_OPS, "ts": "1.2"})
-    answer = caught.value.response
-    assert answer["error"] == "missing_scope"
-    assert answer["needed"].startswith("channels:") and "chat:write" in answer["provided"]
-
-
-def test_bot_with_channel_scopes_can_join_and_read() -> None:
-    scopes = ("chat:write", "channels:join", "channels:read", "channels:history")
-    with LocalSlack(SlackSettings(scopes=scopes)) as slack:
+    with LocalSlack(SlackSettings(scopes=("chat:write",))) as slack:
         client = WebClient(token=BOT_TOKEN, base_url=slack.api_url)
-        assert {one["name"] for one in client.conversations_list()["channels"]} == {"ml-ops", "random"}
-        client.conversations_join(channel=RANDOM)
-        ts = client.chat_postMessage(channel=RANDOM, text="hello")["ts"]
-        client.chat_postMessage(channel=RANDOM, text="reply", thread_ts=ts)
-        parent = client.conversations_history(channel=RANDOM)["messages"][0]
-        assert (parent["text"], parent["reply_count"]) == ("hello", 1)
-        replies = client.conversations_replies(channel=RANDOM, ts=ts)["messages"]
-        assert [one["text"] for one in replies] == ["hello", "reply"]
+        with pytest.raises(SlackApiError) as caught:
+            client.users_info(user=ADA.id)
+    answer = caught.value.response
+    assert (answer["error"], answer["needed"], answer["provided"]) == ("missing_scope", "users:read", "chat:write")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +212,6 @@ def test_users_info_marks_guests_and_slack_connect_members(client: WebClient) ->
     assert client.users_info(user=MALLORY.id)["user"]["is_restricted"]
     stranger = client.users_info(user=SYBIL.id)["user"]
     assert stranger["is_stranger"] and stranger["team_id"] != client.auth_test()["team_id"]
-    assert len(client.users_list()["members"]) >= 6
 
 
 def test_user_group_lists_its_members(client: WebClient) -> None:

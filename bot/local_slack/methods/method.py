@@ -37,7 +37,7 @@ class Method:
     answer: Callable[[MethodContext, Arguments], JSON]
     scope: str = ""
     rate: Rate = TIER_3
-    token: Literal["bot", "app", "none"] = "bot"
+    token: Literal["bot", "app"] = "bot"
     is_limited_per_channel: bool = False
     takes_json: bool = True
 
