@@ -69,7 +69,7 @@ class Relay:
         now = time.time()
         if now < self._not_before_s:
             return
-        states = self._queue.states(self._queue.dirty())
+        states = self._queue.are_final(self._queue.dirty())
         self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if due_s > now}
         for final in (True, False):
             for job_id, ended in states.items():

@@ -54,7 +54,7 @@ def read_text(folder: Path, text: str) -> SettingsFile:
     return read_settings_file(file)
 
 
-def mistakes(folder: Path, text: str) -> list[str]:
+def read_mistakes(folder: Path, text: str) -> list[str]:
     """Return the mistakes in `text`, without the path of the file."""
     with pytest.raises(SettingsError) as caught:
         read_text(folder, text)
@@ -145,17 +145,17 @@ def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
 )
 def test_mistake_is_reported_with_its_line_and_field(tmp_path: Path, before: str, after: str, place: str) -> None:
     assert before in GOOD
-    [mistake] = mistakes(tmp_path, GOOD.replace(before, after))
+    [mistake] = read_mistakes(tmp_path, GOOD.replace(before, after))
     assert mistake.startswith(place) and mistake.endswith(".")
 
 
 def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     broken = GOOD.replace('"species"', "3").replace('"250m"', '"lots"').replace('"5m"', '"soon"')
-    assert [mistake.split(":")[0] for mistake in mistakes(tmp_path, broken)] == ["3", "16", "22"]
+    assert [mistake.split(":")[0] for mistake in read_mistakes(tmp_path, broken)] == ["3", "16", "22"]
 
 
 def test_mistake_under_a_dotted_key_has_its_line(tmp_path: Path) -> None:
-    assert mistakes(tmp_path, '# comment\nloadtest.duration = "soon"\n')[0].startswith("2: loadtest.duration: ")
+    assert read_mistakes(tmp_path, '# comment\nloadtest.duration = "soon"\n')[0].startswith("2: loadtest.duration: ")
 
 
 @pytest.mark.parametrize(

@@ -75,11 +75,11 @@ def fold(record: Record, events: Iterable[e.Event]) -> Record:
     """Return `record` after `events`, in order. A final record stays as it is."""
     for event in events:
         if not record.final:
-            record = _after(record, event)
+            record = _apply(record, event)
     return record
 
 
-def _after(record: Record, event: e.Event) -> Record:
+def _apply(record: Record, event: e.Event) -> Record:
     match event:
         case e.ApprovalRequested():
             return replace(record, state="awaiting_approval", approval=event)
@@ -94,9 +94,9 @@ def _after(record: Record, event: e.Event) -> Record:
         case e.Waiting():
             return replace(record, state="waiting", waits_for=event.behind)
         case e.Started():
-            return _started(record, event)
+            return _apply_start(record, event)
         case e.StepStarted() | e.StepFinished() | e.StepSkipped():
-            return replace(record, steps=_steps(record.steps, event), progress=None)
+            return replace(record, steps=_apply_step(record.steps, event), progress=None)
         case e.Progressed():
             running = bool(record.steps) and record.steps[-1].name == event.step and record.steps[-1].state == "running"
             return replace(record, progress=event) if running else record
@@ -113,12 +113,12 @@ def _after(record: Record, event: e.Event) -> Record:
         case e.Logged() | e.Attached():
             return record
         case e.Succeeded() | e.Failed() | e.Cancelled() | e.Lost():
-            return _ended(record, event)
+            return _apply_end(record, event)
         case _:
             assert_never(event)
 
 
-def _started(record: Record, event: e.Started) -> Record:
+def _apply_start(record: Record, event: e.Started) -> Record:
     """Reset the steps: a new attempt repeats the work of the earlier ones, or finds it again."""
     return replace(
         record,
@@ -134,7 +134,7 @@ def _started(record: Record, event: e.Started) -> Record:
     )
 
 
-def _steps(steps: tuple[Step, ...], event: e.StepStarted | e.StepFinished | e.StepSkipped) -> tuple[Step, ...]:
+def _apply_step(steps: tuple[Step, ...], event: e.StepStarted | e.StepFinished | e.StepSkipped) -> tuple[Step, ...]:
     match event:
         case e.StepStarted():
             return (*steps, Step(name=event.step, state="running", started_at_s=event.at_s))
@@ -147,18 +147,18 @@ def _steps(steps: tuple[Step, ...], event: e.StepStarted | e.StepFinished | e.St
             return (*before, done)
 
 
-def _ended(record: Record, event: e.Succeeded | e.Failed | e.Cancelled | e.Lost) -> Record:
+def _apply_end(record: Record, event: e.Succeeded | e.Failed | e.Cancelled | e.Lost) -> Record:
     steps = tuple(
         replace(step, state="failed", seconds=event.at_s - step.started_at_s) if step.state == "running" else step
         for step in record.steps
     )
-    ended = replace(record, steps=steps, progress=None, ended_at_s=event.at_s)
+    record = replace(record, steps=steps, progress=None, ended_at_s=event.at_s)
     match event:
         case e.Succeeded():
-            return replace(ended, state="succeeded", outcome=event.outcome, reason="")
+            return replace(record, state="succeeded", outcome=event.outcome, reason="")
         case e.Failed():
-            return replace(ended, state="failed", reason=event.reason, advice=event.advice)
+            return replace(record, state="failed", reason=event.reason, advice=event.advice)
         case e.Cancelled():
-            return replace(ended, state="cancelled", ended_by=event.by)
+            return replace(record, state="cancelled", ended_by=event.by)
         case e.Lost():
-            return replace(ended, state="lost", reason=event.reason)
+            return replace(record, state="lost", reason=event.reason)

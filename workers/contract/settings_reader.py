@@ -61,8 +61,8 @@ def describe_mistake(detail: Any, *, secret: bool = False) -> str:
     kind = detail["type"]
     expectation = _EXPECTATIONS.get(kind, detail["msg"].removeprefix("Value error, ")).rstrip(".")
     # A sentence with a quotation shows the value already, and a whole table would not help.
-    shown = kind in ("missing", "extra_forbidden") or "“" in expectation or isinstance(detail["input"], dict)
-    value = "" if secret or shown else f", found {detail['input']!r:.80}"
+    omit = kind in ("missing", "extra_forbidden") or "“" in expectation or isinstance(detail["input"], dict)
+    value = "" if secret or omit else f", found {detail['input']!r:.80}"
     field = ".".join(str(part) for part in detail["loc"])
     return f"{field}: {expectation}{value}." if field else f"{expectation}{value}."
 

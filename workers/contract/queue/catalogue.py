@@ -21,8 +21,8 @@ class Catalogue:
 
     def versions(self, model: str) -> list[Version]:
         """Return the published versions of `model`, oldest first."""
-        found = self._redis.hvals(_VERSIONS + model)
-        return sorted((wire.VERSION.decode(data) for data in found), key=lambda version: version.version)
+        versions = [wire.VERSION.decode(data) for data in self._redis.hvals(_VERSIONS + model)]
+        return sorted(versions, key=lambda version: version.version)
 
     def publish_versions(self, model: str, versions: Iterable[Version]) -> None:
         """Replace the published versions of `model`."""
@@ -34,8 +34,8 @@ class Catalogue:
 
     def served(self) -> list[Served]:
         """Return the endpoints, sorted by environment and model."""
-        found = [wire.SERVED.decode(data) for data in self._redis.hvals(_SERVED)]
-        return sorted(found, key=lambda served: (served.environment, served.model))
+        endpoints = [wire.SERVED.decode(data) for data in self._redis.hvals(_SERVED)]
+        return sorted(endpoints, key=lambda served: (served.environment, served.model))
 
     def publish_served(self, served: Served) -> None:
         """Publish the endpoint of `served.model` on `served.environment`."""

@@ -78,7 +78,7 @@ class Claims(QueueClient):
             self._pending_tokens[job_id] = token
             raise
         except WireError:
-            self._fail_unread(job_id, attempt=answer[1])
+            self._fail_undecodable(job_id, attempt=answer[1])
             return None
         match answer[0]:
             case b"busy":
@@ -88,7 +88,7 @@ class Claims(QueueClient):
             case _:
                 return None
 
-    def _fail_unread(self, job_id: str, *, attempt: int) -> None:
+    def _fail_undecodable(self, job_id: str, *, attempt: int) -> None:
         """End a job that does not decode. Otherwise it would block its resource for ever."""
         failed = e.Failed(
             at_s=time.time(),

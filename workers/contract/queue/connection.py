@@ -53,8 +53,8 @@ class QueueClient:
 
     def record(self, job_id: str) -> Record | None:
         """Return the job's record, or None if the job does not exist or has expired."""
-        found = self._read([job_id])
-        return found[0] if found else None
+        records = self._read([job_id])
+        return records[0] if records else None
 
     def recent(self, limit: int = 20) -> list[Record]:
         """Return the newest jobs, newest first."""

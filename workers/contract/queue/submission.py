@@ -77,13 +77,13 @@ class Queue(QueueClient):
         """Return the jobs that changed since their card was rendered, oldest change first."""
         return [job_id.decode() for job_id in self._redis.zrange(PREFIX + "changed", 0, -1)]
 
-    def states(self, ids: Sequence[str]) -> dict[str, bool]:
+    def are_final(self, ids: Sequence[str]) -> dict[str, bool]:
         """Return, by job, True if it has ended. An expired job counts as ended."""
         with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hget(f"{PREFIX}job:{job_id}", "state")
-            found = pipe.execute()
-        return {job_id: state is None or state.decode() in FINAL for job_id, state in zip(ids, found, strict=True)}
+            states = pipe.execute()
+        return {job_id: state is None or state.decode() in FINAL for job_id, state in zip(ids, states, strict=True)}
 
     def drop_dirty(self, job_id: str) -> None:
         """Forget the change of a job, because its card cannot be rendered."""
