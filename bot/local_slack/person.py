@@ -196,7 +196,9 @@ class Person:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 visible = "\n".join(f"  {one.user}: {one.plain}" for one in self._messages())
-                raise TimeoutError(f"{self._member} waited {timeout_s:g} s without success. Visible messages:\n{visible}")
+                raise TimeoutError(
+                    f"{self._member} waited {timeout_s:g} s without success. Visible messages:\n{visible}"
+                )
             # `predicate` may depend on state outside the workspace: call it at least twice a second.
             self._state(since=self._revision, wait_s=min(left_s, 0.5))
         return result

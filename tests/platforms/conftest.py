@@ -1,4 +1,4 @@
-"""What the load generators' tests share."""
+"""Fixtures of the load generators' tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.platforms.traffic_plans import load_processes
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """Where a generator keeps its files; nothing of it may be left, neither file nor process."""
+    """Folder of a generator's files. Fails the test if files or processes are left."""
     yield tmp_path / "home"
     left = load_processes(tmp_path)
     for process in left:

@@ -1,4 +1,4 @@
-"""A small table of orders, as people have it in a file, and a model of it."""
+"""A small table of orders in files, a warehouse with it, and a model of it."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ amount,channel,returning,day,status
 """
 
 
-def model(**changes: Any) -> Model:
+def orders_model(**changes: Any) -> Model:
     return Model(
         **{
             "name": "orders",
@@ -34,26 +34,26 @@ def model(**changes: Any) -> Model:
     )
 
 
-def orders_warehouse(tmp_path: Path) -> EmbeddedWarehouse:
-    """One with a table of orders, as CSV and as Parquet, and others that cannot be read."""
-    csv, parquet = tmp_path / "orders.csv", tmp_path / "orders.parquet"
+def orders_warehouse(folder: Path) -> EmbeddedWarehouse:
+    """Return a warehouse with the orders as CSV and as Parquet, and with three tables that cannot be read."""
+    csv, parquet = folder / "orders.csv", folder / "orders.parquet"
     csv.write_text(ORDERS)
     duckdb.sql(f"COPY (FROM read_csv('{csv}')) TO '{parquet}'")
-    (tmp_path / "empty.csv").write_bytes(b"")
-    (tmp_path / "binary.parquet").write_bytes(b"PAR0 and no more")
+    (folder / "empty.csv").write_bytes(b"")
+    (folder / "binary.parquet").write_bytes(b"PAR0 and no more")
     tables = {
         "shop.orders": csv,
         "my-project.shop.orders": parquet,
-        "shop.empty": tmp_path / "empty.csv",
-        "shop.gone": tmp_path / "gone.csv",
-        "shop.binary": tmp_path / "binary.parquet",
+        "shop.empty": folder / "empty.csv",
+        "shop.gone": folder / "gone.csv",
+        "shop.binary": folder / "binary.parquet",
     }
-    return EmbeddedWarehouse(home=tmp_path / "home", tables=tables)
+    return EmbeddedWarehouse(home=folder / "home", tables=tables)
 
 
-def exported(warehouse: EmbeddedWarehouse, trained: Model, to: Path) -> tuple[dict[str, Any], bytes]:
-    """Train, export, and read both files."""
-    warehouse.train(model=trained, version=1, progress=RecordedProgress())
-    assert warehouse.export(model=trained, version=1, to=str(to), progress=RecordedProgress()) == "onnx"
+def train_and_export(warehouse: EmbeddedWarehouse, model: Model, to: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the contents of both exported files."""
+    warehouse.train(model=model, version=1, progress=RecordedProgress())
+    assert warehouse.export(model=model, version=1, to=str(to), progress=RecordedProgress()) == "onnx"
     assert {path.name for path in to.iterdir()} == {"model.onnx", "signature.json"}
     return json.loads((to / "signature.json").read_text()), (to / "model.onnx").read_bytes()

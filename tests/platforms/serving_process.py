@@ -14,7 +14,7 @@ MODULE = ("-m", "workers.platforms.serving")
 PREDICT = "/v1/models/fruit:predict"
 
 
-class Reply(NamedTuple):
+class ServingReply(NamedTuple):
     """A response with its body parsed."""
 
     status: int
@@ -28,7 +28,7 @@ class ServingProcess(NamedTuple):
     process: subprocess.Popen[str]
     netloc: str
 
-    def send(self, method: str, path: str, body: object = None) -> Reply:
+    def send(self, method: str, path: str, body: object = None) -> ServingReply:
         """Send one request on a new connection; `body` bytes as they are, anything else as JSON."""
         connection = http.client.HTTPConnection(self.netloc, timeout=60)
         try:
@@ -38,7 +38,7 @@ class ServingProcess(NamedTuple):
         finally:
             connection.close()
 
-    def predict(self, body: object) -> Reply:
+    def predict(self, body: object) -> ServingReply:
         return self.send("POST", PREDICT, body)
 
     def error(self, body: object, path: str = PREDICT) -> tuple[int, str]:
@@ -48,11 +48,11 @@ class ServingProcess(NamedTuple):
         return reply.status, reply.document["error"]
 
 
-def read_reply(connection: http.client.HTTPConnection) -> Reply:
+def read_reply(connection: http.client.HTTPConnection) -> ServingReply:
     response = connection.getresponse()
     body = response.read()
     is_json = response.headers["content-type"] == "application/json"
-    return Reply(response.status, json.loads(body) if is_json else body.decode(), response.headers)
+    return ServingReply(response.status, json.loads(body) if is_json else body.decode(), response.headers)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every registry of versions does, whichever it is. An adapter joins the suite with a line in `REGISTRIES`."""
+"""Contract suite of Artifacts. An adapter joins with a line in `REGISTRIES`."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=REGISTRIES)
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
     if request.param == "gcs":
-        # The name by which the client itself finds an emulator.
+        # The variable by which the client finds an emulator.
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("gcs_url"))
     return REGISTRIES[request.param](tmp_path / "models")
 
@@ -57,9 +57,9 @@ def stage(artifacts: Artifacts, version: int, files: dict[str, bytes]) -> None:
 
 
 def manifest(artifacts: Artifacts, version: int, **changes: Any) -> Manifest:
-    """The manifest of what is staged."""
+    """Return the manifest of the staged files."""
     digest, size_bytes = artifacts.describe(model="iris", version=version)
-    whole = Manifest(
+    made = Manifest(
         model="iris",
         version=version,
         digest=digest,
@@ -72,10 +72,11 @@ def manifest(artifacts: Artifacts, version: int, **changes: Any) -> Manifest:
         job_id="J1",
         created_at_s=1_790_000_000.25,
     )
-    return replace(whole, **changes)
+    return replace(made, **changes)
 
 
-def published(artifacts: Artifacts, *, job_id: str = "J1", files: dict[str, bytes] = FILES) -> Manifest:
+def publish(artifacts: Artifacts, *, job_id: str = "J1", files: dict[str, bytes] = FILES) -> Manifest:
+    """Claim, stage and publish a version."""
     version = artifacts.claim(model="iris", job_id=job_id)
     stage(artifacts, version, files)
     made = manifest(artifacts, version, job_id=job_id)
@@ -83,47 +84,41 @@ def published(artifacts: Artifacts, *, job_id: str = "J1", files: dict[str, byte
     return made
 
 
-def test_versions_are_numbered_from_one(artifacts: Artifacts) -> None:
-    """Each job gets the next number of its model; models do not share numbers."""
+def test_versions_of_a_model_are_numbered_from_one(artifacts: Artifacts) -> None:
     assert [artifacts.claim(model="iris", job_id=f"J{i}") for i in range(12)] == list(range(1, 13))
     assert artifacts.claim(model="orders", job_id="J0") == 1
 
 
-def test_a_job_that_claims_again_has_the_number_it_had(artifacts: Artifacts) -> None:
-    """Another attempt of a job goes on with its version, also after others have claimed theirs."""
+def test_second_claim_of_a_job_returns_the_same_number(artifacts: Artifacts) -> None:
     assert artifacts.claim(model="iris", job_id="J1") == 1
     assert artifacts.claim(model="iris", job_id="J2") == 2
     assert artifacts.claim(model="iris", job_id="J1") == 1
 
 
-def test_the_number_of_a_failed_job_is_not_given_again(artifacts: Artifacts) -> None:
-    """A claim that was never published is left out of the versions, and its number is spent."""
+def test_number_of_a_failed_job_is_not_reused(artifacts: Artifacts) -> None:
     assert artifacts.claim(model="iris", job_id="fails") == 1
     stage(artifacts, 1, FILES)
-    made = published(artifacts, job_id="J2")
+    made = publish(artifacts, job_id="J2")
     assert made.version == 2
     assert artifacts.versions(model="iris") == [made]
 
 
-def test_a_published_version_is_found_as_it_was_written(artifacts: Artifacts) -> None:
-    """Its manifest is equal to the last bit, and its folder has the files and no others."""
-    made = published(artifacts)
+def test_published_version_has_its_manifest_and_files(artifacts: Artifacts) -> None:
+    made = publish(artifacts)
     assert artifacts.manifest(model="iris", version=1) == made
     folder = artifacts.folder(model="iris", version=1)
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert found == FILES
 
 
-def test_versions_come_oldest_first(artifacts: Artifacts) -> None:
-    """By number, 2 before 10."""
+def test_versions_are_sorted_by_number(artifacts: Artifacts) -> None:
     for i in range(11):
-        published(artifacts, job_id=f"J{i}")
+        publish(artifacts, job_id=f"J{i}")
     assert [made.version for made in artifacts.versions(model="iris")] == list(range(1, 12))
     assert artifacts.versions(model="orders") == []
 
 
-def test_the_digest_is_over_names_and_contents(artifacts: Artifacts) -> None:
-    """Equal files have equal digests, and every change of a name or a content another; the size is the sum."""
+def test_digest_covers_names_and_contents(artifacts: Artifacts) -> None:
     variants: list[dict[str, bytes]] = [
         FILES,
         {**FILES, "model.onnx": b"\x08\x07 a gralh"},
@@ -143,8 +138,7 @@ def test_the_digest_is_over_names_and_contents(artifacts: Artifacts) -> None:
     assert described[0] == (f"sha256:{whole}", sum(map(len, FILES.values())))
 
 
-def test_staging_is_empty_every_time(artifacts: Artifacts) -> None:
-    """What a dead attempt left does not get into the version."""
+def test_staging_again_discards_earlier_files(artifacts: Artifacts) -> None:
     version = artifacts.claim(model="iris", job_id="J1")
     stage(artifacts, version, {"left-over": b"half"})
     stage(artifacts, version, FILES)
@@ -152,8 +146,8 @@ def test_staging_is_empty_every_time(artifacts: Artifacts) -> None:
     assert not (artifacts.folder(model="iris", version=version) / "left-over").exists()
 
 
-def test_the_folder_of_a_version_on_its_way_is_what_is_staged(artifacts: Artifacts) -> None:
-    """A version is tried before it is published; once it is, staging anew does not change what is served."""
+def test_folder_has_the_staged_files_until_the_version_is_published(artifacts: Artifacts) -> None:
+    """The smoke test runs before the version is published."""
     version = artifacts.claim(model="iris", job_id="J1")
     stage(artifacts, version, FILES)
     assert (artifacts.folder(model="iris", version=version) / "model.onnx").read_bytes() == FILES["model.onnx"]
@@ -162,9 +156,8 @@ def test_the_folder_of_a_version_on_its_way_is_what_is_staged(artifacts: Artifac
     assert (artifacts.folder(model="iris", version=version) / "model.onnx").read_bytes() == FILES["model.onnx"]
 
 
-def test_publishing_again_changes_nothing(artifacts: Artifacts) -> None:
-    """An attempt that goes through all steps again, at another time, leaves the version as it was."""
-    made = published(artifacts)
+def test_publishing_the_same_files_again_changes_nothing(artifacts: Artifacts) -> None:
+    made = publish(artifacts)
     artifacts.publish(manifest=made)
     stage(artifacts, made.version, FILES)
     artifacts.publish(manifest=replace(made, created_at_s=made.created_at_s + 60))
@@ -172,9 +165,8 @@ def test_publishing_again_changes_nothing(artifacts: Artifacts) -> None:
     assert artifacts.folder(model="iris", version=made.version)
 
 
-def test_a_published_version_never_gets_other_files(artifacts: Artifacts) -> None:
-    """What was deployed under a number stays what that number means."""
-    made = published(artifacts)
+def test_publishing_other_files_under_a_published_number_is_refused(artifacts: Artifacts) -> None:
+    made = publish(artifacts)
     stage(artifacts, made.version, {"model.onnx": b"another"})
     with pytest.raises(PermanentError, match="iris v1"):
         artifacts.publish(manifest=manifest(artifacts, made.version))
@@ -182,8 +174,7 @@ def test_a_published_version_never_gets_other_files(artifacts: Artifacts) -> Non
     assert artifacts.folder(model="iris", version=1)
 
 
-def test_files_that_are_not_the_manifest_s_are_not_published(artifacts: Artifacts) -> None:
-    """A digest that the staged files do not have is refused, and there is no version."""
+def test_manifest_with_another_digest_is_refused(artifacts: Artifacts) -> None:
     version = artifacts.claim(model="iris", job_id="J1")
     stage(artifacts, version, FILES)
     with pytest.raises(PermanentError, match="iris v1"):
@@ -191,8 +182,8 @@ def test_files_that_are_not_the_manifest_s_are_not_published(artifacts: Artifact
     assert artifacts.versions(model="iris") == []
 
 
-def test_a_metric_that_is_no_number_is_not_published(artifacts: Artifacts) -> None:
-    """JSON has no NaN: it is refused before anything is moved, not found out when it is read."""
+def test_metric_that_is_nan_is_refused(artifacts: Artifacts) -> None:
+    """JSON has no NaN."""
     version = artifacts.claim(model="iris", job_id="J1")
     stage(artifacts, version, FILES)
     with pytest.raises(PermanentError, match="accuracy"):
@@ -200,9 +191,9 @@ def test_a_metric_that_is_no_number_is_not_published(artifacts: Artifacts) -> No
     assert artifacts.versions(model="iris") == []
 
 
-def test_a_version_that_is_not_there_is_told_with_those_that_are(artifacts: Artifacts) -> None:
-    """Unknown, or claimed and never published: the message says which, the advice what there is."""
-    published(artifacts)
+def test_missing_version_is_reported_with_the_published_ones(artifacts: Artifacts) -> None:
+    """The message distinguishes unknown from unpublished versions."""
+    publish(artifacts)
     artifacts.claim(model="iris", job_id="fails")
     with pytest.raises(PermanentError, match="no iris v9") as unknown:
         artifacts.manifest(model="iris", version=9)
@@ -213,8 +204,7 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are(artifacts: Arti
         artifacts.manifest(model="orders", version=1)
 
 
-def test_nothing_is_staged_or_described_without_a_claim(artifacts: Artifacts) -> None:
-    """A number that nobody claimed has no staging address; a claim without files nothing to describe."""
+def test_staging_needs_a_claim_and_describing_needs_files(artifacts: Artifacts) -> None:
     with pytest.raises(PermanentError, match="never claimed"):
         artifacts.staging(model="iris", version=1)
     version = artifacts.claim(model="iris", job_id="J1")
@@ -225,30 +215,27 @@ def test_nothing_is_staged_or_described_without_a_claim(artifacts: Artifacts) ->
         artifacts.describe(model="iris", version=version)
 
 
-def test_reports_come_back_newest_first(artifacts: Artifacts) -> None:
-    """As they were kept, at most as many as are asked for; places do not share theirs, and nobody's is no version."""
+def test_reports_of_a_place_are_returned_newest_first(artifacts: Artifacts) -> None:
     assert artifacts.reports(place="staging/iris", newest=10) == []
     for job in range(1, 13):
-        artifacts.keep_report(place="staging/iris", job_id=str(job), report={"job": job, "words": "⚓ p95"})
+        artifacts.keep_report(place="staging/iris", job_id=str(job), report={"job": job, "text": "⚓ p95"})
     artifacts.keep_report(place="checkout", job_id="13", report={"job": 13})
     found = artifacts.reports(place="staging/iris", newest=5)
     assert [report["job"] for report in found] == [12, 11, 10, 9, 8]
-    assert found[0] == {"job": 12, "words": "⚓ p95"}
+    assert found[0] == {"job": 12, "text": "⚓ p95"}
     assert len(artifacts.reports(place="staging/iris", newest=50)) == 12
     assert artifacts.reports(place="checkout", newest=5) == [{"job": 13}]
     assert artifacts.versions(model="staging") == []
 
 
-def test_a_report_that_is_kept_again_replaces_the_one_before(artifacts: Artifacts) -> None:
-    """Another attempt of the same job has the last word."""
+def test_report_replaces_an_earlier_one_of_the_same_job(artifacts: Artifacts) -> None:
     artifacts.keep_report(place="staging/iris", job_id="1", report={"attempt": 1})
     artifacts.keep_report(place="staging/iris", job_id="2", report={"attempt": 1})
     artifacts.keep_report(place="staging/iris", job_id="1", report={"attempt": 2})
     assert artifacts.reports(place="staging/iris", newest=10) == [{"attempt": 2}, {"attempt": 1}]
 
 
-def test_a_report_that_json_cannot_hold_is_not_kept(artifacts: Artifacts) -> None:
-    """JSON has no NaN."""
+def test_report_with_nan_is_refused(artifacts: Artifacts) -> None:
     with pytest.raises(PermanentError, match="JSON"):
         artifacts.keep_report(place="staging/iris", job_id="1", report={"p95": float("nan")})
     assert artifacts.reports(place="staging/iris", newest=10) == []
@@ -257,8 +244,8 @@ def test_a_report_that_json_cannot_hold_is_not_kept(artifacts: Artifacts) -> Non
 @pytest.mark.parametrize(
     "place", ["..", "../iris", "/etc", "", "staging/", "staging//iris", "Staging", "_reports", "a\0"]
 )
-def test_what_is_no_place_goes_nowhere(artifacts: Artifacts, tmp_path: Path, place: str) -> None:
-    """A name that could lead out of the registry is refused, and nothing is made."""
+def test_invalid_place_or_job_is_refused_for_a_report(artifacts: Artifacts, tmp_path: Path, place: str) -> None:
+    """Both become part of a path."""
     with pytest.raises(PermanentError, match="not a place"):
         artifacts.keep_report(place=place, job_id="1", report={})
     with pytest.raises(PermanentError, match="not a place"):
@@ -269,8 +256,8 @@ def test_what_is_no_place_goes_nowhere(artifacts: Artifacts, tmp_path: Path, pla
 
 
 @pytest.mark.parametrize("name", ["..", "../iris", "/etc", "iris/1", "", "Iris", "iris\n", "a" * 41, "ír", "iris\0"])
-def test_what_is_no_model_s_name_goes_nowhere(artifacts: Artifacts, tmp_path: Path, name: str) -> None:
-    """A name that could lead out of the registry is refused in every call, and nothing is made."""
+def test_invalid_model_name_is_refused_by_every_method(artifacts: Artifacts, tmp_path: Path, name: str) -> None:
+    """It becomes part of a path."""
     for call in (
         lambda: artifacts.claim(model=name, job_id="J1"),
         lambda: artifacts.versions(model=name),
@@ -284,7 +271,6 @@ def test_what_is_no_model_s_name_goes_nowhere(artifacts: Artifacts, tmp_path: Pa
 
 
 @pytest.mark.parametrize("version", [0, -1])
-def test_versions_below_one_are_refused(artifacts: Artifacts, version: int) -> None:
-    """There is no version 0."""
+def test_version_below_one_is_refused(artifacts: Artifacts, version: int) -> None:
     with pytest.raises(PermanentError, match=str(version)):
         artifacts.manifest(model="iris", version=version)

@@ -1,4 +1,4 @@
-"""What only processes of this machine can show of a cluster: their deaths, their autoscaler, two who change at once."""
+"""The local cluster: crashes of its processes, its autoscaler, concurrent changes, and damaged or unwritable files."""
 
 import os
 import shutil
@@ -19,241 +19,213 @@ from tests.platforms.steady_traffic import SteadyTraffic
 from tests.waiting import wait_until
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
-from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
+from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus
+from workers.platforms.protocols.cluster import Endpoint
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def cluster_under_test(tmp_path: Path) -> Iterator[EmbeddedClusterUnderTest]:
-    with embedded_bay(tmp_path) as cluster_under_test:
-        yield cluster_under_test
+def under_test(tmp_path: Path) -> Iterator[EmbeddedClusterUnderTest]:
+    with embedded_bay(tmp_path) as under_test:
+        yield under_test
 
 
-def test_two_roll_outs_of_one_endpoint_exclude_each_other(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """The second is told to come again, and the first is not disturbed."""
-    tried: list[str] = []
+def roll_out(under_test: EmbeddedClusterUnderTest, *, replicas: tuple[int, int] = (1, 1)) -> Endpoint:
+    """Roll out version 1."""
+    release = under_test.release(1, replicas=replicas)
+    return under_test.cluster.roll_out(release=release, progress=RecordedProgress())
+
+
+def endpoint(under_test: EmbeddedClusterUnderTest) -> Endpoint | None:
+    return under_test.cluster.endpoint(model="fruit", environment=STAGING)
+
+
+def read_status(under_test: EmbeddedClusterUnderTest) -> EndpointStatus:
+    status = under_test.files.read_status()
+    assert status is not None
+    return status
+
+
+def kill_supervisor(under_test: EmbeddedClusterUnderTest) -> None:
+    """Kill it and wait until its replicas have exited."""
+    os.kill(read_status(under_test).pid, signal.SIGKILL)
+    wait_until(lambda: not under_test.processes())
+
+
+def run_in_another_process(under_test: EmbeddedClusterUnderTest, code: str) -> int:
+    """Run `code`, which finds the folder of the cluster in sys.argv[1]. Return the exit status."""
+    return subprocess.run([sys.executable, "-c", code, str(under_test.home)], cwd=ROOT, timeout=60).returncode
+
+
+def test_second_rollout_of_an_endpoint_is_refused_while_the_first_runs(under_test: EmbeddedClusterUnderTest) -> None:
+    attempts: list[str] = []
     progress = RecordedProgress()
 
     def roll_out_another(fact: str) -> None:
         with pytest.raises(TemporaryError, match="being changed"):
-            cluster_under_test.cluster.roll_out(release=cluster_under_test.release(2), progress=RecordedProgress())
-        tried.append(fact)
+            under_test.cluster.roll_out(release=under_test.release(2), progress=RecordedProgress())
+        attempts.append(fact)
 
     progress.on_report = roll_out_another
-    assert cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=progress).version == 1
-    assert tried
+    assert under_test.cluster.roll_out(release=under_test.release(1), progress=progress).version == 1
+    assert attempts
 
 
-def test_a_killed_replica_is_replaced(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """Another takes its place and the trouble is told; only what the killed one was answering may fail."""
-    endpoint = cluster_under_test.cluster.roll_out(
-        release=cluster_under_test.release(1, replicas=(2, 2)), progress=RecordedProgress()
-    )
-    victim, other = cluster_under_test.pids()
-    with SteadyTraffic(endpoint.address, model="fruit", kept=6, fresh=2) as traffic:
+def test_killed_replica_is_replaced(under_test: EmbeddedClusterUnderTest) -> None:
+    """Only requests that the killed replica was processing may fail."""
+    address = roll_out(under_test, replicas=(2, 2)).address
+    victim, other = under_test.pids()
+    with SteadyTraffic(address, model="fruit", kept=6, fresh=2) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 50)
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: len(cluster_under_test.pids()) == 2 and victim not in cluster_under_test.pids())
+        wait_until(lambda: len(under_test.pids()) == 2 and victim not in under_test.pids())
         answered, failed = traffic.answers["v1"], len(traffic.failures)
         wait_until(lambda: traffic.answers["v1"] > answered + 50)
-    # Each kept connection to the victim breaks once; new ones go to the replica that is left.
+    # Each open connection to the victim breaks once. New ones reach the other replica.
     assert len(traffic.failures) == failed <= 8
-    assert other in cluster_under_test.pids()
-    now = cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING)
+    assert other in under_test.pids()
+    now = endpoint(under_test)
     assert now is not None
     assert "ended with SIGKILL" in now.trouble
 
 
-def test_a_killed_supervisor_takes_its_replicas_along_and_the_next_call_restores_them(
-    cluster_under_test: EmbeddedClusterUnderTest,
-) -> None:
-    """Nothing is orphaned; the address stays."""
-    before = cluster_under_test.cluster.roll_out(
-        release=cluster_under_test.release(1, replicas=(2, 2)), progress=RecordedProgress()
-    )
-    status = cluster_under_test.files.read_status()
-    assert status is not None
-    os.kill(status.pid, signal.SIGKILL)
-    wait_until(lambda: not cluster_under_test.processes())
+def test_killed_supervisor_is_replaced_by_the_next_call(under_test: EmbeddedClusterUnderTest) -> None:
+    """Its replicas exit, and the endpoint returns at the same address."""
+    before = roll_out(under_test, replicas=(2, 2))
+    kill_supervisor(under_test)
 
-    found = cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING)
+    found = endpoint(under_test)
     assert found is not None
     assert (found.ready, "has been started again" in found.trouble) == (0, True)
-
-    def restored() -> bool:
-        return cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING) == before
-
-    wait_until(restored)
+    wait_until(lambda: endpoint(under_test) == before)
     with SteadyTraffic(before.address, model="fruit", kept=1, fresh=1) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 5)
     assert traffic.failures == []
 
 
-def test_an_endpoint_outlives_the_worker_that_rolled_it_out(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """Another process finds it, even when the first was killed."""
-    cluster_under_test.release(1)  # writes the model
+def test_concurrent_calls_replace_a_killed_supervisor_once(under_test: EmbeddedClusterUnderTest) -> None:
+    before = roll_out(under_test)
+    kill_supervisor(under_test)
+    with ThreadPoolExecutor(8) as workers:
+        for _ in range(8):
+            cluster = EmbeddedCluster(home=under_test.home, timing=QUICK)
+            workers.submit(cluster.endpoint, model="fruit", environment=STAGING)
+    wait_until(lambda: endpoint(under_test) == before)
+    assert under_test.files.supervisor_log.read_text().count("starts at http://127.0.0.1:") == 2
+
+
+def test_endpoint_outlives_a_killed_worker(under_test: EmbeddedClusterUnderTest) -> None:
+    under_test.release(1)  # writes the model
     code = (
         "import os, signal, sys; from pathlib import Path; from tests.platforms.test_cluster_embedded import *\n"
-        "cluster_under_test = EmbeddedClusterUnderTest(home=Path(sys.argv[1]))\n"
-        "cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())\n"
+        "roll_out(EmbeddedClusterUnderTest(home=Path(sys.argv[1])))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code, str(cluster_under_test.home)], cwd=Path(__file__).parents[2], timeout=60
-    )
-    assert ended.returncode == -signal.SIGKILL
-    endpoint = cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING)
-    assert endpoint is not None
-    assert (endpoint.ready, endpoint.trouble) == (1, "")
-    with SteadyTraffic(endpoint.address, model="fruit", kept=1, fresh=1) as traffic:
+    assert run_in_another_process(under_test, code) == -signal.SIGKILL
+    found = endpoint(under_test)
+    assert found is not None
+    assert (found.ready, found.trouble) == (1, "")
+    with SteadyTraffic(found.address, model="fruit", kept=1, fresh=1) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 5)
     assert traffic.failures == []
 
 
-def test_an_endpoint_grows_under_load_and_shrinks_after_it(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """The autoscaler moves the count within its bounds, says why, and no request fails."""
-    endpoint = cluster_under_test.cluster.roll_out(
-        release=cluster_under_test.release(1, replicas=(1, 3)), progress=RecordedProgress()
-    )
+def test_endpoint_scales_up_under_load_and_down_after_it(under_test: EmbeddedClusterUnderTest) -> None:
+    address = roll_out(under_test, replicas=(1, 3)).address
 
     def ready() -> int:
-        now = cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING)
+        now = endpoint(under_test)
         return now.ready if now else 0
 
-    with SteadyTraffic(endpoint.address, model="fruit", kept=8, fresh=2, rate_rps=60) as traffic:
+    with SteadyTraffic(address, model="fruit", kept=8, fresh=2, rate_rps=60) as traffic:
         wait_until(lambda: ready() >= 2)
     wait_until(lambda: ready() == 1)
     assert traffic.failures == []
-    status = cluster_under_test.files.read_status()
-    assert status is not None
-    grown = status.events[1]
-    assert (grown.before, grown.after > 1) == (1, True)
-    assert "% of the request, target 60 %" in grown.reason
+    scaled_up = read_status(under_test).events[1]
+    assert (scaled_up.before, scaled_up.after > 1) == (1, True)
+    assert "% of the request, target 60 %" in scaled_up.reason
 
 
-def test_however_many_find_a_dead_supervisor_one_is_started(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """Workers that look at the same instant restore the endpoint once."""
-    before = cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    status = cluster_under_test.files.read_status()
-    assert status is not None
-    os.kill(status.pid, signal.SIGKILL)
-    wait_until(lambda: not cluster_under_test.processes())
-    with ThreadPoolExecutor(8) as workers:
-        for _ in range(8):
-            workers.submit(
-                EmbeddedCluster(home=cluster_under_test.home, timing=QUICK).endpoint, model="fruit", environment=STAGING
-            )
-    wait_until(lambda: cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING) == before)
-    assert cluster_under_test.files.supervisor_log.read_text().count("begins at http://127.0.0.1:") == 2
-
-
-@pytest.mark.parametrize("damage", ['{"gener', "{}"])
-def test_an_endpoint_whose_wish_is_damaged_is_named_and_can_be_removed(
-    cluster_under_test: EmbeddedClusterUnderTest, damage: str
-) -> None:
-    """It stops no worker: the error says which file, and what to do; after that there is room for another."""
-    cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    (cluster_under_test.files.folder / "spec.json").write_text(damage)
-    with pytest.raises(PermanentError, match=r"spec\.json is damaged") as caught:
-        cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING)
-    assert "seatrial down" in caught.value.advice
+def test_endpoint_with_a_damaged_spec_is_reported_and_can_be_removed(under_test: EmbeddedClusterUnderTest) -> None:
+    roll_out(under_test)
+    for damage in ("{}", '{"gener'):
+        (under_test.files.folder / "spec.json").write_text(damage)
+        with pytest.raises(PermanentError, match=r"spec\.json is damaged") as caught:
+            endpoint(under_test)
+        assert "seatrial down" in caught.value.advice
     with pytest.raises(PermanentError, match="damaged"):
-        cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    cluster_under_test.cluster.remove_all()
-    wait_until(lambda: not cluster_under_test.left())
-    assert (
-        cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress()).ready
-        == 1
-    )
+        roll_out(under_test)
+    under_test.cluster.remove_all()
+    wait_until(lambda: not under_test.left())
+    assert roll_out(under_test).ready == 1
 
 
-def test_a_damaged_status_is_written_anew(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """It is what a supervisor saw: one that has ended is followed by another, which sees for itself."""
-    cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    status = cluster_under_test.files.read_status()
-    assert status is not None
-    os.kill(status.pid, signal.SIGKILL)
-    wait_until(lambda: not cluster_under_test.processes())
-    (cluster_under_test.files.folder / "status.json").write_text('{"pid')
+def test_damaged_status_is_replaced_by_the_next_supervisor(under_test: EmbeddedClusterUnderTest) -> None:
+    roll_out(under_test)
+    kill_supervisor(under_test)
+    (under_test.files.folder / "status.json").write_text('{"pid')
 
     def ready() -> bool:
-        now = cluster_under_test.cluster.endpoint(model="fruit", environment=STAGING)
+        now = endpoint(under_test)
         return now is not None and now.ready == 1
 
     wait_until(ready)
 
 
-def test_an_endpoint_that_is_being_changed_is_left_and_named_when_a_machine_is_emptied(
-    cluster_under_test: EmbeddedClusterUnderTest,
-) -> None:
-    """The others go all the same."""
-    cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    other = EndpointFiles(cluster_under_test.files.folder.parent / "aubergine")
-    shutil.copytree(cluster_under_test.files.folder, other.folder)
-    lock = other.changing()
+def test_remove_all_leaves_and_names_an_endpoint_that_is_being_changed(under_test: EmbeddedClusterUnderTest) -> None:
+    roll_out(under_test)
+    other = EndpointFiles(under_test.files.folder.parent / "aubergine")
+    shutil.copytree(under_test.files.folder, other.folder)
+    lock = other.acquire_change_lock()
     assert lock is not None
-    with lock, pytest.raises(TemporaryError, match=r"aubergine on staging is left: .*being changed"):
-        cluster_under_test.cluster.remove_all()
-    assert not cluster_under_test.files.folder.exists()
-    cluster_under_test.cluster.remove_all()
-    assert not cluster_under_test.left()
+    with lock, pytest.raises(TemporaryError, match=r"aubergine on staging was not removed: .*being changed"):
+        under_test.cluster.remove_all()
+    assert not under_test.files.folder.exists()
+    under_test.cluster.remove_all()
+    assert not under_test.left()
 
 
-def test_a_status_that_could_not_be_written_is_written_once_it_can_be(
-    cluster_under_test: EmbeddedClusterUnderTest,
-) -> None:
-    """A disk that was full for a while costs nobody the news."""
-    cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    spec = cluster_under_test.files.read_spec()
+def test_unwritable_status_is_written_once_it_can_be(under_test: EmbeddedClusterUnderTest) -> None:
+    """The supervisor continues to scale, and logs the failure once."""
+    roll_out(under_test)
+    spec = under_test.files.read_spec()
     assert spec is not None
-    in_its_way = cluster_under_test.files.folder / "status.new"
-    in_its_way.mkdir()
+    obstacle = under_test.files.folder / "status.new"
+    obstacle.mkdir()
     generation = spec.generation + 1
-    cluster_under_test.files.write_spec(
-        replace(spec, generation=generation, desired=replace(spec.desired, minimum=2, maximum=2))
-    )
-    wait_until(lambda: "cannot be written" in cluster_under_test.files.supervisor_log.read_text())
-    wait_until(lambda: len(cluster_under_test.processes()) == 3)
+    desired = replace(spec.desired, minimum=2, maximum=2)
+    under_test.files.write_spec(replace(spec, generation=generation, desired=desired))
+    wait_until(lambda: "cannot be written" in under_test.files.supervisor_log.read_text())
+    wait_until(lambda: len(under_test.processes()) == 3)
     worked_s, since_s = 0.0, time.monotonic()
 
-    def started() -> bool:
-        """Whether they have had nothing to do for a second."""
+    def idle_for_a_second() -> bool:
+        """Return True once the replicas have started."""
         nonlocal worked_s, since_s
-        now_s = sum(process.cpu_times().user for process in cluster_under_test.processes()[1:])
+        now_s = sum(process.cpu_times().user for process in under_test.processes()[1:])
         if now_s > worked_s + 0.02:
             worked_s, since_s = now_s, time.monotonic()
         return time.monotonic() - since_s > 1.0
 
-    wait_until(started)
-    in_its_way.rmdir()
+    wait_until(idle_for_a_second)
+    obstacle.rmdir()
 
-    def told() -> bool:
-        status = cluster_under_test.files.read_status()
-        return status is not None and (status.observed_generation, status.ready) == (generation, 2)
+    def written() -> bool:
+        status = read_status(under_test)
+        return (status.observed_generation, status.ready) == (generation, 2)
 
-    wait_until(told)
-    assert cluster_under_test.files.supervisor_log.read_text().count("cannot be written") == 1
+    wait_until(written)
+    assert under_test.files.supervisor_log.read_text().count("cannot be written") == 1
 
 
-def test_a_machine_is_emptied_though_its_disk_is_full(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """That something is to end is said without a byte more than there was."""
-    cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
+def test_remove_all_works_on_a_full_disk(under_test: EmbeddedClusterUnderTest) -> None:
+    roll_out(under_test)
     code = (
         "import resource, sys; from pathlib import Path\n"
         "from workers.platforms.embedded.cluster.cluster import EmbeddedCluster\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
         "EmbeddedCluster(home=Path(sys.argv[1])).remove_all()\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", code, str(cluster_under_test.home)],
-        cwd=Path(__file__).parents[2],
-        timeout=60,
-        check=True,
-    )
-    assert not cluster_under_test.left()
-
-
-def test_a_machine_is_emptied_of_all_its_endpoints(cluster_under_test: EmbeddedClusterUnderTest) -> None:
-    """Whatever the settings name today."""
-    cluster_under_test.cluster.roll_out(release=cluster_under_test.release(1), progress=RecordedProgress())
-    EmbeddedCluster(home=cluster_under_test.home).remove_all()
-    assert not cluster_under_test.left()
+    assert run_in_another_process(under_test, code) == 0
+    assert not under_test.left()

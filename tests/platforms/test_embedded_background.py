@@ -1,4 +1,4 @@
-"""A job leaves a call that cannot be interrupted, and hears of its stages."""
+"""A job can stop while a library call runs in the background."""
 
 from threading import Event
 from typing import Any
@@ -7,24 +7,24 @@ import pytest
 
 from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError
-from workers.platforms.embedded.warehouse.background import in_background
+from workers.platforms.embedded.background import run_in_background
 
 
-def test_work_that_cannot_be_interrupted_is_left_behind() -> None:
-    """A job that is to stop does not wait for the stage under way; the stage's end ends the thread."""
+def test_cancelled_job_does_not_wait_for_the_current_stage() -> None:
+    """The thread ends after its stage."""
     release, ended, progress = Event(), Event(), RecordedProgress()
 
-    def stage(tell: Any) -> None:
+    def stage(report: Any) -> None:
         progress.cancelled.set()
         release.wait(60)
         try:
-            tell(1, 1, "nobody listens any more")
+            report(1, 1, "not reported")
         finally:
             ended.set()
 
     try:
         with pytest.raises(JobCancelled):
-            in_background(stage, progress=progress)
+            run_in_background(stage, progress=progress)
         assert not ended.is_set()
     finally:
         release.set()
@@ -32,14 +32,13 @@ def test_work_that_cannot_be_interrupted_is_left_behind() -> None:
     assert progress.reports == []
 
 
-def test_what_the_work_raises_is_raised_where_the_job_runs() -> None:
-    """An error in the background thread is the caller's error, and its earlier stages were reported."""
+def test_error_in_the_background_is_raised_after_earlier_stages_are_reported() -> None:
     progress = RecordedProgress()
 
-    def work(tell: Any) -> None:
-        tell(1, 2, "half")
-        raise PermanentError("Nothing doing.")
+    def work(report: Any) -> None:
+        report(1, 2, "half")
+        raise PermanentError("Out of luck.")
 
-    with pytest.raises(PermanentError, match="Nothing doing"):
-        in_background(work, progress=progress)
+    with pytest.raises(PermanentError, match="Out of luck"):
+        run_in_background(work, progress=progress)
     assert progress.reports == [(1, 2, "half")]

@@ -1,25 +1,25 @@
-"""What the SQL of the warehouse on this machine reaches, and that it reaches nothing else."""
-# ruff: noqa: S608  queries are what these tests are about, and are made of parts.
+"""SQL in the local warehouse reaches the known tables and nothing else."""
+# ruff: noqa: S608  the tests assemble queries
 
 from pathlib import Path
 from threading import Timer
 from threading import enumerate as threads
-from time import monotonic, sleep
 
 import duckdb
 import pandas as pd
 import pytest
 
-from tests.platforms.orders import model, orders_warehouse
+from tests.platforms.orders import orders_model, orders_warehouse
 from tests.platforms.progress import RecordedProgress
+from tests.waiting import wait_until
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> EmbeddedWarehouse:
-    return orders_warehouse(tmp_path)
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedWarehouse:
+    return orders_warehouse(tmp_path_factory.mktemp("orders"))
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,9 @@ def warehouse(tmp_path: Path) -> EmbeddedWarehouse:
         "SELECT " + "(" * 3000 + "1" + ")" * 3000 + " AS status",
     ],
 )
-def test_sql_that_reaches_beyond_the_tables_is_refused(warehouse: EmbeddedWarehouse, query: str) -> None:
-    """Whatever is not one query on known tables gets a sentence that names the query's setting."""
+def test_query_beyond_the_known_tables_is_refused(warehouse: EmbeddedWarehouse, query: str) -> None:
     with pytest.raises(PermanentError, match=r"^models\.orders\.query: ") as caught:
-        warehouse.train(model=model(query=query), version=1, progress=RecordedProgress())
+        warehouse.train(model=orders_model(query=query), version=1, progress=RecordedProgress())
     assert caught.value.advice
 
 
@@ -70,8 +69,8 @@ def test_sql_that_reaches_beyond_the_tables_is_refused(warehouse: EmbeddedWareho
         "FROM duckdb_secrets_of_python",
     ],
 )
-def test_duckdb_itself_is_locked(tmp_path: Path, sql: str) -> None:
-    """Were the translation to let something pass, the database could still not reach files, network or settings."""
+def test_duckdb_has_no_access_to_files_networks_or_settings(tmp_path: Path, sql: str) -> None:
+    """A second barrier behind the translation."""
     duckdb_secrets_of_python = pd.DataFrame({"secret": [1]})
     with open_database() as connection:
         load_tables(connection, frozenset({IRIS}), files={})
@@ -95,39 +94,37 @@ def test_duckdb_itself_is_locked(tmp_path: Path, sql: str) -> None:
         "`shop.orders`",
     ],
 )
-def test_a_table_may_be_quoted_in_every_way_of_bigquery(warehouse: EmbeddedWarehouse, table: str) -> None:
-    """The same table is found, and its last name is its alias."""
+def test_table_may_be_quoted_in_every_way_of_bigquery(warehouse: EmbeddedWarehouse, table: str) -> None:
+    """Its last name is its alias."""
     query = f"SELECT orders.* EXCEPT(day) FROM {table}"
-    assert warehouse.train(model=model(query=query), version=1, progress=RecordedProgress()).rows == 5
+    assert warehouse.train(model=orders_model(query=query), version=1, progress=RecordedProgress()).rows == 5
 
 
-def test_bigquery_functions_run(warehouse: EmbeddedWarehouse) -> None:
-    """What BigQuery writes otherwise than DuckDB is translated: IF, SAFE_DIVIDE, EXTRACT, EXCEPT, a comma join."""
+def test_syntax_of_bigquery_is_translated(warehouse: EmbeddedWarehouse) -> None:
+    """IF, SAFE_DIVIDE, EXTRACT, EXCEPT and a comma join."""
     query = """
         WITH o AS (SELECT *, EXTRACT(DAYOFWEEK FROM day) AS weekday FROM shop.orders)
         SELECT IF(amount > 5, 'much', 'little') AS size, SAFE_DIVIDE(amount, weekday - 5) AS ratio, status
         FROM o, UNNEST([1, 2]) AS twice;
     """
-    assert warehouse.train(model=model(query=query), version=1, progress=RecordedProgress()).rows == 10
+    assert warehouse.train(model=orders_model(query=query), version=1, progress=RecordedProgress()).rows == 10
 
 
 @pytest.mark.parametrize("table", ["empty", "gone", "binary"])
-def test_a_table_whose_file_is_no_table_is_named(warehouse: EmbeddedWarehouse, table: str) -> None:
-    """The message has the setting and the file."""
+def test_unreadable_table_file_is_refused_with_its_setting(warehouse: EmbeddedWarehouse, table: str) -> None:
     with pytest.raises(PermanentError, match=rf'^tables\."shop\.{table}": .*{table}\.(csv|parquet)') as caught:
-        warehouse.train(model=model(query=f"SELECT * FROM shop.{table}"), version=1, progress=RecordedProgress())
+        warehouse.train(model=orders_model(query=f"SELECT * FROM shop.{table}"), version=1, progress=RecordedProgress())
     assert caught.value.advice
 
 
-def test_an_unknown_table_lists_the_known_ones(warehouse: EmbeddedWarehouse) -> None:
-    """Someone who mistyped a table sees what there is, and how a file becomes a table."""
+def test_unknown_table_is_refused_with_the_known_ones(warehouse: EmbeddedWarehouse) -> None:
     with pytest.raises(PermanentError, match=r'"shop\.order".*iris.*my-project\.shop\.orders') as caught:
-        warehouse.train(model=model(query="SELECT * FROM shop.order"), version=1, progress=RecordedProgress())
+        warehouse.train(model=orders_model(query="SELECT * FROM shop.order"), version=1, progress=RecordedProgress())
     assert "[tables]" in caught.value.advice
 
 
-def test_a_query_that_would_run_for_years_can_be_cancelled(warehouse: EmbeddedWarehouse) -> None:
-    """The job leaves the running query, and the query is stopped, not left behind."""
+def test_cancelled_job_stops_its_running_query(warehouse: EmbeddedWarehouse) -> None:
+    """The query would run for years."""
     many = "UNNEST(GENERATE_ARRAY(1, 100000))"
     query = f"SELECT SUM(a * b * c * d) AS status, 1 AS one FROM {many} a, {many} b, {many} c, {many} d"
     progress = RecordedProgress()
@@ -135,10 +132,7 @@ def test_a_query_that_would_run_for_years_can_be_cancelled(warehouse: EmbeddedWa
     timer.start()
     try:
         with pytest.raises(JobCancelled):
-            warehouse.train(model=model(query=query), version=1, progress=progress)
+            warehouse.train(model=orders_model(query=query), version=1, progress=progress)
     finally:
         timer.cancel()
-    deadline = monotonic() + 60
-    while any(thread.name == "warehouse" for thread in threads()):
-        assert monotonic() < deadline, "the query still runs"
-        sleep(0.05)
+    wait_until(lambda: not any(thread.name == "warehouse" for thread in threads()))

@@ -1,4 +1,4 @@
-"""Which rows are held out, and what ML.EVALUATE's names mean here."""
+"""Held-out rows, and metrics with the meaning of ML.EVALUATE."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def examples(labels: "np.ndarray[Any, Any]") -> Examples:
 
 @pytest.mark.parametrize(("rows", "held"), [(499, 0), (500, 100), (50_000, 10_000), (100_000, 10_000)])
 def test_rows_are_held_out_as_auto_split_does(rows: int, held: int) -> None:
-    """None under 500 rows, a fifth up to 50,000, 10,000 above; the same ones every time."""
+    """The same rows every time."""
     chosen = split(examples(np.arange(rows, dtype=float)), classify=False)
     again = split(examples(np.arange(rows, dtype=float)), classify=False)
     assert np.array_equal(chosen.evaluate, again.evaluate)
@@ -31,16 +31,15 @@ def test_rows_are_held_out_as_auto_split_does(rows: int, held: int) -> None:
         assert "none are held out" in chosen.note
 
 
-def test_no_class_is_missing_from_the_training() -> None:
-    """A class of a single row is trained on, not held out."""
+def test_class_with_one_row_is_trained_on() -> None:
     labels = np.array(["common"] * 999 + ["rare"])
     chosen = split(examples(labels), classify=True)
     assert set(labels[chosen.train]) == {"common", "rare"}
     assert len(chosen.evaluate) == 199
 
 
-def test_two_classes_are_judged_by_the_greater_one() -> None:
-    """Of 9 and 10, 10 is what is looked for, as a number and not as text: one of two found, one of three right."""
+def test_greater_of_two_classes_is_the_positive_one() -> None:
+    """10 is greater than 9 as a number. One of two is found, one of three predictions is right."""
     labels = np.array(["10", "10", "9", "9", "9"])
     predicted = np.array(["10", "9", "10", "10", "9"])
     probabilities = np.array([[0.8, 0.2], [0.4, 0.6], [0.7, 0.3], [0.6, 0.4], [0.1, 0.9]])
@@ -53,8 +52,8 @@ def test_two_classes_are_judged_by_the_greater_one() -> None:
     assert metrics["log_loss"] == pytest.approx(-np.log([0.8, 0.4, 0.3, 0.4, 0.9]).mean())
 
 
-def test_more_classes_are_judged_by_their_mean() -> None:
-    """Precision and recall are means over the classes: 1, 1 and 0 each here."""
+def test_metrics_of_three_classes_are_means() -> None:
+    """The recall of the classes is 1, 1 and 0."""
     labels = np.array(["a", "b", "c"])
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3]])
     metrics = classification_metrics(labels, np.array(["a", "b", "b"]), probabilities, ["a", "b", "c"])
@@ -63,8 +62,8 @@ def test_more_classes_are_judged_by_their_mean() -> None:
     assert metrics["roc_auc"] == pytest.approx(1.0)
 
 
-def test_a_metric_that_is_undefined_is_left_out_and_named() -> None:
-    """There is no ROC curve of a single class, and no logarithm of a value below -1."""
+def test_undefined_metric_is_named_in_the_note_only() -> None:
+    """A single class has no ROC curve, and log(1 + value) needs values above -1."""
     one = classification_metrics(np.array(["a"]), np.array(["a"]), np.array([[0.9, 0.1]]), ["a", "b"])
     judged = evaluation(one, rows="on 1 row")
     assert "roc_auc" not in judged.metrics

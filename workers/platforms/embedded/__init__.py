@@ -1,1 +1,1 @@
-"""The adapters of one machine: everything runs here, with nothing to sign up for."""
+"""Adapters of one machine: everything runs here, without an account anywhere."""

@@ -1,9 +1,9 @@
-"""The registry of versions in a folder: ROOT/MODEL/N/ holds claim.json, the files under files/, and manifest.json.
+"""Registry of versions in a folder: ROOT/MODEL/N/ has claim.json, the files under files/, and manifest.json.
 
-What makes a version is its manifest, written last; a folder without one is a claim that was never fulfilled, and
-stays, so that its number is never given again. All processes of one machine may use one ROOT at once.
+A version exists once its manifest, which is written last, exists. Folders without one are abandoned claims. They are
+kept, because version numbers are never reused. All processes of a machine may use one ROOT at once.
 
-Reports of load tests lie beside the models, in ROOT/_reports/PLACE/TIME-JOB.json.
+Load test reports are stored in ROOT/_reports/PLACE/TIME-JOB.json.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workers.errors import PermanentError
-from workers.platforms.embedded.errors import on_disk
+from workers.platforms.embedded.errors import translated_errors
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.registry import (
     check_model,
@@ -37,13 +37,13 @@ from workers.platforms.registry import (
     write_report,
 )
 
-MOST_REPORTS = 500
-"""Reports kept of one place, the newest: more than a year of nights, in some megabytes."""
+MAX_REPORTS = 500
+"""Newest reports kept per place: more than a year of nightly tests, in a few megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Claim:
-    """claim.json: who took the number."""
+    """claim.json: the job that claimed the number."""
 
     job_id: str
 
@@ -52,14 +52,14 @@ _CLAIM = TypeAdapter(_Claim)
 
 
 class EmbeddedArtifacts:
-    """Implements Artifacts with a folder, made when it is first needed."""
+    """Implements Artifacts with a folder, which is created on first use."""
 
     def __init__(self, *, root: Path) -> None:
         self._root = root
 
-    @on_disk()
+    @translated_errors()
     def claim(self, *, model: str, job_id: str) -> int:
-        """The number after the highest that was ever claimed, or the one that `job_id` has already."""
+        """See Artifacts."""
         folder = self._model_folder(model)
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -69,16 +69,16 @@ class EmbeddedArtifacts:
                     return number
             number = max(numbers, default=0) + 1
             claiming = folder / ".claiming"
-            shutil.rmtree(claiming, ignore_errors=True)  # of one that was killed here: no number was spent yet
+            shutil.rmtree(claiming, ignore_errors=True)  # left by a process that was killed before it got a number
             claiming.mkdir()
             _write(claiming / "claim.json", _CLAIM.dump_json(_Claim(job_id=job_id)))
             claiming.rename(folder / str(number))
             _sync(folder)
         return number
 
-    @on_disk()
+    @translated_errors()
     def staging(self, *, model: str, version: int) -> str:
-        """A new, empty folder beside the version's own files, which stay as they are."""
+        """Create an empty staging folder in the version's folder; see Artifacts."""
         staging = self._version_folder(model, version) / "staging"
         if not staging.parent.is_dir():
             raise PermanentError(f"{model} v{version} was never claimed.", advice="Train the model.")
@@ -86,32 +86,29 @@ class EmbeddedArtifacts:
         staging.mkdir()
         return str(staging)
 
-    @on_disk()
+    @translated_errors()
     def describe(self, *, model: str, version: int) -> tuple[str, int]:
-        """Digest and size of the staged files. Raises PermanentError when there are none."""
+        """See Artifacts."""
         files = _files(self._version_folder(model, version) / "staging")
         if not files:
             raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
         return digest(_contents(files)), sum(path.stat().st_size for path in files.values())
 
-    @on_disk()
+    @translated_errors()
     def publish(self, *, manifest: Manifest) -> None:
-        """Move the staged files into place, then write the manifest; a call for a published version changes nothing.
-
-        Raises PermanentError when the files are not those of `manifest.digest`, staged or published.
-        """
+        """Move the staged files into place, then write the manifest; see Artifacts."""
         folder = self._version_folder(manifest.model, manifest.version)
-        what = f"{manifest.model} v{manifest.version}"
+        version = f"{manifest.model} v{manifest.version}"
         written = write_manifest(manifest)
         if (folder / "manifest.json").exists():
             if self.manifest(model=manifest.model, version=manifest.version).digest != manifest.digest:
-                raise PermanentError(f"{what} is published already, with other files.", advice="Train a new version.")
+                raise PermanentError(f"{version} is already published with other files.", advice="Train a new version.")
             shutil.rmtree(folder / "staging", ignore_errors=True)
             return
-        # An attempt that died between the move and the manifest has left the files in place and nothing staged.
+        # An attempt that died between the move and the manifest left the files in place and no staging folder.
         source = folder / "staging" if (folder / "staging").exists() else folder / "files"
         if not (files := _files(source)) or digest(_contents(files)) != manifest.digest:
-            raise PermanentError(f"{what}: the files are not those of its manifest.", advice="Train a new version.")
+            raise PermanentError(f"{version}: the files do not match its manifest.", advice="Train a new version.")
         for path in {*files.values(), *(path.parent for path in files.values())}:
             _sync(path)
         if source.name == "staging":
@@ -119,38 +116,34 @@ class EmbeddedArtifacts:
             source.rename(folder / "files")
         _write(folder / "manifest.json", written)
 
-    @on_disk()
+    @translated_errors()
     def versions(self, *, model: str) -> Sequence[Manifest]:
-        """All published versions, oldest first. Raises PermanentError for a manifest that cannot be read.
-
-        Such a version is not skipped: it may be what runs in production, and a list without it would be untrue.
-        """
+        """See Artifacts. A damaged manifest is not skipped: it may describe the version in production."""
         folder = self._model_folder(model)
         published = [number for number in _numbers(folder) if (folder / str(number) / "manifest.json").exists()]
         return [self.manifest(model=model, version=number) for number in published]
 
-    @on_disk()
+    @translated_errors()
     def manifest(self, *, model: str, version: int) -> Manifest:
-        """One published version's manifest. Raises PermanentError when there is none, or none that can be read."""
+        """See Artifacts."""
         path = self._version_folder(model, version) / "manifest.json"
         try:
             written = path.read_bytes()
         except FileNotFoundError as error:
             raise self._missing(model, version) from error
         manifest = read_manifest(
-            written, source=str(path), advice="Restore the file; or delete it to withdraw the version."
+            written, source=str(path), advice="Restore the file, or delete it to withdraw the version."
         )
         if (manifest.model, manifest.version) != (model, version):
-            what = f"{path} is the manifest of another version, {manifest.model} v{manifest.version}."
-            raise PermanentError(what, advice="Move the folder back to where it was.")
+            raise PermanentError(
+                f"{path} is the manifest of another version, {manifest.model} v{manifest.version}.",
+                advice="Move the folder back.",
+            )
         return manifest
 
-    @on_disk()
+    @translated_errors()
     def folder(self, *, model: str, version: int) -> Path:
-        """The version's files, checked against the manifest's digest: changed ones raise PermanentError.
-
-        Before the manifest is written, the staged files.
-        """
+        """See Artifacts."""
         version_folder = self._version_folder(model, version)
         if (version_folder / "staging").is_dir() and not (version_folder / "manifest.json").exists():
             return version_folder / "staging"
@@ -159,29 +152,26 @@ class EmbeddedArtifacts:
         files = _files(folder)
         if (found := digest(_contents(files))) != manifest.digest:
             raise PermanentError(
-                f"{model} v{version}: the files in {folder} are no longer those that were published"
-                f" ({', '.join(files) or 'none'}: {found:.19}…, was {manifest.digest:.19}…).",
+                f"{model} v{version}: the files in {folder} have changed since they were published"
+                f" (found {', '.join(files) or 'no file'}: {found:.19}…, published {manifest.digest:.19}…).",
                 advice="Restore the folder, or train a new version.",
             )
         return folder
 
-    @on_disk()
+    @translated_errors()
     def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
-        """Write the report, then remove an earlier one of the same job, and what is older than the MOST_REPORTS newest.
-
-        Raises PermanentError for what JSON cannot hold.
-        """
+        """Write the report, then delete the job's earlier one and all but the newest MAX_REPORTS; see Artifacts."""
         folder = self._root / reports_folder(place)
         path, content = folder / report_name(job_id=job_id, at_s=time.time()), write_report(report)
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, content)
         names = [path.name for path in folder.glob("*.json")]
-        for name in set(names) - set(newest_reports(names)[:MOST_REPORTS]):
+        for name in set(names) - set(newest_reports(names)[:MAX_REPORTS]):
             (folder / name).unlink(missing_ok=True)
 
-    @on_disk()
+    @translated_errors()
     def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
-        """The `newest` reports, newest first; damaged ones are left out."""
+        """See Artifacts."""
         folder = self._root / reports_folder(place)
         names = newest_reports(path.name for path in folder.glob("*.json"))
         found = [_read(folder / name) for name in names[:newest]]
@@ -189,12 +179,12 @@ class EmbeddedArtifacts:
 
     def _missing(self, model: str, version: int) -> PermanentError:
         folder = self._version_folder(model, version)
-        have = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
+        published = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
         if folder.is_dir():
-            what = f"{model} v{version} was never published: job {_claimed_by(folder)} claimed it."
+            problem = f"{model} v{version} was never published: job {_claimed_by(folder)} claimed it."
         else:
-            what = f"There is no {model} v{version}."
-        return PermanentError(what, advice=f"{model} has {have}.")
+            problem = f"There is no {model} v{version}."
+        return PermanentError(problem, advice=f"{model} has {published}.")
 
     def _model_folder(self, model: str) -> Path:
         check_model(model)
@@ -207,7 +197,7 @@ class EmbeddedArtifacts:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Alone among all processes on this machine; the lock goes with the process that holds it."""
+    """Exclude all other processes on this machine. The lock ends with its process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -217,14 +207,14 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    """All numbers ever claimed in a model's folder, ascending."""
+    """Return all numbers ever claimed in a model's folder, ascending."""
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"[1-9][0-9]*", path.name))
 
 
 def _claimed_by(folder: Path) -> str | None:
-    """The job that claimed the folder; None where that cannot be read."""
+    """Return the job that claimed the folder, or None if the claim cannot be read."""
     try:
         return _CLAIM.validate_json((folder / "claim.json").read_bytes(), strict=True).job_id
     except (OSError, ValidationError):
@@ -232,18 +222,18 @@ def _claimed_by(folder: Path) -> str | None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """All files under `folder` by relative name, sorted. Raises PermanentError for what is no regular file."""
+    """Return all files under `folder` by relative name, sorted. Raises PermanentError for links and devices."""
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise PermanentError(f"{path} is not a regular file.", advice="A version's files are copies, not links.")
+            raise PermanentError(f"{path} is not a regular file.", advice="Replace it by a copy of the file.")
         if path.is_file():
             files[path.relative_to(folder).as_posix()] = path
     return files
 
 
 def _contents(files: dict[str, Path]) -> dict[str, str]:
-    """The SHA-256 of each file's content in hexadecimal, by relative name."""
+    """Return the SHA-256 of each file in hexadecimal, by relative name."""
     contents = {}
     for name, path in files.items():
         with path.open("rb") as file:
@@ -252,7 +242,7 @@ def _contents(files: dict[str, Path]) -> dict[str, str]:
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:
-    """A kept report; None where it is damaged, or was removed just now."""
+    """Return a stored report, or None if it is damaged or was just deleted."""
     try:
         return read_report(path.read_bytes())
     except FileNotFoundError:
@@ -260,7 +250,7 @@ def _read(path: Path) -> Mapping[str, Any] | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all, and lastingly."""
+    """Replace `path` atomically and durably."""
     descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(descriptor)
     new = Path(name)
@@ -270,12 +260,12 @@ def _write(path: Path, content: bytes) -> None:
         new.replace(path)
     except OSError as error:
         new.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from error  # of a full disk it does not say by itself
+        raise OSError(error.errno, error.strerror, str(path)) from error  # "disk full" does not name the file
     _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
+    """Flush a file, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

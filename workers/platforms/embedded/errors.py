@@ -1,4 +1,4 @@
-"""How the embedded warehouse and store say what is wrong with the settings, the data or the disk."""
+"""Errors of the embedded warehouse and model store, worded for the person who wrote the settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,24 +7,24 @@ from workers.contract.settings import Model
 from workers.errors import PermanentError
 
 
-def mistake(model: Model, field: str, what: str, *, advice: str) -> PermanentError:
-    """The error that names `models.MODEL.FIELD`; `what` and `advice` are whole sentences."""
-    return PermanentError(f"models.{model.name}.{field}: {what}", advice=advice)
+def settings_error(model: Model, field: str, problem: str, *, advice: str) -> PermanentError:
+    """Return an error that begins with `models.MODEL.FIELD`. `problem` and `advice` are sentences."""
+    return PermanentError(f"models.{model.name}.{field}: {problem}", advice=advice)
 
 
 @contextmanager
-def on_disk() -> Iterator[None]:
-    """Turn what the operating system says of files (no space, no right) into a PermanentError that names the file."""
+def translated_errors() -> Iterator[None]:
+    """Turn errors of the operating system, such as a full disk, into a PermanentError that names the file."""
     try:
         yield
     except OSError as error:
         raise PermanentError(
             f"{error.filename or 'A file of the worker'}: {error.strerror or error}.",
-            advice="Check the free space and the rights of the worker's folder (SEATRIAL_HOME).",
+            advice="Check the free space and the permissions of the worker's folder (SEATRIAL_HOME).",
         ) from error
 
 
-def listed(names: list[str], *, limit: int = 20) -> str:
-    """`names` in words, at most `limit` of them."""
+def join_names(names: list[str], *, limit: int = 20) -> str:
+    """Return at most `limit` names, separated by commas, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -1,4 +1,4 @@
-"""No images on one machine: replicas read the model's folder. What is left to do is the trial."""
+"""Smoke tests without images: on one machine, replicas read the model's folder."""
 
 import contextlib
 import os
@@ -18,23 +18,23 @@ from workers.platforms.protocols.progress import Progress
 from workers.platforms.serving.signature import UnusableModel, read_signature
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 
-READY_WITHIN_S = 30.0
-"""How long the process may take to load the model. It takes half a second; the rest is for a busy machine."""
+READY_TIMEOUT_S = 30.0
+"""Time that the process may take to load the model: half a second, and a margin for a busy machine."""
 
 _POLL_S = 0.05
-_ENDS_WITHIN_S = 5.0
-_LOG_BYTES_SHOWN = 2000
+_EXIT_TIMEOUT_S = 5.0
+_MAX_LOG_BYTES = 2000
 
 
 class EmbeddedImages:
-    """Protocol Images where there is none."""
+    """Implements Images without building any."""
 
     def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
-        """None: no image is needed on this machine."""
+        """Return None: this machine needs no image."""
         return None
 
     def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
-        """Serve the version alone on a loopback port and try it; see Images."""
+        """Serve the version on a loopback port and test it; see Images."""
         try:
             signature = read_signature(folder)
         except UnusableModel as error:
@@ -47,7 +47,7 @@ class EmbeddedImages:
                 raise PermanentError(f"{error}{_log_lines(log)}") from error
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
-        """None: nothing is published."""
+        """Return None: there is no image to publish."""
         return None
 
 
@@ -59,7 +59,7 @@ def _serving(model: str, folder: Path, log: IO[bytes]) -> Iterator[subprocess.Po
             *("--folder", str(folder.resolve())),
             *("--model", model),
             *("--version", "1"),
-            "--supervised",  # it ends with this process, however that ends
+            "--supervised",  # exits when this process dies
         ],
         cwd=IMPORT_ROOT,
         stdin=subprocess.PIPE,
@@ -69,13 +69,13 @@ def _serving(model: str, folder: Path, log: IO[bytes]) -> Iterator[subprocess.Po
     try:
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(b"\n")  # no warm-up: the trial is to see the first answer
+            process.stdin.write(b"\n")  # no warm-up: the smoke test makes the first request
             process.stdin.flush()
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(_ENDS_WITHIN_S)
+            process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -87,20 +87,20 @@ def _serving(model: str, folder: Path, log: IO[bytes]) -> Iterator[subprocess.Po
 def _wait_until_ready(process: subprocess.Popen[bytes], progress: Progress) -> str:
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
-    gives_up_at_s = time.monotonic() + READY_WITHIN_S
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
     while True:
         word, _, address = (process.stdout.readline() or b"").decode().strip().partition(" ")
         if word == "ready":
             return address
         if process.poll() is not None:
             raise SmokeTestFailed("The model cannot be served.")
-        if time.monotonic() > gives_up_at_s:
-            raise SmokeTestFailed(f"The model was not ready within {READY_WITHIN_S:g} s.")
+        if time.monotonic() > deadline_s:
+            raise SmokeTestFailed(f"The model was not ready within {READY_TIMEOUT_S:g} s.")
         progress.wait(_POLL_S)
 
 
 def _log_lines(log: IO[bytes]) -> str:
     end = log.seek(0, os.SEEK_END)
-    log.seek(max(0, end - _LOG_BYTES_SHOWN))
+    log.seek(max(0, end - _MAX_LOG_BYTES))
     lines = log.read().decode(errors="replace").split("\n")
     return "".join(f" {line.strip()}" for line in lines if line.strip())

@@ -1,1 +1,1 @@
-"""The cluster of this machine: replicas as processes behind one port, with an autoscaler."""
+"""The cluster of one machine: replicas as processes behind one port, with an autoscaler."""

@@ -1,4 +1,4 @@
-"""How many replicas an endpoint wants: the HorizontalPodAutoscaler's decision. Pure.
+"""Number of replicas of an endpoint, decided as by Kubernetes' HorizontalPodAutoscaler. Pure.
 
 Formula, tolerance and the treatment of replicas without a metric:
 https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#algorithm-details
@@ -18,10 +18,10 @@ from workers.contract.replicas import Replicas
 class Behaviour:
     """The autoscaler's settings; the defaults are Kubernetes'.
 
-    `tolerance`: how far the ratio of metric to target may lie from 1 without a change.
-    `scale_down_window_s`: the highest recommendation of so many seconds holds, so that a pause is no reason to shrink.
-    `scale_up_period_s`, `scale_up_replicas`, `scale_up_percent`: in each period the count may grow by the greater of
-    the two.
+    * `tolerance`: distance from 1 of the ratio of metric to target that causes no change.
+    * `scale_down_window_s`: the highest recommendation of these seconds is used, to ignore short pauses in the load.
+    * `scale_up_period_s`, `scale_up_replicas`, `scale_up_percent`: the count may grow by the greater of the two limits
+      in each period.
     """
 
     tolerance: float = 0.1
@@ -33,7 +33,7 @@ class Behaviour:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """One replica's mean CPU since the last decision, in percent of its request; None where it is not known."""
+    """One replica's mean CPU since the last decision, in percent of its request, or None if unknown."""
 
     cpu_percent: float | None
     ready: bool = True
@@ -41,7 +41,7 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """What earlier decisions leave behind: (at_s, replicas) recommended, and (at_s, how many more) added."""
+    """Earlier decisions: (at_s, recommended replicas) and (at_s, replicas added)."""
 
     recommendations: tuple[tuple[float, int], ...] = ()
     added: tuple[tuple[float, int], ...] = ()
@@ -49,7 +49,7 @@ class History:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """The count wanted from now on; `reason` is for people and "" where nothing changes."""
+    """The new number of replicas. `reason` is for people, and "" without a change."""
 
     replicas: int
     reason: str
@@ -59,10 +59,10 @@ class Decision:
 def recommend(
     *, current: int, target_percent: float, measurements: Sequence[Measurement], tolerance: float = 0.1
 ) -> int:
-    """desired = ceil(current × metric ÷ target), within the tolerance no change.
+    """Return ceil(current × metric ÷ target), or `current` within the tolerance.
 
-    Replicas that are not ready count as using nothing when growing; those without a metric count as using nothing
-    when growing and all of the target when shrinking. Where that turns the direction round, nothing changes.
+    When growing, replicas that are not ready or have no metric count as 0 %. When shrinking, replicas without a metric
+    count as the target. If that reverses the direction, nothing changes.
     """
     known = [item.cpu_percent for item in measurements if item.ready and item.cpu_percent is not None]
     if not known:
@@ -73,11 +73,11 @@ def recommend(
     assumed = [0.0] * (missing + unready) if ratio > 1 else [target_percent] * missing
     filled = [*known, *assumed]
     adjusted = fmean(filled) / target_percent
-    # Rounded first: 66 ÷ 60 is within a tenth, and 3 × 0.2 ÷ 0.6 is 1, whatever their last binary digits say.
+    # Round against binary errors: 66 ÷ 60 is within a tenth, and 3 × 0.2 ÷ 0.6 is 1.
     if round(abs(adjusted - 1), 9) <= tolerance or (adjusted > 1) != (ratio > 1):
         return current
-    wanted = math.ceil(round(adjusted * len(filled), 9))
-    return max(wanted, current) if adjusted > 1 else min(wanted, current)
+    needed = math.ceil(round(adjusted * len(filled), 9))
+    return max(needed, current) if adjusted > 1 else min(needed, current)
 
 
 def decide(
@@ -90,11 +90,11 @@ def decide(
     now_s: float,
     behaviour: Behaviour,
 ) -> Decision:
-    """The count of replicas from `now_s` on, any clock's seconds. Call once every sync period."""
+    """Decide the number of replicas at `now_s`, in seconds of any monotonic clock. Call once per sync period."""
     recommended = recommend(
         current=current, target_percent=target_percent, measurements=measurements, tolerance=behaviour.tolerance
     )
-    # The count at the first decision counts as recommended: a restart is no reason to shrink.
+    # At the first decision the current count counts as recommended: a restart must not shrink the endpoint.
     earlier = history.recommendations or ((now_s, current),)
     recommendations = tuple(
         (at_s, count)
@@ -103,21 +103,21 @@ def decide(
     )
     added = tuple((at_s, count) for at_s, count in history.added if now_s - at_s < behaviour.scale_up_period_s)
 
-    wanted = recommended
+    replicas = recommended
     if recommended < current:
-        wanted = min(current, max(count for _, count in recommendations))
+        replicas = min(current, max(count for _, count in recommendations))
     elif recommended > current:
-        wanted = min(recommended, _scale_up_limit(current, added, behaviour))
-    wanted = min(max(wanted, bounds.minimum), bounds.maximum)
+        replicas = min(recommended, _scale_up_limit(current, added, behaviour))
+    replicas = min(max(replicas, bounds.minimum), bounds.maximum)
 
-    if wanted > current:
-        added = (*added, (now_s, wanted - current))
-    reason = _reason(measurements, target_percent) if wanted != current else ""
-    return Decision(replicas=wanted, reason=reason, history=History(recommendations=recommendations, added=added))
+    if replicas > current:
+        added = (*added, (now_s, replicas - current))
+    reason = _reason(measurements, target_percent) if replicas != current else ""
+    return Decision(replicas=replicas, reason=reason, history=History(recommendations=recommendations, added=added))
 
 
 def mean_cpu_percent(measurements: Sequence[Measurement]) -> float | None:
-    """The mean over the replicas whose CPU is known; None where that is none."""
+    """Return the mean over the replicas with a known CPU, or None without any."""
     known = [item.cpu_percent for item in measurements if item.cpu_percent is not None]
     return fmean(known) if known else None
 
@@ -125,7 +125,7 @@ def mean_cpu_percent(measurements: Sequence[Measurement]) -> float | None:
 def _scale_up_limit(current: int, added: Sequence[tuple[float, int]], behaviour: Behaviour) -> int:
     at_start_of_period = current - sum(count for _, count in added)
     by_percent = math.ceil(at_start_of_period * (1 + behaviour.scale_up_percent / 100))
-    # Never below what is there: the policy slows growth and shrinks nothing.
+    # Never below `current`: the policy only slows growth.
     return max(current, at_start_of_period + behaviour.scale_up_replicas, by_percent)
 
 

@@ -1,15 +1,15 @@
-"""What is wanted of an endpoint on one machine, from a release, and what is told of it. Pure but for the clock."""
+"""From a release to the spec of its endpoint, and from spec and status to an Endpoint. Pure, except for the clock."""
 
 import time
 from dataclasses import replace
 
-from workers.platforms.embedded.cluster.endpoint_files import Desired, EndpointStatus, Spec
+from workers.platforms.embedded.cluster.endpoint_files import DesiredState, EndpointStatus, Spec
 from workers.platforms.protocols.cluster import Endpoint, Release
 
 
-def wanted(release: Release) -> Desired:
-    """What the release wants."""
-    return Desired(
+def desired_state(release: Release) -> DesiredState:
+    """Return the state that the release asks for, with the current time."""
+    return DesiredState(
         model=release.model.name,
         version=release.manifest.version,
         digest=release.manifest.digest,
@@ -25,12 +25,12 @@ def wanted(release: Release) -> Desired:
     )
 
 
-def next_spec(before: Spec | None, desired: Desired) -> Spec:
-    """The spec for `desired`: the same one where that is wanted already."""
+def next_spec(before: Spec | None, desired: DesiredState) -> Spec:
+    """Return the spec for `desired`: `before` itself if it already asks for that."""
     if before is None or before.removed:
         return Spec(generation=before.generation + 1 if before else 1, desired=desired)
     was = before.desired
-    if desired.template == was.template:  # the version is there already, brought by the job that brought it
+    if desired.template == was.template:  # the version was deployed by an earlier job
         desired = replace(desired, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s)
     if desired == was:
         return before
@@ -39,7 +39,7 @@ def next_spec(before: Spec | None, desired: Desired) -> Spec:
 
 
 def as_endpoint(environment: str, spec: Spec, status: EndpointStatus | None) -> Endpoint:
-    """What runs by these two: while a roll-out is under way, the version that still serves."""
+    """Describe the running endpoint. During a rollout it has the version that still serves."""
     desired = served = spec.desired
     if status and spec.fallback and status.version == spec.fallback.version:
         served = spec.fallback

@@ -1,14 +1,14 @@
-"""An endpoint's folder: what is wanted (`spec.json`), what is (`status.json`), and who may write which.
+"""The folder of an endpoint: its desired state, its status, and the locks that decide who may write them.
 
-    HOME/cluster/ENVIRONMENT/MODEL/spec.json         written by the cluster adapter, under `changing()`
-                                   status.json       written by the endpoint's supervisor
-                                   supervisor.lock   held by the supervisor for as long as it lives
-                                   supervisor.log    its own and its replicas' words; two files of 1 MB at most
-                                   supervisor.err    what kept it from starting
-    HOME/cluster/ENVIRONMENT/MODEL.lock              held by whoever changes the spec
+    HOME/cluster/ENVIRONMENT/MODEL/spec.json         desired state, written by the cluster adapter under its lock
+                                   status.json       status, written by the endpoint's supervisor
+                                   supervisor.lock   held by the supervisor as long as it lives
+                                   supervisor.log    its log and its replicas' output; at most two files of 1 MB
+                                   supervisor.err    its standard error, for failures before the log exists
+    HOME/cluster/ENVIRONMENT/MODEL.lock              held while the spec is changed
 
-Files are replaced whole, so that a reader sees the old or the new one. Locks are flock's: the system lets go of them
-when their holder dies, and no process id is ever trusted.
+Files are replaced atomically: a reader sees the old or the new one. The locks are flock's, which the system releases
+when the holder dies. Process ids are never trusted.
 """
 
 import fcntl
@@ -25,10 +25,10 @@ from workers.errors import PermanentError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Desired:
-    """What is to run. `sample` are instances, the first of which a replica must answer before it counts as ready.
+class DesiredState:
+    """The version to run and its replicas. A replica is ready once it has answered the first instance of `sample`.
 
-    `job_id`, `asked_by` and `since_s` (Unix seconds) say how the version came there.
+    `job_id`, `asked_by` and `since_s` (Unix seconds) record the deployment of the version.
     """
 
     model: str
@@ -51,22 +51,23 @@ class Desired:
 
     @property
     def template(self) -> str:
-        """What a replica is made from: replicas of another template are replaced, as a Deployment's pods are."""
+        """The identity of the version's files. Replicas of another template are replaced, as in a Deployment."""
         return f"v{self.version} {self.digest} {self.folder}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
-    """The wanted state; `generation` grows with every change.
+    """The desired state of an endpoint; `generation` grows with every change.
 
-    `proven`: it has been ready and has answered. `fallback` is what was proven before, for the way back.
-    `removed`: everything is to end.
+    * `proven`: the state was reached and the endpoint has answered.
+    * `fallback`: the last proven state, restored if a rollout fails.
+    * `removed`: the endpoint must end.
     """
 
     generation: int
-    desired: Desired
+    desired: DesiredState
     proven: bool = False
-    fallback: Desired | None = None
+    fallback: DesiredState | None = None
     removed: bool = False
 
 
@@ -82,7 +83,7 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScalingEvent:
-    """The wanted count went from `before` to `after` at `at_s` (Unix seconds)."""
+    """A change of the desired count from `before` to `after` at `at_s` (Unix seconds)."""
 
     at_s: float
     before: int
@@ -92,12 +93,14 @@ class ScalingEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointStatus:
-    """What is, as the supervisor `pid` last saw it.
+    """The endpoint as the supervisor `pid` last saw it.
 
-    `version` is what clients get, `ready` how many replicas serve it (during a rolling update the greater count of
-    the two versions), `updated` how many of the wanted version are ready. `rolled_out`: all wanted replicas are
-    ready and no other accepts connections. `crashes` counts replicas of the wanted version that ended by themselves, in
-    a row. `trouble` says in words what is wrong, or is "".
+    * `version`: the version that clients get.
+    * `ready`: the replicas that serve it; during a rollout, the greater count of the two versions.
+    * `updated`: the ready replicas of the desired version.
+    * `rolled_out`: all desired replicas are ready, and no other replica accepts connections.
+    * `crashes`: consecutive unexpected ends of replicas of the desired version.
+    * `trouble`: a sentence about the last problem, or "".
     """
 
     pid: int
@@ -116,24 +119,23 @@ class EndpointStatus:
 
 
 class EndpointFiles:
-    """The folder of one endpoint. Nothing in it is kept open between calls."""
+    """The folder of one endpoint. No file stays open between calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
     def supervisor_log(self) -> Path:
-        """The supervisor's and its replicas' words."""
+        """The supervisor's log, with its replicas' output."""
         return self.folder / "supervisor.log"
 
     @property
     def supervisor_error(self) -> Path:
-        """What the supervisor said before it could write its log."""
+        """The supervisor's standard error."""
         return self.folder / "supervisor.err"
 
     def read_spec(self) -> Spec | None:
-        """The wanted state, or None where nothing was ever wanted or all of it is gone. Raises PermanentError where it
-        is damaged."""
+        """Return the spec, or None if there is no endpoint. Raises PermanentError if the spec is damaged."""
         path = self.folder / "spec.json"
         try:
             document = json.loads(path.read_bytes())
@@ -141,30 +143,29 @@ class EndpointFiles:
             return Spec(
                 **{
                     **document,
-                    "desired": Desired(**document["desired"]),
-                    "fallback": Desired(**fallback) if fallback else None,
+                    "desired": DesiredState(**document["desired"]),
+                    "fallback": DesiredState(**fallback) if fallback else None,
                 }
             )
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise PermanentError(
-                f"{path} is damaged: nobody knows what is to run.",
-                advice="Stop what this machine serves with seatrial down, and deploy again.",
+                f"{path} is damaged: the desired state is unknown.",
+                advice="Stop all endpoints of this machine with seatrial down, and deploy again.",
             ) from error
 
     def write_spec(self, spec: Spec) -> None:
-        """Replace the wanted state. The folder is made if need be."""
+        """Replace the spec. Creates the folder if necessary."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _replace(self.folder / "spec.json", asdict(spec))
 
     def delete_spec(self) -> None:
-        """Have everything end, as a removed spec does, without a word about it."""
+        """Delete the spec, which ends the endpoint like a spec with `removed`."""
         (self.folder / "spec.json").unlink()
 
     def read_status(self) -> EndpointStatus | None:
-        """What the supervisor last wrote, which may be a dead one's words; None where it wrote nothing that can be
-        read."""
+        """Return the last status, or None if there is none or it is damaged. Its supervisor may be dead."""
         try:
             document = json.loads((self.folder / "status.json").read_bytes())
             replicas = tuple(ReplicaStatus(**item) for item in document["replicas"])
@@ -181,28 +182,28 @@ class EndpointFiles:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def changing(self) -> "Lock | None":
-        """The right to change the spec, or None where another has it."""
+    def acquire_change_lock(self) -> "Lock | None":
+        """Return the lock for changes of the spec, or None if another process holds it."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return Lock.take(self.folder.with_suffix(".lock"))
+        return Lock.acquire(self.folder.with_suffix(".lock"))
 
-    def supervising(self) -> "Lock | None":
-        """The right to be, or to start, the supervisor; None where one lives, or where the folder is gone."""
+    def acquire_supervisor_lock(self) -> "Lock | None":
+        """Return the supervisor's lock, or None if a supervisor lives or the folder does not exist."""
         try:
-            return Lock.take(self.folder / "supervisor.lock")
+            return Lock.acquire(self.folder / "supervisor.lock")
         except FileNotFoundError:
             return None
 
 
 class Lock:
-    """A held flock. It is let go with `release` by this process, or lives on in a child that inherited `fd`."""
+    """A held flock. It ends when this process and every child that inherited `fd` have closed it."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     @classmethod
-    def take(cls, path: Path) -> Self | None:
-        """Take the lock on `path` without waiting; None where another holds it."""
+    def acquire(cls, path: Path) -> Self | None:
+        """Return the lock on `path`, or None if another process holds it. Does not wait."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -212,7 +213,7 @@ class Lock:
         return cls(fd)
 
     def release(self) -> None:
-        """Close this process's hold on it."""
+        """Close this process's descriptor of the lock."""
         os.close(self.fd)
 
     def __enter__(self) -> Self:

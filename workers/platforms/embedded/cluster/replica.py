@@ -1,4 +1,4 @@
-"""One replica as its supervisor sees it: a process of workers.platforms.serving, what it says, and its CPU time."""
+"""One replica from the supervisor's view: a process of workers.platforms.serving, its output and its CPU time."""
 
 import contextlib
 import json
@@ -13,25 +13,25 @@ from typing import IO, Literal
 
 import psutil
 
-from workers.platforms.embedded.cluster.endpoint_files import Desired, ReplicaStatus
+from workers.platforms.embedded.cluster.endpoint_files import DesiredState, ReplicaStatus
 
 State = Literal["starting", "ready", "draining"]
 
 IMPORT_ROOT = Path(__file__).resolve().parents[4]
-"""The folder that `workers` is imported from: child processes run there, so that they find it too."""
+"""The folder that `workers` is imported from: the working folder of child processes, which import it, too."""
 
 _LAST_LINES = 5
-_LONGEST_LINE = 500
+_MAX_LINE_CHARACTERS = 500
 
-# What a pipe takes at once, and some less: a longer sample would make the supervisor wait for its replica.
-_LONGEST_WARM_UP_BYTES = 60_000
+# Below the capacity of a pipe: writing a longer sample would block the supervisor.
+_MAX_WARM_UP_BYTES = 60_000
 
 
 class Replica:
-    """A replica process. It lives no longer than the process that made this object, however that one ends."""
+    """A replica process. It exits when the process that made this object dies."""
 
-    def __init__(self, desired: Desired, *, listener_fd: int) -> None:
-        """Start one that accepts from the listening socket `listener_fd` once it has answered the sample."""
+    def __init__(self, desired: DesiredState, *, listener_fd: int) -> None:
+        """Start a process that accepts from the listening socket `listener_fd` once it has answered the sample."""
         self.template = desired.template
         self.version = desired.version
         self.state: State = "starting"
@@ -41,7 +41,7 @@ class Replica:
         self.cpu_percent: float | None = None
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._cpu_mark: tuple[float, float] | None = None
-        # Its standard input is a pipe that ends when this process does: the replica leaves then.
+        # The end of this pipe, at the death of this process, makes the replica exit.
         self._process = subprocess.Popen(
             _command(desired, listener_fd),
             cwd=IMPORT_ROOT,
@@ -54,28 +54,28 @@ class Replica:
         self._measured = psutil.Process(self._process.pid)
         for pipe in self.pipes:
             os.set_blocking(pipe.fileno(), False)
-        self._say_warm_up(desired)
+        self._send_warm_up(desired)
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        """Its standard output (the words "ready" and "draining") and standard error (for people)."""
+        """Standard output, which has the words "ready" and "draining", and standard error, which is for people."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         return self._process.stdout, self._process.stderr
 
-    def hear(self) -> list[str]:
-        """Take in what it has said since the last call; return its lines for people."""
+    def read_output(self) -> list[str]:
+        """Update the state from the output since the last call. Return the lines of standard error."""
         output, error = self.pipes
         for line in _lines(output):
             word = line.partition(" ")[0]
             if word == "ready":
                 self.accepting = True
-                if self.state == "starting":  # and not told to leave meanwhile
+                if self.state == "starting":  # not if it is already draining
                     self.state = "ready"
             elif word == "draining":
                 self.accepting = False
@@ -84,17 +84,17 @@ class Replica:
         return lines
 
     def drain(self) -> None:
-        """Tell it to accept no more, finish and leave."""
+        """Make the replica drain and exit."""
         self._process.terminate()
         self.state = "draining"
         self.draining_since_s = time.monotonic()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._process.kill()
 
     def ended(self) -> str | None:
-        """Why the process ended ("exit status 1", "SIGKILL"), or None while it lives."""
+        """Return the end of the process ("exit status 1", "SIGKILL"), or None while it lives."""
         code = self._process.poll()
         if code is None:
             return None
@@ -109,9 +109,10 @@ class Replica:
                 pipe.close()
 
     def measure_cpu(self, request_cores: float) -> None:
-        """Set `cpu_percent`: CPU since the last call, in percent of the request; None at the first call when ready.
+        """Set `cpu_percent`: CPU since the last call, in percent of the request.
 
-        What the start cost is left out that way, as the HorizontalPodAutoscaler leaves out a pod's initialisation.
+        It is None until the second call after the replica became ready. That leaves out its start, as the
+        HorizontalPodAutoscaler leaves out a pod's initialisation.
         """
         if self.state != "ready":
             self.cpu_percent = None
@@ -128,21 +129,21 @@ class Replica:
         self._cpu_mark = (now_s, cpu_s)
 
     def status(self) -> ReplicaStatus:
-        """How it stands."""
+        """Return the replica's part of the endpoint's status."""
         cpu_percent = None if self.cpu_percent is None else round(self.cpu_percent, 1)
         return ReplicaStatus(pid=self.pid, version=self.version, state=self.state, cpu_percent=cpu_percent)
 
-    def _say_warm_up(self, desired: Desired) -> None:
+    def _send_warm_up(self, desired: DesiredState) -> None:
         assert self._process.stdin is not None
         request = json.dumps({"instances": desired.sample[:1]}).encode()
-        if len(request) > _LONGEST_WARM_UP_BYTES:
+        if len(request) > _MAX_WARM_UP_BYTES:
             request = b""
-        with contextlib.suppress(BrokenPipeError):  # it has ended already: `ended` tells why
+        with contextlib.suppress(BrokenPipeError):  # the process has ended: see `ended`
             self._process.stdin.write(request + b"\n")
             self._process.stdin.flush()
 
 
-def _command(desired: Desired, listener_fd: int) -> list[str]:
+def _command(desired: DesiredState, listener_fd: int) -> list[str]:
     return [
         *(sys.executable, "-m", "workers.platforms.serving"),
         *("--folder", desired.folder),
@@ -154,6 +155,6 @@ def _command(desired: Desired, listener_fd: int) -> list[str]:
 
 
 def _lines(pipe: IO[bytes]) -> list[str]:
-    # The replica writes whole lines, so that a line in two pieces is a rare blemish in a log.
+    # The replica writes whole lines: a line split in two is rare, and harmless in a log.
     data = pipe.read() or b""
-    return [line[:_LONGEST_LINE] for line in data.decode(errors="replace").splitlines() if line.strip()]
+    return [line[:_MAX_LINE_CHARACTERS] for line in data.decode(errors="replace").splitlines() if line.strip()]

@@ -1,7 +1,7 @@
-"""The supervisor of one endpoint: a process that makes what is like what is wanted, until nothing is wanted.
+"""The supervisor of one endpoint: a process that reconciles the endpoint with its spec until the spec is removed.
 
-It holds the endpoint's listening socket, which every replica inherits, and outlives the worker that started it. When it
-dies, its replicas leave; the next call of the cluster adapter starts another, on the same port where that is free.
+It holds the listening socket, which every replica inherits, and outlives the worker that started it. When it dies, its
+replicas exit. The next call of the cluster adapter launches another one, on the same port if that is free.
 """
 
 import argparse
@@ -11,37 +11,41 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from workers.platforms.embedded.cluster.autoscaler import Behaviour, History, Measurement, decide, mean_cpu_percent
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, ScalingEvent, Spec
 from workers.platforms.embedded.cluster.fleet import Fleet
+from workers.platforms.embedded.cluster.replica import IMPORT_ROOT
 from workers.platforms.serving.acceptor import address_of, listen
 
 TICK_S = 0.1
-"""How often the world is compared with the wish: what a person takes for at once, for 0.6 % of a core."""
+"""Interval between reconciliations: feels immediate to a person, for 0.6 % of a core."""
 
-PORT_PATIENCE_S = 5.0
-"""How long a dead supervisor's port is waited for: its replicas leave it within moments."""
+PORT_TIMEOUT_S = 5.0
+"""How long to wait for the port of a dead supervisor, until its replicas have exited."""
 
 _LOG_BYTES = 1_000_000
-_EVENTS_KEPT = 20
+_MAX_EVENTS = 20
 
 log = logging.getLogger("supervisor")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupervisorTiming:
-    """How the supervisor keeps time, in seconds.
+    """Intervals and deadlines of the supervisor, in seconds.
 
-    `sync_period_s`: between the autoscaler's decisions. Kubernetes takes 15 s, as it collects its metrics from every
-    node; here they are read in a millisecond and a replica is there in a second. Default 3 s: CPU time is counted in
-    hundredths of a second, of which a small request then still fills a dozen.
-    `scale_down_window_s`: default 300 s, Kubernetes' own.
-    `ready_deadline_s`: how long a replica may take to load and answer. Default 30 s, for a busy machine.
+    * `sync_period_s`: interval between decisions of the autoscaler. Default 3 s. Kubernetes' 15 s allow for collecting
+      metrics from every node; here they take a millisecond, and a replica starts in a second. CPU time is counted in
+      hundredths of a second, so a shorter period would measure small loads too coarsely.
+    * `scale_down_window_s`: default 300 s, as in Kubernetes.
+    * `ready_deadline_s`: time that a replica may take to load and answer. Default 30 s, for a busy machine.
     """
 
     sync_period_s: float = 3.0
@@ -50,7 +54,7 @@ class SupervisorTiming:
 
 
 class Supervisor:
-    """Brings one endpoint to its spec and keeps it there."""
+    """The control loop of one endpoint."""
 
     def __init__(
         self, *, files: EndpointFiles, listener: socket.socket, last: EndpointStatus | None, timing: SupervisorTiming
@@ -68,7 +72,7 @@ class Supervisor:
         self._written: EndpointStatus | None = None
 
     def run(self) -> None:
-        """Return once the endpoint is removed and its last replica has left."""
+        """Reconcile until the endpoint is removed and its last replica has exited."""
         while True:
             spec = self._files.read_spec()
             if spec is None or spec.removed:
@@ -77,7 +81,7 @@ class Supervisor:
                     return
             else:
                 self._keep_count_in_bounds(spec)
-                self._fleet.tend(spec.desired, self._count)
+                self._fleet.reconcile(spec.desired, self._count)
                 if time.monotonic() - self._synced_at_s >= self._timing.sync_period_s:
                     self._sync(spec)
                 self._write_status(spec)
@@ -114,7 +118,7 @@ class Supervisor:
             return
         log.info("replicas %d → %d: %s", self._count, count, reason)
         event = ScalingEvent(at_s=time.time(), before=self._count, after=count, reason=reason)
-        self._events = (*self._events, event)[-_EVENTS_KEPT:]
+        self._events = (*self._events, event)[-_MAX_EVENTS:]
         self._count = count
 
     def _write_status(self, spec: Spec) -> None:
@@ -140,14 +144,48 @@ class Supervisor:
             try:
                 self._files.write_status(status)
                 self._written = status
-            except OSError:  # a full disk is no reason to stop serving: tried again at the next step, and said once
+            except OSError:  # such as a full disk: continue to serve, retry at the next step, and log once
                 if self._written is not None:
                     log.exception("the status cannot be written")
                 self._written = None
 
 
+def launch_supervisor(files: EndpointFiles, timing: SupervisorTiming) -> None:
+    """Start the endpoint's supervisor unless one lives. It outlives this process.
+
+    Concurrent calls start one supervisor: this process acquires its lock, and the child inherits it.
+    """
+    lock = files.acquire_supervisor_lock()
+    if lock is None:
+        return
+    with lock, files.supervisor_error.open("wb") as output:
+        if last := files.read_status():  # do not report the replicas of a dead supervisor as ready
+            trouble = "The endpoint's supervisor had ended; it has been started again."
+            files.write_status(
+                replace(last, ready=0, updated=0, rolled_out=False, cpu_percent=None, replicas=(), trouble=trouble)
+            )
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "workers.platforms.embedded.cluster.supervisor"),
+                *("--folder", str(files.folder)),
+                *("--lock-fd", str(lock.fd)),
+                *("--sync-period-s", str(timing.sync_period_s)),
+                *("--scale-down-window-s", str(timing.scale_down_window_s)),
+                *("--ready-deadline-s", str(timing.ready_deadline_s)),
+            ],
+            cwd=IMPORT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[lock.fd],
+            start_new_session=True,  # signals to the worker or its terminal do not reach the supervisor
+        )
+    # Reap the supervisor if it ends before this process does.
+    threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
+
+
 def main() -> None:
-    """Supervise the endpoint in --folder. Its lock is inherited as a descriptor and is held until this process ends."""
+    """Supervise the endpoint in --folder. The inherited lock is held until this process ends."""
     parser = argparse.ArgumentParser(prog="python -m workers.platforms.embedded.cluster.supervisor")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--lock-fd", type=int, required=True)
@@ -157,15 +195,15 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     folder, lock_fd = arguments.pop("folder"), arguments.pop("lock_fd")
 
-    # Inherited, and not to be handed on: a replica that held it would pass for a living supervisor.
+    # Replicas must not inherit the lock: it would outlive this process.
     fcntl.fcntl(lock_fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-    # The terminal's Ctrl-C is meant for the worker: an endpoint ends by its spec alone.
+    # The terminal's Ctrl-C is meant for the worker. Only its spec ends an endpoint.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     files = EndpointFiles(folder)
     _log_to(files.supervisor_log)
     last = files.read_status()
-    with contextlib.closing(_listen_again(last)) as listener:
-        log.info("supervisor %d of %s begins at %s", os.getpid(), folder, address_of(listener))
+    with contextlib.closing(_listen_on_last_port(last)) as listener:
+        log.info("supervisor %d of %s starts at %s", os.getpid(), folder, address_of(listener))
         try:
             Supervisor(files=files, listener=listener, last=last, timing=SupervisorTiming(**arguments)).run()
         except Exception:
@@ -174,13 +212,13 @@ def main() -> None:
         log.info("supervisor %d ends", os.getpid())
 
 
-def _listen_again(last: EndpointStatus | None) -> socket.socket:
-    """The listening socket, on the port of the supervisor before where there was one and the port comes free."""
+def _listen_on_last_port(last: EndpointStatus | None) -> socket.socket:
+    """Return the listening socket, on the last supervisor's port if that becomes free."""
     if last is None:
         return listen(0)
     port = int(last.address.rpartition(":")[2])
-    gives_up_at_s = time.monotonic() + PORT_PATIENCE_S
-    while time.monotonic() < gives_up_at_s:
+    deadline_s = time.monotonic() + PORT_TIMEOUT_S
+    while time.monotonic() < deadline_s:
         try:
             return listen(port)
         except OSError:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from workers.errors import PermanentError
 from workers.platforms.destination import find_destination, origin
+from workers.platforms.embedded.background import run_in_background
 from workers.platforms.embedded.load.locust_processes import locust_processes
-from workers.platforms.embedded.warehouse.background import in_background
 from workers.platforms.protocols.load import RunningLoad, TrafficPlan
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.swarm import Swarm
@@ -54,7 +54,7 @@ class EmbeddedLoad:
         both before any load is sent, and PermanentError if Locust does not start.
         """
         locustfiles = ",".join(str(file) for file in (find_locustfile(self._locust_dir), *_user_locustfile(plan)))
-        addresses, answer = in_background(
+        addresses, answer = run_in_background(
             lambda _: find_destination(plan, timeout_s=self._timeout_s), progress=progress
         )
         workers = self._workers or min(workers_for(plan), _cores())

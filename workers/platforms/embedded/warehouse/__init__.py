@@ -1,1 +1,1 @@
-"""The data warehouse of this machine: SQL in DuckDB, training in scikit-learn, export as ONNX."""
+"""The data warehouse of one machine: SQL in DuckDB, training in scikit-learn, export as ONNX."""

@@ -1,4 +1,4 @@
-"""Metrics by the names that BigQuery's ML.EVALUATE gives them, of the very graph that will be served.
+"""Metrics of the exported graph, under the names of BigQuery's ML.EVALUATE. Pure.
 
 https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-evaluate
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def evaluation(metrics: Mapping[str, float], *, rows: str) -> Evaluation:
-    """The metrics that are finite numbers, made on `rows`; the others are named in the note instead."""
+    """Return the finite metrics. The note names `rows` and the undefined metrics."""
     undefined = [name for name, value in metrics.items() if not math.isfinite(value)]
     note = rows + (f"; {', '.join(undefined)} undefined on them" if undefined else "")
     return Evaluation(metrics={name: value for name, value in metrics.items() if name not in undefined}, note=note)
@@ -25,10 +25,10 @@ def evaluation(metrics: Mapping[str, float], *, rows: str) -> Evaluation:
 def classification_metrics(
     labels: "Array", predicted: "Array", probabilities: "Array", classes: list[str]
 ) -> dict[str, float]:
-    """precision, recall, accuracy, f1_score, log_loss, roc_auc.
+    """Return precision, recall, accuracy, f1_score, log_loss and roc_auc.
 
-    Of two classes the greater is the positive one, as 1 is to 0 and true to false; of more, precision, recall,
-    f1_score and the one-vs-rest roc_auc are means over the classes. roc_auc is NaN where the rows are all of one class.
+    With two classes, the greater one is positive: 1 over 0, true over false. With more, precision, recall, f1_score and
+    the one-vs-rest roc_auc are means over the classes. roc_auc is NaN if all rows have the same class.
     """
     import numpy as np
     from sklearn import metrics
@@ -55,9 +55,9 @@ def classification_metrics(
 
 
 def regression_metrics(labels: "Array", predicted: "Array") -> dict[str, float]:
-    """The absolute, squared and logarithmic errors' means, the absolute errors' median, r2_score, explained_variance.
+    """Return mean absolute, mean squared, mean squared log and median absolute error, r2_score, explained_variance.
 
-    mean_squared_log_error, over log(1 + value), is NaN where a label or a prediction is -1 or less.
+    mean_squared_log_error, over log(1 + value), is NaN if a label or a prediction is -1 or less.
     """
     from sklearn import metrics
 

@@ -1,7 +1,7 @@
-"""The fitted pipeline as an ONNX graph whose inputs and outputs are those of a model exported from BigQuery ML.
+"""Conversion of a fitted pipeline to an ONNX graph with the inputs and outputs of a BigQuery ML export.
 
-`model.onnx` has one input a feature, by its column's name, of shape [N, 1]; the outputs are `predicted_LABEL`, and for
-a classifier `LABEL_probs`. `signature.json` says the same in words that need no ONNX to read.
+`model.onnx` has one input per feature, named after its column, of shape [N, 1]. The outputs are `predicted_LABEL` and,
+for a classifier, `LABEL_probs`. `signature.json` describes the same for readers without ONNX.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _INNER = "pipeline/"
-"""Set before every name inside the graph: no column's name has a slash, whatever the converter calls things."""
+"""Prefix of every name inside the graph. It has a slash, so it cannot collide with a column's name."""
 
 
-def signature(features: tuple[Feature, ...], label: str, *, classes: list[str] | None) -> dict[str, object]:
-    """What `signature.json` says; `classes` in the order of the columns of `LABEL_probs`, None for a regressor."""
-    said: dict[str, object] = {
+def signature_document(features: tuple[Feature, ...], label: str, *, classes: list[str] | None) -> dict[str, object]:
+    """Return the content of `signature.json`. `classes` has the order of `LABEL_probs`; None means a regressor."""
+    document: dict[str, object] = {
         "label": label,
         "task": "regression" if classes is None else "classification",
         "inputs": [{"name": feature.name, "type": feature.type} for feature in features],
     }
-    return said if classes is None else said | {"classes": classes}
+    return document if classes is None else document | {"classes": classes}
 
 
 def to_onnx(pipeline: Any, features: tuple[Feature, ...], label: str, *, classify: bool) -> bytes:
-    """The graph, checked. FLOAT inputs are tensor(float), STRING tensor(string), BOOL tensor(bool)."""
+    """Return the graph, checked. FLOAT inputs are tensor(float), STRING tensor(string), BOOL tensor(bool)."""
     import onnx
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
-    # Linear models standardise: in double, as scikit-learn does, since a float32 difference of two large numbers
-    # (a Unix time and its mean) has few digits left. Trees compare float32 in scikit-learn and in ONNX alike.
+    # Linear models standardise. scikit-learn does so in double: a float32 difference of two large numbers, such as a
+    # Unix time and its mean, has few digits left. Trees compare float32, both in scikit-learn and in ONNX.
     linear = hasattr(pipeline["estimator"], "coef_")
     number = DoubleTensorType if linear else FloatTensorType
     types = [
@@ -42,7 +42,7 @@ def to_onnx(pipeline: Any, features: tuple[Feature, ...], label: str, *, classif
     ]
     options = {id(pipeline): {"zipmap": False}} if classify else None
     inner = onnx.compose.add_prefix(convert_sklearn(pipeline, initial_types=types, options=options), _INNER)
-    graph = _wrapped(inner.graph, features, label, number=onnx.TensorProto.DOUBLE if linear else onnx.TensorProto.FLOAT)
+    graph = _wrap(inner.graph, features, label, number=onnx.TensorProto.DOUBLE if linear else onnx.TensorProto.FLOAT)
     model = onnx.helper.make_model(
         graph, opset_imports=inner.opset_import, ir_version=inner.ir_version, producer_name="seatrial"
     )
@@ -50,8 +50,8 @@ def to_onnx(pipeline: Any, features: tuple[Feature, ...], label: str, *, classif
     return bytes(model.SerializeToString())
 
 
-def _wrapped(inner: Any, features: tuple[Feature, ...], label: str, *, number: int) -> Any:
-    """The converter's graph between nodes that give inputs and outputs their names and types in public."""
+def _wrap(inner: Any, features: tuple[Feature, ...], label: str, *, number: int) -> Any:
+    """Wrap the converter's graph in nodes that give its inputs and outputs their public names and types."""
     from onnx import TensorProto, helper
 
     public = {"FLOAT": TensorProto.FLOAT, "STRING": TensorProto.STRING, "BOOL": TensorProto.BOOL}
@@ -80,7 +80,7 @@ def _wrapped(inner: Any, features: tuple[Feature, ...], label: str, *, number: i
 
 
 def run_onnx(model: bytes, features: tuple[Feature, ...], frame: "pd.DataFrame") -> "list[np.ndarray[Any, Any]]":
-    """The graph's outputs for these rows, as the serving process computes them."""
+    """Return the graph's outputs for these rows, as the serving process computes them."""
     import numpy as np
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""Fits a scikit-learn pipeline to examples, stage by stage, with BigQuery ML's defaults where there are such."""
+"""Training of a scikit-learn pipeline, in stages that report progress, with BigQuery ML's defaults if it has any."""
 
 import warnings
 from collections.abc import Callable
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workers.contract.settings import Model
-from workers.platforms.embedded.warehouse.background import Tell
+from workers.platforms.embedded.background import ReportStage
 from workers.platforms.embedded.warehouse.features import Examples, Feature
 
 if TYPE_CHECKING:
     import numpy as np
 
-# MAX_ITERATIONS, LEARN_RATE and MAX_TREE_DEPTH as BigQuery ML has them by default:
+# BigQuery ML's defaults of MAX_ITERATIONS, LEARN_RATE and MAX_TREE_DEPTH:
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-boosted-tree
 TREE_ITERATIONS = 20
 TREE_LEARN_RATE = 0.3
 TREE_DEPTH = 6
 ROUND_ITERATIONS = 10
-"""Iterations of logistic_reg between two reports."""
+"""Iterations of logistic_reg between reports."""
 MAXIMUM_ROUNDS = 20
 SEED = 0
-"""One fixed seed: the same rows give the same split and the same model."""
+"""Fixed, to get the same split and model from the same rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """Row numbers to train on and to evaluate on; the same ones where nothing is held out."""
+    """Row numbers for training and for evaluation. They are equal if no rows are held out."""
 
     train: "np.ndarray[tuple[int], np.dtype[np.intp]]"
     evaluate: "np.ndarray[tuple[int], np.dtype[np.intp]]"
@@ -34,9 +34,9 @@ class Split:
 
 
 def split(examples: Examples, *, classify: bool) -> Split:
-    """Hold rows out as AUTO_SPLIT does: none under 500 rows, 20 % up to 50,000, 10,000 above.
+    """Hold out rows as AUTO_SPLIT does: 0 below 500 rows, 20 % up to 50,000 rows, 10,000 rows above.
 
-    A classifier's are taken class by class, so that no class is missing from the training.
+    For a classifier they are taken from each class in proportion, to keep every class in the training.
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-glm#data_split_method
     """
     import numpy as np
@@ -59,29 +59,31 @@ def split(examples: Examples, *, classify: bool) -> Split:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fitted:
-    """A fitted scikit-learn pipeline, and one fact about how it was come by."""
+class FittedPipeline:
+    """A fitted scikit-learn pipeline, and one fact about its training."""
 
     pipeline: Any
     note: str
 
 
-def fit(model: Model, examples: Examples, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", *, tell: Tell) -> Fitted:
-    """Train on these rows of the examples, telling every iteration or stage. The same rows give the same model."""
+def fit(
+    model: Model, examples: Examples, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", *, report: ReportStage
+) -> FittedPipeline:
+    """Train on these rows and report every iteration or stage. The same rows give the same model."""
     from sklearn.pipeline import Pipeline
 
     preprocessing = _preprocessing(examples.features, standardise=model.type in ("linear_reg", "logistic_reg"))
     inputs = preprocessing.fit_transform(examples.frame.iloc[rows])
-    estimator, note = _ESTIMATORS[model.type](inputs, examples.labels[rows], tell)
-    return Fitted(pipeline=Pipeline([("features", preprocessing), ("estimator", estimator)]), note=note)
+    estimator, note = _ESTIMATORS[model.type](inputs, examples.labels[rows], report)
+    return FittedPipeline(pipeline=Pipeline([("features", preprocessing), ("estimator", estimator)]), note=note)
 
 
 def _preprocessing(features: tuple[Feature, ...], *, standardise: bool) -> Any:
-    """Strings one-hot, a category never seen counting as none; numbers standardised, but not for trees."""
+    """Encode strings one-hot, with zeros for an unseen category. Standardise numbers, except for trees."""
     from sklearn.compose import ColumnTransformer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    # By position, not by name: the converter to ONNX trips over a column that is called "label".
+    # Select columns by position: the ONNX converter fails on a column named "label".
     numbers = [position for position, feature in enumerate(features) if feature.type != "STRING"]
     strings = [position for position, feature in enumerate(features) if feature.type == "STRING"]
     steps: list[tuple[str, Any, list[int]]] = []
@@ -92,69 +94,69 @@ def _preprocessing(features: tuple[Feature, ...], *, standardise: bool) -> Any:
     return ColumnTransformer(steps)
 
 
-def _linear(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+def _linear(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
     from sklearn.linear_model import LinearRegression
 
-    tell(0, 1, "solving least squares")
+    report(0, 1, "solving least squares")
     estimator = LinearRegression().fit(inputs, labels)
-    tell(1, 1, "solved least squares")
+    report(1, 1, "solved least squares")
     return estimator, "least squares, solved exactly"
 
 
-def _logistic(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
-    """Regularised as scikit-learn does by default (L2, C=1): without, classes that a plane parts have no optimum.
+def _logistic(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
+    """Fit with scikit-learn's default regularisation (L2, C=1): without it, separable classes have no optimum.
 
-    The loss told is what is minimised: mean log loss and penalty.
+    The reported loss is the minimised function: mean log loss plus penalty.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
-    # Every round but the last ends before it has converged. For the whole process: catch_warnings is not thread-safe.
+    # Every round except the last ends before convergence. Ignored process-wide: catch_warnings is not thread-safe.
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     estimator = LogisticRegression(max_iter=ROUND_ITERATIONS, warm_start=True)
-    most, done = ROUND_ITERATIONS * MAXIMUM_ROUNDS, 0
-    tell(0, most, "first iterations")
+    limit, done = ROUND_ITERATIONS * MAXIMUM_ROUNDS, 0
+    report(0, limit, "first iterations")
     while True:
         estimator.fit(inputs, labels)
         done += int(estimator.n_iter_.max())
         penalty = float((estimator.coef_**2).sum()) / 2 / len(labels)
         loss = float(log_loss(labels, estimator.predict_proba(inputs), labels=estimator.classes_)) + penalty
         converged = bool(estimator.n_iter_.max() < ROUND_ITERATIONS)
-        tell(done, done if converged else most, f"iteration {done}, loss {loss:.4g}")
-        if converged or done >= most:
+        report(done, done if converged else limit, f"iteration {done}, loss {loss:.4g}")
+        if converged or done >= limit:
             return estimator, f"{'converged after' if converged else 'stopped at'} {done} iterations, loss {loss:.4g}"
 
 
-def _tree_classifier(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+def _tree_classifier(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
     from sklearn.ensemble import GradientBoostingClassifier
 
-    return _boosted(GradientBoostingClassifier, inputs, labels, tell)
+    return _boosted(GradientBoostingClassifier, inputs, labels, report)
 
 
-def _tree_regressor(inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
+def _tree_regressor(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
     from sklearn.ensemble import GradientBoostingRegressor
 
-    return _boosted(GradientBoostingRegressor, inputs, labels, tell)
+    return _boosted(GradientBoostingRegressor, inputs, labels, report)
 
 
-def _boosted(kind: Any, inputs: Any, labels: Any, tell: Tell) -> tuple[Any, str]:
-    """Gradient boosting, not its histogram variant, which skl2onnx 1.20 cannot convert."""
+def _boosted(kind: Any, inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
+    """Fit gradient boosting. skl2onnx 1.20 cannot convert its histogram variant."""
 
     def stage(iteration: int, estimator: Any, _: dict[str, Any]) -> bool:
         fact = f"iteration {iteration + 1}, loss {estimator.train_score_[iteration]:.4g}"
-        tell(iteration + 1, TREE_ITERATIONS, fact)
+        report(iteration + 1, TREE_ITERATIONS, fact)
         return False
 
     estimator = kind(
         n_estimators=TREE_ITERATIONS, learning_rate=TREE_LEARN_RATE, max_depth=TREE_DEPTH, random_state=SEED
     )
-    tell(0, TREE_ITERATIONS, "first iteration")
+    report(0, TREE_ITERATIONS, "first iteration")
     estimator.fit(inputs, labels, monitor=stage)
     return estimator, f"{estimator.estimators_.size} trees, final loss {estimator.train_score_[-1]:.4g}"
 
 
-_ESTIMATORS: dict[str, Callable[[Any, Any, Tell], tuple[Any, str]]] = {
+_ESTIMATORS: dict[str, Callable[[Any, Any, ReportStage], tuple[Any, str]]] = {
     "linear_reg": _linear,
     "logistic_reg": _logistic,
     "boosted_tree_classifier": _tree_classifier,
