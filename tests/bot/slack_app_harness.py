@@ -1,11 +1,9 @@
-"""A Bolt app that answers in every way, and an HTTP server that refuses in every way: whom the local Slack meets."""
-
-from __future__ import annotations
+"""Apps for tests of the local Slack: a Bolt app with all kinds of listeners, and an HTTP server that can fail."""
 
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from slack_bolt import App
 from slack_sdk import WebClient
@@ -18,12 +16,12 @@ from tests.waiting import wait_until
 
 ML_OPS = "C0MLOPS7X21"
 COMMANDS = slash_commands(manifest(request_url=None))
-# What an app was sent, in order: a name for its kind, and its body.
+# (kind, body) of each delivery to an app, in order.
 Deliveries = list[tuple[str, dict[str, Any]]]
 
 
 class Clock:
-    """A clock that a test moves by hand."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now_s = 1_800_000_000.0
@@ -49,7 +47,7 @@ BUTTONS = [
 
 
 def modal(title: str, callback_id: str) -> dict[str, Any]:
-    """A form with a required text, a number, a choice and checkboxes."""
+    """Return a modal with a required text, a number, a menu and checkboxes."""
     choice = [{"text": {"type": "plain_text", "text": name}, "value": name} for name in ("staging", "production")]
     elements = {
         "why": {"type": "plain_text_input", "min_length": 3},
@@ -80,39 +78,39 @@ def modal(title: str, callback_id: str) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class SlackAppHarness:
-    """A local Slack and a Bolt app that is connected to it; `seen` keeps what the app was sent, by kind."""
+    """A local Slack and a Bolt app that is connected to it; `deliveries` are the kind and body of all deliveries."""
 
     slack: LocalSlack
     app: App
-    seen: Deliveries = field(default_factory=list)
+    deliveries: Deliveries = field(default_factory=list)
 
     def last(self, kind: str) -> dict[str, Any]:
-        """Waits for the app to be sent a thing of this kind; returns the newest."""
-        return wait_until(lambda: [body for name, body in self.seen if name == kind])[-1]
+        """Wait for a delivery of this kind, and return the newest body."""
+        return wait_until(lambda: [body for name, body in self.deliveries if name == kind])[-1]
 
     def card(self, member: str = "Ada") -> VisibleMessage:
-        """Posts a card with buttons and returns it as a member sees it."""
+        """Post a card with buttons, and return it as a member sees it."""
         ts = self.app.client.chat_postMessage(channel=ML_OPS, text="card", blocks=BUTTONS)["ts"]
         card = self.slack.person(member).message(ts)
         assert card is not None
         return card
 
 
-def build_app(seen: Deliveries, slack: LocalSlack) -> App:
-    """A Bolt app that keeps what it is sent in `seen`, and answers in every way that an app may."""
+def build_app(deliveries: Deliveries, slack: LocalSlack) -> App:
+    """Return a Bolt app that appends to `deliveries` and responds in all ways that Slack allows."""
     client = WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
     app = App(client=client, signing_secret=slack.settings.signing_secret)
-    _listen_to_commands(app, seen)
-    _listen_to_clicks(app, seen)
-    _listen_to_forms(app, seen)
-    _listen_to_events(app, seen)
+    _listen_to_commands(app, deliveries)
+    _listen_to_clicks(app, deliveries)
+    _listen_to_forms(app, deliveries)
+    _listen_to_events(app, deliveries)
     return app
 
 
-def _listen_to_commands(app: App, seen: Deliveries) -> None:
+def _listen_to_commands(app: App, deliveries: Deliveries) -> None:
     @app.command("/model")
     def model(ack: Any, respond: Any, command: dict[str, Any]) -> None:
-        seen.append(("command", command))
+        deliveries.append(("command", command))
         match command["text"]:
             case "aloud":
                 ack({"response_type": "in_channel", "text": "for all"})
@@ -129,29 +127,29 @@ def _listen_to_commands(app: App, seen: Deliveries) -> None:
                 ack(f"heard {text}")
 
 
-def _listen_to_clicks(app: App, seen: Deliveries) -> None:
+def _listen_to_clicks(app: App, deliveries: Deliveries) -> None:
     @app.action("go")
     def go(ack: Any, body: dict[str, Any], respond: Any, client: WebClient) -> None:
-        seen.append(("go", body))
+        deliveries.append(("go", body))
         ack()
         client.views_open(trigger_id=body["trigger_id"], view=modal("Run it", "run"))
 
     @app.action("pick")
     def pick(ack: Any, body: dict[str, Any], respond: Any) -> None:
-        seen.append(("pick", body))
+        deliveries.append(("pick", body))
         ack()
         respond(replace_original=True, text="replaced")
 
     @app.action("check")
     def check(ack: Any, body: dict[str, Any]) -> None:
-        seen.append(("check", body))
+        deliveries.append(("check", body))
         ack()
 
 
-def _listen_to_forms(app: App, seen: Deliveries) -> None:
+def _listen_to_forms(app: App, deliveries: Deliveries) -> None:
     @app.view("run")
     def run(ack: Any, body: dict[str, Any]) -> None:
-        seen.append(("submission", body))
+        deliveries.append(("submission", body))
         match body["view"]["state"]["values"]["why"]["why"]["value"]:
             case "bad":
                 ack(response_action="errors", errors={"why": "Not a reason."})
@@ -168,59 +166,59 @@ def _listen_to_forms(app: App, seen: Deliveries) -> None:
 
     @app.view_closed("run")
     def closed(ack: Any, body: dict[str, Any]) -> None:
-        seen.append(("closed", body))
+        deliveries.append(("closed", body))
         ack()
 
 
-def _listen_to_events(app: App, seen: Deliveries) -> None:
+def _listen_to_events(app: App, deliveries: Deliveries) -> None:
     @app.event("app_mention")
     def mentioned(event: dict[str, Any], say: Any) -> None:
-        seen.append(("mention", event))
+        deliveries.append(("mention", event))
         say(text="yes?", thread_ts=event.get("thread_ts") or event["ts"])
 
     @app.event("app_home_opened")
     def home(event: dict[str, Any], client: WebClient) -> None:
         view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "Welcome"}}]}
         client.views_publish(user_id=event["user"], view=view)
-        seen.append(("home", event))
+        deliveries.append(("home", event))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """One request as it came."""
+    """A received request; header names are in lower case."""
 
     headers: dict[str, str]
     body: bytes
 
 
-class Endpoint:
-    """An HTTP server that keeps what it is sent and answers with the given statuses in turn, then with 200."""
+class RecordingServer:
+    """An HTTP server that records requests, and answers the given statuses in turn, then 200."""
 
     def __init__(self, *statuses: int, headers: dict[str, str] | None = None, hold_s: float = 0.0) -> None:
         self.requests: list[Received] = []
         remaining = list(statuses)
-        endpoint = self
+        server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class RecordingHandler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 sent = {name.lower(): value for name, value in self.headers.items()}
-                endpoint.requests.append(Received(headers=sent, body=body))
-                endpoint.released.wait(hold_s)
+                server.requests.append(Received(headers=sent, body=body))
+                server.released.wait(hold_s)
                 self.send_response(remaining.pop(0) if remaining else 200)
                 for name, value in (headers or {}).items():
                     self.send_header(name, value)
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Says nothing."""
+                """Keep the test output clean."""
 
         self.released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), RecordingHandler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/slack/events"
 
-    def __enter__(self) -> Endpoint:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 

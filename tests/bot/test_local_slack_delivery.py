@@ -12,14 +12,14 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
-from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Clock, Deliveries, Endpoint, build_app, modal
+from tests.bot.slack_app_harness import BUTTONS, COMMANDS, ML_OPS, Clock, Deliveries, RecordingServer, build_app, modal
 from tests.waiting import wait_until
 
 
 def test_triggers_and_response_urls_expire() -> None:
     """A trigger expires after 3 s, a response URL after 30 minutes."""
     clock = Clock()
-    with LocalSlack(SlackSettings(commands=COMMANDS, clock=clock)) as slack, Endpoint() as endpoint:
+    with LocalSlack(SlackSettings(commands=COMMANDS, clock=clock)) as slack, RecordingServer() as endpoint:
         slack.request_url = endpoint.url
         slack.person("Ada").type("/model list")
         fields = {name: values[0] for name, values in parse_qs(endpoint.requests[0].body.decode()).items()}
@@ -34,7 +34,7 @@ def test_triggers_and_response_urls_expire() -> None:
 
 def test_delivery_is_signed() -> None:
     """Slack signs timestamp and raw body with the app's signing secret (v0)."""
-    with LocalSlack(SlackSettings(commands=COMMANDS, signing_secret="s3cret")) as slack, Endpoint() as endpoint:
+    with LocalSlack(SlackSettings(commands=COMMANDS, signing_secret="s3cret")) as slack, RecordingServer() as endpoint:
         slack.request_url = endpoint.url
         slack.person("Ada").type("/model list")
         received = endpoint.requests[0]
@@ -49,14 +49,14 @@ def test_failed_command_is_reported_to_its_author_only() -> None:
         ada = slack.person("Ada")
         assert ada.type("/model list") == "dispatch_failed"
         assert ada.ephemerals()[-1].plain == '`/model` failed with the error "dispatch_failed"'
-        with Endpoint(500) as endpoint:
+        with RecordingServer(500) as endpoint:
             slack.request_url = endpoint.url
             assert ada.type("/model list") == "dispatch_failed"
         assert ada.type("/model list") == "dispatch_failed"
         assert slack.person("Grace").ephemerals() == ()
     with LocalSlack(SlackSettings(commands=COMMANDS, deadline_s=0.3)) as slack:
         ada = slack.person("Ada")
-        with Endpoint(hold_s=60) as endpoint:
+        with RecordingServer(hold_s=60) as endpoint:
             slack.request_url = endpoint.url
             assert ada.type("/model list") == "operation_timeout"
             assert ada.ephemerals()[-1].plain == '`/model` failed with the error "operation_timeout"'
@@ -65,7 +65,7 @@ def test_failed_command_is_reported_to_its_author_only() -> None:
 
 def test_failed_click_is_not_retried() -> None:
     """Slack delivers interactions once, and shows the member an error."""
-    with LocalSlack(SlackSettings(event_retries_s=(0, 0, 0))) as slack, Endpoint(500) as endpoint:
+    with LocalSlack(SlackSettings(event_retries_s=(0, 0, 0))) as slack, RecordingServer(500) as endpoint:
         slack.request_url = endpoint.url
         client = WebClient(token=slack.settings.bot_token, base_url=slack.api_url)
         ts = client.chat_postMessage(channel=ML_OPS, text="card", blocks=BUTTONS)["ts"]
@@ -76,7 +76,10 @@ def test_failed_click_is_not_retried() -> None:
 
 def test_failed_event_is_retried_three_times() -> None:
     """The retries have a number and a reason, and the same event id."""
-    with LocalSlack(SlackSettings(event_retries_s=(0, 0.01, 0.01))) as slack, Endpoint(500, 500, 500, 500) as endpoint:
+    with (
+        LocalSlack(SlackSettings(event_retries_s=(0, 0.01, 0.01))) as slack,
+        RecordingServer(500, 500, 500, 500) as endpoint,
+    ):
         slack.request_url = endpoint.url
         slack.person("Ada").type("@seatrial hello")
         wait_until(lambda: len(endpoint.requests) == 4)
@@ -89,11 +92,11 @@ def test_failed_event_is_retried_three_times() -> None:
 def test_event_is_not_retried_after_success_or_no_retry_header() -> None:
     with LocalSlack(SlackSettings(event_retries_s=(0, 0, 0))) as slack:
         ada = slack.person("Ada")
-        with Endpoint(500, headers={"X-Slack-No-Retry": "1"}) as endpoint:
+        with RecordingServer(500, headers={"X-Slack-No-Retry": "1"}) as endpoint:
             slack.request_url = endpoint.url
             ada.type("@seatrial one")
             wait_until(lambda: endpoint.requests)
-        with Endpoint(500, 200) as endpoint:
+        with RecordingServer(500, 200) as endpoint:
             slack.request_url = endpoint.url
             ada.type("@seatrial two")
             wait_until(lambda: len(endpoint.requests) == 2)
@@ -103,15 +106,15 @@ def test_event_is_not_retried_after_success_or_no_retry_header() -> None:
 
 def test_socket_mode_app_reconnects_after_a_disconnect_request() -> None:
     with LocalSlack(SlackSettings(commands=COMMANDS)) as slack:
-        seen: Deliveries = []
-        handler = SocketModeHandler(build_app(seen, slack), slack.settings.app_token)
+        deliveries: Deliveries = []
+        handler = SocketModeHandler(build_app(deliveries, slack), slack.settings.app_token)
         handler.connect()
         wait_until(lambda: slack.server.socket_mode.is_connected)
         slack.disconnect_sockets()
         wait_until(lambda: slack.server.socket_mode.is_connected)
         assert len(slack.calls("apps.connections.open")) == 2
         assert slack.person("Ada").type("/model again") == ""
-        assert len(seen) == 1
+        assert len(deliveries) == 1
         handler.close()
 
 

@@ -23,20 +23,20 @@ from tests.waiting import wait_until
 def harness(request: pytest.FixtureRequest) -> Iterator[SlackAppHarness]:
     """Yield the same app behind each of Slack's transports."""
     with LocalSlack(SlackSettings(commands=COMMANDS, rate_limits=False)) as slack:
-        seen: Deliveries = []
-        app = build_app(seen, slack)
+        deliveries: Deliveries = []
+        app = build_app(deliveries, slack)
         if request.param == "http":
             server = waitress.create_server(SlackRequestHandler(app), host="127.0.0.1", port=0)
             threading.Thread(target=server.run, daemon=True).start()
             slack.request_url = f"http://127.0.0.1:{server.effective_port}/slack/events"
-            yield SlackAppHarness(slack=slack, app=app, seen=seen)
+            yield SlackAppHarness(slack=slack, app=app, deliveries=deliveries)
             server.close()
             server.task_dispatcher.shutdown()
         else:
             handler = SocketModeHandler(app, slack.settings.app_token)
             handler.connect()
             wait_until(lambda: slack.server.socket_mode.is_connected)
-            yield SlackAppHarness(slack=slack, app=app, seen=seen)
+            yield SlackAppHarness(slack=slack, app=app, deliveries=deliveries)
             handler.close()
 
 
@@ -168,7 +168,9 @@ def test_mention_in_a_thread_is_delivered(harness: SlackAppHarness, ada: Person)
     """Names become references, the rest is escaped, and the event has the thread."""
     card = harness.card()
     ada.type("@seatrial cancel <now> @Grace #random", thread_ts=card.ts)
-    mentions = wait_until(lambda: [e for n, e in harness.seen if n == "mention" and e.get("thread_ts") == card.ts])
+    mentions = wait_until(
+        lambda: [e for n, e in harness.deliveries if n == "mention" and e.get("thread_ts") == card.ts]
+    )
     event = mentions[0]
     assert event["text"].startswith("<@U0SEATRIAL1> cancel &lt;now&gt; <@U0GRC9H2VX3> <#C0RANDOM4K8|random>")
     assert (event["user"], event["channel"]) == (ADA.id, ML_OPS)
@@ -185,7 +187,7 @@ def test_slack_connect_member_can_click_but_not_run_commands(harness: SlackAppHa
     """The click names the member's own team."""
     sybil = harness.slack.person("Sybil")
     sybil.click_button(harness.card("Sybil"), "Go")
-    clicks = wait_until(lambda: [b for n, b in harness.seen if n == "go" and b["user"]["id"] == SYBIL.id])
+    clicks = wait_until(lambda: [b for n, b in harness.deliveries if n == "go" and b["user"]["id"] == SYBIL.id])
     assert clicks[0]["user"]["team_id"] == SYBIL.team_id != clicks[0]["team"]["id"]
     sybil.type("/model list")
     assert "not a valid command" in last_ephemeral(sybil)
@@ -193,12 +195,12 @@ def test_slack_connect_member_can_click_but_not_run_commands(harness: SlackAppHa
 
 def test_command_in_a_thread_and_unknown_command_are_refused_by_slack(harness: SlackAppHarness, ada: Person) -> None:
     """Neither reaches the app."""
-    card, before = harness.card(), len(harness.seen)
+    card, before = harness.card(), len(harness.deliveries)
     ada.type("/model list", thread_ts=card.ts)
     assert last_ephemeral(ada) == "`/model` is not supported in threads. Sorry!"
     ada.type("/modle list")
     assert last_ephemeral(ada) == "`/modle` is not a valid command."
-    assert len(harness.seen) == before
+    assert len(harness.deliveries) == before
 
 
 def test_channel_without_the_bot_allows_commands_but_no_posts_or_mentions(
@@ -230,7 +232,7 @@ def test_response_url_accepts_five_answers(harness: SlackAppHarness, ada: Person
 def test_response_url_can_delete_the_original_message(harness: SlackAppHarness, ada: Person) -> None:
     card = harness.card()
     ada.click_button(card, "Go")
-    clicks = wait_until(lambda: [b for n, b in harness.seen if n == "go" and b["message"]["ts"] == card.ts])
+    clicks = wait_until(lambda: [b for n, b in harness.deliveries if n == "go" and b["message"]["ts"] == card.ts])
     httpx.post(clicks[0]["response_url"], json={"delete_original": True}).raise_for_status()
     assert ada.message(card.ts) is None
     ada.wait_for(ada.modal)

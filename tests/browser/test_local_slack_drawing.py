@@ -119,7 +119,7 @@ def test_every_type_of_block_is_drawn(slack: LocalSlack, client: WebClient, open
 
 def chart(kind: str, *series: dict[str, float]) -> dict[str, object]:
     """Return a chart block with one series per argument."""
-    drawn = [
+    all_series = [
         {"name": f"series {index}", "data": [{"label": label, "value": value} for label, value in one.items()]}
         for index, one in enumerate(series)
     ]
@@ -127,7 +127,7 @@ def chart(kind: str, *series: dict[str, float]) -> dict[str, object]:
     return {
         "type": "data_visualization",
         "title": f"A {kind} chart",
-        "chart": {"type": kind, "series": drawn, "axis_config": axes},
+        "chart": {"type": kind, "series": all_series, "axis_config": axes},
     }
 
 

@@ -222,9 +222,9 @@ def test_page_fits_a_phone(slack: LocalSlack, client: WebClient, open_page: Open
 
 def test_page_makes_no_outside_requests(slack: LocalSlack, chromium: Browser) -> None:
     page = chromium.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(slack.url)
     page.locator("#composer textarea").wait_for()
     page.close()
-    assert asked and all(url.startswith(slack.url) for url in asked)
+    assert requests and all(url.startswith(slack.url) for url in requests)
