@@ -25,7 +25,7 @@ class StopSignal:
         self._reason: Interrupted | None = None
 
     def stop(self, reason: Interrupted) -> None:
-        """Stop the job because of `reason`. Later calls change nothing."""
+        """Stop the job because of `reason`. Later calls have no effect."""
         if self._reason is None:
             self._reason = reason
             self._set.set()

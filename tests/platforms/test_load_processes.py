@@ -162,7 +162,7 @@ def trouble(*, failures: int = 0, lag_ms: float = 0.0, exceptions: Sequence[tupl
 
 def test_how_late_requests_left_is_told_as_people_read_it() -> None:
     """Without an exponent."""
-    assert "by 2,000 ms or more, of a p99 latency of 4,150 ms" in trouble(lag_ms=2000.0)
+    assert "left at least 2,000 ms late, and the p99 latency is 4,150 ms" in trouble(lag_ms=2000.0)
 
 
 def test_users_who_stumble_over_failed_requests_are_the_targets_doing() -> None:

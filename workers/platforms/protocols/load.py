@@ -1,4 +1,4 @@
-"""What a job may ask of a load generator, and the values they trade; errors and Progress as in protocols."""
+"""The Protocol of a load generator, and its values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,17 +10,19 @@ from workers.contract.load import Sample, Spacing, Stage
 from workers.platforms.protocols.progress import Progress
 
 TOO_LATE = "not sent: the load generator was late"
-"""In `failures_by_kind`, the drops that are the generator's own doing, as locust/engine.py words them."""
+"""The key in `failures_by_kind` of drops that the generator caused itself; locust/engine.py has the same words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrafficPlan:
-    """A load test's traffic: requests to `url` at the rate of `stages`, one after the other.
+    """The traffic of a load test: requests to `url` at the rates of `stages`, one stage after the other.
 
-    The first `ramp_s` seconds are not judged. `body` is JSON to POST; b"" means GET. `predicts`: the answer must be
-    predictions, as the answer to the first request was; otherwise any 2xx will do. `private`: the address may be a
-    private one. `locustfile`: a user's own, whose user classes send the requests, one user for each request a second;
-    it keeps the rate as it sees fit, and its latencies are as Locust measures them.
+    * `ramp_s`: the first seconds, which are not judged.
+    * `body`: JSON to POST; b"" means GET.
+    * `predicts`: answers must be predictions like the answer to the first request. Otherwise any 2xx will do.
+    * `private`: the address may be a private one.
+    * `locustfile`: the user's Locust file. Its user classes send the requests, one user per request per second. They
+      control the rate, and Locust measures their latencies.
     """
 
     url: str
@@ -35,27 +37,29 @@ class TrafficPlan:
 
     @property
     def rate_rps(self) -> float:
-        """The highest rate."""
+        """Return the highest rate."""
         return max(max(stage.from_rps, stage.to_rps) for stage in self.stages)
 
     @property
     def whole_s(self) -> float:
-        """How long the traffic lasts, the ramp included."""
+        """Return the duration of the traffic, including the ramp."""
         return sum(stage.length_s for stage in self.stages)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadResult:
-    """A finished load test, over what is judged: everything after the ramp.
+    """The totals of a finished load test without its ramp, and the whole test second by second.
 
-    `requests` counts what was due and sent or dropped, `failures` among them what failed, by kind in
-    `failures_by_kind` (an error's words → its count), with `dropped`. `asked_rps` and `achieved_rps` are means over
-    `duration_s`. `latency_ms` counts from when a request was due, `service_ms` from when it left; `send_lag_ms` is the
-    difference that the generator made; each maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. Of users of
-    one's own nobody knows when a request was due: the last two are empty. Requests are filed by when they were due: so
-    are `seconds`, the whole test second by second, its ramp included.
-    `generator_trouble` says in words why the generator did not do what was asked, or is "". `report_html` is the
-    generator's own report or b"".
+    * `requests`: sent or dropped; `failures` of them failed or were dropped.
+    * `failures_by_kind`: an error's words → its count.
+    * `dropped`: requests that were due and could not be sent.
+    * `asked_rps`, `achieved_rps`: means over `duration_s`.
+    * `latency_ms`: from when a request was due; `service_ms`: from when it left; `send_lag_ms`: the difference. Each
+      maps percentiles (50, 90, 95, 99, 99.9, 100) to milliseconds. The last two are empty for a user's Locust file,
+      because the times at which its requests were due are unknown.
+    * `seconds`: with the ramp. A request counts in the second in which it was due.
+    * `generator_trouble`: why the generator did not send what was asked, in sentences, or "".
+    * `report_html`: the generator's own report, or b"".
     """
 
     requests: int
@@ -74,28 +78,28 @@ class LoadResult:
 
 
 class RunningLoad(Protocol):
-    """A load test under way."""
+    """A running load test."""
 
     def samples(self) -> Iterator[Sample]:
-        """One sample a second, of what ended in it, until the test's time is over or `stop` was called."""
+        """Yield a sample per second, of what ended in it, until the test's time is over or `stop` was called."""
 
     def stop(self) -> None:
-        """End the traffic now; `result` then tells of what was due until then. A second call does nothing."""
+        """End the traffic now; `result` then covers the time until now. A second call has no effect."""
 
     def result(self) -> LoadResult:
-        """The totals, when every request has had its end; call after `samples` is exhausted, or after `stop`."""
+        """Wait for the last answers and return the totals. Call after `samples` is exhausted, or after `stop`."""
 
 
 class LoadGenerator(Protocol):
-    """What sends the load: Locust on this machine, or on Kubernetes."""
+    """A sender of load: Locust on this machine, or on Kubernetes."""
 
     def start(self, *, plan: TrafficPlan, progress: Progress) -> AbstractContextManager[RunningLoad]:
-        """Begin; leaving the context ends all traffic within 2 s and removes every process, whatever happened.
+        """Start the traffic. Leaving the context always ends it within 2 s and removes every process.
 
-        One request is sent first. Raises PermanentError where the target may not be loaded (see `private`; metadata
-        servers never may), and TargetDown where it does not answer as it should: no load is sent then. Nothing connects
-        to other addresses than those that were found here; redirects are failures.
+        The generator sends one request first. Without a correct answer it raises TargetDown and sends no load. Raises
+        PermanentError if the target may not be loaded: metadata servers never, private addresses only with `private`.
+        The load goes only to the addresses that were resolved here; redirects are failures.
         """
 
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
-        """Remove what tests of workers that died have left; how many. `ended(job_id)` tells which jobs are over."""
+        """Remove the leftovers of tests for which `ended(job_id)` is true; return how many."""
