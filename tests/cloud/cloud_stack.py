@@ -18,7 +18,7 @@ from tests.cloud.docker_peers import PASSWORD, USERNAME, DockerEnvironment, open
 from tests.cloud.iris_export import iris_export
 from tests.cloud.kubernetes_controllers import Controllers
 from tests.cloud.kubernetes_node import Container, Node
-from tests.cloud.kubernetes_runtimes import DockerContainers, LocustProcesses
+from tests.cloud.kubernetes_runtimes import DockerRuntime, LocustRuntime
 from tests.cloud.kubernetes_stand_in import CONTEXT, StandIn
 from tests.cloud.kubernetes_store import NAMESPACE
 from tests.cloud.serving_image import build_serving_image
@@ -127,8 +127,8 @@ def _bigquery(storage: str, folder: Path) -> BigQueryStandIn:
 def _controllers(
     cluster: StandIn, docker_environment: DockerEnvironment, credentials: Mapping[str, str], folder: Path
 ) -> Iterator[Controllers]:
-    containers = DockerContainers(docker_environment.engine, credentials=credentials, label=LABEL)
-    processes = LocustProcesses(folder)
+    containers = DockerRuntime(docker_environment.engine, credentials=credentials, label=LABEL)
+    processes = LocustRuntime(folder)
 
     def runtime(pod: dict[str, Any], node: Node) -> Container:
         is_endpoint = pod["metadata"]["labels"]["app.kubernetes.io/name"] == "endpoint"

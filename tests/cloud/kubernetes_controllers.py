@@ -1,6 +1,6 @@
-"""What stands behind an API server: the Deployment's controller, and the loop in which a kubelet tells of its pods.
+"""Controllers of the Kubernetes stand-in: the Deployment controller, and the loop that publishes the kubelet's status.
 
-As little as tests need. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+As little as the tests need. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 """
 
 import copy
@@ -8,29 +8,29 @@ import hashlib
 import itertools
 import json
 import threading
-from typing import Any, Protocol
+from typing import Protocol
 
 from tests.cloud.kubernetes_stand_in import StandIn
+from workers.platforms.cloud.kubernetes.objects import Object
 
-Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 
 
 class Kubelet(Protocol):
-    """Makes pods be what their objects say. No call lasts: the API server waits meanwhile."""
+    """Runs pods. Calls must return at once, because they block the API server."""
 
     def status(self, pod: Object) -> Object:
-        """The pod's status as it is now; a pod that is new to it is begun."""
+        """Return the pod's present status, and start a pod that is new."""
 
     def ended(self, pod: Object) -> bool:
-        """Whether a pod that is to end has ended; the first call has it begin to."""
+        """Start to end a pod that was deleted, and return whether it has ended."""
 
-    def cannot_create(self, template: Object) -> str:
-        """Why no pod of the template may be made (a quota), or ""."""
+    def creation_error(self, template: Object) -> str:
+        """Return why pods of the template may not be created (a quota), or ""."""
 
 
 class Controllers:
-    """Work in a thread until the context is left. `deadline_passed`: no rollout gets any more time."""
+    """Controllers in a thread, until the context exits. `deadline_passed` ends the time of every rollout."""
 
     def __init__(self, stand_in: StandIn, kubelet: Kubelet) -> None:
         self.store = stand_in.store
@@ -49,7 +49,7 @@ class Controllers:
         self._thread.join(5)
 
     def autoscale(self, name: str, *, to: int, cpu_percent: int) -> None:
-        """Have the autoscaler set another count, for the use that it has measured."""
+        """Act as the autoscaler: set the replicas `to` a number, because of the measured CPU."""
         with self.store.changed:
             metric = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": cpu_percent}}}
             autoscaler = self.store.get("HorizontalPodAutoscaler", name)
@@ -72,11 +72,11 @@ class Controllers:
             self.store.put(deployment)
 
     def pods(self, *, version: str = "") -> list[str]:
-        """Names of the pods that are to stay, or of those of a version ("v2")."""
+        """Return the names of the active pods, or only those of a version ("v2")."""
         label = "app.kubernetes.io/version"
         return [
             pod["metadata"]["name"]
-            for pod in self.store.list("Pod", is_to_stay)
+            for pod in self.store.list("Pod", is_active)
             if not version or pod["metadata"]["labels"].get(label) == version
         ]
 
@@ -84,7 +84,7 @@ class Controllers:
         while not self._stopped.wait(0.05):
             with self.store.changed:
                 for pod in self.store.list("Pod"):
-                    if is_to_stay(pod):
+                    if is_active(pod):
                         self.store.put(pod | {"status": self.kubelet.status(pod)})
                     elif self.kubelet.ended(pod):
                         self.store.remove("Pod", pod["metadata"]["name"])
@@ -93,51 +93,51 @@ class Controllers:
 
     def _reconcile(self, deployment: Object) -> None:
         newest, others = self._replica_sets(deployment)
-        wanted = deployment["spec"]["replicas"]
-        forbidden = self.kubelet.cannot_create(newest["spec"]["template"])
-        self._run(newest, 0 if forbidden else wanted)
-        if len(self._ready(newest)) >= wanted:
+        desired = deployment["spec"]["replicas"]
+        forbidden = self.kubelet.creation_error(newest["spec"]["template"])
+        self._scale(newest, 0 if forbidden else desired)
+        if len(self._ready(newest)) >= desired:
             for other in others:
-                self._run(other, 0)
+                self._scale(other, 0)
         for replica_set in (newest, *others):
             self.store.put(replica_set | {"status": {"readyReplicas": len(self._ready(replica_set))}})
-        self._tell(deployment, newest, [newest, *others], forbidden)
+        self._update_status(deployment, newest, [newest, *others], forbidden)
 
     def _replica_sets(self, deployment: Object) -> tuple[Object, list[Object]]:
-        """The one of the template, made where it is missing and numbered anew where it comes back; and the others."""
+        """Return the ReplicaSet of the template, created or renumbered as needed, and the others."""
         name, uid = deployment["metadata"]["name"], deployment["metadata"]["uid"]
         template = deployment["spec"]["template"]
-        made_by = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
-        mine = [item for item in self.store.list("ReplicaSet") if item["metadata"]["ownerReferences"][0]["uid"] == uid]
-        revisions = [int(item["metadata"]["annotations"][REVISION]) for item in mine]
-        others = [item for item in mine if item["metadata"]["labels"]["pod-template-hash"] != made_by]
-        newest = next((item for item in mine if item not in others), None)
+        template_hash = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
+        own = [item for item in self.store.list("ReplicaSet") if item["metadata"]["ownerReferences"][0]["uid"] == uid]
+        revisions = [int(item["metadata"]["annotations"][REVISION]) for item in own]
+        others = [item for item in own if item["metadata"]["labels"]["pod-template-hash"] != template_hash]
+        newest = next((item for item in own if item not in others), None)
         if newest is None:
             template = copy.deepcopy(template)
-            template["metadata"]["labels"]["pod-template-hash"] = made_by
+            template["metadata"]["labels"]["pod-template-hash"] = template_hash
             newest = {
                 "apiVersion": "apps/v1",
                 "kind": "ReplicaSet",
                 "metadata": {
-                    "name": f"{name}-{made_by}",
+                    "name": f"{name}-{template_hash}",
                     "labels": template["metadata"]["labels"],
                     "annotations": {REVISION: "0"},
                     "ownerReferences": [{"kind": "Deployment", "name": name, "uid": uid}],
                 },
                 "spec": {"template": template},
             }
-        notes = newest["metadata"]["annotations"]
-        if (others and int(notes[REVISION]) < max(revisions)) or not revisions:
-            notes[REVISION] = str(max(revisions, default=0) + 1)
-        annotations = deployment["metadata"].get("annotations", {})
-        newest["metadata"]["annotations"] = notes | {k: v for k, v in annotations.items() if k != REVISION}
+        annotations = newest["metadata"]["annotations"]
+        if (others and int(annotations[REVISION]) < max(revisions)) or not revisions:
+            annotations[REVISION] = str(max(revisions, default=0) + 1)
+        copied = deployment["metadata"].get("annotations", {})
+        newest["metadata"]["annotations"] = annotations | {k: v for k, v in copied.items() if k != REVISION}
         return self.store.put(newest), others
 
-    def _run(self, replica_set: Object, wanted: int) -> None:
+    def _scale(self, replica_set: Object, desired: int) -> None:
         pods = self._pods(replica_set)
-        for pod in pods[wanted:]:
+        for pod in pods[desired:]:
             self.store.delete("Pod", pod["metadata"]["name"])
-        for _ in range(wanted - len(pods)):
+        for _ in range(desired - len(pods)):
             template = replica_set["spec"]["template"]
             owner = {
                 "kind": "ReplicaSet",
@@ -149,8 +149,8 @@ class Controllers:
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
             self.store.put(pod | {"status": self.kubelet.status(pod)})
 
-    def _tell(self, deployment: Object, newest: Object, all_of_them: list[Object], forbidden: str) -> None:
-        ready = sum(len(self._ready(item)) for item in all_of_them)
+    def _update_status(self, deployment: Object, newest: Object, replica_sets: list[Object], forbidden: str) -> None:
+        ready = sum(len(self._ready(item)) for item in replica_sets)
         conditions = [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
         if self.deadline_passed and len(self._ready(newest)) < deployment["spec"]["replicas"]:
             words = f'ReplicaSet "{newest["metadata"]["name"]}" has timed out progressing.'
@@ -162,7 +162,7 @@ class Controllers:
             conditions.append({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": words})
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": sum(len(self._pods(item)) for item in all_of_them),
+            "replicas": sum(len(self._pods(item)) for item in replica_sets),
             "updatedReplicas": len(self._pods(newest)),
             "readyReplicas": ready,
             "availableReplicas": ready,
@@ -171,22 +171,22 @@ class Controllers:
         self.store.put(deployment)
 
     def _pods(self, replica_set: Object) -> list[Object]:
-        """Those that are to stay; a controller counts no others."""
+        """Return the active pods. A controller does not count others."""
         uid = replica_set["metadata"]["uid"]
         return self.store.list(
-            "Pod", lambda pod: is_to_stay(pod) and bool(pod["metadata"]["ownerReferences"][0]["uid"] == uid)
+            "Pod", lambda pod: is_active(pod) and bool(pod["metadata"]["ownerReferences"][0]["uid"] == uid)
         )
 
     def _ready(self, replica_set: Object) -> list[Object]:
         return [pod for pod in self._pods(replica_set) if is_ready(pod)]
 
 
-def is_to_stay(pod: Object) -> bool:
-    """Whether nobody has deleted the pod yet."""
+def is_active(pod: Object) -> bool:
+    """Return True unless the pod was deleted."""
     return "deletionTimestamp" not in pod["metadata"]
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether its condition says so."""
+    """Return True if the pod's condition Ready is true."""
     conditions = pod.get("status", {}).get("conditions", ())
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

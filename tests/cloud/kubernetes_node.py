@@ -1,6 +1,6 @@
-"""A node whose pods really run: a kubelet over a runtime (kubernetes_runtimes), and a kube-proxy before the pods.
+"""Node of the Kubernetes stand-in with pods that really run: a kubelet over a runtime, and a kube-proxy.
 
-Nothing resolves a Service's name: `resolved` puts its address in the place of names, in what a pod is given.
+There is no DNS: `resolved` replaces Services' names by addresses in all that a pod is given.
 """
 
 import itertools
@@ -11,48 +11,48 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Protocol
+from typing import Protocol
 
-from tests.cloud.kubernetes_controllers import is_ready, is_to_stay
+from tests.cloud.kubernetes_controllers import is_active, is_ready
 from tests.cloud.kubernetes_proxy import Address, ServiceProxy
-from tests.cloud.kubernetes_services import Answered, Streamed, ToService
+from tests.cloud.kubernetes_services import ServiceAnswer, ServiceRequest, StreamedAnswer
 from tests.cloud.kubernetes_stand_in import StandIn
-from tests.cloud.kubernetes_store import NAMESPACE, Refusal
+from tests.cloud.kubernetes_store import NAMESPACE, StatusError
+from workers.platforms.cloud.kubernetes.objects import Object
 
-Object = dict[str, Any]
 BACK_OFF_S = 0.2
-"""Before a container that has ended is started again; a kubelet waits 10 s, and longer every time."""
+"""Pause before a container that ended is restarted. A real kubelet waits 10 s, and longer each time."""
 PRE_STOP_S = 0.3
-"""How long a preStop's sleep is: the proxy before the pods hears at once that one is leaving."""
-_LOOK_EVERY_S = 0.1
+"""Length of a preStop sleep. Short, because this proxy learns at once that a pod is leaving."""
+_PROBE_S = 0.1
 
 
 class Container(Protocol):
-    """A container that was started."""
+    """A started container."""
 
     def address(self, port: int) -> Address:
-        """Where its port is reached from this machine."""
+        """Return the address of its port on this machine."""
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """Return its exit code, or None while it runs."""
 
     def log(self) -> bytes:
-        """What it has written."""
+        """Return its output."""
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that does not do; it leaves nothing."""
+        """Send SIGTERM, then SIGKILL, and remove the container."""
 
 
-class CannotPull(Exception):
-    """The image is not to be had, in the registry's words."""
+class ImagePullError(Exception):
+    """The image cannot be pulled; the message is the registry's."""
 
 
 Runtime = Callable[[Object, "Node"], Container]
-"""Starts a pod's one container. Raises CannotPull."""
+"""Starts a pod's one container. Raises ImagePullError."""
 
 
 class Node:
-    """Implements Kubelet. `room` is how many pods fit; `targets` are Services of tests' own: name → host and port."""
+    """Implements Kubelet. `room` is the number of pods that fit; `targets` maps other Services to addresses."""
 
     def __init__(self, stand_in: StandIn, runtime: Runtime, *, room: int = 100) -> None:
         self.store = stand_in.store
@@ -63,7 +63,7 @@ class Node:
         self._net = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
         self._numbers = itertools.count(1)
         self._proxy = ServiceProxy(self._endpoints)
-        stand_in.services = self._ask
+        stand_in.services = self._call_service
         stand_in.log = lambda pod, previous: self.pods[pod].log(previous=previous) if pod in self.pods else b""
 
     def __enter__(self) -> "Node":
@@ -78,11 +78,11 @@ class Node:
             pod.gone.wait(30)
 
     def new_address(self) -> str:
-        """A loopback address that no other pod or Service of this node has."""
+        """Return an unused loopback address for a pod or Service."""
         return f"{self._net}.{next(self._numbers) % 250 + 1}"
 
     def resolved(self, text: str) -> str:
-        """`text` with addresses in the place of Services' names: full ones anywhere, short ones where they are all."""
+        """Replace Services' names in `text` by addresses: full names anywhere, a short name as all of it."""
         for service in self.store.list("Service"):
             name = service["metadata"]["name"]
             if text == name or f"{name}.{NAMESPACE}.svc" in text:
@@ -113,42 +113,42 @@ class Node:
             del self.pods[pod["metadata"]["name"]]
         return running.gone.is_set()
 
-    def cannot_create(self, template: Object) -> str:
-        """See Kubelet: there is no quota."""
+    def creation_error(self, template: Object) -> str:
+        """See Kubelet. There is no quota."""
         return ""
 
     def _endpoints(self, service: Object, port: int) -> list[Address]:
-        """Where the ready pods behind a Service's port are reached."""
+        """Return the addresses of the ready pods behind a Service's port."""
         target = next(item.get("targetPort", port) for item in service["spec"]["ports"] if item["port"] == port)
         selector: Mapping[str, str] = service["spec"]["selector"]
         found = self.store.list("Pod", lambda pod: selector.items() <= pod["metadata"]["labels"].items())
         return [
             address
             for pod in found
-            if is_to_stay(pod) and is_ready(pod) and (address := self.pods[pod["metadata"]["name"]].address(target))
+            if is_active(pod) and is_ready(pod) and (address := self.pods[pod["metadata"]["name"]].address(target))
         ]
 
-    def _ask(self, asked: ToService) -> Answered:
-        """As the API server's proxy, which waits for no end where none is told."""
+    def _call_service(self, request: ServiceRequest) -> ServiceAnswer:
+        """Act as the API server's proxy, which passes on a chunked answer before its end."""
         try:
-            where = self.targets.get(asked.service) or next(
-                iter(self._endpoints(self.store.get("Service", asked.service), asked.port))
+            address = self.targets.get(request.service) or next(
+                iter(self._endpoints(self.store.get("Service", request.service), request.port))
             )
-            connection = HTTPConnection(*where, timeout=10)
-            connection.request(asked.method, asked.path, asked.body, {"Content-Type": asked.content_type})
+            connection = HTTPConnection(*address, timeout=10)
+            connection.request(request.method, request.path, request.body, {"Content-Type": request.content_type})
             answer = connection.getresponse()
             if answer.chunked:
-                return answer.status, Streamed(connection=connection, answer=answer)
+                return answer.status, StreamedAnswer(connection=connection, answer=answer)
             status, body = answer.status, answer.read()
             connection.close()
         except (OSError, HTTPException, StopIteration) as error:
-            words = str(error) or f'no endpoints available for service "{asked.service}"'
-            raise Refusal(503, "ServiceUnavailable", words) from error
+            words = str(error) or f'no endpoints available for service "{request.service}"'
+            raise StatusError(503, "ServiceUnavailable", words) from error
         return status, body
 
 
 class RunningPod:
-    """A pod of one container, started again where it ends, until the pod is ended; each in a thread."""
+    """A pod of one container, in a thread that restarts the container until the pod is ended."""
 
     def __init__(self, pod: Object, node: Node) -> None:
         self.pod = pod
@@ -166,7 +166,7 @@ class RunningPod:
         self._thread.start()
 
     def status(self) -> Object:
-        """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/"""
+        """Return the pod's status; see https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/."""
         container = {
             "name": self._spec["name"],
             "image": self._spec["image"],
@@ -186,16 +186,16 @@ class RunningPod:
         }
 
     def address(self, port: int | str) -> Address | None:
-        """Where a port of the container, by number or name, is reached."""
+        """Return the address of a container port, given by number or name."""
         number = next((item["containerPort"] for item in self._spec.get("ports", ()) if item["name"] == port), port)
         return self.container.address(int(number)) if self.container else None
 
     def log(self, *, previous: bool) -> bytes:
-        """What the container has written, or the one before it."""
+        """Return the output of the container, or of the one before its restart."""
         return self._previous_log if previous else self.container.log() if self.container else b""
 
     def end(self) -> None:
-        """Have it end; `gone` is set when it has."""
+        """Start to end the pod; `gone` is set when it has ended."""
         self._ending.set()
 
     def _live(self) -> None:
@@ -203,7 +203,7 @@ class RunningPod:
             while not self._ending.is_set():
                 try:
                     self.container = self._node.runtime(self.pod, self._node)
-                except CannotPull as error:
+                except ImagePullError as error:
                     self._state = {"waiting": {"reason": "ErrImagePull", "message": str(error)}}
                     self._ending.wait(1.0)
                     continue
@@ -217,10 +217,10 @@ class RunningPod:
             self.gone.set()
 
     def _watch(self, container: Container) -> None:
-        """Until it has ended and its back-off is over, or the pod is to end."""
+        """Wait until the container has ended and its back-off is over, or the pod ends."""
         while (code := container.exit_code()) is None:
             self._ready = self._ready or self._answers(container)
-            if self._ending.wait(_LOOK_EVERY_S):
+            if self._ending.wait(_PROBE_S):
                 return
         self._ready, self._previous_log = False, container.log()
         self._state = {"terminated": {"exitCode": code, "reason": "Error"}}
@@ -229,7 +229,7 @@ class RunningPod:
             self._last_state, self._restarts = self._state, self._restarts + 1
 
     def _answers(self, container: Container) -> bool:
-        """The readiness probe; without one a container is ready when it runs."""
+        """Run the readiness probe. Without one, a running container is ready."""
         probe = self._spec.get("readinessProbe")
         if probe is None:
             return True

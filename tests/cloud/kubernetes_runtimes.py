@@ -1,4 +1,4 @@
-"""What pods are made of: Docker containers of the very image, or, where there is none, processes of this machine."""
+"""Runtimes of the Kubernetes stand-in: Docker containers of the real image, or processes of this machine."""
 
 import ctypes
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 import docker.errors
 
-from tests.cloud.kubernetes_node import CannotPull, Container, Node
+from tests.cloud.kubernetes_node import Container, ImagePullError, Node
 from tests.cloud.kubernetes_proxy import Address
+from workers.platforms.cloud.kubernetes.objects import Object
 
-Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 GRACE_S = 5
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Process:
-    """A container's process on this machine, at an address of its own, so that it may use its real ports."""
+    """A container as a process of this machine. Its own loopback address lets it use its real ports."""
 
     def __init__(self, command: list[str], *, address: str, environ: Mapping[str, str], folder: Path) -> None:
         self._host = address
@@ -65,8 +65,8 @@ def _die_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class LocustProcesses:
-    """Runtime of load tests' pods; an image of the name "missing" cannot be pulled."""
+class LocustRuntime:
+    """Runtime of load tests' pods. An image named "missing" cannot be pulled."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -75,7 +75,7 @@ class LocustProcesses:
         """See Runtime."""
         container = pod["spec"]["containers"][0]
         if container["image"] == "missing":
-            raise CannotPull("missing: not found")
+            raise ImagePullError("missing: not found")
         folder, address = self._folder / pod["metadata"]["name"], node.new_address()
         folder.mkdir(exist_ok=True)
         for volume in pod["spec"]["volumes"]:
@@ -83,15 +83,17 @@ class LocustProcesses:
                 for file, text in node.store.get("ConfigMap", volume["configMap"]["name"])["data"].items():
                     (folder / file).write_text(node.resolved(text))
         command = [sys.executable, *container["command"][1:], *container["args"]]
-        command = [word.replace("=locustfile.py", f"={folder}/locustfile.py") for word in command]  # tells whose it is
+        command = [
+            word.replace("=locustfile.py", f"={folder}/locustfile.py") for word in command
+        ]  # identifies the process
         if "--master" in command:
             command += ["--web-host", address, "--master-bind-host", address]
         environ = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
         return Process(command, address=address, environ=environ | environment(container, node), folder=folder)
 
 
-class ServingProcesses:
-    """Runtime of endpoints' pods where no image is: `models` maps an image to its folder /models."""
+class ServingRuntime:
+    """Runtime of endpoints' pods without images: `models` maps an image to its folder /models."""
 
     def __init__(self, folder: Path, models: Mapping[str, Path]) -> None:
         self._folder = folder
@@ -101,7 +103,7 @@ class ServingProcesses:
         """See Runtime."""
         container = pod["spec"]["containers"][0]
         if container["image"] not in self._models:
-            raise CannotPull(f"{container['image']}: not found")
+            raise ImagePullError(f"{container['image']}: not found")
         folder, address = self._folder / pod["metadata"]["name"], node.new_address()
         folder.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "workers.platforms.serving", "--host", address, "--port", "8501"]
@@ -109,10 +111,10 @@ class ServingProcesses:
         return Process(command, address=address, environ=environ | environment(container, node), folder=folder)
 
 
-class DockerContainers:
-    """Runtime of pods whose image the `engine` pulls, as a node's does, with credentials of its own.
+class DockerRuntime:
+    """Runtime that pulls pods' images with the `engine`, using the node's own credentials.
 
-    Confined as the pod's security context and volumes say. All containers bear `label`.
+    Containers are confined by the pod's security context and volumes, and carry `label`.
     """
 
     def __init__(self, engine: Any, *, credentials: Mapping[str, str], label: str) -> None:
@@ -127,11 +129,13 @@ class DockerContainers:
             self._engine.pull(container["image"], auth_config=dict(self._credentials))
             self._engine.inspect_image(container["image"])
         except docker.errors.APIError as error:
-            raise CannotPull(f'failed to pull and unpack image "{container["image"]}": {error.explanation}') from error
+            raise ImagePullError(
+                f'failed to pull and unpack image "{container["image"]}": {error.explanation}'
+            ) from error
         ports = [item["containerPort"] for item in container["ports"]]
         mounts = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
         security = container["securityContext"]
-        confined = self._engine.create_host_config(
+        host_config = self._engine.create_host_config(
             port_bindings=dict.fromkeys(ports, ("127.0.0.1", None)),
             read_only=security["readOnlyRootFilesystem"],
             cap_drop=security["capabilities"]["drop"],
@@ -141,7 +145,7 @@ class DockerContainers:
         created = self._engine.create_container(
             container["image"],
             environment=environment(container, node),
-            host_config=confined,
+            host_config=host_config,
             labels=[self.label],
             ports=ports,
             user=str(pod["spec"]["securityContext"]["runAsUser"]),
@@ -153,12 +157,12 @@ class DockerContainers:
         except docker.errors.APIError:
             self._engine.remove_container(identity, force=True, v=True)
             raise
-        reached = {port: int(published[f"{port}/tcp"][0]["HostPort"]) for port in ports}
-        return DockerContainer(self._engine, identity, reached)
+        addresses = {port: int(published[f"{port}/tcp"][0]["HostPort"]) for port in ports}
+        return DockerContainer(self._engine, identity, addresses)
 
 
 class DockerContainer:
-    """A container of the engine's; `published` maps its ports to those of loopback."""
+    """A container of the Docker engine. `published` maps its ports to loopback ports."""
 
     def __init__(self, engine: Any, identity: str, published: Mapping[int, int]) -> None:
         self._engine = engine
@@ -185,7 +189,7 @@ class DockerContainer:
 
 
 def environment(container: Object, node: Node) -> dict[str, str]:
-    """The container's variables, with what they take from ConfigMaps."""
+    """Return the container's environment variables, with values from ConfigMaps."""
     found = {}
     for variable in container.get("env", ()):
         value = variable.get("value")

@@ -1,4 +1,4 @@
-"""What the API server's proxy carries to Services and back.
+"""Requests to Services through the API server's proxy, and their answers.
 
 https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/
 """
@@ -10,12 +10,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
-from tests.cloud.kubernetes_store import Refusal
+from tests.cloud.kubernetes_store import StatusError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToService:
-    """A request to a Service, by the API server's proxy."""
+class ServiceRequest:
+    """A request to a Service through the API server's proxy."""
 
     service: str
     port: int
@@ -26,14 +26,14 @@ class ToService:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Streamed:
-    """An answer that has no length, and the connection over which it comes."""
+class StreamedAnswer:
+    """An answer without a known length, and the connection that delivers it."""
 
     connection: HTTPConnection
     answer: HTTPResponse
 
     def parts(self, *, client: socket.socket) -> Generator[bytes, None, None]:
-        """What comes, as it comes. When the `client` leaves, the Service's connection is closed at once."""
+        """Yield the parts as they arrive. The Service's connection closes as soon as the `client` disconnects."""
         threading.Thread(target=_end_with, args=(client, self.connection.sock), daemon=True).start()
         with closing(self.connection), suppress(OSError, HTTPException):
             while data := self.answer.read1():
@@ -42,15 +42,15 @@ class Streamed:
 
 def _end_with(client: socket.socket, service: socket.socket) -> None:
     with suppress(OSError):
-        client.recv(1, socket.MSG_PEEK)  # nothing more is to come: it returns when the client has left
+        client.recv(1, socket.MSG_PEEK)  # the client sends no more data: this returns when it disconnects
     with suppress(OSError):
         service.shutdown(socket.SHUT_RDWR)
 
 
-Answered = tuple[int, bytes | Streamed]
-"""What a Service has answered: status and body."""
+ServiceAnswer = tuple[int, bytes | StreamedAnswer]
+"""Status and body of a Service's answer."""
 
 
-def nobody(asked: ToService) -> Answered:
-    """The proxy's own answer where no pod is ready behind the Service."""
-    raise Refusal(503, "ServiceUnavailable", f'no endpoints available for service "{asked.service}"')
+def no_endpoints(request: ServiceRequest) -> ServiceAnswer:
+    """Raise the proxy's own error for a Service without a ready pod."""
+    raise StatusError(503, "ServiceUnavailable", f'no endpoints available for service "{request.service}"')

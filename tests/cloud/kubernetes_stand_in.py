@@ -1,8 +1,6 @@
-"""A small API server for what kmock has not: applies that create, selectors, resource versions, 410, the service proxy.
+"""API server of the Kubernetes stand-in: applies that create, selectors, resource versions, 410 and the service proxy.
 
-What becomes of the objects is their controllers' work (kubernetes_controllers), as it is in a real cluster. Shaped by
-https://kubernetes.io/docs/reference/using-api/api-concepts/ and, for applies, by
-https://kubernetes.io/docs/reference/using-api/server-side-apply/. It refuses what a real one refuses: unknown fields.
+KUBERNETES_STAND_IN.md describes what is imitated, and from which documents.
 """
 
 import json
@@ -19,29 +17,29 @@ from urllib.parse import parse_qsl, urlsplit
 
 from kubernetes.client import ApiClient, Configuration
 
-from tests.cloud.kubernetes_services import Answered, Streamed, ToService, nobody
-from tests.cloud.kubernetes_store import NAMESPACE, Refusal, Store, merged
+from tests.cloud.kubernetes_services import ServiceAnswer, ServiceRequest, StreamedAnswer, no_endpoints
+from tests.cloud.kubernetes_store import NAMESPACE, ObjectStore, StatusError, merged
 from tests.cloud.strict_models import mistakes
 from workers.platforms.cloud.kubernetes.access import ClusterAddress
 from workers.platforms.cloud.kubernetes.api import KINDS, Api
+from workers.platforms.cloud.kubernetes.objects import Object
 
-Object = dict[str, Any]
-CONTEXT = "docker_environment"
+CONTEXT = "test-cluster"
 _KIND_OF = {resource: kind for kind, (_, resource) in KINDS.items()}
 _PROXY = re.compile(r"services/(?:http:)?([a-z0-9-]+):(\d+)/proxy(/.*)")
 
 
 class StandIn:
-    """The server. `refused` maps (method, resource) to the Status that such requests get, `failing` a method to how
-    many of its next requests get 503; `accepted` is the one Authorization that is known, where there is one.
+    """The server.
 
-    `asked` is what was asked, `rights` the same as RBAC names it: verb and resource. `mistakes` is what was wrong in
-    manifests. `behind_s` is by how much watches of a kind lag. `log` has a pod's (its name, whether of the container
-    before), `services` what answers behind Services.
+    Faults: `refused` maps (method, resource) to a status and message; `failing` maps a method to the number of its next
+    requests that get 503; `accepted` is the only accepted Authorization, unless ""; `lag_s` maps a kind to the delay of
+    its watches. Records: `asked` lists requests, `rights` the same as RBAC's verb and resource, `mistakes` the invalid
+    fields. Hooks: `log` returns a pod's log (name, previous container), `services` answers requests to Services.
     """
 
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = ObjectStore()
         self.refused: dict[tuple[str, str], tuple[int, str]] = {}
         self.failing: Counter[str] = Counter()
         self.accepted = ""
@@ -49,9 +47,9 @@ class StandIn:
         self.rights: set[tuple[str, str]] = set()
         self.mistakes: list[str] = []
         self.cuts = 0
-        self.behind_s: dict[str, float] = {}
+        self.lag_s: dict[str, float] = {}
         self.log: Callable[[str, bool], bytes] = lambda pod, previous: b""
-        self.services: Callable[[ToService], Answered] = nobody
+        self.services: Callable[[ServiceRequest], ServiceAnswer] = no_endpoints
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -67,16 +65,16 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The base URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     def api(self) -> Api:
-        """A client of it, from outside the cluster."""
+        """Return a client that is outside the cluster."""
         target = ClusterAddress(cluster=f"kubernetes://{CONTEXT}", namespace=NAMESPACE, context=CONTEXT)
         return Api(target=target, client=ApiClient(Configuration(host=self.url)))
 
     def kubeconfig(self, path: Path) -> Path:
-        """Write a kubeconfig whose context CONTEXT leads here.
+        """Write a kubeconfig with the context CONTEXT for this server.
 
         https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
         """
@@ -90,7 +88,7 @@ class StandIn:
         return path
 
     def cut(self) -> None:
-        """Break every open watch, and every answer that the proxy is passing on, in the middle."""
+        """Break off every open watch, and every answer that the proxy is passing on."""
         with self.store.changed:
             self.cuts += 1
             self.store.changed.notify_all()
@@ -108,19 +106,19 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        self._answered(self._get)
+        self._handle(self._get)
 
     def do_PATCH(self) -> None:
-        self._answered(self._patch)
+        self._handle(self._patch)
 
     def do_DELETE(self) -> None:
-        self._answered(self._delete)
+        self._handle(self._delete)
 
     def do_POST(self) -> None:
-        self._answered(self._post)
+        self._handle(self._post)
 
-    def _answered(self, answer: Callable[[], None]) -> None:
-        self.cuts = self.stand_in.cuts  # before any refusal is looked for: what slips past the one meets the other
+    def _handle(self, answer: Callable[[], None]) -> None:
+        self.cuts = self.stand_in.cuts  # read before checking for refusals, to miss neither
         url = urlsplit(self.path)
         self.query = dict(parse_qsl(url.query))
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -135,18 +133,23 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.stand_in.failing[self.command] > 0:
                 self.stand_in.failing[self.command] -= 1
-                raise Refusal(503, "ServiceUnavailable", "the server is away")
+                raise StatusError(503, "ServiceUnavailable", "the server is away")
             if self.stand_in.accepted not in ("", self.headers["Authorization"]):
-                raise Refusal(403, "Forbidden", f'User "system:anonymous" cannot {self._verb()} resource "{resource}"')
+                raise StatusError(
+                    403, "Forbidden", f'User "system:anonymous" cannot {self._verb()} resource "{resource}"'
+                )
             if (self.command, where) in self.stand_in.refused:
                 status, message = self.stand_in.refused[self.command, where]
-                raise Refusal(status, "", message)
+                raise StatusError(status, "", message)
             answer()
-        except Refusal as refusal:
-            self._send(refusal.status, {"kind": "Status", "reason": refusal.reason, "message": str(refusal)})
+        except StatusError as error:
+            self._send(error.status, {"kind": "Status", "reason": error.reason, "message": str(error)})
 
     def _verb(self) -> str:
-        """https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb"""
+        """Return the verb by which RBAC names the request.
+
+        https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
+        """
         read = "watch" if self.query.get("watch") else "get" if self.name else "list"
         return {"GET": read, "POST": "create"}.get(self.command, self.command.lower())
 
@@ -154,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.subresource == "log":
             self._send(200, self.stand_in.log(self.name, self.query.get("previous") == "true"))
         elif self.subresource.startswith("proxy/"):
-            self._ask_service()
+            self._call_service()
         elif self.name:
             self._send(200, self.stand_in.store.get(self.kind, self.name))
         elif self.query.get("watch"):
@@ -162,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             with self.stand_in.store.changed:
                 items = self.stand_in.store.list(self.kind, self._selected)
-                for item in items:  # a list tells the kind once, for all
+                for item in items:  # a list states the kind once
                     del item["kind"], item["apiVersion"]
                 meta = {"resourceVersion": str(self.stand_in.store.version)}
             self._send(200, {"kind": f"{self.kind}List", "metadata": meta, "items": items})
@@ -173,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             wrong = mistakes(given)
             self.stand_in.mistakes += wrong
             if wrong and self.query.get("fieldValidation") == "Strict":
-                raise Refusal(422, "Invalid", f"{self.kind} is invalid: {'; '.join(wrong)}")
+                raise StatusError(422, "Invalid", f"{self.kind} is invalid: {'; '.join(wrong)}")
             self._send(200, store.apply(given))
         else:
             assert self.headers["Content-Type"] == "application/merge-patch+json"
@@ -185,17 +188,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self) -> None:
         if self.path.endswith("selfsubjectaccessreviews"):
-            asked = json.loads(self.body)["spec"]["resourceAttributes"]
+            right = json.loads(self.body)["spec"]["resourceAttributes"]
             verbs = {"GET": ("get", "list", "watch"), "PATCH": ("patch", "create"), "DELETE": ("delete",)}
             refused = {(verb, where) for method, where in self.stand_in.refused for verb in verbs.get(method, ())}
-            self._send(200, {"status": {"allowed": (asked["verb"], asked["resource"]) not in refused}})
+            self._send(200, {"status": {"allowed": (right["verb"], right["resource"]) not in refused}})
             return
-        self._ask_service()
+        self._call_service()
 
-    def _ask_service(self) -> None:
-        """Hand on to a Service, as the proxy; what comes to the server itself comes as to a load balancer."""
+    def _call_service(self) -> None:
+        """Forward to a Service, as the proxy does. Other paths are treated as requests to a load balancer."""
         service, port, path = match.groups() if (match := _PROXY.search(self.path)) else ("", "0", self.path)
-        asked = ToService(
+        request = ServiceRequest(
             service=service,
             port=int(port),
             method=self.command,
@@ -203,15 +206,15 @@ class _Handler(BaseHTTPRequestHandler):
             body=self.body,
             content_type=self.headers["Content-Type"],
         )
-        status, body = self.stand_in.services(asked)
-        if isinstance(body, Streamed):
+        status, body = self.stand_in.services(request)
+        if isinstance(body, StreamedAnswer):
             self._pass_on(status, body)
         else:
             self._send(status, body)
 
-    def _pass_on(self, status: int, streamed: Streamed) -> None:
+    def _pass_on(self, status: int, answer: StreamedAnswer) -> None:
         self._begin_chunks(status)
-        with closing(streamed.parts(client=self.connection)) as parts:
+        with closing(answer.parts(client=self.connection)) as parts:
             for data in parts:
                 self._chunk(data)
                 if self._cut:
@@ -234,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
                     store.changed.wait(0.2)
                     continue
                 seen = new[-1][0]
-            time.sleep(self.stand_in.behind_s.get(self.kind, 0.0))
+            time.sleep(self.stand_in.lag_s.get(self.kind, 0.0))
             for _, change, obj in new:
                 if obj["kind"] == self.kind and self._selected(obj):
                     self._change(change, obj)
@@ -242,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def _cut(self) -> bool:
-        """Whether this answer is to break off."""
+        """True if this answer must break off."""
         return self.stand_in.cuts != self.cuts
 
     def _selected(self, obj: Object) -> bool:
@@ -265,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _end_chunks(self, *, whole: bool) -> None:
-        """`whole`: tell the client that this was all."""
+        """End the answer, properly if `whole`."""
         if whole:
             self._write(b"0\r\n\r\n")
         self.close_connection = True
@@ -273,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _write(self, data: bytes) -> None:
         try:
             self.wfile.write(data)
-        except OSError:  # the client has left
+        except OSError:  # the client has disconnected
             self.close_connection = True
 
     def _send(self, status: int, answer: Object | bytes) -> None:

@@ -1,40 +1,39 @@
-"""The objects of an API server's stand-in: their versions, what is applied to them, and every change."""
+"""Object store of the Kubernetes stand-in: resource versions, server-side apply, and the history of changes."""
 
 import copy
 import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from workers.platforms.cloud.kubernetes.api import KINDS
+from workers.platforms.cloud.kubernetes.objects import Object
 
-Object = dict[str, Any]
-NAMESPACE = "cluster_under_test"
+NAMESPACE = "test"
 
 
-class Refusal(Exception):
-    """An answer of kind Status."""
+class StatusError(Exception):
+    """An error that the API server answers with an object of kind Status."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
         self.status, self.reason = status, reason
 
 
-class Store:
-    """The objects, their versions, and every change since the beginning."""
+class ObjectStore:
+    """The objects, their versions, and every change since the start. Thread-safe."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Object] = {}
         self.changes: list[tuple[int, str, Object]] = []
         self.changed = threading.Condition(threading.RLock())
-        self.oldest = 0  # changes before this version are forgotten
+        self.oldest = 0  # older changes are no longer available
         self.version = 0
         self._applied: dict[tuple[str, str], Object] = {}
         self._uids = itertools.count(1)
 
     def put(self, obj: Object) -> Object:
-        """Keep the object as it is given; one that differs from what is there gets a new version."""
+        """Replace the object. It gets a new version if it differs from the stored one."""
         with self.changed:
             key = (obj["kind"], obj["metadata"]["name"])
             was = self.objects.get(key)
@@ -56,7 +55,7 @@ class Store:
             return made
 
     def apply(self, obj: Object) -> Object:
-        """Merge, and take away what the last apply set and this one leaves out."""
+        """Merge the object, and remove the fields that the last apply set and this one omits."""
         with self.changed:
             key = (obj["kind"], obj["metadata"]["name"])
             live = copy.deepcopy(self.objects.get(key, {}))
@@ -65,19 +64,19 @@ class Store:
             return self.put(made)
 
     def get(self, kind: str, name: str) -> Object:
-        """The object. Raises Refusal 404."""
+        """Return a copy of the object. Raises StatusError 404."""
         with self.changed:
             if (kind, name) not in self.objects:
-                raise Refusal(404, "NotFound", f'{KINDS[kind][1]} "{name}" not found')
+                raise StatusError(404, "NotFound", f'{KINDS[kind][1]} "{name}" not found')
             return copy.deepcopy(self.objects[kind, name])
 
     def list(self, kind: str, selected: Callable[[Object], bool] = lambda obj: True) -> "list[Object]":
-        """All of the kind that are selected."""
+        """Return copies of the selected objects of the kind."""
         with self.changed:
             return [copy.deepcopy(obj) for (of, _), obj in self.objects.items() if of == kind and selected(obj)]
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete the object; of a pod take note that it is to end, which is its kubelet's work."""
+        """Delete the object. A pod is only marked: its kubelet ends it."""
         with self.changed:
             gone = self.get(kind, name)
             if kind != "Pod":
@@ -87,7 +86,7 @@ class Store:
                 self.put(gone)
 
     def remove(self, kind: str, name: str) -> None:
-        """Forget the object and, as the garbage collector does, delete what it owns."""
+        """Remove the object and delete its dependents, as the garbage collector does."""
         with self.changed:
             gone = self.get(kind, name)
             del self.objects[kind, name]
@@ -99,7 +98,7 @@ class Store:
                     self.delete(obj["kind"], obj["metadata"]["name"])
 
     def forget(self) -> None:
-        """Have every watch that is open or comes from an older version answered with 410 Gone."""
+        """Answer every open watch, and every watch from an older version, with 410 Gone."""
         with self.changed:
             self.version += 1
             self.oldest = self.version
@@ -113,7 +112,7 @@ class Store:
 
 
 def merged(live: Object, changes: Object) -> Object:
-    """A JSON merge patch (RFC 7386)."""
+    """Apply a JSON merge patch (RFC 7386)."""
     made = dict(live)
     for key, value in changes.items():
         if value is None:
@@ -124,7 +123,7 @@ def merged(live: Object, changes: Object) -> Object:
 
 
 def _without(live: Object, before: Object, now: Object) -> Object:
-    """`live` without the fields that were applied before and are not now."""
+    """Return `live` without the fields that were applied before and are not applied now."""
     made = dict(live)
     for key, value in before.items():
         if key not in now:
@@ -135,7 +134,7 @@ def _without(live: Object, before: Object, now: Object) -> Object:
 
 
 def _defaulted(obj: Object) -> Object:
-    """Some of the defaults that the server fills in."""
+    """Fill in some of the server's defaults."""
     if obj["kind"] == "Deployment":
         obj["spec"].setdefault("replicas", 1)
     if obj["kind"] in ("Deployment", "ReplicaSet"):
@@ -151,6 +150,6 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def versions(store: Store) -> Iterator[str]:
-    """The resourceVersions of all objects."""
+def versions(store: ObjectStore) -> Iterator[str]:
+    """Yield the resourceVersion of each object."""
     yield from (f"{kind}/{name}@{obj['metadata']['resourceVersion']}" for (kind, name), obj in store.objects.items())

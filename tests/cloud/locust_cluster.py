@@ -7,7 +7,7 @@ from typing import Any
 from tests.cloud.kubernetes_controllers import Controllers
 from tests.cloud.kubernetes_node import Node, RunningPod
 from tests.cloud.kubernetes_proxy import Address
-from tests.cloud.kubernetes_runtimes import LocustProcesses
+from tests.cloud.kubernetes_runtimes import LocustRuntime
 from tests.cloud.kubernetes_stand_in import StandIn
 from workers.platforms.cloud.kubernetes.api import Api
 
@@ -20,7 +20,7 @@ class LocustCluster:
     def __init__(self, folder: Path, *, room: int = 100) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.stand_in = StandIn()
-        self._node = Node(self.stand_in, LocustProcesses(folder), room=room)
+        self._node = Node(self.stand_in, LocustRuntime(folder), room=room)
         self._exit_stack = ExitStack()
 
     def __enter__(self) -> "LocustCluster":

@@ -1,38 +1,36 @@
-"""A kubelet whose pods are nothing but their status, which the test decides: for what is hard to bring about."""
+"""Kubelet with pods that exist only as a status chosen by the test, for states that are hard to cause."""
 
 import json
-from typing import Any
 
-from tests.cloud.kubernetes_controllers import is_ready, is_to_stay
-from tests.cloud.kubernetes_services import ToService
+from tests.cloud.kubernetes_controllers import is_active, is_ready
+from tests.cloud.kubernetes_services import ServiceRequest
 from tests.cloud.kubernetes_stand_in import StandIn
-
-Object = dict[str, Any]
+from workers.platforms.cloud.kubernetes.objects import Object
 
 
 class ScriptedKubelet:
-    """`fate` maps an image to what becomes of its containers:
+    """Implements Kubelet. `states` maps an image to the state of its pods:
 
     "ready" (the default), "starting", "no image", "crashes", "no node", "quota".
 
-    Ready pods predict 1.5, or nothing where `answers_wrongly`. `logs` is what pods have written, by name.
+    Ready pods predict 1.5, or an empty list if `answers_incorrectly`. `logs` maps a pod's name to its log.
     """
 
     def __init__(self, stand_in: StandIn) -> None:
-        self.fate: dict[str, str] = {}
-        self.answers_wrongly = False
+        self.states: dict[str, str] = {}
+        self.answers_incorrectly = False
         self.logs: dict[str, str] = {}
         self._store = stand_in.store
         stand_in.services = self._predict
         stand_in.log = lambda pod, previous: self.logs.get(pod, "").encode()
 
     def status(self, pod: Object) -> Object:
-        """As the kubelet or the scheduler writes it; see Kubelet."""
+        """See Kubelet. The state "no node" comes from the scheduler."""
         image = pod["spec"]["containers"][0]["image"]
-        fate = self._fate(pod)
-        container: Object = {"name": "model", "image": image, "ready": fate == "ready", "restartCount": 0}
+        state = self._state(pod)
+        container: Object = {"name": "model", "image": image, "ready": state == "ready", "restartCount": 0}
         scheduled: Object = {"type": "PodScheduled", "status": "True"}
-        match fate:
+        match state:
             case "ready":
                 container["state"] = {"running": {}}
             case "no image":
@@ -47,29 +45,29 @@ class ScriptedKubelet:
             case _:
                 container["state"] = {"waiting": {"reason": "ContainerCreating"}}
         return {
-            "phase": "Running" if fate == "ready" else "Pending",
+            "phase": "Running" if state == "ready" else "Pending",
             "hostIP": "127.0.0.1",
-            "conditions": [scheduled, {"type": "Ready", "status": "True" if fate == "ready" else "False"}],
-            "containerStatuses": [] if fate == "no node" else [container],
+            "conditions": [scheduled, {"type": "Ready", "status": "True" if state == "ready" else "False"}],
+            "containerStatuses": [] if state == "no node" else [container],
         }
 
     def ended(self, pod: Object) -> bool:
         """See Kubelet."""
         return True
 
-    def cannot_create(self, template: Object) -> str:
+    def creation_error(self, template: Object) -> str:
         """See Kubelet."""
-        return "exceeded quota: small, requested: pods=1" if self._fate(template) == "quota" else ""
+        return "exceeded quota: small, requested: pods=1" if self._state(template) == "quota" else ""
 
-    def _fate(self, pod: Object) -> str:
-        return self.fate.get(pod["spec"]["containers"][0]["image"], "ready")
+    def _state(self, pod: Object) -> str:
+        return self.states.get(pod["spec"]["containers"][0]["image"], "ready")
 
-    def _predict(self, asked: ToService) -> tuple[int, bytes]:
-        """As TensorFlow Serving in a ready pod of the version that the path names."""
-        model, _, rest = asked.path.removeprefix("/v1/models/").partition("/versions/")
+    def _predict(self, request: ServiceRequest) -> tuple[int, bytes]:
+        """Answer like TensorFlow Serving in a ready pod of the version in the path."""
+        model, _, rest = request.path.removeprefix("/v1/models/").partition("/versions/")
         version = rest.partition(":")[0]
-        pods = self._store.list("Pod", lambda pod: is_ready(pod) and is_to_stay(pod))
+        pods = self._store.list("Pod", lambda pod: is_ready(pod) and is_active(pod))
         if f"v{version}" not in {pod["metadata"]["labels"]["app.kubernetes.io/version"] for pod in pods}:
             return 404, json.dumps({"error": f"Servable not found for request: Specific({model}, {version})"}).encode()
-        count = 0 if self.answers_wrongly else len(json.loads(asked.body)["instances"])
+        count = 0 if self.answers_incorrectly else len(json.loads(request.body)["instances"])
         return 200, json.dumps({"predictions": [[1.5]] * count}).encode()

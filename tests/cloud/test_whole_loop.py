@@ -74,7 +74,7 @@ def test_version_is_deployed_by_its_digest(cloud: CloudStack, ada: Person) -> No
     """A container of the pushed image runs on the cluster and has answered a real request."""
     card = ended(ada, ask(ada, "/deploy v1 iris to staging"))
     assert "v1 is live" in card.plain.replace("*", "")
-    assert "iris-staging.cluster_under_test.svc:8501" in card.plain
+    assert "iris-staging.test.svc:8501" in card.plain
     in_thread(ada, card, "answers: versicolor")
     (image,) = images(cloud)
     assert image.endswith(f"/iris@{cloud.docker_environment.registry.digest('iris', 'v1')}")

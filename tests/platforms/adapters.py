@@ -12,9 +12,9 @@ from typing import Protocol
 
 import psutil
 
-from tests.cloud.kubernetes_controllers import Controllers, is_ready, is_to_stay
+from tests.cloud.kubernetes_controllers import Controllers, is_active, is_ready
 from tests.cloud.kubernetes_node import Node
-from tests.cloud.kubernetes_runtimes import ServingProcesses
+from tests.cloud.kubernetes_runtimes import ServingRuntime
 from tests.cloud.kubernetes_stand_in import StandIn
 from tests.platforms.onnx_models import SAMPLE, classifier
 from tests.waiting import wait_until
@@ -131,12 +131,12 @@ class KubernetesClusterUnderTest:
 
     def replicas(self) -> list[str]:
         """See ClusterUnderTest."""
-        pods = self.stand_in.store.list("Pod", lambda pod: is_ready(pod) and is_to_stay(pod))
+        pods = self.stand_in.store.list("Pod", lambda pod: is_ready(pod) and is_active(pod))
         return [pod["metadata"]["name"] for pod in pods]
 
     def leaving(self) -> list[str]:
         """See ClusterUnderTest."""
-        return [pod["metadata"]["name"] for pod in self.stand_in.store.list("Pod", lambda pod: not is_to_stay(pod))]
+        return [pod["metadata"]["name"] for pod in self.stand_in.store.list("Pod", lambda pod: not is_active(pod))]
 
     def left(self) -> list[str]:
         """See ClusterUnderTest."""
@@ -161,7 +161,7 @@ def kubernetes_bay(home: Path) -> Iterator[KubernetesClusterUnderTest]:
     with ExitStack() as exit_stack:
         stand_in, models = exit_stack.enter_context(StandIn()), dict[str, Path]()
         (home / "pods").mkdir()
-        node = exit_stack.enter_context(Node(stand_in, ServingProcesses(home / "pods", models)))
+        node = exit_stack.enter_context(Node(stand_in, ServingRuntime(home / "pods", models)))
         exit_stack.enter_context(Controllers(stand_in, node))
         cluster = KubernetesCluster(api=stand_in.api(), timing=PATIENT)
         yield KubernetesClusterUnderTest(home=home, cluster=cluster, stand_in=stand_in, node=node, models=models)
