@@ -1,4 +1,4 @@
-"""From an address to an authenticated client: kubeconfig, a pod's own account, and GKE with TLS and tokens."""
+"""Addresses and authenticated clients: kubeconfig, a pod's service account, and GKE with TLS and tokens."""
 
 import base64
 import datetime
@@ -52,8 +52,8 @@ from workers.platforms.cloud.kubernetes.api import connect  # noqa: E402
         ),
     ],
 )
-def test_an_address_is_taken_apart(address: str, target: ClusterAddress) -> None:
-    """The namespace is what follows the last slash."""
+def test_address_is_parsed(address: str, target: ClusterAddress) -> None:
+    """The namespace follows the last slash."""
     assert read_address(address) == target
     assert target.inside == ("in-cluster" in address)
 
@@ -61,8 +61,8 @@ def test_an_address_is_taken_apart(address: str, target: ClusterAddress) -> None
 @pytest.mark.parametrize(
     "address", ["local", "kubernetes://kind", "kubernetes:///prod", "gke://p/l/c", "gke://p//c/n", "k8s://a/b"]
 )
-def test_another_address_is_refused_with_the_three_forms(address: str) -> None:
-    """When it is read, before anything is connected."""
+def test_invalid_address_is_refused_with_the_three_forms(address: str) -> None:
+    """When it is read, before any connection."""
     with pytest.raises(ValueError, match="write kubernetes://CONTEXT/NAMESPACE") as caught:
         connect(address)
     assert repr(address) in str(caught.value)
@@ -70,7 +70,7 @@ def test_another_address_is_refused_with_the_three_forms(address: str) -> None:
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """A kubeconfig whose context leads to a stand-in that holds one Service."""
+    """Yield a stand-in with one Service, and make the default kubeconfig point to it."""
     with StandIn() as stand_in:
         stand_in.store.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}})
         path = stand_in.kubeconfig(tmp_path / "config")
@@ -78,22 +78,21 @@ def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
         yield stand_in
 
 
-def test_a_context_leads_to_its_server(kubeconfig: StandIn) -> None:
-    """With its credentials, in the namespace of the address."""
+def test_context_selects_server_and_credentials(kubeconfig: StandIn) -> None:
     (service,) = connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")
     assert service["metadata"]["name"] == "a"
 
 
-def test_a_context_that_is_not_there_is_told_at_the_first_call(kubeconfig: StandIn) -> None:
-    """Connecting itself asks nothing, so that a worker starts whatever one of its clusters is like."""
+def test_missing_context_is_reported_by_the_first_call(kubeconfig: StandIn) -> None:
+    """A worker can start while one of its clusters is unavailable."""
     api = connect("kubernetes://elsewhere/prod")
     with pytest.raises(PermanentError, match="kubernetes://elsewhere cannot be used") as caught:
         api.list("Service")
     assert "kubectl config get-contexts" in caught.value.advice
 
 
-def test_a_kubeconfig_that_is_no_yaml_is_told(kubeconfig: StandIn, tmp_path: Path) -> None:
-    """With the place of the mistake."""
+def test_kubeconfig_that_is_not_yaml_is_reported(kubeconfig: StandIn, tmp_path: Path) -> None:
+    """With the position of the mistake."""
     (tmp_path / "config").write_text("clusters: [c\n")
     with pytest.raises(PermanentError, match=r"cannot be used: while parsing") as caught:
         connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")
@@ -106,28 +105,27 @@ def test_a_kubeconfig_that_is_no_yaml_is_told(kubeconfig: StandIn, tmp_path: Pat
         "[]",
         "contexts: [{}]",
         "words",
-        "contexts: [{name: docker_environment, context: {cluster: c}}]\nclusters: [{name: c, cluster: "
+        "contexts: [{name: test-cluster, context: {cluster: c}}]\nclusters: [{name: c, cluster: "
         "{server: 'https://127.0.0.1:1', certificate-authority-data: '!a'}}]",
     ],
 )
-def test_a_kubeconfig_of_another_shape_is_told(kubeconfig: StandIn, tmp_path: Path, text: str) -> None:
-    """It is the settings' fault, and not Seatrial's own."""
+def test_malformed_kubeconfig_is_reported(kubeconfig: StandIn, tmp_path: Path, text: str) -> None:
+    """As a mistake in the configuration, not as a crash."""
     (tmp_path / "config").write_text(text)
     with pytest.raises(PermanentError, match="cannot be used") as caught:
         connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")
     assert "KUBECONFIG" in caught.value.advice
 
 
-def test_a_token_may_end_with_a_line_break(kubeconfig: StandIn, tmp_path: Path) -> None:
-    """As YAML's blocks do; it would be no header's value, and the error would show it."""
+def test_token_may_end_with_a_line_break(kubeconfig: StandIn, tmp_path: Path) -> None:
+    """YAML blocks end with one. In a header it would be invalid, and the error would reveal the token."""
     text = (tmp_path / "config").read_text()
     (tmp_path / "config").write_text(text.replace('"secret"', '"secret\\n"'))
     kubeconfig.accepted = "Bearer secret"
     assert len(connect(f"kubernetes://{CONTEXT}/{NAMESPACE}").list("Service")) == 1
 
 
-def test_in_cluster_works_in_a_pod_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere the error says what to write."""
+def test_in_cluster_address_works_only_in_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(PermanentError, match="kubernetes://in-cluster cannot be used") as caught:
         connect("kubernetes://in-cluster/prod").get("Service", "a")
@@ -135,7 +133,7 @@ def test_in_cluster_works_in_a_pod_only(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class Google:
-    """Google's token service, its container API and one control plane behind TLS; on loopback.
+    """Google's token service, its container API and one control plane with TLS, on loopback.
 
     https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters
     https://developers.google.com/identity/protocols/oauth2/service-account#httprest
@@ -144,7 +142,7 @@ class Google:
     def __init__(self, folder: Path) -> None:
         self.tokens = 0
         self.authorized: list[str] = []
-        self.taken_back: set[str] = set()
+        self.revoked: set[str] = set()
         self.token_status = 200
         self.cluster_answer: tuple[int, dict[str, Any]] = (200, {})
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -198,7 +196,7 @@ class _GoogleHandler(BaseHTTPRequestHandler):
         self.google.authorized.append(f"{self.path} {self.headers['Authorization']}")
         if self.path.startswith("/v1/projects/"):
             self._send(*self.google.cluster_answer)
-        elif str(self.headers["Authorization"]).removeprefix("Bearer ") in self.google.taken_back:
+        elif str(self.headers["Authorization"]).removeprefix("Bearer ") in self.google.revoked:
             self._send(401, {"kind": "Status", "message": "Unauthorized"})
         else:
             self._send(200, {"metadata": {"resourceVersion": "1"}, "items": []})
@@ -214,7 +212,7 @@ class _GoogleHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
-    """Google on loopback, and a service account whose key is in Application Default Credentials."""
+    """Yield Google on loopback, and a service account in Application Default Credentials."""
     google = Google(tmp_path)
     account = {
         "type": "service_account", "project_id": "p", "private_key_id": "1", "client_email": "worker@p.iam",
@@ -231,10 +229,10 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 ADDRESS = "gke://p/us-central1-b/serving/prod"
 
 
-def test_gke_is_found_and_trusted_by_its_own_certificate(google: Google) -> None:
-    """Endpoint and CA come from the container API, the token from the worker's Google account; one of each suffices."""
+def test_gke_cluster_is_looked_up_and_its_certificate_trusted(google: Google) -> None:
+    """Endpoint and CA come from the container API, the token from the worker's Google account; each is read once."""
     api = connect(ADDRESS)
-    assert google.authorized == [], "connecting asks nothing"
+    assert google.authorized == [], "connecting sends no request"
     assert api.list("Pod") == api.list("Service") == ()
     assert google.authorized == [
         "/v1/projects/p/locations/us-central1-b/clusters/serving Bearer token-1",
@@ -243,33 +241,32 @@ def test_gke_is_found_and_trusted_by_its_own_certificate(google: Google) -> None
     ]
 
 
-def test_a_token_that_has_run_out_is_replaced(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the call that would have been refused."""
+def test_expired_token_is_replaced_before_the_call(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = access.log_in(*access._SCOPES)
     monkeypatch.setattr(access, "log_in", lambda *scopes: credentials)
     api = connect(ADDRESS)
     api.list("Pod")
-    credentials.expiry = datetime.datetime(2020, 1, 1)  # naive, as google-auth keeps it
+    credentials.expiry = datetime.datetime(2020, 1, 1)  # google-auth uses naive datetimes
     api.list("Pod")
     assert [line.rpartition(" ")[2] for line in google.authorized] == ["token-1", "token-1", "token-2"]
 
 
-def test_a_login_that_is_no_longer_known_is_made_anew(google: Google) -> None:
-    """In the call that finds out, so that no job ends by it; where that is refused too, in the next call."""
+def test_rejected_login_is_repeated_once(google: Google) -> None:
+    """In the same call, and again in the next call if the new login is rejected too."""
     api = connect(ADDRESS)
     api.list("Pod")
-    google.taken_back = {"token-1"}
+    google.revoked = {"token-1"}
     assert api.list("Pod") == ()
-    google.taken_back = {f"token-{number}" for number in range(10)}
+    google.revoked = {f"token-{number}" for number in range(10)}
     with pytest.raises(PermanentError, match="does not accept the credentials: Unauthorized") as caught:
         api.list("Pod")
     assert "Log in again" in caught.value.advice
-    google.taken_back = set()
-    assert api.list("Pod") == (), "whoever has logged in again need not restart the worker"
+    google.revoked = set()
+    assert api.list("Pod") == (), "a new login needs no restart of the worker"
 
 
-def test_a_refused_refresh_is_forgotten(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has followed the advice and logged in again need not restart the worker."""
+def test_login_is_repeated_after_a_refused_refresh(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new login on the machine takes effect without a restart of the worker."""
     credentials = access.log_in(*access._SCOPES)
     with monkeypatch.context() as patch:
         patch.setattr(access, "log_in", lambda *scopes: credentials)
@@ -280,12 +277,12 @@ def test_a_refused_refresh_is_forgotten(google: Google, monkeypatch: pytest.Monk
     with pytest.raises(PermanentError, match="Google gave no token"):
         api.list("Pod")
     google.token_status = 200
-    credentials._token_uri = "http://127.0.0.1:1/revoked"  # the old login stays useless
+    credentials._token_uri = "http://127.0.0.1:1/revoked"  # the old login stays invalid
     assert api.list("Pod") == ()
 
 
-def test_a_plugin_that_failed_is_asked_again(kubeconfig: StandIn, tmp_path: Path) -> None:
-    """The SDK sends no credentials where a credential plugin fails; that is told as such, and no plugin's last word."""
+def test_failed_credential_plugin_is_called_again(kubeconfig: StandIn, tmp_path: Path) -> None:
+    """The SDK sends no credentials if a plugin fails. The error says so."""
     token = tmp_path / "token"
     plugin = {
         "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "interactiveMode": "Never",
@@ -305,7 +302,7 @@ def test_a_plugin_that_failed_is_asked_again(kubeconfig: StandIn, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "words"),
+    ("answer", "kind", "message"),
     [
         ((403, {"error": {"message": "Required container.clusters.get"}}), PermanentError, "container.clusters.get"),
         ((404, {"error": {"message": "Not found: serving"}}), PermanentError, "Not found: serving"),
@@ -313,29 +310,29 @@ def test_a_plugin_that_failed_is_asked_again(kubeconfig: StandIn, tmp_path: Path
         ((200, {"status": "PROVISIONING"}), TemporaryError, "still creating"),
     ],
 )
-def test_a_cluster_that_cannot_be_had_is_told(
-    google: Google, answer: tuple[int, dict[str, Any]], kind: type[Exception], words: str
+def test_unavailable_gke_cluster_is_reported(
+    google: Google, answer: tuple[int, dict[str, Any]], kind: type[Exception], message: str
 ) -> None:
-    """With Google's words, and the role that is missing; the next call asks again."""
+    """With Google's message and the missing role. The next call looks the cluster up again."""
     google.cluster_answer = answer
     api = connect(ADDRESS)
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=message) as caught:
         api.list("Pod")
     assert kind is TemporaryError or "roles/container.developer" in caught.value.advice
     google.answer_with_cluster()
     assert api.list("Pod") == ()
 
 
-def test_a_certificate_of_another_is_not_trusted(google: Google) -> None:
-    """Permanent: the CA that Google named did not sign it."""
+def test_certificate_of_another_ca_is_not_trusted(google: Google) -> None:
+    """The error is permanent."""
     google.ca = base64.b64encode(_self_signed(rsa.generate_private_key(public_exponent=65537, key_size=2048))).decode()
     google.answer_with_cluster()
     with pytest.raises(PermanentError, match="CERTIFICATE_VERIFY_FAILED"):
         connect(ADDRESS).list("Pod")
 
 
-def test_the_dns_endpoint_is_taken_where_the_ip_endpoints_are_off() -> None:
-    """Its certificate is a public one."""
+def test_dns_endpoint_is_used_if_ip_endpoints_are_disabled() -> None:
+    """Its certificate is publicly signed."""
     found = {
         "endpoint": "10.0.0.2",
         "masterAuth": {"clusterCaCertificate": "x"},

@@ -1,4 +1,4 @@
-"""What goes over the wire to an API server, against kmock, which nobody here wrote; and what its answers become."""
+"""Requests to an API server, checked against the independent emulator kmock, and the errors that answers become."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ from workers.platforms.cloud.kubernetes.api import Api  # noqa: E402
 from workers.platforms.cloud.kubernetes.errors import ApiCall, refusal  # noqa: E402
 
 
-class Peer:
-    """kmock in a thread with its loop; `emulator` is kmock's own object."""
+class Kmock:
+    """kmock in a thread with its own event loop. `emulator` is kmock's object."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -45,15 +45,15 @@ class Peer:
             await asyncio.Event().wait()
 
     def close(self) -> None:
-        """End at once, also the watches that kmock itself would serve for ever."""
+        """Stop at once, including watches, which kmock would serve forever."""
         self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(self._loop)])
         self._thread.join(10)
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
-    """A kmock that knows the resources that are used, and holds nothing."""
-    peer = Peer()
+def peer() -> Iterator[Kmock]:
+    """Yield an empty kmock that knows the resources in use."""
+    peer = Kmock()
     for group_version, plural in api.KINDS.values():
         group, _, version = group_version.rpartition("/")
         peer.emulator.resources[kmock.resource(group, version, plural)] = {"namespaced": True}
@@ -62,22 +62,22 @@ def peer() -> Iterator[Peer]:
 
 
 def api_at(url: str, **how: Any) -> Api:
-    target = ClusterAddress(cluster="kubernetes://cluster_under_test", namespace="ns", context="cluster_under_test")
+    target = ClusterAddress(cluster="kubernetes://kind", namespace="ns", context="kind")
     return Api(target=target, client=client.ApiClient(client.Configuration(host=url)), **how)
 
 
-def put(peer: Peer, plural: str, name: str, obj: dict[str, Any], *, group: str = "") -> None:
+def put(peer: Kmock, plural: str, name: str, obj: dict[str, Any], *, group: str = "") -> None:
     key = (kmock.resource(group, "v1", plural), "ns", name)
     peer.emulator.objects[key] = {"metadata": {"name": name, "namespace": "ns", "resourceVersion": "1"}, **obj}
 
 
-def asked(peer: Peer) -> list[Any]:
-    """The requests so far."""
+def asked(peer: Kmock) -> list[Any]:
+    """Return the requests so far."""
     return list(peer.emulator)
 
 
-def test_objects_are_read_one_by_one_and_together(peer: Peer) -> None:
-    """What is not there is None, and no error."""
+def test_get_and_list_return_objects(peer: Kmock) -> None:
+    """A missing object is None."""
     api = api_at(peer.url)
     put(peer, "services", "a", {"spec": {"type": "ClusterIP"}})
     put(peer, "services", "b", {})
@@ -89,8 +89,8 @@ def test_objects_are_read_one_by_one_and_together(peer: Peer) -> None:
     assert api.list("Deployment") == ()
 
 
-def test_an_apply_is_a_forced_server_side_apply(peer: Peer) -> None:
-    """By the field manager seatrial, refusing unknown fields, as JSON under the content type of applies."""
+def test_apply_is_a_forced_server_side_apply(peer: Kmock) -> None:
+    """The field manager is seatrial, and unknown fields are refused."""
     put(peer, "deployments", "d", {"spec": {"replicas": 2}}, group="apps")
     applied = api_at(peer.url).apply(
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"paused": True}}
@@ -102,8 +102,8 @@ def test_an_apply_is_a_forced_server_side_apply(peer: Peer) -> None:
     assert dict(request.params) == {"fieldManager": "seatrial", "force": "true", "fieldValidation": "Strict"}
 
 
-def test_patches_and_scales_change_what_they_name(peer: Peer) -> None:
-    """A merge patch of the object; the count through the subresource that the autoscaler uses too."""
+def test_patch_and_scale_change_the_object(peer: Kmock) -> None:
+    """Patch merges into the object; scale uses the subresource, as the autoscaler does."""
     api = api_at(peer.url)
     put(peer, "deployments", "d", {"spec": {"replicas": 2}}, group="apps")
     assert api.patch("Deployment", "d", {"metadata": {"labels": {"a": "b"}}})["metadata"]["labels"] == {"a": "b"}
@@ -114,8 +114,7 @@ def test_patches_and_scales_change_what_they_name(peer: Peer) -> None:
     assert found["spec"]["replicas"] == 5
 
 
-def test_deleting_tells_whether_there_was_something(peer: Peer) -> None:
-    """Deleting again is no error."""
+def test_delete_returns_whether_the_object_existed(peer: Kmock) -> None:
     api = api_at(peer.url)
     put(peer, "configmaps", "c", {})
     assert api.delete("ConfigMap", "c")
@@ -123,8 +122,8 @@ def test_deleting_tells_whether_there_was_something(peer: Peer) -> None:
     assert api.get("ConfigMap", "c") is None
 
 
-def test_a_watched_copy_follows_the_server(peer: Peer) -> None:
-    """What was there, what comes, what changes and what goes."""
+def test_watched_copy_follows_the_server(peer: Kmock) -> None:
+    """Through additions, changes and deletions."""
     api = api_at(peer.url)
     put(peer, "pods", "old", {})
     with api.watch("Pod") as pods:
@@ -151,19 +150,19 @@ def test_a_watched_copy_follows_the_server(peer: Peer) -> None:
         wait_until(lambda: names() == ["new"])
 
 
-def test_leaving_a_watch_ends_its_thread_at_once(peer: Peer) -> None:
-    """Nobody waits for the server to say something."""
-    put(peer, "pods", "old", {})  # kmock sends no headers before there is something to say
+def test_leaving_a_watch_ends_its_thread(peer: Kmock) -> None:
+    """Without waiting for the server to send something."""
+    put(peer, "pods", "old", {})  # kmock sends no headers before the first event
     with api_at(peer.url).watch("Pod"):
         wait_until(lambda: any(thread.name == "watch pods" for thread in threading.enumerate()))
     wait_until(lambda: not any(thread.name == "watch pods" for thread in threading.enumerate()))
 
 
-def test_a_watch_that_says_what_is_no_event_is_begun_again() -> None:
-    """What stands before a server may put in words of its own: the copy is kept up to date all the same."""
+def test_watch_restarts_after_an_invalid_event() -> None:
+    """A proxy in front of the server may send its own messages."""
     lists: list[str] = []
 
-    class Muddled(BaseHTTPRequestHandler):
+    class InvalidEvents(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
@@ -178,45 +177,37 @@ def test_a_watch_that_says_what_is_no_event_is_begun_again() -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Muddled) as server:
+    with HTTPServer(("127.0.0.1", 0), InvalidEvents) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         with api_at(f"http://127.0.0.1:{server.server_address[1]}").watch("Pod") as pods:
             wait_until(lambda: [pod["metadata"]["name"] for pod in pods.now()] == ["pod-2"])
         server.shutdown()
 
 
-def test_a_watch_that_loses_its_rights_says_so() -> None:
-    """At the next look, not never."""
-    with StandIn() as stand_in:
-        target = ClusterAddress(
-            cluster="kubernetes://cluster_under_test", namespace="cluster_under_test", context="cluster_under_test"
-        )
-        api = Api(
-            target=target, client=client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{stand_in.port}"))
-        )
-        with api.watch("Pod") as pods:
-            assert pods.now() == ()
-            stand_in.refused["GET", "pods"] = (403, "pods is forbidden")
-            stand_in.cut()
+def test_watch_reports_a_lost_right() -> None:
+    """The next read raises the error."""
+    with StandIn() as stand_in, stand_in.api().watch("Pod") as pods:
+        assert pods.now() == ()
+        stand_in.refused["GET", "pods"] = (403, "pods is forbidden")
+        stand_in.cut()
 
-            def refused() -> bool:
-                try:
-                    pods.now()
-                except PermanentError as error:
-                    return "pods is forbidden" in str(error)
-                return False
+        def refused() -> bool:
+            try:
+                pods.now()
+            except PermanentError as error:
+                return "pods is forbidden" in str(error)
+            return False
 
-            wait_until(refused)
+        wait_until(refused)
 
 
-def test_a_server_that_is_not_there_is_a_temporary_fault() -> None:
-    """The error names the cluster and what was wanted."""
-    with pytest.raises(TemporaryError, match="kubernetes://cluster_under_test could not be reached to get services"):
+def test_unreachable_server_is_a_temporary_error() -> None:
+    """It names the cluster and the call."""
+    with pytest.raises(TemporaryError, match="kubernetes://kind could not be reached to get services"):
         api_at("http://127.0.0.1:1").get("Service", "a")
 
 
-def test_no_call_waits_for_ever() -> None:
-    """A server that takes the request and says nothing is given up on."""
+def test_call_times_out_if_the_server_is_silent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         api = api_at(f"http://127.0.0.1:{silent.getsockname()[1]}", answer_s=0.2)
         with pytest.raises(TemporaryError, match="timed out"):
@@ -227,7 +218,7 @@ CALL = ApiCall(verb="patch", group="apps", resource="deployments", namespace="pr
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "kind", "words", "advice"),
+    ("status", "reason", "kind", "message", "advice"),
     [
         (
             401,
@@ -254,35 +245,35 @@ CALL = ApiCall(verb="patch", group="apps", resource="deployments", namespace="pr
         (500, "etcdserver: request timed out", TemporaryError, "failed to patch deployments", ""),
     ],
 )
-def test_a_refusal_becomes_an_error_that_can_be_acted_on(
-    status: int, said: str, kind: type[Exception], words: str, advice: str
+def test_refusal_becomes_an_error_with_advice(
+    status: int, reason: str, kind: type[Exception], message: str, advice: str
 ) -> None:
-    """With the server's own words; temporary where another try may do."""
-    body = json.dumps({"kind": "Status", "message": said}).encode()
+    """The error quotes the server. It is temporary if a retry may help."""
+    body = json.dumps({"kind": "Status", "message": reason}).encode()
     error = refusal(CALL, status=status, body=body, headers={"Retry-After": "7"})
     assert type(error) is kind
-    assert words in str(error)
+    assert message in str(error)
     assert advice in getattr(error, "advice", "")
     assert getattr(error, "retry_after_s", 7.0) == 7.0
 
 
 @pytest.mark.parametrize(
-    "said",
+    "reason",
     [
         'admission webhook "policy.example.com" denied the request: images must be signed',
         "unable to create new content in namespace prod because it is being terminated",
     ],
 )
-def test_what_admission_refuses_is_no_missing_right(said: str) -> None:
-    """It comes with 403 too, and a Role would not help."""
-    error = refusal(CALL, status=403, body=json.dumps({"kind": "Status", "message": said}).encode(), headers={})
+def test_refusal_by_admission_is_not_a_missing_right(reason: str) -> None:
+    """Its status is 403 too, but a Role would not help."""
+    error = refusal(CALL, status=403, body=json.dumps({"kind": "Status", "message": reason}).encode(), headers={})
     assert isinstance(error, PermanentError)
-    assert said in str(error)
+    assert reason in str(error)
     assert "Role" not in error.advice
 
 
-def test_a_server_that_is_no_api_server_is_told() -> None:
-    """A login page comes with 200, and is no fault of Seatrial's own."""
+def test_answer_of_another_server_is_reported() -> None:
+    """A login page has the status 200."""
 
     class LoginPage(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -301,15 +292,15 @@ def test_a_server_that_is_no_api_server_is_told() -> None:
     assert "kubeconfig" in caught.value.advice
 
 
-def test_what_is_no_status_object_is_quoted() -> None:
-    """A proxy in between answers with a page of its own."""
+def test_refusal_without_a_status_object_is_quoted() -> None:
+    """A proxy in front of the server may answer with its own page."""
     assert "<html>gone" in str(refusal(CALL, status=502, body=b"<html>gone", headers={}))
 
 
-def test_whether_a_right_is_there_can_be_asked() -> None:
-    """As `kubectl auth can-i` does, without using the right."""
+def test_right_is_checked_without_using_it() -> None:
+    """As `kubectl auth can-i` does."""
     with StandIn() as stand_in:
-        api = api_at(f"http://127.0.0.1:{stand_in.port}")
+        api = stand_in.api()
         stand_in.refused["DELETE", "deployments"] = (403, "no")
         assert api.may("get", "Deployment")
         assert not api.may("delete", "Deployment")

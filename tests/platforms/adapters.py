@@ -1,7 +1,7 @@
-"""Clusters and warehouses to try, each with a look behind it: this machine, Kubernetes and BigQuery.
+"""Clusters and warehouses under test, with access to their state: this machine, Kubernetes and BigQuery.
 
-Behind the Kubernetes adapter stands the stand-in of an API server, whose pods are serving processes of this machine;
-behind the BigQuery adapter that of its REST API, which trains nothing, and counts the irises with DuckDB.
+The Kubernetes adapter uses the stand-in, with serving processes of this machine as pods. The BigQuery adapter uses the
+stand-in of its REST API, which does not train and counts the irises with DuckDB.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ PATIENT = RolloutTiming(poll_s=0.05, address_s=60.0, answer_s=60.0, undone_s=60.
 
 
 class ClusterUnderTest(Protocol):
-    """A cluster, and what a test sees of it that the Protocol does not tell."""
+    """A cluster with its state beyond the Protocol Cluster."""
 
     @property
     def cluster(self) -> Cluster:
@@ -45,27 +45,27 @@ class ClusterUnderTest(Protocol):
 
     @property
     def home(self) -> Path:
-        """A folder for models."""
+        """The folder of models."""
 
     def release(self, version: int, *, replicas: tuple[int, int] = (1, 1), folder: Path | None = None) -> Release:
-        """A release whose model predicts the label "v1" where `version` is 1; or the model in `folder`."""
+        """Return a release of a model that predicts "v1" if `version` is 1, or of the model in `folder`."""
 
-    def reached(self, endpoint: Endpoint) -> str:
-        """The base URL at which clients of this machine reach it."""
+    def local_url(self, endpoint: Endpoint) -> str:
+        """Return the endpoint's base URL for clients on this machine."""
 
     def replicas(self) -> list[str]:
-        """The replicas that are ready and are to stay; one that is replaced has another name."""
+        """Return the names of the ready replicas that are not ending. A replacement has another name."""
 
     def leaving(self) -> list[str]:
-        """The replicas that are to end and have not yet."""
+        """Return the replicas that are ending."""
 
-    def left(self) -> list[str]:
-        """Whatever there is of endpoints: processes, files, objects."""
+    def remains(self) -> list[str]:
+        """Return all that exists of endpoints: processes, files, objects."""
 
 
 @dataclass(kw_only=True)
 class EmbeddedClusterUnderTest:
-    """Processes of this machine."""
+    """Endpoints as processes of this machine."""
 
     home: Path
     cluster: Cluster = field(init=False)
@@ -78,7 +78,7 @@ class EmbeddedClusterUnderTest:
         """See ClusterUnderTest."""
         return _release(self.home, version, replicas=replicas, folder=folder)
 
-    def reached(self, endpoint: Endpoint) -> str:
+    def local_url(self, endpoint: Endpoint) -> str:
         """See ClusterUnderTest."""
         return endpoint.address
 
@@ -90,25 +90,25 @@ class EmbeddedClusterUnderTest:
         """See ClusterUnderTest."""
         return [str(pid) for pid in self.pids("draining")]
 
-    def left(self) -> list[str]:
+    def remains(self) -> list[str]:
         """See ClusterUnderTest."""
         processes = [" ".join(process.info["cmdline"]) for process in self.processes()]
         return [*processes, *(str(path) for path in self.files.folder.glob("*"))]
 
     def pids(self, state: str = "ready") -> list[int]:
-        """The processes of the replicas in this state."""
+        """Return the processes of the replicas in this state."""
         status = self.files.read_status()
         return [replica.pid for replica in status.replicas if replica.state == state] if status else []
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that works for this cluster_under_test's endpoints."""
+        """Return every process that works for this cluster's endpoints."""
         mine = str(self.home)
         return [item for item in psutil.process_iter(["cmdline"]) if mine in " ".join(item.info["cmdline"] or ())]
 
 
 @dataclass(kw_only=True)
 class KubernetesClusterUnderTest:
-    """Pods in the one namespace of the stand-in."""
+    """Endpoints as pods in the namespace of the stand-in."""
 
     home: Path
     cluster: Cluster
@@ -125,7 +125,7 @@ class KubernetesClusterUnderTest:
             (models / "fruit" / str(version)).symlink_to(made.folder, target_is_directory=True)
         return made
 
-    def reached(self, endpoint: Endpoint) -> str:
+    def local_url(self, endpoint: Endpoint) -> str:
         """See ClusterUnderTest."""
         return self.node.resolved(endpoint.address)
 
@@ -138,26 +138,26 @@ class KubernetesClusterUnderTest:
         """See ClusterUnderTest."""
         return [pod["metadata"]["name"] for pod in self.stand_in.store.list("Pod", lambda pod: not is_active(pod))]
 
-    def left(self) -> list[str]:
+    def remains(self) -> list[str]:
         """See ClusterUnderTest."""
         return [f"{kind} {name}" for kind, name in list(self.stand_in.store.objects)]
 
 
 @contextmanager
-def embedded_bay(home: Path) -> Iterator[EmbeddedClusterUnderTest]:
-    """One whose processes are all gone afterwards, also when the test fails."""
-    cluster_under_test = EmbeddedClusterUnderTest(home=home)
+def embedded_cluster(home: Path) -> Iterator[EmbeddedClusterUnderTest]:
+    """Yield a cluster and kill its processes afterwards, even if the test fails."""
+    under_test = EmbeddedClusterUnderTest(home=home)
     try:
-        yield cluster_under_test
+        yield under_test
     finally:
-        for process in cluster_under_test.processes():
+        for process in under_test.processes():
             process.kill()
-        wait_until(lambda: not cluster_under_test.processes())
+        wait_until(lambda: not under_test.processes())
 
 
 @contextmanager
-def kubernetes_bay(home: Path) -> Iterator[KubernetesClusterUnderTest]:
-    """One whose pods are all gone afterwards, also when the test fails."""
+def kubernetes_cluster(home: Path) -> Iterator[KubernetesClusterUnderTest]:
+    """Yield a cluster and end its pods afterwards, even if the test fails."""
     with ExitStack() as exit_stack:
         stand_in, models = exit_stack.enter_context(StandIn()), dict[str, Path]()
         (home / "pods").mkdir()
@@ -169,7 +169,7 @@ def kubernetes_bay(home: Path) -> Iterator[KubernetesClusterUnderTest]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarehouseUnderTest:
-    """A warehouse, the address it may export to, and the names of the files that lie there."""
+    """A warehouse, an address for exports, and the names of the files there."""
 
     warehouse: Warehouse
     staging: str
@@ -177,8 +177,8 @@ class WarehouseUnderTest:
 
 
 @contextmanager
-def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseUnderTest]:
-    """The warehouse of this machine, which exports to a folder."""
+def embedded_warehouse(home: Path) -> Iterator[WarehouseUnderTest]:
+    """Yield the warehouse of this machine, which exports to a folder."""
     staging = home / "staging"
     yield WarehouseUnderTest(
         warehouse=EmbeddedWarehouse(home=home / "home", tables={}),
@@ -188,9 +188,9 @@ def embedded_warehouse_bay(home: Path) -> Iterator[WarehouseUnderTest]:
 
 
 @contextmanager
-def bigquery_bay(home: Path) -> Iterator[WarehouseUnderTest]:
-    """BigQuery's adapter on its stand-in, which writes to a bucket that is no more than a set of addresses."""
-    # Here, because the cloud's SDKs are an extra.
+def bigquery_warehouse(home: Path) -> Iterator[WarehouseUnderTest]:
+    """Yield BigQuery's adapter on its stand-in, with a set of addresses as its bucket."""
+    # Imported here, because the cloud's SDKs are an extra.
     from tests.cloud.bigquery_harness import run_on_irises, serving, warehouse
     from tests.cloud.bigquery_stand_in import BigQueryStandIn
 
@@ -198,12 +198,12 @@ def bigquery_bay(home: Path) -> Iterator[WarehouseUnderTest]:
 
     def extract(model: str, uri: str) -> None:
         # https://cloud.google.com/bigquery/docs/exporting-models#export_model_formats_and_samples
-        wanted = bigquery.submitted("extract")[-1]["configuration"]["extract"]["destinationFormat"]
+        export_format = bigquery.submitted("extract")[-1]["configuration"]["extract"]["destinationFormat"]
         files = {
             "ML_TF_SAVED_MODEL": ("saved_model.pb", "variables/variables.index"),
             "ML_XGBOOST_BOOSTER": ("model.bst",),
         }
-        bucket.update(f"{uri}/{name}" for name in files[wanted])
+        bucket.update(f"{uri}/{name}" for name in files[export_format])
 
     bigquery, staging = BigQueryStandIn(run=run_on_irises, on_extract=extract), "gs://models/iris/1/files"
     with serving(bigquery):

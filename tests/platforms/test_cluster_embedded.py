@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.adapters import QUICK, STAGING, EmbeddedClusterUnderTest, embedded_bay
+from tests.platforms.adapters import QUICK, STAGING, EmbeddedClusterUnderTest, embedded_cluster
 from tests.platforms.progress import RecordedProgress
 from tests.platforms.steady_traffic import SteadyTraffic
 from tests.waiting import wait_until
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def under_test(tmp_path: Path) -> Iterator[EmbeddedClusterUnderTest]:
-    with embedded_bay(tmp_path) as under_test:
+    with embedded_cluster(tmp_path) as under_test:
         yield under_test
 
 
@@ -157,7 +157,7 @@ def test_endpoint_with_a_damaged_spec_is_reported_and_can_be_removed(under_test:
     with pytest.raises(PermanentError, match="damaged"):
         roll_out(under_test)
     under_test.cluster.remove_all()
-    wait_until(lambda: not under_test.left())
+    wait_until(lambda: not under_test.remains())
     assert roll_out(under_test).ready == 1
 
 
@@ -183,7 +183,7 @@ def test_remove_all_leaves_and_names_an_endpoint_that_is_being_changed(under_tes
         under_test.cluster.remove_all()
     assert not under_test.files.folder.exists()
     under_test.cluster.remove_all()
-    assert not under_test.left()
+    assert not under_test.remains()
 
 
 def test_unwritable_status_is_written_once_it_can_be(under_test: EmbeddedClusterUnderTest) -> None:
@@ -228,4 +228,4 @@ def test_remove_all_works_on_a_full_disk(under_test: EmbeddedClusterUnderTest) -
         "EmbeddedCluster(home=Path(sys.argv[1])).remove_all()\n"
     )
     assert run_in_another_process(under_test, code) == 0
-    assert not under_test.left()
+    assert not under_test.remains()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.platforms.adapters import WarehouseUnderTest, bigquery_bay, embedded_warehouse_bay
+from tests.platforms.adapters import WarehouseUnderTest, bigquery_warehouse, embedded_warehouse
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
@@ -25,7 +25,7 @@ REGRESSOR_METRICS = {
     "explained_variance",
 }
 
-WAREHOUSES = {"embedded": embedded_warehouse_bay, "bigquery": bigquery_bay}
+WAREHOUSES = {"embedded": embedded_warehouse, "bigquery": bigquery_warehouse}
 MODEL_FILES = {"onnx": "model.onnx", "saved_model": "saved_model.pb", "xgboost_booster": "model.bst"}
 """The file that holds the model, by format."""
 
