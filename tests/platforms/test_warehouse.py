@@ -156,7 +156,7 @@ def test_next_attempt_with_other_settings_trains_again(warehouse: Warehouse) -> 
         ({"query": "SELECT * FROM"}, "query", []),
         ({"query": "SELECT * FROM `bigquery-public-data.ml_datasets.tulip`"}, "query", ["ml_datasets.tulip"]),
         ({"query": f"SELECT nope FROM {IRIS}"}, "query", ["nope"]),
-        ({"query": f"SELECT species FROM {IRIS}"}, "query", ["nothing to learn from"]),
+        ({"query": f"SELECT species FROM {IRIS}"}, "query", ["its only column"]),
         ({"query": f"SELECT * FROM {IRIS} WHERE FALSE"}, "query", ["0 rows"]),
         ({"query": f"SELECT * FROM {IRIS} LIMIT 1"}, "query", ["1 row with"]),
         ({"query": f"SELECT * FROM {IRIS}; SELECT 1"}, "query", []),
