@@ -23,10 +23,10 @@ CMD ["python", "-m", "bot"]
 
 FROM bot AS slack
 USER root
-RUN pip install --constraint constraints.txt --editable '.[bot,local]'
+RUN pip install --constraint constraints.txt --editable '.[bot,local]' && python -m bot manifest > manifest.json
 USER 10001
 HEALTHCHECK NONE
-CMD ["python", "-m", "bot.local_slack"]
+CMD ["python", "-m", "bot.local_slack", "--manifest=/app/manifest.json"]
 
 FROM base AS worker
 COPY workers workers

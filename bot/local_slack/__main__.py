@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         manifest = json.loads(options.manifest.read_bytes()) if options.manifest else {}
         commands = slash_commands(manifest)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        parser.error(f"{options.manifest} is not an app manifest in JSON: {error!r}")
+        parser.error(f"{options.manifest} is not an app manifest in JSON ({error!r}); `seatrial manifest` prints one")
     settings = SlackSettings(
         commands=commands,
         signing_secret=options.signing_secret,

@@ -45,3 +45,11 @@ def test_unreadable_manifest_file_is_reported(
     with pytest.raises(SystemExit, match="2"):
         main(["--manifest", str(file)])
     assert f"{file} is not an app manifest in JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "docker-compose.yml", "k8s/overlays/local/local-slack.yaml"])
+def test_deployed_local_slack_gets_the_manifest_of_its_image(file: str) -> None:
+    root = Path(__file__).parents[2]
+    assert "python -m bot manifest > manifest.json" in (root / "Dockerfile").read_text()
+    text = (root / file).read_text()
+    assert text.count("bot.local_slack") == text.count("--manifest=/app/manifest.json") == 1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -96,14 +97,18 @@ def test_page_api_refuses_foreign_hosts_and_forms(slack: LocalSlack) -> None:
     assert answer.status_code == 415
 
 
-def test_standalone_program_runs_until_sigterm() -> None:
+def test_standalone_program_runs_until_sigterm(tmp_path: Path) -> None:
     """It prints its address, and exits with an error if the port is in use."""
-    command = [sys.executable, "-m", "bot.local_slack", "--bot-token", "xoxb-mine"]
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps({"features": {"slash_commands": [{"command": "/model", "description": "Train."}]}}))
+    command = [sys.executable, "-m", "bot.local_slack", "--bot-token", "xoxb-mine", "--manifest", str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout and process.stderr
             url = process.stdout.readline().strip()
             WebClient(token="xoxb-mine", base_url=f"{url}/api/").auth_test()
+            state = httpx.get(f"{url}/local/state", params={"member": "ada"}).json()
+            assert [one["command"] for one in state["commands"]] == ["/model"]
             again = [*command, "--port", url.rpartition(":")[2]]
             refused = subprocess.run(again, capture_output=True, text=True, timeout=60)
             assert refused.returncode == 1 and re.search("cannot listen on port", refused.stderr)
