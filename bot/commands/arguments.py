@@ -12,7 +12,7 @@ from bot.commands.line import Line, Word
 from workers.contract.catalogue import Version
 from workers.contract.replicas import Replicas
 from workers.contract.settings import SettingsFile
-from workers.contract.units import quoted, read_replicas
+from workers.contract.units import read_replicas
 
 _VERSION = re.compile(r"v(\d{1,9})", re.ASCII)
 _JOB_ID = re.compile(r"#?(\d{1,18})", re.ASCII)
@@ -72,7 +72,7 @@ def take_job_id(line: Line) -> str | None:
     match = _JOB_ID.fullmatch(word.text)
     if match is None:
         digits = re.search(r"[0-9]{1,18}", word.text)
-        problem = f"{quoted(word.text)} is not a job; jobs are numbers, like 42."
+        problem = f"{word.quoted} is not a job; jobs are numbers, like 42."
         raise line.mistake(problem, at=word.at, instead=digits[0] if digits else "")
     return str(int(match[1]))
 
@@ -92,7 +92,7 @@ def end(line: Line, lookup: Lookup, keywords: Iterable[str] = (), *, missing: st
                 raise _unknown(line, word, kind, names)
     # A keyword in the wrong position must not be corrected to itself.
     instead = closest(word.text, [keyword for keyword in keywords if keyword != word.text]) or missing
-    raise line.mistake(f"{quoted(word.text)} is not understood here.", at=word.at, instead=instead)
+    raise line.mistake(f"{word.quoted} is not understood here.", at=word.at, instead=instead)
 
 
 def unknown_subcommand(
@@ -102,7 +102,7 @@ def unknown_subcommand(
     word = line.next_left()
     if word is None:
         return UsageError(f"Try {_listed(forms, last='or')}.", usage=line.usage, nearest=f"{line.verb} help")
-    problem = f"{line.verb} has no subcommand {quoted(word.text)}. Try {_listed(forms, last='or')}."
+    problem = f"{line.verb} has no subcommand {word.quoted}. Try {_listed(forms, last='or')}."
     instead = f"show {word.text}" if shown(word.text) else closest(word.text, forms) or "help"
     return line.mistake(problem, at=word.at, instead=instead)
 
@@ -162,7 +162,7 @@ def published(line: Line, lookup: Lookup, *, model: str, word: Word | None) -> V
         raise line.mistake(f"Say which version of {model}; the newest is v{newest}.", instead=f"v{newest}")
     found = next((version for version in versions if version.version == int(word.text[1:])), None)
     if found is None:
-        problem = f"{model} has no version {quoted(word.text)}; the newest is v{newest}."
+        problem = f"{model} has no version {word.quoted}; the newest is v{newest}."
         raise line.mistake(problem, at=word.at, instead=f"v{newest}")
     return found
 
@@ -170,7 +170,7 @@ def published(line: Line, lookup: Lookup, *, model: str, word: Word | None) -> V
 def not_a_version(line: Line, word: Word) -> UsageError:
     """Return the error for a number in place of a version. It suggests the version of that number."""
     digits = "".join(sign for sign in word.text if sign in "0123456789")[:9]
-    problem = f"{quoted(word.text)} is not a version; a version looks like v3."
+    problem = f"{word.quoted} is not a version; a version looks like v3."
     return line.mistake(problem, at=word.at, instead=f"v{digits}")
 
 
@@ -208,7 +208,7 @@ def _unknown(line: Line, word: Word, kind: str, names: Collection[str]) -> Usage
     if not names:
         return not_possible(f"seatrial.toml names no {kind} yet; add one under [{kind}s.NAME].", line)
     return line.mistake(
-        f"There is no {kind} {quoted(word.text)}; there {'is' if len(names) == 1 else 'are'} {_listed(names)}.",
+        f"There is no {kind} {word.quoted}; there {'is' if len(names) == 1 else 'are'} {_listed(names)}.",
         at=word.at,
         instead=closest(word.text, names) or next(iter(names)),
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bot.commands.command import Command, Lookup, Request, UsageError
 from bot.commands.help import ShowHelp
-from bot.commands.spelling import spell_rate
+from bot.commands.line import spell_rate
 from workers.contract.formatting import digits
 from workers.contract.replicas import Replicas
 from workers.contract.units import (

@@ -1,6 +1,6 @@
-"""The words of a command: cleaned of a chat's formatting, and taken one by one in any order.
+"""The words of a command: cleaned of a chat's formatting, taken one by one in any order, and spelled again.
 
-Every verb's parser uses `Line`. This module must not know the meaning of a word.
+Every verb uses it. This module must not know the commands.
 """
 
 import re
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from bot.commands.command import Form, UsageError
+from workers.contract.formatting import digits
+from workers.contract.units import quoted
 
 FILLERS = ("with", "and", "the", "please")
 """Words that people type and commands do not need."""
@@ -43,11 +45,30 @@ def join_words(*words: str | None) -> str:
     return " ".join(word for word in words if word)
 
 
+def spell_rate(rps: float) -> str:
+    """Return a rate as a command has it."""
+    return f"{digits(rps)}rps"
+
+
+def spell_duration(seconds: float) -> str:
+    """Return a duration as a command has it."""
+    if seconds != int(seconds):
+        return f"{digits(seconds)}s"
+    hours, rest = divmod(int(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count)
+
+
 class Word(NamedTuple):
     """A word in lower case, and its position in the line."""
 
     text: str
     at: int
+
+    @property
+    def quoted(self) -> str:
+        """The word in quotes, for messages."""
+        return quoted(self.text)
 
 
 class Line:

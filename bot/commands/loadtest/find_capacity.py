@@ -4,25 +4,24 @@ from dataclasses import dataclass
 
 from bot.commands.arguments import end, is_number, not_possible
 from bot.commands.command import Form, Lookup, Submit
-from bot.commands.line import Line, Word, join_words
-from bot.commands.loadtest.place import take_place_names
+from bot.commands.line import Line, Word, join_words, spell_duration, spell_rate
+from bot.commands.loadtest.place import LoadPlace, take_place_names
 from bot.commands.loadtest.quantities import (
     is_range,
     is_rate,
     is_time,
     must_be_short_enough,
-    must_be_under_cap,
     read_range,
     read_rate,
     read_time_s,
+    spell_slo,
     take_slo,
 )
-from bot.commands.spelling import spell_duration, spell_rate, spell_slo
 from workers.contract.formatting import show_number
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import MOST_PROBES
-from workers.contract.settings import Environment, LoadTarget, SettingsFile
-from workers.contract.units import LOWEST_RPS, quoted
+from workers.contract.settings import SettingsFile
+from workers.contract.units import LOWEST_RPS
 
 FIND = Form(
     usage="/loadtest find [slo p95<200ms,errors<1%] [from RATE] [to RATE] [for TIME] [hold replicas] [MODEL] "
@@ -60,14 +59,14 @@ def parse_find(line: Line, lookup: Lookup) -> SubmitSearch:
     probe = line.take_after(("for",), is_number) or line.take(is_time)
     stray = line.next_left()
     if stray and is_rate(stray.text):
-        problem = f"{quoted(stray.text)} needs from or to, which say whether to search above it or below it."
+        problem = f"{stray.quoted} needs from or to, which say whether to search above it or below it."
         raise line.mistake(problem, at=stray.at, instead="" if highest else f"to {stray.text}")
     end(line, lookup, ("from", "to", "for", "slo", "hold", "replicas", *lookup.settings.targets))
     found = names.resolve(line, lookup)
-    if hold and isinstance(found.place, LoadTarget):
+    if hold and not found.model:
         problem = f"{found.place.name} is a load target; Seatrial cannot hold its replicas."
         raise line.mistake(problem, at=hold.at)
-    lowest_rps, highest_rps = _rates(line, found.place, lowest, highest)
+    lowest_rps, highest_rps = _rates(line, found, lowest, highest)
     probe_s = _read_probe_s(line, probe) if probe else _default_probe_s(line, lookup)
     job = FindCapacity(
         model=found.model,
@@ -84,18 +83,16 @@ def parse_find(line: Line, lookup: Lookup) -> SubmitSearch:
     return SubmitSearch(job=job, dry_run=dry_run)
 
 
-def _rates(
-    line: Line, place: Environment | LoadTarget, lowest: Word | None, highest: Word | None
-) -> tuple[float, float]:
+def _rates(line: Line, found: LoadPlace, lowest: Word | None, highest: Word | None) -> tuple[float, float]:
     """Return the lowest and the highest rate of the search. Raises UsageError."""
     if lowest and lowest is highest:
         lowest_rps, highest_rps = read_range(line, lowest)
     else:
-        highest_rps = read_rate(line, highest) if highest else place.max_load_rps or HIGHEST_DEFAULT_RPS
+        highest_rps = read_rate(line, highest) if highest else found.place.max_load_rps or HIGHEST_DEFAULT_RPS
         default_rps = max(min(LOWEST_DEFAULT_RPS, highest_rps / 10), LOWEST_RPS)
         lowest_rps = read_rate(line, lowest) if lowest else default_rps
     for word, rate_rps in ((lowest, lowest_rps), (highest, highest_rps)):
-        must_be_under_cap(line, place, rate_rps, word)
+        found.check_cap(line, rate_rps, word)
     if lowest_rps < highest_rps:
         return lowest_rps, highest_rps
     rates = (
@@ -104,14 +101,14 @@ def _rates(
     if word := lowest or highest:
         instead = spell_rate(highest_rps / 10) if lowest else spell_rate(HIGHEST_DEFAULT_RPS)
         raise line.mistake(f"{rates}.", at=word.at, instead=instead)
-    raise not_possible(f"{rates}, but the cap {place.key}.max_load is too low.", line)
+    raise not_possible(f"{rates}, but the cap {found.place.key}.max_load is too low.", line)
 
 
 def _read_probe_s(line: Line, word: Word) -> float:
     probe_s = read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
     if probe_s > LONGEST_PROBE_S:
         instead = spell_duration(LONGEST_PROBE_S)
-        problem = f"{quoted(word.text)} is too long for one rate; write at most {instead}."
+        problem = f"{word.quoted} is too long for one rate; write at most {instead}."
         raise line.mistake(problem, at=word.at, instead=instead)
     return probe_s
 

@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from bot.commands.arguments import end, is_number
 from bot.commands.command import Form, Lookup, Submit
 from bot.commands.corrections import EXAMPLE_RATE, range_below
-from bot.commands.line import Line, Word, join_words
+from bot.commands.line import Line, Word, join_words, spell_duration, spell_rate
 from bot.commands.loadtest.place import take_place_names
 from bot.commands.loadtest.quantities import (
     is_range,
     is_rate,
     is_time,
     must_be_short_enough,
-    must_be_under_cap,
     read_range,
     read_rate,
     read_time_s,
+    spell_slo,
     take_abort,
     take_slo,
 )
-from bot.commands.spelling import spell_duration, spell_rate, spell_slo
 from workers.contract.formatting import digits, show_duration
 from workers.contract.jobs import LoadTest
 from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
 from workers.contract.settings import SettingsFile
-from workers.contract.units import quoted
 
 LOAD_TEST = Form(
     usage="/loadtest RATE|LOW..HIGH [steps [N]|spike] [poisson] [for TIME] [MODEL] [on ENV|TARGET] [ramp TIME] "
@@ -76,7 +74,7 @@ def parse_load_test(line: Line, lookup: Lookup, *, subcommands: Iterable[str]) -
     duration_s = read_time_s(line, duration) if duration else lookup.settings.loadtest.duration_s
     ramp_s = read_time_s(line, ramp) if ramp else 0.0
     found = names.resolve(line, lookup)
-    must_be_under_cap(line, found.place, shape.highest_rps, rate)
+    found.check_cap(line, shape.highest_rps, rate)
     job = LoadTest(
         model=found.model,
         environment=found.place.name,
@@ -115,7 +113,7 @@ def _shape(line: Line, rate: Word, kind: ShapeKind, steps: Word | None) -> Shape
         return Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
     instead = range_below(rate_rps)
     subject = "Steps go" if kind == "steps" else "A spike goes"
-    problem = f"{subject} from a lower rate to a higher one, and {quoted(rate.text)} is one rate; write {instead}."
+    problem = f"{subject} from a lower rate to a higher one, and {rate.quoted} is one rate; write {instead}."
     raise line.mistake(problem, at=rate.at, instead=instead)
 
 
@@ -123,7 +121,7 @@ def _step_count(line: Line, word: Word) -> int:
     if word.text.isdigit() and FEWEST_STEPS <= int(word.text[:9]) <= MOST_STEPS:
         return int(word.text)
     nearest = min(max(round(float(word.text[:9])), FEWEST_STEPS), MOST_STEPS)
-    problem = f"{quoted(word.text)} is out of range; write {FEWEST_STEPS} to {MOST_STEPS} steps, like steps 5."
+    problem = f"{word.quoted} is out of range; write {FEWEST_STEPS} to {MOST_STEPS} steps, like steps 5."
     raise line.mistake(problem, at=word.at, instead=str(nearest))
 
 
@@ -141,7 +139,7 @@ def _check_duration(
     # If only one time is given, behind the abort condition, it is probably the duration of the test.
     whole_s = job.load.duration_s
     if abort_time and not duration and job.abort and job.abort.for_s > whole_s:
-        problem = f"{quoted(abort_time.text)} of failures cannot abort a test of {show_duration(whole_s)}."
+        problem = f"{abort_time.quoted} of failures cannot abort a test of {show_duration(whole_s)}."
         raise line.mistake(problem, at=abort_time.at, instead=f"10s for {abort_time.text}")
     wrong, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
     left_s = max(lookup.settings.loadtest.longest_s - other_s, SHORTEST_S)

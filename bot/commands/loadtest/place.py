@@ -12,10 +12,11 @@ from bot.commands.arguments import (
     take_place,
 )
 from bot.commands.command import Lookup
-from bot.commands.line import Line
-from bot.commands.loadtest.quantities import is_rate
+from bot.commands.corrections import range_below
+from bot.commands.line import Line, Word, spell_rate
+from bot.commands.loadtest.quantities import is_range, is_rate
+from workers.contract.formatting import show_number
 from workers.contract.settings import Environment, LoadTarget
-from workers.contract.units import quoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,17 @@ class LoadPlace:
     def owner(self) -> str:
         """The owner of a load target; "" for an environment, which belongs to the team."""
         return self.place.owner if isinstance(self.place, LoadTarget) else ""
+
+    def check_cap(self, line: Line, rate_rps: float, word: Word | None) -> None:
+        """Raise UsageError if the rate in `word` exceeds the cap of a place that has no approvers."""
+        cap_rps = self.place.max_load_rps
+        if word is None or cap_rps is None or rate_rps <= cap_rps or self.place.approvals is not None:
+            return
+        key = f"{self.place.key}.max_load"
+        problem = f"{word.quoted} is above the cap of {show_number(cap_rps)} rps that {key} sets."
+        raise line.mistake(
+            problem, at=word.at, instead=range_below(cap_rps) if is_range(word.text) else spell_rate(cap_rps)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +69,7 @@ def take_place_names(line: Line, lookup: Lookup) -> PlaceNames:
     """
     place = take_place(line, lookup)
     if stray := line.take_after(("on",), lambda text: is_number(text) and not is_rate(text)):
-        problem = f"{quoted(stray.text)} is no environment and no target; load goes only to places in seatrial.toml."
+        problem = f"{stray.quoted} is no environment and no target; load goes only to places in seatrial.toml."
         raise line.mistake(problem, at=stray.at)
     # A model beside a load target stays in the line and is reported there.
     return PlaceNames(place=place, model=None if place in lookup.settings.targets else take_model(line, lookup))

@@ -18,14 +18,12 @@ from bot.commands.corrections import (
     closest_rate,
     closest_slo,
     closest_time,
-    range_below,
 )
-from bot.commands.line import Line, Word
-from bot.commands.spelling import spell_duration, spell_rate
-from workers.contract.formatting import show_duration, show_number
+from bot.commands.line import Line, Word, spell_duration
+from workers.contract.formatting import show_duration
 from workers.contract.load import SHORTEST_S, Abort, Slo
-from workers.contract.settings import Environment, LoadTarget
-from workers.contract.units import quoted, read_abort, read_duration_s, read_rate_rps, read_rates_rps, read_slo
+from workers.contract.settings import SettingsFile
+from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_rates_rps, read_slo
 
 Value = TypeVar("Value")
 
@@ -92,18 +90,8 @@ def read_time_s(line: Line, word: Word, *, shortest_s: float = SHORTEST_S, examp
     duration_s = _read(line, word, read_duration_s, closest_time(word.text) or example)
     if duration_s < shortest_s:
         instead = spell_duration(shortest_s)
-        raise line.mistake(f"{quoted(word.text)} is too short; write at least {instead}.", at=word.at, instead=instead)
+        raise line.mistake(f"{word.quoted} is too short; write at least {instead}.", at=word.at, instead=instead)
     return duration_s
-
-
-def must_be_under_cap(line: Line, place: Environment | LoadTarget, rate_rps: float, word: Word | None) -> None:
-    """Raise UsageError if the rate in `word` exceeds the cap of a place that has no approvers."""
-    cap_rps = place.max_load_rps
-    if word is None or cap_rps is None or rate_rps <= cap_rps or place.approvals is not None:
-        return
-    problem = f"{quoted(word.text)} is above the cap of {show_number(cap_rps)} rps that {place.key}.max_load sets."
-    instead = range_below(cap_rps) if is_range(word.text) else spell_rate(cap_rps)
-    raise line.mistake(problem, at=word.at, instead=instead)
 
 
 def must_be_short_enough(line: Line, lookup: Lookup, whole_s: float, word: Word | None, *, instead: str) -> None:
@@ -111,10 +99,15 @@ def must_be_short_enough(line: Line, lookup: Lookup, whole_s: float, word: Word 
     longest_s = lookup.settings.loadtest.longest_s
     if whole_s <= longest_s:
         return
-    said = quoted(word.text) if word else "That"
+    said = word.quoted if word else "That"
     allowed = f"loadtest.longest allows {show_duration(longest_s)} in all"
     problem = f"{said} makes it a load of {show_duration(whole_s)}; {allowed}."
     raise line.mistake(problem, at=word.at if word else None, instead=instead)
+
+
+def spell_slo(slo: Slo, settings: SettingsFile) -> str:
+    """Return the words for an SLO, or "" for the default of the settings."""
+    return "" if slo == settings.loadtest.slo else f"slo {slo}"
 
 
 def _take_bare_condition(line: Line) -> Word | None:

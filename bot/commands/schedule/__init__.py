@@ -8,7 +8,6 @@ from bot.commands.command import Command, Form, Lookup, Question, Request, Usage
 from bot.commands.line import Line, clean
 from bot.commands.schedule.add import ADD, AddParser
 from bot.commands.schedule.requests import ChangeSchedule, list_schedules
-from workers.contract.units import quoted
 
 _FORMS = {
     "add": ADD,
@@ -50,9 +49,7 @@ def _schedule_id(line: Line, lookup: Lookup) -> str:
     word = line.take(lambda text: True)
     match = re.fullmatch(r"[s#]?([0-9]{1,9})", word.text) if word else None
     if match is None:
-        problem = (
-            f"{quoted(word.text)} is not a schedule; schedules have ids like s1." if word else "Say which schedule."
-        )
+        problem = f"{word.quoted} is not a schedule; schedules have ids like s1." if word else "Say which schedule."
         raise UsageError(problem, usage=line.usage, nearest="/schedule list")
     end(line, lookup)
     return f"s{int(match[1])}"
