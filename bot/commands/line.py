@@ -30,7 +30,7 @@ def clean(text: str) -> str:
     # Invisible characters (zero width, direction) are dropped. Other unprintable ones separate words.
     visible = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").translate(_PLAIN)
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in visible).split())
-    return re.sub(r" ?\.\.+ ?", "..", line)
+    return re.sub(r" ?\.\.+(?: (?=[0-9]))?", "..", line)
 
 
 def joined(text: str) -> str:
