@@ -6,7 +6,7 @@ Secrets and addresses of services do not belong here: they come from the environ
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -119,10 +119,26 @@ class Approvals(_Table):
     """Let requesters approve their own jobs. Default: false, because approval means a second person."""
 
 
-class Environment(_Table):
+class _Place(_Table):
+    """Base of environments and load targets."""
+
+    section: ClassVar[str]
+    name: Name = Field(alias="NAME")
+    approvals: Approvals | None = None
+    """Default: no approval."""
+    max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
+    """Load tests above this rate need approval; without `approvals`, they are refused. Default: no cap."""
+
+    @property
+    def key(self) -> str:
+        """Return the path of the table in the settings file."""
+        return f"{self.section}.{self.name}"
+
+
+class Environment(_Place):
     """`[environments.NAME]`: a cluster, or this machine, that serves models."""
 
-    name: Name = Field(alias="NAME")
+    section = "environments"
     cluster: str = "local"
     """"local" (processes on the worker's machine) or a cluster's address. Default: local."""
     replicas: Annotated[Replicas, _text(read_replicas)] = Replicas(minimum=1, maximum=1)
@@ -135,15 +151,6 @@ class Environment(_Table):
         matching(r"(?=.*[1-9])([0-9]+m|[0-9]+(\.[0-9]+)?)", 'write an amount of CPU above 0, like "250m" or "2"'),
     ] = "500m"
     """CPU of one replica, as a Kubernetes quantity ("250m" = a quarter of a core). Default 500m."""
-    approvals: Approvals | None = None
-    """Default: no approval."""
-    max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
-    """Load tests above this rate need approval; without `approvals`, they are refused. Default: no cap."""
-
-    @property
-    def key(self) -> str:
-        """Return the path of the table in the settings file."""
-        return f"environments.{self.name}"
 
     @property
     def cpu_request_cores(self) -> float:
@@ -152,10 +159,10 @@ class Environment(_Table):
         return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
-class LoadTarget(_Table):
+class LoadTarget(_Place):
     """`[targets.NAME]`: a URL that load tests may use, beside the environments."""
 
-    name: Name = Field(alias="NAME")
+    section = "targets"
     url: Annotated[
         str,
         matching(
@@ -171,15 +178,6 @@ class LoadTarget(_Table):
     private: bool = False
     """Allow a host name that resolves to private addresses (RFC 1918, loopback, link-local). Default: false, because
     a test must not open a way into the network. Cloud metadata servers are always refused."""
-    approvals: Approvals | None = None
-    """Default: no approval."""
-    max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
-    """As in an environment."""
-
-    @property
-    def key(self) -> str:
-        """Return the path of the table in the settings file."""
-        return f"targets.{self.name}"
 
 
 class LoadTestDefaults(_Table):

@@ -43,6 +43,5 @@ class Deploy(EndpointJob):
 
     @property
     def summary(self) -> str:
-        """See Job."""
         with_replicas = f" with {self.replicas} replicas" if self.replicas else ""
         return f"deploy {self.model} v{self.version} to {self.environment}{with_replicas}"

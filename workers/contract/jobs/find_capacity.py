@@ -77,7 +77,6 @@ class FindCapacity(EndpointJob):
 
     @property
     def summary(self) -> str:
-        """See Job."""
         between = f"{show_number(self.lowest_rps)} to {show_number(self.highest_rps)} rps"
         held = ", replicas held" if self.hold_replicas else ""
         return f"find the capacity of {self.place} for {self.slo}, {between}{held}"

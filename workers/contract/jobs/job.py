@@ -103,17 +103,14 @@ class EndpointJob:
 
     @property
     def resource(self) -> str:
-        """See Job."""
         return f"endpoint:{self.environment}/{self.model}"
 
     @property
     def load(self) -> Load | None:
-        """See Job."""
         return None
 
     @property
     def change(self) -> Change | None:
-        """See Job."""
         return "endpoint" if self.model else None
 
     def approvals_needed(self, settings: SettingsFile) -> Approvals | None:
@@ -124,7 +121,6 @@ class EndpointJob:
         return place.approvals if capped else None
 
     def missing_setting(self, settings: SettingsFile) -> str:
-        """See Job."""
         if not self.model:
             return "" if self.environment in settings.targets else f"target {self.environment}"
         if self.model not in settings.models:

@@ -95,6 +95,5 @@ class LoadTest(EndpointJob):
 
     @property
     def summary(self) -> str:
-        """See Job."""
         spacing = ", Poisson arrivals," if self.spacing == "poisson" else ""
         return f"load test {self.place} at {self.shape}{spacing} for {show_duration(self.duration_s)}"

@@ -30,5 +30,4 @@ class Scale(EndpointJob):
 
     @property
     def summary(self) -> str:
-        """See Job."""
         return f"scale {self.model} on {self.environment} to {self.replicas}"

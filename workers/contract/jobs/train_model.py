@@ -30,31 +30,26 @@ class TrainModel:
 
     @property
     def summary(self) -> str:
-        """See Job."""
         return f"train {self.model}"
 
     @property
     def resource(self) -> str:
-        """See Job."""
         return f"model:{self.model}"
 
     @property
     def environment(self) -> None:
-        """See Job."""
+        return None
 
     @property
     def load(self) -> None:
-        """See Job."""
+        return None
 
     @property
     def change(self) -> Change:
-        """See Job."""
         return "versions"
 
     def approvals_needed(self, settings: SettingsFile) -> Approvals | None:
-        """See Job."""
         return None
 
     def missing_setting(self, settings: SettingsFile) -> str:
-        """See Job."""
         return "" if self.model in settings.models else f"model {self.model}"
