@@ -7,8 +7,8 @@ import logging
 import time
 
 from bot import policy
-from bot.blocks import Message, digest
-from bot.cards.card import render
+from bot.blocks import Message
+from bot.card_poster import CardPoster
 from bot.chat import Chat, ChatError, ChatRefused, RateLimited
 from bot.directory import Directory
 from bot.policy import Refused
@@ -45,7 +45,7 @@ class Intake:
     ) -> None:
         self._queue = queue
         self._store = store
-        self._chat = chat
+        self._cards = CardPoster(store=store, chat=chat)
         self._directory = directory
         self._settings = settings
         self._without_card: set[str] = set()
@@ -147,9 +147,8 @@ class Intake:
 
     def _post_card(self, record: Record) -> Message | None:
         """Post the card. If Slack refuses it, discard the job. If Slack is slow, leave the job reserved."""
-        message = render(record)
         try:
-            channel, ts = self._chat.post(record.asked.where, message)
+            self._cards.post(record)
         except ChatRefused as error:
             self._queue.discard(record.id)
             return replies.no_card(record.asked.where, error.error)
@@ -159,5 +158,4 @@ class Intake:
                 self._not_before_s = time.time() + error.retry_after_s
             self._without_card.add(record.id)
             return replies.card_follows(record)
-        self._store.save_card(record.id, channel=channel, ts=ts, rendered_digest=digest(message))
         return None

@@ -71,10 +71,11 @@ class Store:
             compared="compared" in found,
         )
 
-    def save_card(self, job_id: str, *, channel: str, ts: str, rendered_digest: str) -> None:
-        """Store the card that was posted."""
-        card, at = f"{_P}card:{job_id}", f"{_P}at:{channel}:{ts}"
-        self._save_card(keys=[card, at], args=[job_id, channel, ts, rendered_digest, time.time(), _RETENTION_S])
+    def save_card(self, job_id: str, *, channel: str, ts: str, rendered_digest: str) -> PostedCard:
+        """Store the card that was posted, and return it."""
+        keys, now = [f"{_P}card:{job_id}", f"{_P}at:{channel}:{ts}"], time.time()
+        self._save_card(keys=keys, args=[job_id, channel, ts, rendered_digest, now, _RETENTION_S])
+        return PostedCard(channel=channel, ts=ts, rendered_digest=rendered_digest, posted_events=0, posted_at_s=now)
 
     def set_rendered(self, job_id: str, rendered_digest: str) -> None:
         """Store the digest of the message that the card shows now."""

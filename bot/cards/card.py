@@ -11,7 +11,7 @@ from bot.blocks import Block, Button, Message, actions, context, date, escape, m
 from bot.cards.kind import Card
 from workers.contract.events import Progressed
 from workers.contract.formatting import show_duration
-from workers.contract.jobs import KINDS, Job
+from workers.contract.jobs import KINDS, Job, Outcome
 from workers.contract.record import Record, State, Step
 
 _CARDS: Mapping[str, Card[Any, Any]] = {kind: import_module(f"bot.cards.{kind}").CARD for kind in KINDS}
@@ -78,6 +78,20 @@ def status(record: Record) -> str:
         return "stopping"
     behind = f" behind #{record.waits_for}" if record.state == "waiting" and record.waits_for else ""
     return f"{_STATES[record.state][1]}{behind}"
+
+
+def result(record: Record) -> str | None:
+    """Return the end of a schedule's job, for comparison with its other jobs, or None if a person ended the job."""
+    if record.outcome:
+        return card_of(record.job).result(record.outcome)
+    return record.state if record.state in ("failed", "lost", "expired") else None
+
+
+def charts(job: Job, outcome: Outcome) -> Message | None:
+    """Return the message with the charts of a success for Slack to draw, if the kind has charts."""
+    blocks = card_of(job).charts(outcome)
+    _, words = card_of(job).verdict(outcome)
+    return Message(text=f"{words}: {job.summary}", blocks=tuple(blocks)) if blocks else None
 
 
 def _waiting_reason(record: Record, ahead: Record | None) -> list[Block]:

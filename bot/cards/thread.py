@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 
-from bot.blocks import date, escape, packed, person
+from bot.blocks import Message, date, escape, packed, person
 from workers.contract import events as e
 
 LONGEST = 3500
 """Characters in one message of the thread."""
 
 
-def posts(events: Iterable[e.Event]) -> list[str]:
-    """Return the lines for the events, packed into as few messages as hold them. Most events have no line."""
-    return packed((f"{date(one.at_s, '{time_secs}')} {text}" for one in events if (text := _line(one))), LONGEST)
+def messages(events: Iterable[e.Event]) -> list[Message]:
+    """Return the lines for the events, packed into as few messages as possible. Most events have no line."""
+    lines = (f"{date(one.at_s, '{time_secs}')} {text}" for one in events if (text := _line(one)))
+    return [Message(text=text) for text in packed(lines, LONGEST)]
 
 
 def _line(event: e.Event) -> str:
