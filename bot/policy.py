@@ -52,14 +52,6 @@ def missing_setting(job: Job, settings: SettingsFile) -> str:
     return f"The settings no longer have {missing}." if missing else ""
 
 
-def _requester_rule(query: PolicyQuery) -> str:
-    return outsider(query.by)
-
-
-def _place_rule(query: PolicyQuery) -> str:
-    return missing_setting(query.job, query.settings)
-
-
 def _rate_rule(query: PolicyQuery) -> str:
     """Refuse a rate above the cap of a place that has no approvals."""
     load, environment = query.job.load, query.job.environment
@@ -80,16 +72,17 @@ def _duration_rule(query: PolicyQuery) -> str:
     return f"Load may last at most {show_duration(longest_s)} by loadtest.longest. This may last {requested}."
 
 
-RULES: tuple[Callable[[PolicyQuery], str], ...] = (_requester_rule, _place_rule, _rate_rule, _duration_rule)
+RULES: tuple[Callable[[PolicyQuery], str], ...] = (
+    lambda query: outsider(query.by),
+    lambda query: missing_setting(query.job, query.settings),
+    _rate_rule,
+    _duration_rule,
+)
 """Rules for a request, in their order."""
 
 
 def _open_request_rule(query: ApprovalQuery) -> str:
     return "" if query.record.approval else f"Job #{query.record.id} needs no approval."
-
-
-def _decider_rule(query: ApprovalQuery) -> str:
-    return outsider(query.by)
 
 
 def _four_eyes_rule(query: ApprovalQuery) -> str:
@@ -105,7 +98,7 @@ def _approver_rule(query: ApprovalQuery) -> str:
 
 APPROVAL_RULES: tuple[Callable[[ApprovalQuery], str], ...] = (
     _open_request_rule,
-    _decider_rule,
+    lambda query: outsider(query.by),
     _four_eyes_rule,
     _approver_rule,
 )

@@ -13,17 +13,14 @@ class DeployCard(Card[Deploy, Deployed]):
     """The version and its content, the address of the endpoint, and a button that rolls back."""
 
     def approval_facts(self, job: Deploy) -> str:
-        """See Card."""
         return f"v{job.version}, content {code(job.digest[:_DIGEST_LENGTH])}"
 
     def sentence(self, outcome: Deployed) -> str:
-        """See Card."""
         replaced = f", in place of v{outcome.replaced}" if outcome.replaced is not None else ""
         count = show_count(outcome.ready, "replica")
         return f"*v{outcome.version} is live* on {count} (bounds {outcome.replicas}){replaced}.\n{outcome.address}"
 
     def next_buttons(self, job_id: str, outcome: Deployed) -> list[Button]:
-        """See Card."""
         if outcome.replaced is None:
             return []
         confirm = f"v{outcome.replaced} will replace the version that runs there."

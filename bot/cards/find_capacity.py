@@ -16,20 +16,17 @@ class FindCapacityCard(LoadCard[FindCapacity, CapacityFound]):
     """The rate that the endpoint sustains, the limit, and a table of the rates that were tried."""
 
     def verdict(self, outcome: CapacityFound) -> tuple[str, str]:
-        """See Card."""
         if outcome.rate_rps is None:
             return ":red_circle:", "no rate held"
         return ":large_green_circle:", f"{show_number(outcome.rate_rps)} rps"
 
     def approval_facts(self, job: FindCapacity) -> str:
-        """See Card."""
         return (
             f"up to {MOST_PROBES} rates of {show_duration(job.probe_s)} each against {escape(job.place)}, the highest "
             f"{show_number(job.highest_rps)} rps, at most {show_duration(job.load.duration_s)}"
         )
 
     def report(self, job: FindCapacity, outcome: CapacityFound) -> list[Block]:
-        """See Card."""
         _, rate = self.verdict(outcome)
         blocks = [header(f"{rate[0].upper()}{rate[1:]}{_on_replicas(outcome)}")]
         if outcome.limit:

@@ -29,7 +29,6 @@ class LoadCard(Card[LoadJobT, OutcomeT]):
         return super().live(record)
 
     def next_buttons(self, job_id: str, outcome: OutcomeT) -> list[Button]:
-        """See Card."""
         return [Button(text="Run again", action="retry", value=job_id)]
 
 

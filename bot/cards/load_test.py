@@ -16,11 +16,9 @@ class LoadTestCard(LoadCard[LoadTest, Tested]):
     """The verdict with its reasons and numbers, and charts in the thread."""
 
     def verdict(self, outcome: Tested) -> tuple[str, str]:
-        """See Card."""
         return _SIGNS[outcome.verdict], outcome.verdict
 
     def approval_facts(self, job: LoadTest) -> str:
-        """See Card."""
         requests = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in job.stages)
         ramp = f" and {show_duration(job.ramp_s)} of ramp" if job.ramp_s else ""
         highest = f"{'' if job.shape.kind == 'constant' else 'up to '}{show_number(job.load.rate_rps)} rps"
@@ -46,15 +44,12 @@ class LoadTestCard(LoadCard[LoadTest, Tested]):
         return blocks
 
     def result(self, outcome: Tested) -> str:
-        """See Card."""
         return outcome.verdict
 
     def reason(self, outcome: Tested) -> str:
-        """See Card."""
         return next(iter(outcome.reasons), "")
 
     def charts(self, outcome: Tested) -> list[Block]:
-        """See Card."""
         return charts(outcome)
 
 

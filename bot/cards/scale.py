@@ -8,7 +8,6 @@ class ScaleCard(Card[Scale, Rescaled]):
     """Ready replicas before and after."""
 
     def sentence(self, outcome: Rescaled) -> str:
-        """See Card."""
         return f"Now *{outcome.after}* ready (bounds {outcome.replicas}), previously {outcome.before}."
 
 

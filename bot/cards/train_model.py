@@ -9,12 +9,10 @@ class TrainModelCard(Card[TrainModel, Trained]):
     """Metrics of the new version, and a button that deploys it."""
 
     def sentence(self, outcome: Trained) -> str:
-        """See Card."""
         metrics = " · ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
         return f"*v{outcome.version}* is in the registry.\n{escape(metrics)}"
 
     def next_buttons(self, job_id: str, outcome: Trained) -> list[Button]:
-        """See Card."""
         return [Button(text=f"Deploy v{outcome.version}", action="deploy", value=job_id, style="primary")]
 
 
