@@ -1,6 +1,8 @@
-"""`python -m workers`: run jobs until SIGTERM. `python -m workers down`: stop the endpoints this machine serves.
+"""The worker's command line.
 
-`python -m workers doctor`: check what a worker needs, a line each.
+* `python -m workers`: run jobs until SIGTERM.
+* `python -m workers down`: stop the endpoints on this machine.
+* `python -m workers doctor`: check all that a worker needs.
 """
 
 import logging
@@ -27,9 +29,10 @@ logger = logging.getLogger("workers")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; 0 when stopped by a signal, 2 when the settings cannot be used; `doctor` has 0 and 1 of its own.
+    """Run a subcommand and return its exit status.
 
-    `down` has 1 where an endpoint is left.
+    0: stopped by a signal, or done. 1: `doctor` found a fault, or `down` could not stop an endpoint. 2: the settings or
+    the arguments are invalid.
     """
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -57,7 +60,7 @@ def _work(settings: WorkerSettings) -> int:
     platforms = connect(settings)
     client = connect_redis(settings.redis_url)
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    # Alive for less long than a delivery waits: what is delivered again finds its worker gone.
+    # The lease is shorter than the redelivery timeout, so a redelivered job finds its worker expired.
     claims = Claims(client, worker=name, lease_s=settings.lease_s / 2)
     transport = Transport(settings.redis_url, heartbeat_s=settings.lease_s)
     inventory = Inventory(platforms=platforms, catalogue=Catalogue(client))
@@ -78,13 +81,13 @@ def _work(settings: WorkerSettings) -> int:
     stopping.start()
     serving.stop(timeout=int((settings.grace_s + 30) * 1000))
     stopping.join()
-    # While Redis is away a job's end cannot be written down: nobody waits for that, another worker takes the job over.
+    # Without Redis a job's end cannot be written. Do not wait for it: another worker will take the job over.
     watching.join(timeout=5.0)
     return 0
 
 
 def _prepare(claims: Claims, inventory: Inventory, platforms: Platforms, stop: threading.Event) -> bool:
-    """Say what there is, tidy up, and then who is here, once Redis is there; False when told to stop before."""
+    """Wait for Redis, then recover, publish the inventory, clean up and register. Return False if stopped before."""
     while not stop.is_set():
         try:
             claims.recover()
@@ -99,7 +102,7 @@ def _prepare(claims: Claims, inventory: Inventory, platforms: Platforms, stop: t
 
 
 def _sweep(platforms: Platforms, claims: Claims) -> None:
-    """Remove what load tests of dead workers left on clusters and on this machine."""
+    """Remove the leftovers of dead workers' load tests from clusters and from this machine."""
 
     def ended(job_id: str) -> bool:
         record = claims.record(job_id)
@@ -109,7 +112,7 @@ def _sweep(platforms: Platforms, claims: Claims) -> None:
         try:
             load.sweep(ended=ended)
         except JobError as error:
-            logger.warning("leftovers of load tests on %s could not be looked for: %s", environment, error)
+            logger.warning("leftovers of load tests on %s could not be removed: %s", environment, error)
 
 
 if __name__ == "__main__":

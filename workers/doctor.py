@@ -1,4 +1,4 @@
-"""`python -m workers doctor`: what a worker needs, checked one by one before anybody needs it."""
+"""`python -m workers doctor`: checks of all that a worker needs, without running a job."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from workers.settings import WorkerSettings, read_settings
 
 
 def doctor(environ: Mapping[str, str]) -> int:
-    """Print what is found, a line each; 0 when all is well, else 1. What SDKs log meanwhile is left out."""
+    """Print one line per finding. Return 0 if all checks pass, else 1. Log lines of SDKs are suppressed."""
     logging.disable(logging.WARNING)
     try:
         status = 0
@@ -27,7 +27,7 @@ def doctor(environ: Mapping[str, str]) -> int:
 
 
 def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Check a worker's settings in `environ` and everything they name; no check takes more than some 30 s."""
+    """Check a worker's settings in `environ` and all services they name. A check takes at most about 30 s."""
     try:
         settings = read_settings(environ)
     except SettingsError as error:
@@ -43,7 +43,7 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _platforms(settings: WorkerSettings) -> Iterator[Finding]:
-    """What the adapters tell that the settings ask for."""
+    """Connect the adapters and check them."""
     try:
         platforms = connect(settings)
     except SettingsError as error:
@@ -53,7 +53,7 @@ def _platforms(settings: WorkerSettings) -> Iterator[Finding]:
 
 
 def of_adapters(platforms: Platforms) -> Iterator[Finding]:
-    """What each adapter that can be asked tells of its service; one that serves twice is asked once."""
+    """Check each adapter that is Diagnosable, once even if it serves several environments."""
     serving = (*platforms.clusters.values(), *platforms.loads.values())
     adapters = [platforms.warehouse, platforms.artifacts, platforms.images, *serving]
     for adapter in {id(adapter): adapter for adapter in adapters}.values():

@@ -1,24 +1,24 @@
-"""How work can end other than well. The whole tree:
+"""Errors that end a job. Handlers and adapters raise them; the runner reports them. The whole tree:
 
     JobError
-    ├── PermanentError      trying again would not help: say why, stop
-    │   └── TargetDown      what was to be loaded does not answer: no load was sent
-    ├── TemporaryError      try again after `retry_after_s`, a bounded number of times
-    └── Interrupted         the job is to stop at once; not an error of the job's
-        ├── JobCancelled       a person wished it
+    ├── PermanentError      a retry would not help
+    │   └── TargetDown      the system under test does not answer; no load was sent
+    ├── TemporaryError      retry after `retry_after_s`, a bounded number of times
+    └── Interrupted         the job must stop at once; not a fault of the job
+        ├── JobCancelled    a person cancelled it
         ├── Superseded      this attempt lost its claim: another worker has the job now
-        └── ShuttingDown      this worker is shutting down: another attempt will take the job up
+        └── ShuttingDown    this worker is shutting down: the job is requeued
 
-Every message is a whole sentence that a person can act on: it is shown on the job's card.
+Every message is a sentence that a person can act on: it is shown on the job's card.
 """
 
 
 class JobError(Exception):
-    """The root of all that ends a job early."""
+    """Root of all errors that end a job."""
 
 
 class PermanentError(JobError):
-    """The job failed and would fail again. `advice` says what a person can do, as a whole sentence, or ""."""
+    """The job failed and would fail again. `advice`: what a person can do about it, as a sentence, or ""."""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
@@ -26,11 +26,11 @@ class PermanentError(JobError):
 
 
 class TargetDown(PermanentError):
-    """What was to be loaded does not answer one request as it should: no load was sent."""
+    """The system under test did not answer one request correctly, so no load was sent."""
 
 
 class TemporaryError(JobError):
-    """The job failed for a cause that passes. Tried again after `retry_after_s` seconds."""
+    """The job failed for a temporary cause. The runner retries it after `retry_after_s` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: float = 5.0) -> None:
         super().__init__(message)
@@ -38,15 +38,15 @@ class TemporaryError(JobError):
 
 
 class Interrupted(JobError):
-    """The job is to stop now: handlers release what they hold in `finally` and let it pass."""
+    """The job must stop now. Handlers release their resources in `finally` and let it pass."""
 
 
 class JobCancelled(Interrupted):
-    """A person asked for the job to be cancelled."""
+    """A person cancelled the job. The message is the person's id."""
 
 
 class Superseded(Interrupted):
-    """Another attempt holds the claim: this one may write nothing any more."""
+    """Another attempt holds the claim, so this one must not write any more."""
 
 
 class ShuttingDown(Interrupted):

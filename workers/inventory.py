@@ -1,4 +1,4 @@
-"""Tells the catalogue what the registry and the clusters hold: at a worker's start, and as each job ends."""
+"""Publisher of the registry's versions and the clusters' endpoints to the catalogue in Redis."""
 
 import logging
 
@@ -12,21 +12,21 @@ logger = logging.getLogger(__name__)
 
 
 class Inventory:
-    """What there is, as told to `catalogue`."""
+    """Publishes to `catalogue`, at a worker's start and at the end of each job."""
 
     def __init__(self, *, platforms: Platforms, catalogue: Catalogue) -> None:
         self._platforms = platforms
         self._catalogue = catalogue
 
     def publish_all(self) -> None:
-        """Tell everything. What cannot be reached now is logged, and stays as it was told last."""
+        """Publish everything. Log what cannot be read; its last state stays in the catalogue."""
         for model in self._platforms.settings.models:
             self._publish_versions(model)
             for environment in self._platforms.settings.environments:
                 self._publish_endpoint(environment, model)
 
     def refresh(self, record: Record) -> None:
-        """Tell what the job may have changed, however it ended."""
+        """Publish what the job may have changed, even if it failed."""
         job = record.job
         if job.change == "versions":
             self._publish_versions(job.model)

@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 from tests.waiting import wait_until
-from tests.workers.chart_reading import size_of_png
 from tests.workers.harness import WorkerHarness, deployed
 from tests.workers.limited_target import limited_target
+from tests.workers.png import size_of_png
 from workers.contract.jobs import CapacityFound, FindCapacity
 from workers.contract.load import Slo
 from workers.contract.record import Record

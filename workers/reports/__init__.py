@@ -1,2 +1,1 @@
-"""What the numbers of load tests mean: verdict, timeline, comparison with earlier ones, chart, page. Pure: values in,
-values out."""
+"""Pure computations on the numbers of load tests: verdict, timeline, comparison, chart, page. The handlers use them."""

@@ -1,4 +1,4 @@
-"""A load test as a picture: rate, latency, failures and replicas, one above the other on one time axis. Pure."""
+"""The chart of a load test: rate, latency, failures and replicas, stacked on one time axis. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_POINTS = 600
-"""More are not to be told apart on 1,600 pixels."""
+"""More points cannot be distinguished on 1,600 pixels."""
 MOST_ANNOTATIONS = 12
 
 
@@ -44,20 +44,20 @@ def chart(
     slo: Slo | None = None,
     aborted_after_s: float | None = None,
 ) -> bytes:
-    """A PNG of 1600 × 1200 pixels. None and what is no number make a gap.
+    """Return a PNG of 1600 × 1200 pixels. None and NaN make a gap.
 
-    Where `replicas` is empty there is no panel for them; where they change, a thin line goes through all panels. The
-    first `ramp_s` seconds are shaded, as they are not judged. A line of small print says what such marks mean.
+    Without `replicas` their panel is missing; a change of their number draws a thin line through all panels. The first
+    `ramp_s` seconds are shaded, because they are not judged. A footer explains these marks.
     """
-    shown = thinned(seconds, most=MOST_POINTS)
-    at_s = [sample.at_s for sample in shown]
+    samples = thinned(seconds, most=MOST_POINTS)
+    at_s = [sample.at_s for sample in samples]
     end_s = max([*at_s, *(since_s for since_s, _ in replicas), 1.0])
     figure = new_figure(title)
     heights = [2.6, 3, 1.5, 1.5] if replicas else [2.6, 3, 1.5]
     panels: list[Axes] = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    _draw_rate(panels[0], at_s, shown)
-    _draw_latency(panels[1], at_s, shown, slo or Slo())
-    _draw_failures(panels[2], at_s, shown)
+    _draw_rate(panels[0], at_s, samples)
+    _draw_latency(panels[1], at_s, samples, slo or Slo())
+    _draw_failures(panels[2], at_s, samples)
     changes = _changes(replicas)
     if replicas:
         _draw_replicas(panels[3], replicas, changes, end_s)
@@ -98,7 +98,7 @@ def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[Sample], sl
         axes.axhline(bound_ms, color=colours.get(name, RED), linewidth=3, linestyle=BOUND_DASHES, label=label)
     values = [value for _, _, values in curves for value in values]
     if seconds and all(math.isnan(value) for value in values):
-        _say(axes, "no request was answered")
+        _write(axes, "no request was answered")
     scale_latency(axes, [*values, *(bound_ms for _, bound_ms in slo.latency_ms)])
     finish(axes, "Latency (ms)")
 
@@ -115,11 +115,11 @@ def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[Sample]) -
         for label, colour, values in layers:
             axes.fill_between(times, [values[0], *values], step="pre", color=colour, linewidth=0, label=label)
     else:
-        _say(axes, "none")
+        _write(axes, "none")
     finish(axes, "Failures per second")
 
 
-def _say(axes: "Axes", words: str) -> None:
+def _write(axes: "Axes", words: str) -> None:
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_PT, color=INK)
 
 
@@ -160,7 +160,7 @@ def _changes(replicas: Replicas) -> Replicas:
 
 
 def _mark(axes: "Axes", changed_s: Sequence[float], ramp_s: float, aborted_after_s: float | None) -> None:
-    """What goes through all panels: the ramp, the instants at which replicas came or went, the early end."""
+    """Mark the ramp, the changes of the number of replicas, and the early end."""
     for at_s in changed_s:
         axes.axvline(at_s, color=GREY, linewidth=1.5, zorder=0.5)
     if ramp_s:

@@ -1,6 +1,6 @@
-"""How every chart looks: size, palette, type, panels. Pure; matplotlib is imported when the first one is drawn.
+"""The common look of all charts: size, palette, type, panels. Pure.
 
-Safe in any thread: nothing of matplotlib's global state is used.
+Imports matplotlib with the first figure. Safe in any thread, because it does not use matplotlib's global state.
 """
 
 import math
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart with every kind of colour vision, and in grey. https://jfly.uni-koeln.de/color/
+# Okabe and Ito's palette: distinct with every kind of colour vision, and in grey. https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 INK, GREY, PALE = "#222222", "#7F7F7F", "#DDDDDD"
 WIDTH_PX, HEIGHT_PX, DPI = 1600, 1200, 100
 TITLE_PT, PANEL_PT, TICK_PT = 34, 28, 25  # a phone shows the picture at a quarter of its size
 LOG_FROM = 20.0
-"""From this ratio of greatest to least on, a quantity is drawn on a logarithmic scale."""
+"""Ratio of greatest to least from which a quantity is drawn on a logarithmic scale."""
 BOUND_DASHES = (0, (2, 1.5))
 MARKED_POINTS = 30
-"""A curve of more has points enough to be seen as a line."""
+"""A curve with more points needs no marks to be visible."""
 ROW_LETTERS, ENTRY_LETTERS = 72, 7
-"""What a panel's name and its legend have room for side by side, and what an entry takes beside its own letters."""
+"""Letters that fit in a panel's name and legend together, and letters that an entry takes beside its own words."""
 MOST_LOG_TICKS = 5
 
 
 def new_figure(title: str) -> "Figure":
-    """An empty figure under `title`, which is cut to two lines."""
+    """Return an empty figure with `title`, cut to two lines."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -42,14 +42,14 @@ def new_figure(title: str) -> "Figure":
 
 
 def png(figure: "Figure") -> bytes:
-    """The figure as a PNG of WIDTH_PX × HEIGHT_PX."""
+    """Return the figure as a PNG of WIDTH_PX × HEIGHT_PX."""
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 
 def finish(axes: "Axes", name: str) -> None:
-    """Name a panel, and its scale where that is logarithmic; set its type, and put the legend beside the name."""
+    """Set a panel's title, fonts and grid, and put the legend beside the title."""
     scale = ", log scale" if axes.get_yscale() == "log" else ""
     axes.set_title(name + scale, loc="left", fontsize=PANEL_PT, color=INK)
     axes.tick_params(labelsize=TICK_PT, colors=INK, which="both")
@@ -74,7 +74,7 @@ def finish(axes: "Axes", name: str) -> None:
 
 
 def _columns(names: Sequence[str], *, room: int) -> int:
-    """As many columns as there is room for, filled one after the other as matplotlib does."""
+    """Return how many columns fit if they are filled one after the other, as matplotlib does."""
     for columns in range(len(names), 1, -1):
         size, more = divmod(len(names), columns)
         left = iter(names)
@@ -85,31 +85,31 @@ def _columns(names: Sequence[str], *, room: int) -> int:
 
 
 def scale_latency(axes: "Axes", values_ms: Iterable[float]) -> None:
-    """Limits for latencies, on a logarithmic scale where they lie far apart."""
-    seen = [value for value in values_ms if value > 0]
-    if seen and max(seen) / min(seen) >= LOG_FROM:
+    """Set the limits of a latency axis, with a logarithmic scale if the values lie far apart."""
+    positive = [value for value in values_ms if value > 0]
+    if positive and max(positive) / min(positive) >= LOG_FROM:
         axes.set_yscale("log", subs=[])
-        least, greatest_ms = min(seen) / 1.5, max(seen) * 1.7
+        least, greatest_ms = min(positive) / 1.5, max(positive) * 1.7
         axes.set_ylim(least, greatest_ms)
         axes.set_yticks(log_ticks(least, greatest_ms, most=MOST_LOG_TICKS))
     else:
-        axes.set_ylim(0, 1.15 * greatest(seen, least=1.0))
+        axes.set_ylim(0, 1.15 * greatest(positive, least=1.0))
 
 
 def curve(values: Iterable[float | None]) -> list[float]:
-    """The values with a gap for None and for what is no number."""
+    """Return the values, with NaN for None and infinity."""
     return [value if value is not None and math.isfinite(value) else math.nan for value in values]
 
 
 def greatest(values: Iterable[float], *, least: float) -> float:
-    """The greatest that is a number, or `least` where there is none but zero."""
+    """Return the greatest value that is not NaN, or `least` if all values are zero or NaN."""
     return max([value for value in values if not math.isnan(value)], default=least) or least
 
 
 def draw_curve(
     axes: "Axes", at: Sequence[float], values: Sequence[float], *, label: str, colour: str, width: float
 ) -> None:
-    """A line through the values, with marks where they are few, and where one between two gaps would not be seen."""
+    """Draw a line through the values, with marks on a short curve and on a value between two gaps."""
     gaps = [True, *map(math.isnan, values), True]
     alone = [place for place in range(len(values)) if gaps[place] and gaps[place + 2]]
     marked = list(range(len(values))) if len(values) <= MARKED_POINTS else alone
@@ -118,7 +118,7 @@ def draw_curve(
 
 
 def log_ticks(least: float, greatest: float, *, most: int) -> list[float]:
-    """Where a logarithmic axis is named: at the powers of ten, and half-way where there is room; at most `most`."""
+    """Return at most `most` ticks of a logarithmic axis: the powers of ten, and points half-way if they fit."""
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
     halves = [first * 10.0**power for power in powers for first in (1, 3) if least <= first * 10.0**power <= greatest]
     if len(halves) <= most:

@@ -1,4 +1,4 @@
-"""A load test's report as one HTML page that needs nothing from outside: words, numbers, chart, every second. Pure."""
+"""The report of a load test as one self-contained HTML page: reasons, numbers, chart, every second. Pure."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from workers.contract.load import Sample
 from workers.reports.drawing import GREEN, ORANGE, RED
 from workers.reports.timeline import Replicas, replicas_at
 
-_SEEN = "Rates, latencies, failures and replicas over the time of the test. The seconds below tell the same in numbers."
+_ALT_TEXT = "Rates, latencies, failures and replicas during the test. The table of seconds below has the same numbers."
 COLOURS = {"PASS": GREEN, "FAIL": RED, "INVALID": ORANGE}
 
 _PAGE = Template("""<!doctype html>
@@ -40,14 +40,14 @@ $chart
 <h2>Numbers</h2>
 <div class="words">$numbers</div>
 <h2>Latency</h2>
-<p><small>From the instant at which a request was due. Service time counts from when it left; send lag is how much later
-than due it left.</small></p>
+<p><small>From the time at which a request was due. Service time counts from when the request left, and send lag is the
+delay until it left.</small></p>
 <div>$latency</div>
 $against
 <h2>Failures</h2>
 <div class="words">$failures</div>
 <h2>Second by second</h2>
-<p><small>Each row is of the time since the row before.</small></p>
+<p><small>Each row covers the time since the row before.</small></p>
 <details><summary>$rows</summary><div>$seconds</div></details>
 </html>
 """)
@@ -64,8 +64,8 @@ def page(
     replicas: Replicas,
     chart: bytes,
 ) -> bytes:
-    """The page, in UTF-8. `at_s`: Unix seconds; `against`: the sentence about earlier runs, or ""; `chart`: a PNG."""
-    picture = f'<img alt="{_SEEN}" src="data:image/png;base64,{b64encode(chart).decode()}">' if chart else ""
+    """Return the page in UTF-8. `at_s`: Unix seconds. `against`: the comparison, or "". `chart`: a PNG."""
+    picture = f'<img alt="{_ALT_TEXT}" src="data:image/png;base64,{b64encode(chart).decode()}">' if chart else ""
     kinds = sorted(tested.failures_by_kind.items(), key=lambda kind: -kind[1])
     filled = _PAGE.substitute(
         verdict=tested.verdict,

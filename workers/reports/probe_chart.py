@@ -1,4 +1,4 @@
-"""A search for capacity as a picture: each rate that was tried against what it did to latency and failures. Pure."""
+"""The chart of a capacity search: latency and failures by rate. Pure."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKS = {"PASS": ("held", "o", GREEN), "FAIL": ("missed", "X", RED), "INVALID": ("not judged", "D", ORANGE)}
-"""Told apart by shape too, not by colour alone."""
+"""Verdicts differ by shape, not only by colour."""
 MARK_SIZE = 22
 MOST_RATES = 7
 P95 = 95.0
 
 
 def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: float | None) -> bytes:
-    """A PNG of 1600 × 1200 pixels: the objective's percentile (p95 where there is none) and the failures by rate."""
+    """Return a PNG of 1600 × 1200 pixels: the objective's percentile (p95 by default) and the failures, by rate."""
     figure = new_figure(title)
     latency, failures = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])
     percentile, bound_ms = next(iter(slo.latency_ms), (P95, None))
@@ -57,7 +57,7 @@ def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: flo
     if slo.errors_percent is not None:
         failures.axhline(slo.errors_percent, color=RED, linewidth=3, linestyle=BOUND_DASHES, zorder=1)
     highest = 1.25 * greatest([*errors, 1.25 * (slo.errors_percent or 0.0)], least=1.0)
-    failures.set_ylim(-0.15 * highest, highest)  # marks at none are not to cover the rates
+    failures.set_ylim(-0.15 * highest, highest)  # marks at zero must not cover the rates
     for panel in (latency, failures):
         if found_rps is not None:
             panel.axvline(found_rps, color=INK, linewidth=3, zorder=1, label=f"{show_number(found_rps)} rps")
@@ -71,9 +71,9 @@ def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: flo
 
 
 def _at(probe: Probe, percentile: float) -> float | None:
-    """The percentile, or the next above it that was kept."""
-    kept = min((each for each in probe.latency_ms if each >= percentile), default=None)
-    return None if kept is None else probe.latency_ms[kept]
+    """Return the percentile, or the next higher one that the probe has."""
+    nearest = min((each for each in probe.latency_ms if each >= percentile), default=None)
+    return None if nearest is None else probe.latency_ms[nearest]
 
 
 def _draw(axes: "Axes", probes: Sequence[Probe], values: Sequence[float]) -> None:

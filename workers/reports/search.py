@@ -1,4 +1,4 @@
-"""The search for the highest rate that still holds: which rate is tried next, and what was found. Pure."""
+"""The search for the highest rate that meets the SLO: the next rate to try, and the reason for the end. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -8,15 +8,14 @@ from workers.contract.jobs import Probe
 from workers.contract.load import MOST_PROBES
 
 NEAR = 1.05
-"""How near the highest rate that held and the lowest that did not must be: nearer than two runs of one test are."""
+"""Ratio between the lowest failed and the highest passed rate that ends a search: two runs of one test differ more."""
 
 
 def next_rate(probes: Sequence[Probe], *, lowest_rps: float, highest_rps: float, replicas: int = 0) -> float | None:
-    """The rate to try after `probes`, None where the search is over. `replicas`: how many there were before it.
+    """Return the rate to try after `probes`, or None at the end. `replicas`: their number before the search.
 
-    Doubling from the lowest until one fails or the highest held; then the middle (of the ratio, not of the
-    difference) between the highest that held and the lowest above it that did not. A rate that failed while replicas
-    were being added is tried again, now that they are there.
+    The rate doubles from the lowest until one fails or the highest passes. Then it is the geometric mean of the highest
+    passed rate and the lowest failed rate above it. A rate that failed while replicas were added is tried again.
     """
     if not probes:
         return lowest_rps
@@ -35,9 +34,9 @@ def next_rate(probes: Sequence[Probe], *, lowest_rps: float, highest_rps: float,
 
 
 def bounds(probes: Sequence[Probe]) -> tuple[float | None, float | None]:
-    """The highest rate that held, and the lowest above it that failed; None for what there is none of.
+    """Return the highest rate that passed and the lowest failed one above it, each None if missing.
 
-    Of a rate that was tried twice the later probe counts.
+    The later of two probes at the same rate counts.
     """
     latest = {probe.rate_rps: probe.verdict for probe in probes}
     held_rps = max((rate for rate, verdict in latest.items() if verdict == "PASS"), default=None)
@@ -46,13 +45,13 @@ def bounds(probes: Sequence[Probe]) -> tuple[float | None, float | None]:
 
 
 def limit(probes: Sequence[Probe]) -> str:
-    """What ended the search, as a sentence."""
+    """Return the reason for the end of the search, as a sentence."""
     held_rps, failed_rps = bounds(probes)
     last = probes[-1]
     if last.verdict == "INVALID":
-        return f"At {show_number(last.rate_rps)} rps nothing could be measured, so the search ended. {last.reason}"
+        return f"The search ended because the measurement at {show_number(last.rate_rps)} rps failed. {last.reason}"
     if failed_rps is None:
-        return f"{show_number(held_rps or 0.0)} rps held, and no higher rate was to be tried."
+        return f"{show_number(held_rps or 0.0)} rps held, the highest rate requested."
     why = next(probe.reason for probe in reversed(probes) if probe.rate_rps == failed_rps)
     if held_rps is None:
         return f"{show_number(failed_rps)} rps, the lowest rate, did not hold. {why}"

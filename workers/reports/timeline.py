@@ -1,4 +1,4 @@
-"""A load test's seconds made fewer, for a picture or a table that has room for so many and no more. Pure."""
+"""Fewer samples of a load test, for charts and tables with limited room. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from workers.contract.load import Sample
 
 POINTS = 20
-"""What Slack's line charts take: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""
+"""Most points of Slack's line charts: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""
 
 Replicas = Sequence[tuple[float, int]]
 """(Seconds since the start, replicas ready from then on), in order."""
 
 
 def thinned(seconds: Sequence[Sample], *, most: int) -> list[Sample]:
-    """At most `most` samples, each for an equal number of consecutive `seconds` (the last for what is left).
+    """Return at most `most` samples, each merged from the same number of `seconds` (the last from the rest).
 
     Rates are means; latencies, failures and send lag are those of the worst second, so a stall of one second in an hour
     stays visible. Counts are those at the end of the last second.
@@ -25,7 +25,7 @@ def thinned(seconds: Sequence[Sample], *, most: int) -> list[Sample]:
 
 
 def replicas_at(at_s: float, replicas: Replicas) -> int:
-    """How many there were at `at_s`; 0 where nothing is known."""
+    """Return their number at `at_s`; 0 before the first count."""
     known = bisect_right(replicas, at_s, key=lambda change: change[0])
     return replicas[known - 1][1] if known else 0
 

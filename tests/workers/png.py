@@ -1,11 +1,11 @@
-"""Whether bytes are a picture."""
+"""A reader of PNG files for the chart tests."""
 
 import struct
 import zlib
 
 
 def size_of_png(picture: bytes) -> tuple[int, int]:
-    """Width and height; every chunk's checksum holds and the last chunk is there (PNG, third edition, section 5)."""
+    """Return width and height. Check all checksums and the last chunk (PNG, third edition, section 5)."""
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
     kinds, at = [], 8
     while at < len(picture):
