@@ -79,10 +79,7 @@ class Queue(QueueClient):
 
     def are_final(self, ids: Sequence[str]) -> dict[str, bool]:
         """Return, by job, True if it has ended. An expired job counts as ended."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(f"{PREFIX}job:{job_id}", "state")
-            states = pipe.execute()
+        states = self._states(ids)
         return {job_id: state is None or state.decode() in FINAL for job_id, state in zip(ids, states, strict=True)}
 
     def drop_dirty(self, job_id: str) -> None:
@@ -92,11 +89,9 @@ class Queue(QueueClient):
     def reserved(self) -> list[Record]:
         """Return the jobs that were reserved and not submitted. Their bot may have died."""
         ids = sorted(job_id.decode() for job_id in self._redis.smembers(PREFIX + "open"))
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(f"{PREFIX}job:{job_id}", "state")
-            states = pipe.execute()
-        return self._read([job_id for job_id, state in zip(ids, states, strict=True) if state == b"reserved"])
+        return self._read(
+            [job_id for job_id, state in zip(ids, self._states(ids), strict=True) if state == b"reserved"]
+        )
 
     def mark_rendered(self, job_id: str, seq: int) -> bool:
         """Forget the change of a job with a card at `seq`. Return False if the job has changed again."""
@@ -109,3 +104,9 @@ class Queue(QueueClient):
     def workers(self) -> list[str]:
         """Return the names of the live workers."""
         return [name.decode() for name in self._redis.zrangebyscore(PREFIX + "workers", time.time(), "+inf")]
+
+    def _states(self, ids: Sequence[str]) -> list[bytes | None]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(f"{PREFIX}job:{job_id}", "state")
+            return cast(list[bytes | None], pipe.execute())
