@@ -45,13 +45,13 @@ class BotDesk(CatalogueLookup):
         return record
 
     def check(self, *, job: Job) -> None:
-        self.intake.approvals_for(job, self.invocation.by)
+        self.intake.check(job, self.invocation.by)
 
     def submit(self, *, job: Job, dry_run: bool) -> Message | None:
-        return self.intake.ask(job, self.invocation, dry_run=dry_run)
+        return self.intake.submit(job, self.invocation, dry_run=dry_run)
 
     def retry(self, *, record: Record) -> Message | None:
-        return self.intake.retry(record, self.invocation)
+        return self.intake.submit(record.job, self.invocation)
 
     def cancel(self, *, record: Record) -> Message | None:
         return self.intake.cancel(record, self.invocation.by)

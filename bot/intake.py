@@ -19,7 +19,7 @@ from workers.contract import events as e
 from workers.contract.jobs import Asked, Job
 from workers.contract.queue import Queue
 from workers.contract.record import Record, fold
-from workers.contract.settings import Approvals, SettingsFile
+from workers.contract.settings import SettingsFile
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +52,11 @@ class Intake:
         """Jobs that this bot reserved without being able to post their cards."""
         self._not_before_s = 0.0
 
-    def ask(self, job: Job, origin: Invocation, *, dry_run: bool = False) -> Message | None:
+    def submit(self, job: Job, origin: Invocation, *, dry_run: bool = False) -> Message | None:
         """Submit a job. Return an answer for the person alone, or None if the card is the answer."""
-        approvals = self.approvals_for(job, origin.by)
+        self.check(job, origin.by)
         if dry_run:
-            return replies.dry_run(job, approvals)
+            return replies.dry_run(job, job.approvals_needed(self._settings))
         asked = Asked(
             by=origin.by.id,
             by_name=origin.by.name,
@@ -70,10 +70,9 @@ class Intake:
         trouble = self._post_and_submit(Record(id=job_id, job=job, asked=asked), posted=False)
         return None if origin.unattended and job_id in self._without_card else trouble
 
-    def approvals_for(self, job: Job, by: Member) -> Approvals | None:
-        """Return the approvals that a job would wait for. Raises Refused if a rule forbids the job."""
+    def check(self, job: Job, by: Member) -> None:
+        """Raise Refused if a rule forbids the job."""
         policy.check(policy.PolicyQuery(by=by, job=job, settings=self._settings))
-        return job.approvals_needed(self._settings)
 
     def resume_reserved(self) -> None:
         """Continue with jobs that are reserved only, because their bot died or Slack was away."""
@@ -118,10 +117,6 @@ class Intake:
                 return replies.already_stopping(record)
             case _:
                 return None
-
-    def retry(self, record: Record, origin: Invocation) -> Message | None:
-        """Submit the same job again."""
-        return self.ask(record.job, origin)
 
     def _post_and_submit(self, record: Record, *, posted: bool) -> Message | None:
         """Post the card of a reserved job unless it is `posted`, then submit the job or request approval."""

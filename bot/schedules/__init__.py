@@ -1,8 +1,7 @@
 """Schedules: commands that the bots submit at set times. Every bot checks every schedule, and each firing is one job.
 
-APScheduler fires them because it is well tested and because its triggers, job store and executor can be replaced: ours
-add the clock changes, JSON instead of pickles, and many schedulers on one store. A loop of our own over a sorted set
-would need the same parts and cron parsing as well.
+APScheduler brings the cron parser, the store in Redis and the round over due jobs, and lets us replace each part. Ours
+handle clock changes, store JSON instead of pickles, and let many schedulers share one store.
 """
 
 from bot.schedules.clock import next_times
