@@ -60,7 +60,7 @@ def read_rates_rps(text: str) -> tuple[float, float]:
     match = _RATES.fullmatch(text)
     highest = match and _RATE.fullmatch(match[3])
     if not match or not highest:
-        raise ValueError(f"{quoted(text)} is not two rates; write them like 200..2000rps.")
+        raise ValueError(f"{quoted(text)} is not a range of rates; write it like 200..2000rps.")
     lowest_rps, highest_rps = read_rate_rps(f"{match[1]}{match[2] or highest[3]}"), read_rate_rps(match[3])
     if lowest_rps >= highest_rps:
         raise ValueError(f"{quoted(text)} does not rise; write the lower rate first, like 200..2000rps.")
