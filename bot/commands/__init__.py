@@ -65,7 +65,7 @@ def read_command(command: str, lookup: Lookup) -> Request:
 def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
     """Parse a mention of the bot: any command, with or without its slash. Raises UsageError as `read` does.
 
-    The command is the text after the mention, or the text before it if nothing follows. In the thread of a job's card
+    The command is the text after the mention, or else the text before it. In the thread of a job's card
     `job_id` is that job, and `cancel`, `retry` and `show` need not name it.
     """
     before, *after = re.split(r"(?:\s*<@[^<>]*>)+[:,]?", text, maxsplit=1)

@@ -98,7 +98,7 @@ def end(line: Line, lookup: Lookup, keywords: Iterable[str] = (), *, missing: st
 def unknown_subcommand(
     line: Line, forms: Mapping[str, Form], *, shown: Callable[[str], bool] = lambda word: False
 ) -> UsageError:
-    """Return the error for a line whose first word is none of `forms`. If it is `shown`, `show` is suggested for it."""
+    """Return the error for a first word that is no subcommand. If it is `shown`, the suggestion shows it."""
     word = line.next_left()
     if word is None:
         return UsageError(f"Try {_listed(forms, last='or')}.", usage=line.usage, nearest=f"{line.verb} help")

@@ -1,7 +1,7 @@
-"""Cron expressions of five fields, as crontab(5) has them: read strictly, and told to APScheduler. Pure.
+"""Cron expressions of five fields, as in crontab(5), and their translation for APScheduler. Pure.
 
-Two habits of crontab(5) are refused instead of guessed at: a day of the month together with a weekday (cron fires on
-either, most people mean both), and dates that no year has.
+Two features of crontab(5) are refused: a day of the month together with a weekday (cron fires on either, most people
+mean both), and dates that no year has.
 """
 
 import re
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from workers.contract.units import quoted
 
-GOOD = "0 2 * * 1-5"
-"""A good example: on weekdays at two."""
+EXAMPLE = "0 2 * * 1-5"
+"""On weekdays at two."""
 
 _MACROS = {
     "@hourly": "0 * * * *",
@@ -28,35 +28,35 @@ _ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>[0-9a-z]+)(?:-(?P<last>[0-9a-z]+))
 
 
 class CronError(ValueError):
-    """Not a cron expression that can be kept; `nearest` is one that can."""
+    """An invalid cron expression. `nearest` is a valid one."""
 
-    def __init__(self, problem: str, *, nearest: str = GOOD) -> None:
+    def __init__(self, problem: str, *, nearest: str = EXAMPLE) -> None:
         super().__init__(problem)
         self.nearest = nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Field:
-    """One of the five: its bounds, its names, and what is suggested in place of a mistake."""
+    """One of the five fields: its bounds, its names, and an example that replaces a mistake."""
 
     name: str
     low: int
     high: int
     names: tuple[str, ...] = ()
-    good: str = "*"
+    example: str = "*"
 
 
 _FIELDS = (
-    _Field(name="minute", low=0, high=59, good="0"),
-    _Field(name="hour", low=0, high=23, good="2"),
+    _Field(name="minute", low=0, high=59, example="0"),
+    _Field(name="hour", low=0, high=23, example="2"),
     _Field(name="day of the month", low=1, high=31),
     _Field(name="month", low=1, high=12, names=_MONTHS),
-    _Field(name="weekday", low=0, high=7, names=_WEEKDAYS, good="1-5"),
+    _Field(name="weekday", low=0, high=7, names=_WEEKDAYS, example="1-5"),
 )
 
 
 def read_cron(text: str) -> str:
-    """The five fields of `text`, in lower case with one space between them. Raises CronError."""
+    """Return the five fields of `text`, in lower case with one space between them. Raises CronError."""
     if macro := _MACROS.get(text.strip().lower()):
         raise CronError(f"Instead of {quoted(text)} write the five fields.", nearest=macro)
     fields = text.lower().split()
@@ -70,10 +70,10 @@ def read_cron(text: str) -> str:
 
 
 def for_apscheduler(cron: str) -> dict[str, str]:
-    """`cron`, as `read_cron` gives it, as arguments of APScheduler's CronTrigger.
+    """Return the arguments of APScheduler's CronTrigger for the result of `read_cron`.
 
-    Weekdays go by name, because CronTrigger counts them from Monday = 0 and cron from Sunday = 0, and one by one,
-    because its ranges cannot begin on a Sunday. https://apscheduler.readthedocs.io/en/3.x/modules/triggers/cron.html
+    Weekdays become names, because CronTrigger counts them from Monday = 0 and cron from Sunday = 0. Ranges of weekdays
+    become lists, because a range of CronTrigger cannot begin on a Sunday. https://apscheduler.readthedocs.io/en/3.x/modules/triggers/cron.html
     """
     fields = cron.split()
     minute, hour, day, month, _ = (
@@ -86,12 +86,12 @@ def for_apscheduler(cron: str) -> dict[str, str]:
 
 
 def names_hours(cron: str) -> bool:
-    """Whether `cron`, as `read_cron` gives it, is about certain hours of the day; otherwise it is about every hour."""
+    """Return whether the result of `read_cron` is restricted to some hours of the day."""
     return len(_values(cron.split(), 1)) < 24
 
 
 def looks_like_field(word: str) -> bool:
-    """Whether `word` could be a field of a cron expression that was typed without quotes."""
+    """Return whether `word` may be a field of a cron expression without quotes."""
     names = re.split(r"[-,/]", word.lower())
     return re.fullmatch(r"[0-9*][0-9*/,a-z-]*", word.lower()) is not None or all(
         name in _WEEKDAYS + _MONTHS for name in names
@@ -99,7 +99,7 @@ def looks_like_field(word: str) -> bool:
 
 
 def _values(fields: list[str], position: int) -> set[int]:
-    """The values that a field allows; a Sunday may be 0 or 7."""
+    """Return the values that a field allows. Sunday is 0 or 7."""
     field = _FIELDS[position]
     values: set[int] = set()
     for item in fields[position].split(","):
@@ -112,7 +112,7 @@ def _values(fields: list[str], position: int) -> set[int]:
             first = _value(fields, position, match["first"])
             last = _value(fields, position, match["last"]) if match["last"] else first
             if match["last"] == "sun" and first > 0:
-                last = 7  # As the end of a range, Sunday closes the week.
+                last = 7  # At the end of a range, Sunday is the last day of the week.
             if match["step"] and not match["last"]:
                 raise _wrong(fields, position, "has a step without a range")
         step = int(match["step"] or 1)
@@ -134,7 +134,7 @@ def _value(fields: list[str], position: int, text: str) -> int:
 
 
 def _wrong(fields: list[str], position: int, what: str) -> CronError:
-    nearest = [*fields[:position], _FIELDS[position].good, *fields[position + 1 :]]
+    nearest = [*fields[:position], _FIELDS[position].example, *fields[position + 1 :]]
     return CronError(f"{quoted(fields[position])} {what}.", nearest=" ".join(nearest))
 
 
@@ -142,7 +142,7 @@ def _check_days(fields: list[str], values: list[set[int]]) -> None:
     days, months = values[2], values[3]
     if not fields[2].startswith("*") and not fields[4].startswith("*"):
         raise CronError(
-            "A day of the month together with a weekday is ambiguous; give one of them, or add two schedules.",
+            "A day of the month together with a weekday is ambiguous. Give one of them, or add two schedules.",
             nearest=" ".join([*fields[:2], "*", *fields[3:]]),
         )
     longest = max(_LONGEST_MONTH[month - 1] for month in months)

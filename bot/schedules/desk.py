@@ -12,7 +12,7 @@ from bot.store import Store
 from bot.views import replies
 
 RUN_AGAIN_AFTER_S = 10.0
-"""Runs of one schedule within this time are one run, whoever asks."""
+"""Requests to run one schedule within this time are one run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ class Firing:
     def fire(self, schedule: Schedule, due_s: float) -> None:
         """Submit the schedule's job on behalf of its author, or report the reason to its channel.
 
-        A second call for the same time submits nothing new.
+        A second call for the same time submits no second job.
         """
         try:
             problem = self._dispatcher.run(

@@ -1,4 +1,4 @@
-"""Commands that are understood: every form, and the freedom that there is in typing them."""
+"""Commands that are understood: every form, and its variants."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ SEARCH = FindCapacity(
     model="iris", environment="staging", lowest_rps=100.0, highest_rps=10_000.0, probe_s=20.0, slo=SLO
 )
 SETTINGS = settings(targets={"docs": "100rps", "shop": "1krps"})
-KNOWN = LookupValues(settings=SETTINGS)
+LOOKUP = LookupValues(settings=SETTINGS)
 
 
 def deploy(version: int = 1, environment: str = "staging", replicas: Replicas | None = None) -> SubmitDeploy:
@@ -184,30 +184,27 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
     "/seatrial help": [("/seatrial help", ShowHelp())],
     "/seatrial status": [("/seatrial status", question("/seatrial status"))],
 }
-TYPED = [example for examples in EXAMPLES.values() for example in examples]
+COMMAND_EXAMPLES = [example for examples in EXAMPLES.values() for example in examples]
 
 
 def test_every_form_of_the_manual_has_an_example() -> None:
-    """The examples below are those of the manual's forms, none missing and none invented."""
     assert {form.usage for command in COMMANDS.values() for form in command.forms} == set(EXAMPLES)
 
 
-@pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
-def test_each_form_means_what_it_says(command: str, meaning: Request) -> None:
-    """Every example of every form is read as its meaning."""
-    assert read_command(command, KNOWN) == meaning
+@pytest.mark.parametrize(("command", "expected"), COMMAND_EXAMPLES, ids=[command for command, _ in COMMAND_EXAMPLES])
+def test_example_is_parsed_to_its_request(command: str, expected: Request) -> None:
+    assert read_command(command, LOOKUP) == expected
 
 
 @pytest.mark.parametrize("models", [("iris",), ("iris", "wine")])
-@pytest.mark.parametrize(("command", "meaning"), TYPED, ids=[command for command, _ in TYPED])
-def test_a_meaning_typed_again_means_the_same(command: str, meaning: Request, models: tuple[str, ...]) -> None:
-    """The command that is made of a meaning is read as that meaning, with one model and with several."""
-    known = replace(KNOWN, settings=settings(models=models, targets={"docs": "100rps"}))
-    assert read_command(meaning.spelled(known.settings), known) == meaning
+@pytest.mark.parametrize(("command", "expected"), COMMAND_EXAMPLES, ids=[command for command, _ in COMMAND_EXAMPLES])
+def test_spelled_request_is_parsed_to_itself(command: str, expected: Request, models: tuple[str, ...]) -> None:
+    lookup = replace(LOOKUP, settings=settings(models=models, targets={"docs": "100rps"}))
+    assert read_command(expected.spelled(lookup.settings), lookup) == expected
 
 
 @pytest.mark.parametrize(
-    ("command", "meaning"),
+    ("command", "expected"),
     [
         ("/deploy IRIS V1 ON Staging", deploy()),
         ("/deploy to staging v1", deploy()),
@@ -239,47 +236,44 @@ def test_a_meaning_typed_again_means_the_same(command: str, meaning: Request, mo
         ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
     ],
 )
-def test_words_come_as_people_type_them(command: str, meaning: Request) -> None:
-    """Order, case, spaces, quotes, escapes, invisible signs and small words do not matter."""
-    assert read_command(command, LookupValues()) == meaning
+def test_order_case_spaces_quotes_and_fillers_do_not_matter(command: str, expected: Request) -> None:
+    assert read_command(command, LookupValues()) == expected
 
 
 @pytest.mark.parametrize("flag", ["dry-run", "dry run", "--dry-run", "—dry-run", "DRY-RUN"])
 @pytest.mark.parametrize(
     "command", ["/model train iris", "/deploy v1", "/deploy rollback", "/scale 3", "/loadtest 10rps", "/loadtest find"]
 )
-def test_every_job_can_be_run_dry(command: str, flag: str) -> None:
-    """Each form that asks for a job takes `dry-run`, which keeps the job and says so."""
+def test_every_command_for_a_job_takes_dry_run(command: str, flag: str) -> None:
     asked, dry = read_command(command, LookupValues()), read_command(f"{command} {flag}", LookupValues())
     assert isinstance(asked, Submit) and dry == replace(asked, dry_run=True)
 
 
 @pytest.mark.parametrize("verb", list(COMMANDS))
 @pytest.mark.parametrize("word", ["help", "HELP", "?", "--help", "help find", "find help", "v2 to staging help"])
-def test_every_verb_takes_help(verb: str, word: str) -> None:
-    """`help` after a verb or a subcommand shows the verb's part of the manual, and after /seatrial all of it."""
+def test_help_is_understood_after_a_verb_or_a_subcommand(verb: str, word: str) -> None:
     assert read(verb, word, LookupValues()) == ShowHelp(verb="" if verb == "/seatrial" else verb)
 
 
 @pytest.mark.parametrize("verb", [verb for verb in COMMANDS if verb != "/jobs"])
-def test_a_verb_alone_shows_its_help(verb: str) -> None:
-    """Without words a verb shows its help; only /jobs says something better."""
+def test_verb_alone_shows_its_help(verb: str) -> None:
+    """Only /jobs has a better answer."""
     assert read(verb, " \n", LookupValues()) == read(verb, "help", LookupValues())
 
 
-def test_the_only_environment_without_approvals_need_not_be_named() -> None:
-    """Nobody lands on a protected environment by naming none, unless there is no other."""
+def test_default_environment_is_the_only_one_without_approvals() -> None:
+    """A protected environment is the default only if it is the only environment."""
     for environments, expected in (
         ({"staging": False, "production": True}, "staging"),
         ({"production": True}, "production"),
     ):
-        meaning = read("/deploy", "v1", LookupValues(settings=settings(environments=environments)))
-        assert isinstance(meaning, Submit) and isinstance(meaning.job, Deploy)
-        assert meaning.job.environment == expected
+        request = read("/deploy", "v1", LookupValues(settings=settings(environments=environments)))
+        assert isinstance(request, Submit) and isinstance(request.job, Deploy)
+        assert request.job.environment == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "job_id", "meaning"),
+    ("text", "job_id", "expected"),
     [
         ("<@U1> cancel", "7", JobRequest(action="cancel", job_id="7")),
         ("<@U1> stop", "7", JobRequest(action="cancel", job_id="7")),
@@ -301,47 +295,46 @@ def test_the_only_environment_without_approvals_need_not_be_named() -> None:
         ("help", None, ShowHelp()),
     ],
 )
-def test_a_mention_takes_the_same_words(text: str, job_id: str | None, meaning: Request) -> None:
-    """Commands work with and without their slash, and words about a job take the thread's job."""
-    assert read_mention(text, LookupValues(), job_id) == meaning
+def test_mention_is_parsed_like_a_command(text: str, job_id: str | None, expected: Request) -> None:
+    """Words about a job refer to the thread's job."""
+    assert read_mention(text, LookupValues(), job_id) == expected
 
 
 def test_cancel_outside_a_thread_asks_for_the_job() -> None:
-    """Without a thread there is no job that `cancel` could mean."""
     with pytest.raises(UsageError, match="which job") as caught:
         read_mention("cancel", LookupValues(), None)
     assert caught.value.nearest == "/jobs"
 
 
-def test_targets_alone_need_no_model() -> None:
-    """Where the settings have no environment, the only target is what is loaded; several must be named."""
+def test_default_place_is_the_only_target_if_there_is_no_environment() -> None:
+    """Several targets must be named."""
     one = LookupValues(settings=settings(models=(), environments={}, targets={"docs": "100rps"}))
-    meaning = read("/loadtest", "50rps", one)
-    assert isinstance(meaning, Submit) and isinstance(meaning.job, LoadTest)
-    assert (meaning.job.environment, meaning.job.model, meaning.job.owner) == ("docs", "", "@search")
+    request = read("/loadtest", "50rps", one)
+    assert isinstance(request, Submit) and isinstance(request.job, LoadTest)
+    assert (request.job.environment, request.job.model, request.job.owner) == ("docs", "", "@search")
     two = LookupValues(settings=settings(models=(), environments={}, targets={"docs": "100rps", "shop": "1krps"}))
     with pytest.raises(UsageError, match="docs and shop") as caught:
         read("/loadtest", "50rps", two)
     assert caught.value.nearest == "/loadtest 50rps for 1m on docs"
 
 
-def test_above_a_cap_that_somebody_can_lift_is_understood() -> None:
+def test_rate_above_a_cap_with_approvers_is_parsed() -> None:
     """The card then asks for the approval."""
     capped = Environment.model_validate({"name": "staging", "max_load": "100rps", "approvals": Approvals()})
     lifted = settings().model_copy(update={"environments": {"staging": capped}})
     assert isinstance(read("/loadtest", "200rps", LookupValues(settings=lifted)), Submit)
 
 
-def test_what_a_schedule_keeps_outlives_new_settings() -> None:
-    """The command of a schedule names model and environment, so that a second one does not make it ambiguous."""
+def test_scheduled_command_keeps_its_request_under_new_settings() -> None:
+    """It names its model and environment."""
     added = read("/schedule", 'add "0 2 * * *" deploy v1', LookupValues())
     assert isinstance(added, AddSchedule)
     grown = settings(models=("iris", "wine"), environments={"staging": False, "canary": False})
     assert read_command(added.submit.full_command(settings()), LookupValues(settings=grown)) == deploy()
 
 
-def test_the_manual_fits_into_a_slack_manifest() -> None:
-    """Verbs and usage hints keep the limits of https://docs.slack.dev/reference/app-manifest."""
+def test_manual_fits_into_a_slack_manifest() -> None:
+    """Limits: https://docs.slack.dev/reference/app-manifest."""
     for verb, command in COMMANDS.items():
         assert command.verb == verb and verb.startswith("/") and len(verb) <= 32
         assert all(form.usage.startswith(verb) and form.does for form in command.forms)

@@ -1,4 +1,4 @@
-"""Any text at all: reading it gives a meaning or a UsageError, and every suggestion is understood."""
+"""Arbitrary text: every command is a request or a UsageError with a suggestion that is understood."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,8 +21,8 @@ LIKE_WORDS = [
     seatrial_settings(models=("show", "to", "v1"), environments={"on": False, "v1": True}),
     seatrial_settings(models=("find", "steps"), environments={"from": False}, targets={"abort": "10rps"}),
 ]
-"""Settings whose names are words of the commands as well."""
-KNOWN = st.builds(
+"""Settings with names that are also words of commands."""
+LOOKUPS = st.builds(
     LookupValues,
     settings=st.sampled_from(
         [
@@ -59,7 +59,7 @@ CLOSE = st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A valid command with a few of its characters replaced, dropped or added."""
+    """A valid command with a few characters replaced, dropped or added."""
     text = draw(CLOSE)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(text)))
@@ -70,32 +70,34 @@ def mutated(draw: st.DrawFn) -> str:
 TEXTS = st.one_of(st.text(max_size=200), st.text(st.characters(), max_size=20), JUMBLED, mutated())
 
 
-def check(error: UsageError, known: LookupValues) -> None:
-    """The suggestion is understood, and nothing that is said is long, or more than a line."""
-    read_command(error.nearest, known)
+def check(error: UsageError, lookup: LookupValues) -> None:
+    """Check that the suggestion is understood, and that the answer is short and on one line."""
+    read_command(error.nearest, lookup)
     assert error.problem.endswith(".") and error.usage.startswith("/")
     assert error.problem.isprintable() and error.nearest.isprintable() and "`" not in error.problem + error.nearest
     assert len(error.problem) < 400 and len(error.nearest) < 400
 
 
 @settings(max_examples=600)
-@given(verb=VERBS, text=TEXTS, known=KNOWN)
-def test_any_text_is_understood_or_corrected(verb: str, text: str, known: LookupValues) -> None:
-    """Nothing but UsageError comes of any text after a verb, and its nearest command is understood as it stands."""
+@given(verb=VERBS, text=TEXTS, lookup=LOOKUPS)
+def test_any_text_is_a_request_or_a_usage_error(verb: str, text: str, lookup: LookupValues) -> None:
+    """The request can be spelled; the suggestion is understood as it stands."""
     try:
-        meaning = read(verb, text, known)
+        request = read(verb, text, lookup)
     except UsageError as error:
-        check(error, known)
+        check(error, lookup)
     else:
-        if known.settings not in LIKE_WORDS:
-            assert read_command(meaning.spelled(known.settings), known) == meaning
+        if lookup.settings not in LIKE_WORDS:
+            assert read_command(request.spelled(lookup.settings), lookup) == request
 
 
 @settings(max_examples=200)
-@given(text=st.one_of(TEXTS, st.tuples(VERBS, TEXTS).map(" ".join)), job_id=st.sampled_from([None, "7"]), known=KNOWN)
-def test_any_mention_is_understood_or_corrected(text: str, job_id: str | None, known: LookupValues) -> None:
-    """The same holds of mentions, and of verbs that do not exist."""
+@given(
+    text=st.one_of(TEXTS, st.tuples(VERBS, TEXTS).map(" ".join)), job_id=st.sampled_from([None, "7"]), lookup=LOOKUPS
+)
+def test_any_mention_is_a_request_or_a_usage_error(text: str, job_id: str | None, lookup: LookupValues) -> None:
+    """Verbs may be unknown."""
     try:
-        read_mention(text, known, job_id)
+        read_mention(text, lookup, job_id)
     except UsageError as error:
-        check(error, known)
+        check(error, lookup)

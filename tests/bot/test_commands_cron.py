@@ -1,4 +1,4 @@
-"""Cron expressions: which are taken, and that APScheduler fires when cron would."""
+"""Cron expressions: valid and invalid ones, and their firings by APScheduler compared with cron."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ START = datetime(2027, 1, 1, tzinfo=UTC)  # a Friday
 
 
 def firings(cron: str, count: int) -> list[datetime]:
-    """The first firings from START on, as APScheduler finds them."""
+    """Return the first firings of APScheduler from START on."""
     trigger = CronTrigger(**for_apscheduler(cron), timezone=UTC)
     found: list[datetime] = []
     while len(found) < count:
@@ -25,7 +25,7 @@ def firings(cron: str, count: int) -> list[datetime]:
 
 
 @pytest.mark.parametrize(
-    ("typed", "cron"),
+    ("text", "cron"),
     [
         ("0 2 * * 1-5", "0 2 * * 1-5"),
         ("  */15   0-6/2 1,15 JAN-mar *  ", "*/15 0-6/2 1,15 jan-mar *"),
@@ -35,13 +35,12 @@ def firings(cron: str, count: int) -> list[datetime]:
         ("0 0 */2 * mon", "0 0 */2 * mon"),
     ],
 )
-def test_the_five_fields_are_taken(typed: str, cron: str) -> None:
-    """Ranges, steps, lists and names are read, in any case and with any spaces."""
-    assert read_cron(typed) == cron
+def test_five_fields_are_read_in_any_case_and_with_any_spaces(text: str, cron: str) -> None:
+    assert read_cron(text) == cron
 
 
 @pytest.mark.parametrize(
-    ("typed", "piece", "nearest"),
+    ("text", "problem", "nearest"),
     [
         ("", "five fields", "0 2 * * 1-5"),
         ("* * * *", "five fields", "0 2 * * 1-5"),
@@ -68,11 +67,10 @@ def test_the_five_fields_are_taken(typed: str, cron: str) -> None:
         ("0 0 13 * 5", "weekday", "0 0 * * 5"),
     ],
 )
-def test_nonsense_is_refused_with_what_would_do(typed: str, piece: str, nearest: str) -> None:
-    """The field at fault is named, and replaced by one that is good in what is suggested."""
+def test_wrong_field_is_named_and_replaced_in_the_suggestion(text: str, problem: str, nearest: str) -> None:
     with pytest.raises(CronError) as caught:
-        read_cron(typed)
-    assert piece in str(caught.value)
+        read_cron(text)
+    assert problem in str(caught.value)
     assert caught.value.nearest == nearest
     assert read_cron(nearest) == nearest
 
@@ -92,19 +90,17 @@ def test_nonsense_is_refused_with_what_would_do(typed: str, piece: str, nearest:
         ("*", "*"),
     ],
 )
-def test_weekdays_are_told_to_apscheduler_by_name(field: str, weekdays: str) -> None:
-    """Cron counts weekdays from Sunday and APScheduler from Monday, so numbers are never handed on."""
+def test_weekdays_are_translated_to_names(field: str, weekdays: str) -> None:
+    """Cron counts weekdays from Sunday, APScheduler from Monday."""
     assert for_apscheduler(f"0 2 * * {field}")["day_of_week"] == weekdays
 
 
-def test_weekday_numbers_fire_on_cron_s_days() -> None:
-    """`1` is Monday and `0` and `7` are Sunday when APScheduler has the say."""
+def test_weekday_numbers_fire_on_the_days_of_cron() -> None:
     assert [at.strftime("%a") for at in firings("0 2 * * 1-5", 6)] == ["Fri", "Mon", "Tue", "Wed", "Thu", "Fri"]
     assert {at.strftime("%a") for cron in ("0 2 * * 0", "0 2 * * 7") for at in firings(cron, 3)} == {"Sun"}
 
 
-def test_the_29th_of_february_fires_in_leap_years() -> None:
-    """A date that some years have is kept."""
+def test_29_february_fires_in_leap_years() -> None:
     assert [at.date().isoformat() for at in firings("0 0 29 2 *", 2)] == ["2028-02-29", "2032-02-29"]
 
 
@@ -143,13 +139,12 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
     month=fields(1, 12, MONTHS),
     weekday=fields(0, 6, WEEKDAYS),
 )
-def test_apscheduler_fires_when_cron_would(
+def test_apscheduler_fires_at_the_next_minutes_that_all_fields_allow(
     minute: tuple[str, set[int]],
     hour: tuple[str, set[int]],
     month: tuple[str, set[int]],
     weekday: tuple[str, set[int]],
 ) -> None:
-    """The next firings are the next minutes that all fields allow."""
     cron = read_cron(f"{minute[0]} {hour[0]} * {month[0]} {weekday[0]}")
     days = (START + timedelta(days=day) for day in range(800))
     allowed = (day for day in days if day.month in month[1] and (day.isoweekday() % 7) in weekday[1])
@@ -164,8 +159,7 @@ def test_apscheduler_fires_when_cron_would(
 
 @settings(max_examples=300)
 @given(text=st.one_of(st.text(max_size=40), st.lists(st.text("0123456789*/,-sunfeb", max_size=5)).map(" ".join)))
-def test_any_text_is_a_schedule_or_a_cron_error(text: str) -> None:
-    """What is taken, APScheduler takes too; everything else is a CronError."""
+def test_any_text_is_valid_for_apscheduler_or_a_cron_error(text: str) -> None:
     try:
         cron = read_cron(text)
     except CronError:
@@ -177,6 +171,6 @@ def test_any_text_is_a_schedule_or_a_cron_error(text: str) -> None:
     ("word", "is_field"),
     [("*", True), ("*/5", True), ("1-5", True), ("mon-fri", True), ("JAN", True), ("utc", False), ("model", False)],
 )
-def test_fields_are_told_from_other_words(word: str, is_field: bool) -> None:
-    """Without quotes, the expression ends where the words stop looking like fields."""
+def test_fields_without_quotes_are_recognised(word: str, is_field: bool) -> None:
+    """The expression ends at the first word that is no field."""
     assert looks_like_field(word) is is_field
