@@ -1,57 +1,57 @@
-"""Whether objects that refer to each other find each other: `broken(objects)` says in words what does not. Pure."""
+"""Check of the references between Kubernetes objects. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-Object = dict[str, Any]
+from workers.platforms.cloud.kubernetes.objects import Object
 
 SECRETS = {"redis": {"password"}, "slack": {"bot-token", "app-token", "signing-secret"}}
-"""Secrets and their keys that people make by hand, as k8s/base/kustomization.yaml tells them."""
+"""Secrets that people create by hand, following k8s/base/kustomization.yaml, and their keys."""
 
 
 def broken(objects: Sequence[Object]) -> list[str]:
-    """One line for each reference that leads nowhere."""
+    """Return one line for each reference to a missing object."""
     return [line for obj in objects for line in _broken(obj, objects)]
 
 
 def pod_spec(obj: Object) -> Object:
-    """The pod template's spec of a workload."""
+    """Return the spec of a workload's pod template."""
     spec: Object = obj["spec"]["template"]["spec"]
     return spec
 
 
 def containers(obj: Object) -> list[Object]:
-    """All containers of a workload, side cars too."""
+    """Return all containers of a workload, including sidecars."""
     spec = pod_spec(obj)
     return [*spec.get("initContainers", ()), *spec["containers"]]
 
 
 def workloads(objects: Iterable[Object]) -> list[Object]:
-    """Those that have pods."""
+    """Return the objects that have pods."""
     return [obj for obj in objects if obj["kind"] in ("Deployment", "StatefulSet")]
 
 
 def _broken(obj: Object, objects: Sequence[Object]) -> Iterator[str]:
-    where, near = f"{obj['kind']} {obj['metadata']['name']}", _near(obj, objects)
+    subject, near = f"{obj['kind']} {obj['metadata']['name']}", _near(obj, objects)
     match obj["kind"]:
         case "Deployment" | "StatefulSet":
-            yield from (f"{where}: {words}" for words in _workload(obj, near))
+            yield from (f"{subject}: {words}" for words in _workload(obj, near))
         case "Service":
-            yield from (f"{where}: {words}" for words in _service(obj, near))
+            yield from (f"{subject}: {words}" for words in _service(obj, near))
         case "PodDisruptionBudget":
             if not _selected(obj["spec"]["selector"], near):
-                yield f"{where}: selects no pod"
+                yield f"{subject}: selects no pod"
         case "HorizontalPodAutoscaler" | "ScaledObject":
             name = obj["spec"]["scaleTargetRef"]["name"]
             if not _named(near, "Deployment", name):
-                yield f"{where}: there is no Deployment {name}"
+                yield f"{subject}: there is no Deployment {name}"
         case "RoleBinding":
             if not _named(near, obj["roleRef"]["kind"], obj["roleRef"]["name"]):
-                yield f"{where}: there is no such role"
+                yield f"{subject}: there is no such role"
             for subject in obj["subjects"]:
                 accounts = [each for each in objects if each["metadata"].get("namespace") == subject.get("namespace")]
                 if subject["kind"] == "ServiceAccount" and not _named(accounts, "ServiceAccount", subject["name"]):
-                    yield f"{where}: there is no service account {subject['name']}"
+                    yield f"{subject}: there is no service account {subject['name']}"
 
 
 def _workload(obj: Object, near: Sequence[Object]) -> Iterator[str]:
@@ -80,14 +80,14 @@ def _container(container: Object, volumes: set[str], near: Sequence[Object]) -> 
         source = variable.get("valueFrom", {})
         secret = source.get("secretKeyRef")
         if secret and secret["key"] not in SECRETS.get(secret["name"], ()):
-            yield f"nobody is told to make the secret {secret['name']}/{secret['key']}"
+            yield f"no instructions to create the secret {secret['name']}/{secret['key']}"
         if reference := source.get("configMapKeyRef"):
             maps = _named(near, "ConfigMap", reference["name"])
             if not maps or reference["key"] not in maps[0]["data"]:
                 yield f"there is no {reference['key']} in a ConfigMap {reference['name']}"
         value = variable.get("value", "")
         if "$(" in value and value.split("$(")[1].split(")")[0] not in known:
-            yield f"{variable['name']} uses a variable that is not defined before it"
+            yield f"{variable['name']} uses a variable that is defined after it or not at all"
         known.add(variable["name"])
     yield from (
         f"there is no volume {mount['name']}"
@@ -99,7 +99,7 @@ def _container(container: Object, volumes: set[str], near: Sequence[Object]) -> 
         for how in ("httpGet", "tcpSocket"):
             port = container.get(probe, {}).get(how, {}).get("port")
             if isinstance(port, str) and port not in ports:
-                yield f"its {probe} asks a port {port} that it does not have"
+                yield f"its {probe} uses a missing port {port}"
 
 
 def _service(obj: Object, near: Sequence[Object]) -> Iterator[str]:
@@ -124,6 +124,6 @@ def _named(objects: Iterable[Object], kind: str, name: str) -> list[Object]:
 
 
 def _near(obj: Object, objects: Sequence[Object]) -> list[Object]:
-    """Those of the same namespace, which is as far as a name reaches."""
+    """Return the objects of the same namespace, in which names are resolved."""
     namespace = obj["metadata"].get("namespace")
     return [each for each in objects if each["metadata"].get("namespace") == namespace]

@@ -1,4 +1,4 @@
-"""The files that put Seatrial into service: valid, agreeing with each other and with the code, and free of secrets."""
+"""Deployment files: valid, consistent with each other and with the code, and free of secrets."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -23,6 +22,7 @@ from workers.contract.queue import Queue
 from workers.contract.settings_reader import read_settings_file
 from workers.platforms.cloud.endpoints.diagnosis import OUTSIDE, RIGHTS
 from workers.platforms.cloud.kubernetes.api import KINDS
+from workers.platforms.cloud.kubernetes.objects import Object
 
 TOP = Path(__file__).parents[2]
 K8S = TOP / "k8s"
@@ -31,10 +31,8 @@ GOLDEN = Path(__file__).parent / "golden" / "bootstrap.txt"
 RENDERED = ["overlays/gke", "overlays/local", "locust", "serving"]
 KUSTOMIZATIONS = sorted([*K8S.rglob("kustomization.yaml"), TOP / "locust" / "kustomization.yaml"])
 CUSTOM = {"ScaledObject"}
-HANDING_BACK_S = 30
-"""What a worker takes, after its grace, to stop: workers/__main__.py."""
-
-Object = dict[str, Any]
+REQUEUE_S = 30
+"""Time that a worker needs after its grace period to requeue its jobs and stop: workers/__main__.py."""
 
 
 def documents(path: Path) -> list[Object]:
@@ -42,7 +40,7 @@ def documents(path: Path) -> list[Object]:
 
 
 def plain_resources() -> list[Path]:
-    """Every file of whole objects, that is: named as a resource by a kustomization."""
+    """Return every file of whole objects: those that a kustomization names as resources."""
     named = [each.parent / name for each in KUSTOMIZATIONS for name in documents(each)[0].get("resources", ())]
     return sorted(path for path in named if path.suffix == ".yaml")
 
@@ -53,10 +51,10 @@ def short(path: Path) -> str:
 
 @cache
 def rendered(folder: str) -> list[Object]:
-    """The objects of `kubectl kustomize`; skips where there is no kubectl."""
+    """Return the objects that `kubectl kustomize` renders, or skip the test without kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        pytest.skip("there is no kubectl here")
+        pytest.skip("needs kubectl")
     run = subprocess.run([kubectl, "kustomize", K8S / folder], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     return [each for each in yaml.safe_load_all(run.stdout) if each]
@@ -68,14 +66,13 @@ def base(file: str, kind: str) -> Object:
 
 @pytest.mark.parametrize("path", plain_resources(), ids=short)
 def test_objects_are_valid(path: Path) -> None:
-    """No field is unknown, missing or of the wrong type, by the Kubernetes client's own models."""
+    """By the Kubernetes client's own models: no field is unknown, missing or of the wrong type."""
     found = documents(path)
     assert found
     assert [line for each in found if each["kind"] not in CUSTOM for line in mistakes(each)] == []
 
 
-def test_every_file_is_used() -> None:
-    """Whatever lies in k8s/ is named by a kustomization beside it."""
+def test_every_file_is_used_by_a_kustomization() -> None:
     used = set(KUSTOMIZATIONS)
     for each in KUSTOMIZATIONS:
         content = documents(each)[0]
@@ -86,8 +83,8 @@ def test_every_file_is_used() -> None:
     assert [short(path) for path in sorted(K8S.rglob("*")) if path.is_file() and path.resolve() not in used] == []
 
 
-def test_a_load_tests_config_map_has_every_module() -> None:
-    """A module added to locust/ is added to its kustomization, or no pod would find it."""
+def test_config_map_of_load_tests_contains_every_module() -> None:
+    """A module that is missing from the kustomization is missing in the pods."""
     generator = documents(TOP / "locust" / "kustomization.yaml")[0]["configMapGenerator"][0]
     assert generator["files"] == sorted(path.name for path in (TOP / "locust").glob("*.py"))
     plan = json.loads((K8S / "locust" / "plan.json").read_text())
@@ -95,15 +92,15 @@ def test_a_load_tests_config_map_has_every_module() -> None:
 
 
 @pytest.mark.parametrize("folder", RENDERED)
-def test_what_is_applied_is_valid_and_whole(folder: str) -> None:
-    """After kustomize's patches every object is still valid, and every name that one uses for another is there."""
+def test_rendered_objects_are_valid_and_complete(folder: str) -> None:
+    """Also after kustomize's patches, every object is valid and every reference is satisfied."""
     objects = rendered(folder)
     assert [line for each in objects if each["kind"] not in CUSTOM for line in mistakes(each)] == []
     assert broken(objects) == []
 
 
-def test_references_hold_in_the_base() -> None:
-    """The base is whole without kubectl's help, too."""
+def test_references_in_the_base_are_satisfied() -> None:
+    """Without kubectl."""
     objects = [each for file in plain_resources() if file.parent == K8S / "base" for each in documents(file)]
     data = {"seatrial.toml": ""}
     objects.append({"kind": "ConfigMap", "metadata": {"name": "seatrial"}, "data": data})
@@ -111,8 +108,7 @@ def test_references_hold_in_the_base() -> None:
 
 
 @pytest.mark.parametrize("component", ["keda", "docker-engine"])
-def test_components_fit_the_base(component: str, tmp_path: Path) -> None:
-    """Each optional component can be put on the base, and what comes out is valid."""
+def test_components_can_be_added_to_the_base(component: str, tmp_path: Path) -> None:
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -126,23 +122,28 @@ def test_components_fit_the_base(component: str, tmp_path: Path) -> None:
 
 
 def policies() -> Iterator[tuple[str, Object, list[Object]]]:
-    """Each NetworkPolicy, with the workloads of the namespace that it stands in."""
+    """Yield each NetworkPolicy with the workloads of its namespace."""
     serving = ["locust/master-controller.yaml", "locust/worker-controller.yaml", "serving/deployment.yaml"]
     base_files = ["redis.yaml", "bot.yaml", "worker.yaml"]
-    homes = {"base": [K8S / "base" / file for file in base_files], "environment": [K8S / file for file in serving]}
-    for folder, files in homes.items():
+    workload_files = {
+        "base": [K8S / "base" / file for file in base_files],
+        "environment": [K8S / file for file in serving],
+    }
+    for folder, files in workload_files.items():
         pods = [each for file in files for each in workloads(documents(file))]
         for policy in documents(K8S / folder / "network-policies.yaml"):
             yield f"{folder}/{policy['metadata']['name']}", policy["spec"], pods
 
 
-def test_policies_are_about_pods_that_exist() -> None:
-    """Each policy selects pods of ours, and lets in at ports that they have; all is denied that none allows."""
+def test_network_policies_match_our_pods_and_ports() -> None:
+    """All other traffic is denied."""
     for name, spec, pods in policies():
         labels = spec["podSelector"].get("matchLabels", {})
-        mine = [each for each in pods if labels.items() <= each["spec"]["template"]["metadata"]["labels"].items()]
-        assert mine, name
-        ports = {port["containerPort"] for each in mine for one in containers(each) for port in one.get("ports", ())}
+        selected = [each for each in pods if labels.items() <= each["spec"]["template"]["metadata"]["labels"].items()]
+        assert selected, name
+        ports = {
+            port["containerPort"] for each in selected for one in containers(each) for port in one.get("ports", ())
+        }
         allowed = {port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]}
         assert allowed <= ports, name
         assert bool(labels) or "ingress" not in spec, name
@@ -150,8 +151,8 @@ def test_policies_are_about_pods_that_exist() -> None:
     assert denied == ["base/default-deny", "environment/default-deny"]
 
 
-def test_the_checks_see_what_is_wrong() -> None:
-    """A misspelt field, a wrong label, a missing account and a secret that nobody makes are each found."""
+def test_checks_find_broken_objects() -> None:
+    """A misspelt field, a wrong label, a missing account and a secret without instructions."""
     worker = base("worker.yaml", "Deployment")
     worker["spec"]["replica"] = 2
     worker["spec"]["template"]["metadata"]["labels"] = {"app.kubernetes.io/name": "wroker"}
@@ -163,7 +164,7 @@ def test_the_checks_see_what_is_wrong() -> None:
         "Deployment worker: its selector does not select its pods",
         "Deployment worker: there is no service account worker",
         "Deployment worker: there is no ConfigMap seatrial",
-        "Deployment worker: nobody is told to make the secret slack/token",
+        "Deployment worker: no instructions to create the secret slack/token",
     ]
 
 
@@ -176,14 +177,14 @@ def images() -> Iterator[tuple[str, str]]:
 
 
 def test_images_are_pinned() -> None:
-    """What was tried is what runs: every image has a tag, and none is `latest`."""
+    """Every image has a tag other than `latest`."""
     found = dict(images())
     assert found
     assert [item for item in found.items() if not re.fullmatch(r"\S+:(?!latest)[\w.-]+", item[1])] == []
 
 
-def test_no_secret_is_written() -> None:
-    """Secrets are referenced: no object of the kind, and nothing that looks like a token, a key or a password."""
+def test_no_file_contains_a_secret() -> None:
+    """No object of kind Secret, and no text like a token, a key or a password."""
     like_a_secret = re.compile(r"xox[abp]-\d|xapp-\d|-----BEGIN|AIza[\w-]{30}|ya29\.|AKIA[A-Z0-9]{16}|password:\s*\S")
     files = [path for path in sorted(K8S.rglob("*")) if path.is_file()] + [TOP / "docker-compose.yml"]
     for path in files:
@@ -193,7 +194,7 @@ def test_no_secret_is_written() -> None:
 
 
 def test_pods_are_confined() -> None:
-    """Every container runs as nobody in particular, on a read-only file system, with no capability."""
+    """Containers run as an unprivileged user with a read-only file system and no capabilities."""
     for path in plain_resources():
         for each in workloads(documents(path)):
             assert pod_spec(each)["securityContext"]["runAsNonRoot"], path
@@ -203,8 +204,8 @@ def test_pods_are_confined() -> None:
                 assert context["capabilities"] == {"drop": ["ALL"]}, path
 
 
-def test_the_bot_has_no_right_in_the_cluster() -> None:
-    """The bot gets no token; the worker's role names its resources, without wildcards, Secrets or a way into pods."""
+def test_bot_has_no_rights_in_the_cluster() -> None:
+    """The worker's Role names its resources, without wildcards, Secrets or access to pods."""
     assert pod_spec(base("bot.yaml", "Deployment"))["automountServiceAccountToken"] is False
     role, binding = documents(K8S / "environment" / "rbac.yaml")
     assert [subject["name"] for subject in binding["subjects"]] == ["worker"]
@@ -213,8 +214,8 @@ def test_the_bot_has_no_right_in_the_cluster() -> None:
         assert "*" not in rule["verbs"] + rule["apiGroups"]
 
 
-def test_the_role_has_all_that_the_doctor_asks_for() -> None:
-    """Also for workers outside the cluster, as its advice says of this file."""
+def test_role_grants_all_rights_that_the_doctor_checks() -> None:
+    """Also those of workers outside the cluster."""
     role, _ = documents(K8S / "environment" / "rbac.yaml")
     granted = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
     for (kind, subresource), verbs in {**RIGHTS, **OUTSIDE}.items():
@@ -222,25 +223,25 @@ def test_the_role_has_all_that_the_doctor_asks_for() -> None:
         assert {(resource, verb) for verb in verbs} <= granted
 
 
-def test_all_of_locust_may_look_names_up() -> None:
-    """A Service's name, which a worker outside the cluster cannot look up for them."""
+def test_all_locust_pods_may_use_dns() -> None:
+    """They resolve Services' names, which a worker outside the cluster cannot do for them."""
     specs = {name: spec for name, spec, _ in policies()}
     assert specs["environment/locust-dns"]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "locust"}}
     assert specs["environment/locust-dns"]["egress"] == specs["base/dns"]["egress"]
 
 
-def test_workers_have_time_to_hand_back() -> None:
-    """On Kubernetes and in compose a worker is killed only after its own grace and what handing back takes."""
+def test_workers_have_time_to_requeue_their_jobs() -> None:
+    """They are killed only after their own grace period and the time for requeueing, on Kubernetes and in compose."""
     worker = base("worker.yaml", "Deployment")
     environ = {variable["name"]: variable.get("value") for variable in containers(worker)[0]["env"]}
-    assert pod_spec(worker)["terminationGracePeriodSeconds"] > float(environ["SEATRIAL_GRACE_S"]) + HANDING_BACK_S
+    assert pod_spec(worker)["terminationGracePeriodSeconds"] > float(environ["SEATRIAL_GRACE_S"]) + REQUEUE_S
     service = documents(TOP / "docker-compose.yml")[0]["services"]["worker"]
     grace_s = float(service["environment"]["SEATRIAL_GRACE_S"])
-    assert float(service["stop_grace_period"].removesuffix("s")) > grace_s + HANDING_BACK_S
+    assert float(service["stop_grace_period"].removesuffix("s")) > grace_s + REQUEUE_S
 
 
-def test_redis_keeps_what_it_was_told() -> None:
-    """Append-only file and no eviction, on Kubernetes and in compose."""
+def test_redis_persists_and_does_not_evict() -> None:
+    """On Kubernetes and in compose."""
     on_kubernetes = containers(base("redis.yaml", "StatefulSet"))[0]["args"]
     in_compose = documents(TOP / "docker-compose.yml")[0]["services"]["redis"]["command"]
     for words in (on_kubernetes, in_compose):
@@ -248,8 +249,8 @@ def test_redis_keeps_what_it_was_told() -> None:
         assert words[words.index("--maxmemory-policy") + 1] == "noeviction"
 
 
-def test_workers_are_scaled_by_the_list_that_dramatiq_uses(redis_url: str) -> None:
-    """A job that waits for a worker is in the list that the ScaledObject names."""
+def test_keda_scales_workers_by_the_queue_list(redis_url: str) -> None:
+    """A job that waits for a worker is in the list of the ScaledObject."""
     scaled, _ = documents(K8S / "components" / "keda" / "scaled-object.yaml")
     client = redis.Redis.from_url(redis_url)
     queue = Queue(client)
@@ -261,13 +262,12 @@ def test_workers_are_scaled_by_the_list_that_dramatiq_uses(redis_url: str) -> No
 
 
 @pytest.mark.parametrize("path", sorted(K8S.rglob("*.toml")), ids=short)
-def test_settings_are_valid(path: Path) -> None:
-    """Each seatrial.toml that is shipped can be used as it is."""
+def test_shipped_settings_are_valid(path: Path) -> None:
     assert read_settings_file(path).models
 
 
-def test_gkes_environments_have_their_namespaces() -> None:
-    """Each in-cluster namespace of the settings has the worker's role."""
+def test_gke_environments_have_namespaces() -> None:
+    """Each in-cluster namespace in the settings has the worker's Role."""
     settings = read_settings_file(K8S / "overlays" / "gke" / "seatrial.toml")
     wanted = {each.cluster.rpartition("/")[2] for each in settings.environments.values()}
     folders = [K8S / "overlays" / "gke" / name for name in ("staging", "production")]
@@ -279,15 +279,16 @@ def bootstrap(*words: str, path: str = "") -> "subprocess.CompletedProcess[str]"
     return subprocess.run(["bash", BOOTSTRAP, *words], capture_output=True, text=True, env=environ, timeout=60)
 
 
-def test_the_bootstraps_plan_is_known() -> None:
-    """`--dry-run` prints every command; a change of it is seen in review."""
+def test_bootstrap_dry_run_equals_its_golden_file() -> None:
+    """Set UPDATE_GOLDEN=1 to rewrite the file."""
     run = bootstrap("--project", "my-project", "--dry-run")
     assert run.returncode == 0, run.stderr
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(run.stdout, encoding="utf-8")
     assert run.stdout == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_the_bootstraps_settings_are_the_overlays() -> None:
-    """Every line of settings that it prints for the example's project is in the overlay's file."""
+def test_bootstrap_prints_the_settings_of_the_overlay() -> None:
     printed = GOLDEN.read_text(encoding="utf-8").partition("\nwarehouse = ")
     lines = [line.partition("#")[0].strip() for line in (printed[1] + printed[2]).splitlines() if " = " in line]
     shipped = (K8S / "overlays" / "gke" / "seatrial.toml").read_text(encoding="utf-8").splitlines()
@@ -295,8 +296,7 @@ def test_the_bootstraps_settings_are_the_overlays() -> None:
     assert [line for line in lines if line not in shipped] == []
 
 
-def test_the_bootstrap_makes_only_what_is_missing(tmp_path: Path) -> None:
-    """Run for real it makes what is not there, once: where all is there, nothing is made."""
+def test_bootstrap_creates_only_missing_resources(tmp_path: Path) -> None:
     log, there = tmp_path / "log", tmp_path / "there"
     for name in ("gcloud", "bq"):
         tool = tmp_path / name
@@ -328,35 +328,34 @@ def test_the_bootstrap_makes_only_what_is_missing(tmp_path: Path) -> None:
         ["--prject", "x"],
     ],
 )
-def test_the_bootstrap_refuses_what_it_does_not_understand(words: list[str]) -> None:
-    """A slip of the pen ends in the usage and exit status 2, before any command."""
+def test_bootstrap_refuses_invalid_arguments(words: list[str]) -> None:
+    """It prints its usage and exits with status 2 before any command."""
     run = bootstrap(*words)
     assert run.returncode == 2
     assert "--dry-run" in run.stderr
     assert run.stdout == ""
 
 
-def test_the_bootstrap_is_clean_shell() -> None:
-    """shellcheck has nothing to say."""
+def test_bootstrap_passes_shellcheck() -> None:
     found = shutil.which("shellcheck") or shutil.which("shellcheck", path=str(Path(sys.executable).parent))
     if found is None:
-        pytest.skip("there is no shellcheck here")
+        pytest.skip("needs shellcheck")
     run = subprocess.run([found, BOOTSTRAP], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stdout
 
 
 def _compose() -> list[str]:
-    """Compose as a plugin of Docker's, or by itself, as Debian has it."""
+    """Return the command of compose: Docker's plugin, or the separate program as in Debian."""
     for words in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(words[0]) and not subprocess.run([*words, "version"], capture_output=True).returncode:
             return words
     assert not os.environ.get("CI"), "CI installs docker-compose"
-    pytest.skip("there is no docker compose here")
+    pytest.skip("needs docker compose")
 
 
 @pytest.mark.parametrize("profiles", [[], ["local"], ["images"], ["local", "images"]])
-def test_compose_understands_its_file(profiles: list[str]) -> None:
-    """`docker compose config` takes the file with each profile."""
+def test_compose_accepts_its_file(profiles: list[str]) -> None:
+    """With each profile."""
     options = [word for profile in profiles for word in ("--profile", profile)]
     run = subprocess.run(
         [*_compose(), "--file", TOP / "docker-compose.yml", *options, "config", "--quiet"],
@@ -368,8 +367,8 @@ def test_compose_understands_its_file(profiles: list[str]) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def test_compose_names_what_it_uses() -> None:
-    """Volumes, profiles and networks of services that the file names are there."""
+def test_compose_file_defines_what_it_references() -> None:
+    """Volumes, profiles and networks."""
     file = documents(TOP / "docker-compose.yml")[0]
     services = file["services"]
     assert {name for name, service in services.items() if "profiles" not in service} == {"redis", "bot", "worker"}

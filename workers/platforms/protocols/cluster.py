@@ -1,4 +1,4 @@
-"""The Protocol of a cluster that runs endpoints, and its values."""
+"""The Protocol Cluster, which runs endpoints, and its values."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from workers.platforms.protocols.progress import Progress
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
-    """What to run: a version of a model on an environment."""
+    """A version of a model with all that is needed to run it on an environment."""
 
     model: Model
     environment: Environment
@@ -25,11 +25,11 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """A served model as it stands.
+    """The present state of a served model.
 
-    `address` is the base URL ("http://127.0.0.1:40123"), to which `/v1/models/MODEL:predict` is added.
-    `ready` and `desired` count replicas; `cpu_percent` is the replicas' mean CPU in percent of their request,
-    None where unknown; `since_s` (Unix seconds) and `job_id` tell when and by which job the version came there.
+    `address` is the base URL ("http://127.0.0.1:40123") of `/v1/models/MODEL:predict`. `ready` and `desired` count
+    replicas. `cpu_percent` is the replicas' mean CPU in percent of their request, or None if unknown. The job `job_id`
+    deployed the version at `since_s` (Unix seconds). `trouble` describes a problem, or is "".
     """
 
     model: str
@@ -46,13 +46,13 @@ class Endpoint:
 
 
 class Cluster(Protocol):
-    """Where endpoints run: Kubernetes, or processes on this machine."""
+    """A cluster that runs endpoints: Kubernetes, or processes on this machine."""
 
     def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
-        """Bring the release up, without a failed request, and wait until it is ready (and has answered once).
+        """Replace the running release without a failed request; return when the new one is ready and has answered once.
 
-        Undoes itself, then raises PermanentError with the replicas' own words, where it does not become ready;
-        on Interrupted likewise. Repeating it for the same release changes nothing.
+        Otherwise undoes the rollout and raises PermanentError with the replicas' own messages. Undoes it on Interrupted
+        too. A second call for the same release has no effect.
         """
 
     def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
@@ -68,7 +68,7 @@ class Cluster(Protocol):
         """
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
-        """What runs now, or None. Cheap: asked every second during a load test."""
+        """Return the endpoint, or None if the model is not deployed. Cheap: load tests call it every second."""
 
     def remove(self, *, model: str, environment: Environment) -> None:
-        """Stop serving; nothing is left. Removing what is not there does nothing."""
+        """Stop serving and delete all of the endpoint. Has no effect if the model is not deployed."""
