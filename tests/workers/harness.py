@@ -1,4 +1,4 @@
-"""A place to run workers as processes: a queue, a settings file, a registry with a version to deploy."""
+"""Workers as processes, with a queue, a settings file and a registry that has a version to deploy."""
 
 import shutil
 import subprocess
@@ -44,7 +44,7 @@ approvals = { count = 1 }
 
 
 class WorkerHarness:
-    """A queue, and workers to start and to kill."""
+    """Starts workers on a queue and submits jobs."""
 
     def __init__(self, *, url: str, folder: Path, environ: dict[str, str], exit_stack: ExitStack) -> None:
         client = connect(url)
@@ -64,12 +64,12 @@ class WorkerHarness:
         exit_stack.callback(subprocess.run, down, env=self.environ, check=False, capture_output=True)
 
     def add_settings(self, more: str) -> None:
-        """For the workers that are started from now on."""
+        """Add lines to the settings file. Workers that start later read them."""
         with (self.folder / "seatrial.toml").open("a") as file:
             file.write(more)
 
     def worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
-        """A worker that is ready."""
+        """Start a worker and wait until it is ready."""
         before = set(self.queue.workers())
         started = self._exit_stack.enter_context(
             processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.environ)
@@ -78,7 +78,7 @@ class WorkerHarness:
         return started
 
     def ask(self, key: str, job: Job) -> str:
-        """The id of a submitted job."""
+        """Submit a job and return its id."""
         job_id, _ = self.queue.reserve(
             key=key, job=job, asked=Asked(by="U1", by_name="Ada", where="C1", at_s=time.time())
         )
@@ -86,18 +86,18 @@ class WorkerHarness:
         return job_id
 
     def record(self, job_id: str) -> Record:
-        """The job's record."""
+        """Return the job's record."""
         record = self.queue.record(job_id)
         assert record is not None
         return record
 
     def files(self, job_id: str) -> dict[str, bytes]:
-        """What is attached to the job, by name."""
+        """Return the job's attached files by name."""
         attached = [event for event in self.queue.events(job_id) if isinstance(event, e.Attached)]
         return {event.name: self.queue.file(event.file) or b"" for event in attached}
 
     def ended(self, job_id: str) -> Record:
-        """The record of a job that has ended."""
+        """Wait until the job has ended and return its record."""
         wait_until(lambda: self.record(job_id).final)
         return self.record(job_id)
 
@@ -117,9 +117,9 @@ class WorkerHarness:
         return seen[-1]
 
     def measured(self, key: str, job: Job, *, tries: int = 5) -> Record:
-        """The record of a load test, or a search, that could be judged.
+        """Return the record of a load test or search that was judged.
 
-        One that is INVALID because this machine was busy just then is asked for again, as a person would.
+        An INVALID one is repeated, as a person would: this machine may have been busy.
         """
         for attempt in range(tries):
             record = self.ended(self.ask(f"{key}-{attempt}", job))
@@ -133,7 +133,7 @@ class WorkerHarness:
 
 
 def fill_registry(home: Path) -> Path:
-    """A registry under `home` that has version 1 of iris."""
+    """Create a registry under `home` with version 1 of iris."""
     artifacts, warehouse = EmbeddedArtifacts(root=home / "models"), EmbeddedWarehouse(home=home, tables={})
     config = home / "seatrial.toml"
     config.write_text(SETTINGS)
@@ -161,7 +161,7 @@ def fill_registry(home: Path) -> Path:
 
 
 def deployed(harness: WorkerHarness, registry: Path, *, replicas: Replicas | None = None) -> str:
-    """A worker's endpoint for version 1; the version's digest."""
+    """Deploy version 1 of iris and return its digest."""
     models = harness.folder / "home" / "models"
     shutil.copytree(registry, models, dirs_exist_ok=True)
     digest = EmbeddedArtifacts(root=models).manifest(model="iris", version=1).digest

@@ -1,4 +1,4 @@
-"""A target that breaks down under more than so many requests a second, in a thread of the test's process."""
+"""A load target that fails above a given rate, in a thread of the test's process."""
 
 import asyncio
 import threading
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from time import monotonic
 
 WINDOW_S = 2.0
-"""Over what time the rate is taken: long against the unevenness of a generator on a busy machine."""
+"""Time over which the rate is measured: long compared with the jitter of a generator on a busy machine."""
 PREDICTIONS = b'{"predictions": [1]}'
 
 
 class LimitedTarget:
-    """Answers while it is asked at most `limit_rps` times a second, which may be changed at any time; else HTTP 503."""
+    """Answers up to `limit_rps` requests a second, and HTTP 503 above. The limit may change at any time."""
 
     def __init__(self, *, limit_rps: float) -> None:
         self.limit_rps = limit_rps
@@ -23,7 +23,7 @@ class LimitedTarget:
         self._asked_at_s: deque[float] = deque()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection's requests."""
+        """Answer the requests of one connection."""
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).lower():
                 if b"content-length:" in head:
@@ -47,12 +47,12 @@ class LimitedTarget:
 
 @contextmanager
 def limited_target(*, limit_rps: float) -> Iterator[LimitedTarget]:
-    """A target that listens; its thread and its port are gone afterwards."""
+    """Yield a listening target; stop its thread and close its port afterwards."""
     target = LimitedTarget(limit_rps=limit_rps)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    # In its own thread: the test's may have a loop of its own that runs.
+    # In a thread, because the test may run an event loop itself.
     server = asyncio.run_coroutine_threadsafe(asyncio.start_server(target.answer, "127.0.0.1", 0), loop).result()
     target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     try:

@@ -1,4 +1,4 @@
-"""What a search for capacity does, from the queue to its outcome: real workers, real traffic, a limit that is known."""
+"""Capacity searches from the queue to the outcome, with real workers, real traffic and a known limit."""
 
 import json
 import os
@@ -20,7 +20,7 @@ BOUNDS = Replicas(minimum=1, maximum=2)
 
 
 def find(place: str, *, model: str = "", lowest_rps: float, highest_rps: float, hold: bool = False) -> FindCapacity:
-    """A search with short probes."""
+    """Return a search with short probes."""
     return FindCapacity(
         model=model,
         environment=place,
@@ -33,21 +33,21 @@ def find(place: str, *, model: str = "", lowest_rps: float, highest_rps: float, 
 
 
 def outcome_of(record: Record) -> CapacityFound:
-    """The outcome of a search that has ended well."""
+    """Return the outcome of a search that succeeded."""
     assert record.state == "succeeded", record.reason
     assert isinstance(record.outcome, CapacityFound)
     return record.outcome
 
 
-def served_within(harness: WorkerHarness) -> Replicas | None:
-    """The bounds of what is served, as the cluster has them."""
+def endpoint_bounds(harness: WorkerHarness) -> Replicas | None:
+    """Return the endpoint's bounds from the cluster."""
     environment = read_settings_file(harness.folder / "seatrial.toml").environments["staging"]
     endpoint = EmbeddedCluster(home=harness.folder / "home").endpoint(model="iris", environment=environment)
     return endpoint.replicas if endpoint else None
 
 
-def test_the_limit_of_a_target_is_found(harness: WorkerHarness) -> None:
-    """Of 52.5 a second: 50 hold, 55 do not; what is told lies between, with every probe, a chart and the numbers."""
+def test_search_finds_the_limit_of_a_target(harness: WorkerHarness) -> None:
+    """The limit is 52.5 requests a second, so 50 hold and 55 do not."""
     with limited_target(limit_rps=52.5) as target:
         harness.add_settings(f'\n[targets.checkout]\nurl = "{target.url}"\nowner = "@shop"\nprivate = true\n')
         harness.add_settings("body = { instances = [] }\n")
@@ -64,22 +64,21 @@ def test_the_limit_of_a_target_is_found(harness: WorkerHarness) -> None:
     assert json.loads(files["capacity.json"])["result"]["rate_rps"] == outcome.rate_rps
 
 
-def test_held_replicas_get_their_bounds_back(harness: WorkerHarness, registry: Path) -> None:
-    """While the search lasts their number is fixed; it is told per replica."""
+def test_replicas_are_frozen_during_a_search_and_their_bounds_restored(harness: WorkerHarness, registry: Path) -> None:
     harness.worker()
     deployed(harness, registry, replicas=BOUNDS)
     job_id = harness.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=20, hold=True))
     wait_until(lambda: harness.record(job_id).measured is not None)
-    assert served_within(harness) == Replicas(minimum=1, maximum=1)
+    assert endpoint_bounds(harness) == Replicas(minimum=1, maximum=1)
     outcome = outcome_of(harness.ended(job_id))
-    assert served_within(harness) == BOUNDS
+    assert endpoint_bounds(harness) == BOUNDS
     assert (outcome.replicas, outcome.per_replica_rps) == (1, outcome.rate_rps)
 
 
-def test_a_search_whose_worker_died_gives_the_bounds_back_though_it_is_cancelled(
+def test_bounds_are_restored_after_the_worker_was_killed_and_the_search_cancelled(
     harness: WorkerHarness, registry: Path
 ) -> None:
-    """SIGKILL while replicas are held, then a wish to cancel: the next worker knows what is to be given back."""
+    """The next worker reads the saved bounds from the record."""
     first = harness.worker("first")
     deployed(harness, registry, replicas=BOUNDS)
     job_id = harness.ask("find", find("staging", model="iris", lowest_rps=20, highest_rps=1_000, hold=True))
@@ -87,7 +86,7 @@ def test_a_search_whose_worker_died_gives_the_bounds_back_though_it_is_cancelled
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     harness.queue.cancel(job_id, by="U2")
-    assert served_within(harness) == Replicas(minimum=1, maximum=1)
+    assert endpoint_bounds(harness) == Replicas(minimum=1, maximum=1)
     harness.worker("second")
     assert harness.ended(job_id).state == "cancelled"
-    assert served_within(harness) == BOUNDS
+    assert endpoint_bounds(harness) == BOUNDS

@@ -1,4 +1,4 @@
-"""What a load test job does, from the queue to its outcome: real workers, real traffic, targets that misbehave."""
+"""Load tests from the queue to the outcome, with real workers, real traffic and faulty targets."""
 
 import json
 import socket
@@ -19,25 +19,24 @@ SLO = Slo(latency_ms=((95.0, 5_000.0),), errors_percent=1)
 
 
 def target_settings(url: str) -> str:
-    """A target named checkout."""
+    """Return the settings of a target named checkout."""
     return f'\n[targets.checkout]\nurl = "{url}"\nowner = "@shop"\nbody = {{ instances = [] }}\nprivate = true\n'
 
 
 def load_test(place: str, *, model: str = "", rate_rps: float = 20, duration_s: float = 2, **more: object) -> LoadTest:
-    """A light one."""
+    """Return a load test at a low rate."""
     shape = Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
     return LoadTest(model=model, environment=place, shape=shape, duration_s=duration_s, slo=SLO, **more)  # type: ignore[arg-type]
 
 
 def outcome_of(record: Record) -> Tested:
-    """The outcome of a load test that has ended well."""
+    """Return the outcome of a load test that succeeded."""
     assert record.state == "succeeded", record.reason
     assert isinstance(record.outcome, Tested)
     return record.outcome
 
 
-def test_a_load_test_is_reported_and_the_next_one_compared_with_it(harness: WorkerHarness, registry: Path) -> None:
-    """A verdict with reasons, a timeline, chart, page and numbers; the second run is told beside the first."""
+def test_load_test_is_reported_and_compared_with_the_earlier_one(harness: WorkerHarness, registry: Path) -> None:
     harness.worker()
     deployed(harness, registry)
     first = outcome_of(harness.measured("first", load_test("staging", model="iris")))
@@ -57,8 +56,7 @@ def test_a_load_test_is_reported_and_the_next_one_compared_with_it(harness: Work
     assert len(list((harness.folder / "home").glob("models/_reports/staging/iris/*.json"))) >= 2
 
 
-def test_a_target_of_the_settings_is_loaded_without_replicas(harness: WorkerHarness) -> None:
-    """Its step names its address; there is nothing to scale."""
+def test_load_target_is_loaded_without_replicas(harness: WorkerHarness) -> None:
     with limited_target(limit_rps=1_000) as target:
         harness.add_settings(target_settings(target.url))
         harness.worker()
@@ -69,7 +67,7 @@ def test_a_target_of_the_settings_is_loaded_without_replicas(harness: WorkerHarn
 
 
 def test_card_shows_the_counts_of_the_target(harness: WorkerHarness) -> None:
-    """All that the target received and refused is on the card, to the last request."""
+    """The card's counts are exact, to the last request."""
     with limited_target(limit_rps=1_000) as target:
         harness.add_settings(target_settings(target.url))
         harness.worker()
@@ -81,8 +79,7 @@ def test_card_shows_the_counts_of_the_target(harness: WorkerHarness) -> None:
     assert f"{target.refused} of {sent} requests" in str(live(measured, grown=""))
 
 
-def test_a_target_that_is_down_fails_before_any_load(harness: WorkerHarness) -> None:
-    """The verdict is FAIL, its reason the connection's error; nothing was sent."""
+def test_load_test_fails_before_any_load_if_the_target_is_down(harness: WorkerHarness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     harness.add_settings(target_settings(url))
@@ -92,8 +89,7 @@ def test_a_target_that_is_down_fails_before_any_load(harness: WorkerHarness) -> 
     assert "refused" in outcome.reasons[0]
 
 
-def test_a_report_that_cannot_be_kept_costs_no_verdict(harness: WorkerHarness) -> None:
-    """The test was run: that it cannot be compared with later is told in a line."""
+def test_load_test_succeeds_if_its_report_cannot_be_stored(harness: WorkerHarness) -> None:
     harness.add_settings(target_settings("http://127.0.0.1:9/"))
     models = harness.folder / "home" / "models"
     models.mkdir(parents=True)
@@ -105,8 +101,7 @@ def test_a_report_that_cannot_be_kept_costs_no_verdict(harness: WorkerHarness) -
     assert [line for line in lines if "could not be stored" in line and "_reports" in line]
 
 
-def test_a_target_that_fails_is_not_hammered(harness: WorkerHarness) -> None:
-    """Once too much has failed for long enough the test is ended, and is the target's FAIL."""
+def test_load_test_is_aborted_if_the_target_fails(harness: WorkerHarness) -> None:
     with limited_target(limit_rps=1_000) as target:
         harness.add_settings(target_settings(target.url))
         harness.worker()
@@ -118,8 +113,8 @@ def test_a_target_that_fails_is_not_hammered(harness: WorkerHarness) -> None:
     assert outcome.verdict in ("FAIL", "INVALID")
     assert outcome.aborted_after_s is not None
     assert 2 <= outcome.aborted_after_s < 40
-    ended = next(reason for reason in outcome.reasons if "ended after" in reason)
-    assert "HTTP 503" in ended
+    abort_reason = next(reason for reason in outcome.reasons if "Stopped after" in reason)
+    assert "HTTP 503" in abort_reason
 
 
 FLOOD = """
@@ -135,8 +130,7 @@ class Shopper(FastHttpUser):
 
 
 @pytest.mark.parametrize("ramp_s", [0, 50])
-def test_a_locust_file_of_ones_own_that_sends_too_much_is_ended(harness: WorkerHarness, ramp_s: float) -> None:
-    """Within seconds, with the reason in words: what was asked for is what the target's cap and its owner allow."""
+def test_load_test_is_stopped_if_the_users_locust_file_exceeds_the_rate(harness: WorkerHarness, ramp_s: float) -> None:
     with limited_target(limit_rps=10_000) as target:
         (harness.folder / "flood.py").write_text(FLOOD)
         harness.add_settings('\n[loadtest]\nlocustfile = "flood.py"\n' + target_settings(target.url))
@@ -149,8 +143,7 @@ def test_a_locust_file_of_ones_own_that_sends_too_much_is_ended(harness: WorkerH
     assert not any("No request was sent" in reason for reason in outcome.reasons)
 
 
-def test_a_test_that_would_last_too_long_is_refused(harness: WorkerHarness) -> None:
-    """The settings' limit is the worker's to keep, whatever came into the queue."""
+def test_worker_refuses_a_load_test_above_the_longest_duration(harness: WorkerHarness) -> None:
     harness.add_settings('\n[loadtest]\nlongest = "1m"\n' + target_settings("http://127.0.0.1:9/"))
     harness.worker()
     record = harness.ended(harness.ask("load", load_test("checkout", duration_s=59, ramp_s=2)))
@@ -158,8 +151,7 @@ def test_a_test_that_would_last_too_long_is_refused(harness: WorkerHarness) -> N
     assert "may last 1 m" in record.reason
 
 
-def test_a_locust_file_of_ones_own_that_is_missing_is_named(harness: WorkerHarness) -> None:
-    """Where it was looked for: beside the settings file."""
+def test_missing_locust_file_of_the_user_fails_the_job_with_its_path(harness: WorkerHarness) -> None:
     harness.add_settings('\n[loadtest]\nlocustfile = "mine.py"\n' + target_settings("http://127.0.0.1:9/"))
     harness.worker()
     record = harness.ended(harness.ask("load", load_test("checkout")))

@@ -1,4 +1,4 @@
-"""A load test's timeline, its comparison with earlier ones, and its page."""
+"""A load test's timeline, its comparison with earlier runs, and its page."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ REPLICAS = [(0.0, 1), (12.0, 2), (40.0, 4)]
 
 
 def seconds(count: int) -> list[Sample]:
-    """Uneventful seconds, but for a stall in the seventh."""
+    """Return `count` even seconds, except for a stall in the seventh."""
     return [
         Sample(
             at_s=float(at),
@@ -59,8 +59,7 @@ def seconds(count: int) -> list[Sample]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 300, 3_601])
-def test_a_timeline_has_at_most_twenty_points(count: int) -> None:
-    """Evenly apart, in order, the last at the test's end."""
+def test_timeline_has_at_most_twenty_samples_at_equal_distances(count: int) -> None:
     points = thinned(seconds(count), most=POINTS)
     assert len(points) == min(count, len(points)) <= POINTS
     assert [point.at_s for point in points] == sorted({point.at_s for point in points})
@@ -70,8 +69,8 @@ def test_a_timeline_has_at_most_twenty_points(count: int) -> None:
     assert len(set(apart)) <= 1
 
 
-def test_thinning_keeps_the_worst_second() -> None:
-    """A stall of one second in an hour is to be seen; a rate is the mean."""
+def test_thinned_samples_have_the_worst_latency_and_the_last_counts() -> None:
+    """A stall of one second in an hour stays visible. Rates are means."""
     merged = thinned(seconds(3_600), most=20)
     assert merged[0].p95_ms == 2_000.0
     assert (merged[0].failures_per_s, merged[0].dropped_per_s) == (50.0, 20.0)
@@ -80,8 +79,7 @@ def test_thinning_keeps_the_worst_second() -> None:
     assert {each.p95_ms for each in merged[1:]} == {2.0}
 
 
-def test_what_is_short_enough_is_not_thinned() -> None:
-    """As many seconds as there is room for stay as they are, gaps too."""
+def test_short_timeline_is_not_thinned() -> None:
     assert thinned(seconds(20), most=20) == seconds(20)
     assert thinned(seconds(3), most=20)[2].p50_ms is None
 
@@ -92,7 +90,7 @@ def test_replicas_change_at_the_instant_of_their_change() -> None:
 
 
 def report(job_id: str, tested: Tested = TESTED, job: LoadTest = JOB) -> Any:
-    """A report as it comes back from where it was kept."""
+    """Return a report as it is read from the model store."""
     return json.loads(json.dumps(report_json(job_id=job_id, at_s=0.0, job=job, tested=tested, replicas=REPLICAS)))
 
 
@@ -107,12 +105,12 @@ def test_report_of_an_earlier_build_is_compared() -> None:
 
 
 def slower(p95_ms: float, **changes: Any) -> Tested:
-    """Another result."""
+    """Return a result with another p95."""
     return replace(TESTED, latency_ms={**TESTED.latency_ms, 95.0: p95_ms}, **changes)
 
 
-def test_earlier_runs_are_summed_up_by_their_medians() -> None:
-    """Of each percentile, the rate, and the share of errors; the verdict is the newest one's."""
+def test_earlier_runs_are_summarized_by_their_medians() -> None:
+    """The verdict is that of the newest run."""
     reports = [
         report("4", slower(9.0, verdict="FAIL", failures=3_000)),
         report("3", slower(3.0)),
@@ -127,26 +125,25 @@ def test_earlier_runs_are_summed_up_by_their_medians() -> None:
 OTHERS: dict[str, Any] = {
     "another rate": report("1", job=replace(JOB, shape=Shape(lowest_rps=500, highest_rps=500))),
     "another shape": report("1", job=replace(JOB, shape=Shape(kind="steps", lowest_rps=500, highest_rps=1_000))),
-    "another time": report("1", job=replace(JOB, duration_s=60)),
+    "another duration": report("1", job=replace(JOB, duration_s=60)),
     "another ramp": report("1", job=replace(JOB, ramp_s=0)),
-    "other arrivals": report("1", job=replace(JOB, spacing="poisson")),
-    "one that was INVALID": report("1", slower(2.0, verdict="INVALID")),
-    "one that was ended early": report("1", slower(2.0, aborted_after_s=10.0)),
-    "one that sent nothing": report("1", slower(2.0, requests=0)),
-    "an earlier attempt of this one": report("5"),
-    "one of another release": {"job": "1", "result": {"verdict": "PASS"}},
-    "none": None,
+    "another spacing": report("1", job=replace(JOB, spacing="poisson")),
+    "INVALID": report("1", slower(2.0, verdict="INVALID")),
+    "aborted": report("1", slower(2.0, aborted_after_s=10.0)),
+    "without requests": report("1", slower(2.0, requests=0)),
+    "earlier attempt of the same job": report("5"),
+    "incompatible release": {"job": "1", "result": {"verdict": "PASS"}},
+    "no report": None,
 }
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
-def test_what_cannot_be_compared_is_left_out(other: Any) -> None:
-    """Like is compared with like, or nothing is."""
+def test_runs_that_cannot_be_compared_are_left_out(other: Any) -> None:
     assert earlier_runs([other] if other else [], job=JOB, job_id="5") is None
 
 
-def test_a_run_on_another_objective_is_compared() -> None:
-    """The load was the same: what was asked of it changes no number."""
+def test_run_with_another_objective_is_compared() -> None:
+    """The load was the same, and the objective changes no number."""
     assert earlier_runs([report("1", job=replace(JOB, slo=Slo(), abort=None))], job=JOB, job_id="5") is not None
 
 
@@ -159,21 +156,21 @@ def test_a_run_on_another_objective_is_compared() -> None:
         (240.0, 2.0, 1, "p95 240 ms, 11,900 % above the median of 1 earlier run (2 ms)"),
     ],
 )
-def test_the_comparison_in_words(now_ms: float, before_ms: float, runs: int, sentence: str) -> None:
-    """How far above or below, and of how many."""
+def test_comparison_names_the_change_and_the_number_of_runs(
+    now_ms: float, before_ms: float, runs: int, sentence: str
+) -> None:
     before = earlier_runs([report(str(job), slower(before_ms)) for job in range(runs)], job=JOB, job_id="9")
     assert comparison(slower(now_ms, earlier=before), slo=SLO) == sentence
 
 
-def test_without_earlier_runs_there_is_nothing_to_say() -> None:
-    """The first run, and one without an answer."""
+def test_comparison_is_empty_without_earlier_runs_or_answers() -> None:
     assert comparison(TESTED, slo=SLO) == ""
     before = earlier_runs([report("1")], job=JOB, job_id="9")
     assert comparison(replace(TESTED, latency_ms={}, earlier=before), slo=SLO) == ""
 
 
 class _Page(HTMLParser):
-    """What a page holds: its tags with their attributes, and its words."""
+    """A parsed page: its tags with their attributes, and its text."""
 
     def __init__(self, html: bytes) -> None:
         super().__init__()
@@ -189,7 +186,7 @@ class _Page(HTMLParser):
 
 
 def drawn(tested: Tested, *, count: int = 5, chart: bytes = b"picture", against: str = "") -> _Page:
-    """A page, read."""
+    """Return the parsed page of a test."""
     html = page(
         job_id="17",
         at_s=1_790_000_000.0,
@@ -203,16 +200,14 @@ def drawn(tested: Tested, *, count: int = 5, chart: bytes = b"picture", against:
     return _Page(html)
 
 
-def test_a_page_needs_nothing_from_outside() -> None:
-    """No script, no address: the chart is in it."""
+def test_page_has_no_script_and_no_external_address() -> None:
     found = drawn(TESTED)
     assert "script" not in {tag for tag, _ in found.tags}
     addresses = [attributes[name] for _, attributes in found.tags for name in ("src", "href") if name in attributes]
     assert addresses == ["data:image/png;base64,cGljdHVyZQ=="]
 
 
-def test_a_page_tells_what_the_test_found() -> None:
-    """The verdict first, the reasons, the numbers, a row a second."""
+def test_page_has_verdict_reasons_numbers_and_seconds() -> None:
     before = earlier_runs([report("1")], job=JOB, job_id="17")
     found = drawn(replace(TESTED, earlier=before), against="p95 2.1 ms, as before")
     assert found.words.index("PASS") < found.words.index("p95 was 2.1 ms")
@@ -223,34 +218,31 @@ def test_a_page_tells_what_the_test_found() -> None:
     assert len([tag for tag, _ in found.tags if tag == "tr"]) == numbers + percentiles + each_second
 
 
-def test_numbers_of_one_read_well_on_a_page() -> None:
-    """A test of a second has one row."""
+def test_page_counts_its_rows_in_words() -> None:
     assert "1 rowTime" in drawn(TESTED, count=1).words
     assert "5 rowsTime" in drawn(TESTED).words
 
 
-def test_the_weightiest_failure_comes_first_on_a_page() -> None:
-    """They are read from the top."""
+def test_most_frequent_failure_comes_first_on_a_page() -> None:
     found = drawn(replace(TESTED, failures=10, failures_by_kind={"timeout": 1, "HTTP 503": 9})).words
     assert found.index("HTTP 503") < found.index("timeout")
 
 
-def test_a_page_does_not_tell_how_late_users_of_ones_own_were() -> None:
-    """Nobody knows when they were to send; a nought would read as punctual."""
+def test_page_has_no_send_lag_for_a_users_locust_file() -> None:
+    """The due times are unknown, and a zero would look punctual."""
     # p50, p95, p99, send lag, replicas
     assert "12401" in drawn(replace(TESTED, send_lag_ms={99.0: 0.4})).words
     assert "1241" in drawn(replace(TESTED, send_lag_ms={})).words
 
 
-def test_what_a_target_says_is_words_on_the_page() -> None:
-    """A kind of failure that is mark-up stays text."""
+def test_page_escapes_markup_from_the_target() -> None:
     found = drawn(replace(TESTED, failures=1, failures_by_kind={"<script>alert(1)</script>": 1}, reasons=("<b>x</b>",)))
     assert {"script", "b"}.isdisjoint(tag for tag, _ in found.tags)
     assert "<script>alert(1)</script>" in found.words
 
 
-def test_a_page_about_nothing_sent_is_whole() -> None:
-    """A target that was down leaves no chart and no latency."""
+def test_page_without_requests_is_complete() -> None:
+    """A target that was down leaves neither chart nor latency."""
     nothing = replace(TESTED, verdict="FAIL", requests=0, latency_ms={}, replicas_before=0, replicas_most=0)
     found = drawn(nothing, count=0, chart=b"")
     assert "No request was answered." in found.words

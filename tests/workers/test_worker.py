@@ -1,4 +1,4 @@
-"""A worker as a process: it runs jobs, stops when told, survives what happens to it and to Redis."""
+"""Workers as processes: jobs, signals, and faults of the worker and of Redis."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ from workers.contract.replicas import Replicas
 
 
 def load_test(duration_s: float) -> LoadTest:
-    """A light one."""
+    """Return a load test at a low rate."""
     return LoadTest(
         model="iris",
         environment="staging",
@@ -29,8 +29,7 @@ def load_test(duration_s: float) -> LoadTest:
     )
 
 
-def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(harness: WorkerHarness) -> None:
-    """SIGKILL in mid-job: another worker has it within seconds; one version comes of it, and the record tells."""
+def test_job_of_a_killed_worker_is_taken_over_and_finishes_once(harness: WorkerHarness) -> None:
     first = harness.worker("first")
     harness.worker("second")
     job_id = harness.ask("train", TrainModel(model="iris"))
@@ -51,21 +50,22 @@ def test_a_job_whose_worker_is_killed_is_taken_up_and_finishes_once(harness: Wor
     assert first.poll() is not None or first.pid != victim
 
 
-def test_what_a_job_changed_is_known_before_its_end(harness: WorkerHarness, registry: Path) -> None:
-    """Whoever reads that it has ended, and asks for what it made, is not told that there is no such thing."""
+def test_catalogue_is_refreshed_before_a_jobs_end_is_reported(harness: WorkerHarness, registry: Path) -> None:
+    """A person who sees the end can use the new version at once."""
     harness.worker()
     with redis.Redis.from_url(harness.environ["REDIS_URL"]) as client, client.monitor() as commands:
         deployed(harness, registry)
         client.echo("over")
-        words = (told["command"] for told in commands.listen())
-        written = list(itertools.takewhile(lambda command: command != "ECHO over", words))
-    known = next(at for at, command in enumerate(written) if command.startswith("HSET seatrial:served staging/iris"))
+        sent = (command["command"] for command in commands.listen())
+        written = list(itertools.takewhile(lambda command: command != "ECHO over", sent))
+    refreshed = next(
+        at for at, command in enumerate(written) if command.startswith("HSET seatrial:served staging/iris")
+    )
     ended = next(at for at, command in enumerate(written) if '"kind":"succeeded"' in command)
-    assert known < ended
+    assert refreshed < ended
 
 
-def test_a_running_job_is_cancelled_and_cleans_up(harness: WorkerHarness, registry: Path) -> None:
-    """The card says who; the load has ended, no generator is left, and the target is free for the next."""
+def test_cancelled_load_test_stops_its_generator_and_frees_the_endpoint(harness: WorkerHarness, registry: Path) -> None:
     harness.worker()
     deployed(harness, registry)
     job_id = harness.ask("load", load_test(60))
@@ -79,8 +79,8 @@ def test_a_running_job_is_cancelled_and_cleans_up(harness: WorkerHarness, regist
     assert not _generators(harness.folder)
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_job_back(harness: WorkerHarness, registry: Path) -> None:
-    """SIGTERM without grace: the job is queued again at once, and the next worker does it."""
+def test_worker_requeues_its_job_on_sigterm(harness: WorkerHarness, registry: Path) -> None:
+    """Without a grace period the job is requeued at once."""
     first = harness.worker("first")
     deployed(harness, registry)
     job_id = harness.ask("load", load_test(4))
@@ -93,8 +93,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back(harness: WorkerHarness
     assert (record.state, record.attempt, record.took_over) == ("succeeded", 2, False)
 
 
-def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(harness: WorkerHarness, registry: Path) -> None:
-    """What was deployed goes on; a new worker scales it."""
+def test_endpoint_outlives_its_worker_and_the_next_one_scales_it(harness: WorkerHarness, registry: Path) -> None:
     first = harness.worker("first")
     deployed(harness, registry)
     first.kill()
@@ -109,19 +108,18 @@ def test_endpoints_outlive_the_worker_and_the_next_one_finds_them(harness: Worke
 
 
 def test_failed_quality_gate_publishes_no_version(harness: WorkerHarness) -> None:
-    """The failure names the metric and the bound; the registry has no such version."""
     harness.worker()
     record = harness.ended(harness.ask("train", TrainModel(model="strict")))
     assert record.state == "failed"
     assert "accuracy 0.97" in record.reason
-    # Rounded to fewer digits than the bound has, it may look as if it were held.
+    # With fewer digits than the bound, the value could look as if it met the bound.
     assert len(record.reason.partition("accuracy ")[2].partition(",")[0]) == len("0.973333")
     assert "> 0.999" in record.reason
     assert not list((harness.folder / "home").rglob("manifest.json"))
 
 
-def test_a_gate_on_a_metric_that_these_rows_do_not_define_says_so(harness: WorkerHarness) -> None:
-    """A linear_reg has this metric, and this one, by its rows, has not."""
+def test_quality_gate_on_an_undefined_metric_fails_with_the_reason(harness: WorkerHarness) -> None:
+    """Negative labels do not define this metric of a linear_reg model."""
     harness.add_settings("""
 [models.negative]
 type = "linear_reg"
@@ -136,8 +134,7 @@ gate = { mean_squared_log_error = "< 1" }
     assert "mean_squared_log_error undefined on them" in record.reason
 
 
-def test_a_worker_ends_when_it_is_told_to_though_redis_is_away(tmp_path: Path, environ: dict[str, str]) -> None:
-    """That it leaves need not be written down: its lease runs out."""
+def test_worker_stops_on_sigterm_without_redis(tmp_path: Path, environ: dict[str, str]) -> None:
     (tmp_path / "redis").mkdir()
     with ExitStack() as exit_stack:
         with processes.redis(tmp_path / "redis") as url:
@@ -146,8 +143,7 @@ def test_a_worker_ends_when_it_is_told_to_though_redis_is_away(tmp_path: Path, e
         assert worker.wait(WAIT_S) == 0
 
 
-def test_a_worker_outlasts_a_redis_that_refuses(harness: WorkerHarness) -> None:
-    """One that is full, or short of replicas, is waited for as one that is away is."""
+def test_worker_waits_for_a_redis_that_refuses_writes(harness: WorkerHarness) -> None:
     harness.worker()
     client = redis.Redis.from_url(harness.environ["REDIS_URL"])
     client.config_set("min-replicas-to-write", 1)
@@ -159,8 +155,7 @@ def test_a_worker_outlasts_a_redis_that_refuses(harness: WorkerHarness) -> None:
     assert harness.ended(harness.ask("train", TrainModel(model="iris"))).state == "succeeded"
 
 
-def test_a_worker_starts_beside_an_endpoint_that_is_damaged(harness: WorkerHarness) -> None:
-    """It says which, and does everything else."""
+def test_worker_starts_with_a_damaged_endpoint(harness: WorkerHarness) -> None:
     folder = harness.folder / "home/cluster/staging/iris"
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text('{"gener')
@@ -169,8 +164,8 @@ def test_a_worker_starts_beside_an_endpoint_that_is_damaged(harness: WorkerHarne
     assert "spec.json is damaged" in (harness.folder / "worker.log").read_text()
 
 
-def test_what_is_no_redis_url_is_said_without_its_password(tmp_path: Path, environ: dict[str, str]) -> None:
-    """As any other mistake of the settings, and no traceback, which would quote it."""
+def test_worker_reports_an_invalid_redis_url_without_its_password(tmp_path: Path, environ: dict[str, str]) -> None:
+    """A traceback would show the password."""
     (tmp_path / "seatrial.toml").touch()
     wrong = environ | {"SEATRIAL_CONFIG": str(tmp_path / "seatrial.toml"), "REDIS_URL": "redis://:geh/eim@here:x"}
     done = subprocess.run(
@@ -182,8 +177,7 @@ def test_what_is_no_redis_url_is_said_without_its_password(tmp_path: Path, envir
     assert "geh" not in done.stderr
 
 
-def test_what_has_changed_since_it_was_approved_does_not_run(harness: WorkerHarness, registry: Path) -> None:
-    """Another digest than the registry's voids the deployment."""
+def test_deploy_of_a_changed_version_fails(harness: WorkerHarness, registry: Path) -> None:
     harness.worker()
     deployed(harness, registry)
     job_id = harness.ask("other", Deploy(model="iris", version=1, environment="staging", digest="sha256:other"))
@@ -192,8 +186,7 @@ def test_what_has_changed_since_it_was_approved_does_not_run(harness: WorkerHarn
     assert "changed" in record.reason
 
 
-def test_a_worker_does_not_take_the_bots_word_for_an_approval(harness: WorkerHarness, registry: Path) -> None:
-    """A job that came into the queue without the approvals of the worker's own settings is refused."""
+def test_worker_refuses_a_job_without_the_approvals_in_its_settings(harness: WorkerHarness, registry: Path) -> None:
     harness.worker()
     digest = deployed(harness, registry)
     record = harness.ended(harness.ask("x", Deploy(model="iris", version=1, environment="guarded", digest=digest)))
@@ -201,8 +194,7 @@ def test_a_worker_does_not_take_the_bots_word_for_an_approval(harness: WorkerHar
     assert "approval" in record.reason
 
 
-def test_a_place_that_only_the_bots_settings_have_is_said(harness: WorkerHarness) -> None:
-    """Bot and worker with different settings: a sentence on the card, not a fault of Seatrial's."""
+def test_environment_missing_from_the_workers_settings_fails_the_job(harness: WorkerHarness) -> None:
     harness.worker()
     record = harness.ended(
         harness.ask("x", Deploy(model="iris", version=1, environment="elsewhere", digest="sha256:1"))
@@ -213,8 +205,7 @@ def test_a_place_that_only_the_bots_settings_have_is_said(harness: WorkerHarness
     assert "Traceback" not in (harness.folder / "worker.log").read_text()
 
 
-def test_wrong_settings_are_all_listed_and_the_exit_is_2(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Every mistake of the environment and of the file at once, on standard error."""
+def test_worker_lists_all_mistakes_in_the_settings_and_exits_with_2(tmp_path: Path, environ: dict[str, str]) -> None:
     config = tmp_path / "seatrial.toml"
     config.write_text('[models.iris]\ntype = "nonsense"\n[environments.a]\ncpu_target = "x"\n')
     wrong = environ | {"SEATRIAL_CONFIG": str(config), "SEATRIAL_THREADS": "many", "SEATRIAL_LEASE_S": "-1"}
@@ -228,7 +219,7 @@ def test_wrong_settings_are_all_listed_and_the_exit_is_2(tmp_path: Path, environ
 
 
 def _generators(folder: Path) -> list[str]:
-    """The command lines of load generators that run now and belong to this folder."""
+    """Return the command lines of running load generators of this folder."""
     import psutil
 
     lines = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
