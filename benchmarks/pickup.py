@@ -33,12 +33,7 @@ def run() -> None:
     show(
         f"pickup: a command, until its job runs on an idle worker; {COMMANDS} of them, one at a time",
         [
-            Line(
-                what="p50",
-                measured=f"{p50:.0f} ms",
-                goal=f"≤ {GOAL_P50_MS:g} ms",
-                reached=p50 <= GOAL_P50_MS,
-            ),
+            Line(what="p50", measured=f"{p50:.0f} ms", goal=f"≤ {GOAL_P50_MS:g} ms", reached=p50 <= GOAL_P50_MS),
             Line(what="p95", measured=f"{p95:.0f} ms"),
         ],
     )

@@ -34,15 +34,7 @@ class Intake:
     Raises Refused with a sentence for the person, and QueueUnavailable while Redis is away.
     """
 
-    def __init__(
-        self,
-        *,
-        queue: Queue,
-        store: Store,
-        chat: Chat,
-        directory: Directory,
-        settings: SettingsFile,
-    ) -> None:
+    def __init__(self, *, queue: Queue, store: Store, chat: Chat, directory: Directory, settings: SettingsFile) -> None:
         self._queue = queue
         self._store = store
         self._cards = CardPoster(store=store, chat=chat)

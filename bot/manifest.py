@@ -33,10 +33,7 @@ def manifest(*, request_url: str | None) -> dict[str, Any]:
             "name": "Seatrial",
             "description": "Takes a model from SQL to an elastic endpoint, and proves that it holds the load",
         },
-        "features": {
-            "bot_user": {"display_name": "seatrial", "always_online": True},
-            "slash_commands": commands,
-        },
+        "features": {"bot_user": {"display_name": "seatrial", "always_online": True}, "slash_commands": commands},
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
             "event_subscriptions": {"bot_events": ["app_mention"]} | event_url,

@@ -17,11 +17,7 @@ IN_CI = "CI" in os.environ
 """In CI, Hypothesis tries the same examples in each run, keeps no database, and prints how to reproduce a failure."""
 
 settings.register_profile(
-    "seatrial",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=IN_CI,
-    print_blob=IN_CI,
+    "seatrial", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI, print_blob=IN_CI
 )
 settings.load_profile("seatrial")
 

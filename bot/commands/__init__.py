@@ -28,21 +28,11 @@ __all__ = [
 LONGEST = 1_000
 """Characters of a command. Default 1,000: ten times the length of any useful one."""
 
-_JOB_COMMANDS = (
-    model.COMMAND,
-    deploy.COMMAND,
-    scale.COMMAND,
-    loadtest.COMMAND,
-)
+_JOB_COMMANDS = (model.COMMAND, deploy.COMMAND, scale.COMMAND, loadtest.COMMAND)
 """The commands that submit jobs, which can be scheduled."""
 COMMANDS: Mapping[str, Command] = {
     command.verb: command
-    for command in (
-        *_JOB_COMMANDS,
-        schedule.command(_JOB_COMMANDS),
-        jobs.COMMAND,
-        seatrial.COMMAND,
-    )
+    for command in (*_JOB_COMMANDS, schedule.command(_JOB_COMMANDS), jobs.COMMAND, seatrial.COMMAND)
 }
 _ABOUT_A_JOB = ("show", "cancel", "retry")
 

@@ -52,9 +52,7 @@ def take_replicas(line: Line, *, bare: bool = False) -> Replicas | None:
     """Take `replicas 1..4`, `3 replicas` or `1..4`, and with `bare` also a number alone. Raises UsageError."""
     bare = bare or line.has("replicas")
     word = line.take(
-        lambda text: ".." in text or (bare and is_number(text)),
-        after=("to", "replicas", "at"),
-        before=("replicas",),
+        lambda text: ".." in text or (bare and is_number(text)), after=("to", "replicas", "at"), before=("replicas",)
     )
     if word is None:
         return None

@@ -48,9 +48,4 @@ def _parse(text: str, lookup: Lookup) -> Request:
     return SubmitScale(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
 
 
-COMMAND = Command(
-    verb="/scale",
-    does="Set how many replicas an endpoint has.",
-    forms=_FORMS,
-    parse=_parse,
-)
+COMMAND = Command(verb="/scale", does="Set how many replicas an endpoint has.", forms=_FORMS, parse=_parse)

@@ -32,8 +32,5 @@ def _status(desk: Desk) -> Message:
 
 
 COMMAND = Command(
-    verb="/seatrial",
-    does="What can be typed, and how Seatrial is.",
-    forms=tuple(_FORMS.values()),
-    parse=_parse,
+    verb="/seatrial", does="What can be typed, and how Seatrial is.", forms=tuple(_FORMS.values()), parse=_parse
 )

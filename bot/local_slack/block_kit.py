@@ -85,10 +85,7 @@ STATIC_SELECT = all_of(
     ),
 )
 _TEN_OPTIONS = {"options": items(OPTION, most=10)}
-CHECKBOXES = shape(
-    _TEN_OPTIONS,
-    {**ACTION_ID, **_FOCUS, "initial_options": items(OPTION, most=10), "confirm": CONFIRM},
-)
+CHECKBOXES = shape(_TEN_OPTIONS, {**ACTION_ID, **_FOCUS, "initial_options": items(OPTION, most=10), "confirm": CONFIRM})
 RADIO_BUTTONS = shape(_TEN_OPTIONS, {**ACTION_ID, **_FOCUS, "initial_option": OPTION, "confirm": CONFIRM})
 PLAIN_TEXT_INPUT = shape(
     {},
@@ -181,8 +178,7 @@ _BLOCKS: dict[str, Check] = {
     "table": shape(
         {
             "rows": items(
-                items(by_type({"raw_text": shape({"text": string(3000)}), "rich_text": _RICH_TEXT}), most=20),
-                most=100,
+                items(by_type({"raw_text": shape({"text": string(3000)}), "rich_text": _RICH_TEXT}), most=20), most=100
             )
         },
         {**_BLOCK_ID, "column_settings": items(anything, most=20)},

@@ -43,10 +43,5 @@ _ON_AXES = all_of(shape({"series": items(_SERIES, most=_MAX_SERIES), "axis_confi
 _SEGMENT = shape({"label": _LABEL, "value": _above_zero})
 
 CHART: Check = by_type(
-    {
-        "line": _ON_AXES,
-        "area": _ON_AXES,
-        "bar": _ON_AXES,
-        "pie": shape({"segments": items(_SEGMENT, most=_MAX_SERIES)}),
-    }
+    {"line": _ON_AXES, "area": _ON_AXES, "bar": _ON_AXES, "pie": shape({"segments": items(_SEGMENT, most=_MAX_SERIES)})}
 )

@@ -124,12 +124,7 @@ class Clicks:
     def _payload(self, kind: str, member: WorkspaceMember, view_id: str = "") -> JSON:
         return {
             "type": kind,
-            "user": {
-                "id": member.id,
-                "username": member.name,
-                "name": member.name,
-                "team_id": member.team_id,
-            },
+            "user": {"id": member.id, "username": member.name, "name": member.name, "team_id": member.team_id},
             "api_app_id": self.workspace.app.app_id,
             "token": VERIFICATION_TOKEN,
             "trigger_id": self.tickets.new_trigger(member.id, view_id),

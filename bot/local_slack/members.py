@@ -101,9 +101,7 @@ def slash_commands(manifest: JSON) -> tuple[SlashCommand, ...]:
     """Return the commands that an app manifest declares under `features.slash_commands`."""
     return tuple(
         SlashCommand(
-            command=declared["command"],
-            description=declared["description"],
-            usage_hint=declared.get("usage_hint", ""),
+            command=declared["command"], description=declared["description"], usage_hint=declared.get("usage_hint", "")
         )
         for declared in manifest.get("features", {}).get("slash_commands", ())
     )

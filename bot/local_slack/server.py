@@ -116,11 +116,7 @@ class SlackServer:
     def asgi(self) -> ASGIApp:
         """Return the ASGI application."""
         local = LocalApi(
-            workspace=self.workspace,
-            views=self.views,
-            composer=self.composer,
-            clicks=self.clicks,
-            changes=self.changes,
+            workspace=self.workspace, views=self.views, composer=self.composer, clicks=self.clicks, changes=self.changes
         )
         routes = [
             Route("/api/{method}", self._call, methods=["GET", "POST"]),

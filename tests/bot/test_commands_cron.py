@@ -133,17 +133,9 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 
 
 @settings(max_examples=150)
-@given(
-    minute=fields(0, 59),
-    hour=fields(0, 23),
-    month=fields(1, 12, MONTHS),
-    weekday=fields(0, 6, WEEKDAYS),
-)
+@given(minute=fields(0, 59), hour=fields(0, 23), month=fields(1, 12, MONTHS), weekday=fields(0, 6, WEEKDAYS))
 def test_apscheduler_fires_at_the_next_minutes_that_all_fields_allow(
-    minute: tuple[str, set[int]],
-    hour: tuple[str, set[int]],
-    month: tuple[str, set[int]],
-    weekday: tuple[str, set[int]],
+    minute: tuple[str, set[int]], hour: tuple[str, set[int]], month: tuple[str, set[int]], weekday: tuple[str, set[int]]
 ) -> None:
     cron = read_cron(f"{minute[0]} {hour[0]} * {month[0]} {weekday[0]}")
     days = (START + timedelta(days=day) for day in range(800))

@@ -50,15 +50,9 @@ REFUSED = {
     "thirteen series": ([block(on_axes(*[series(str(index)) for index in range(13)]))], "/blocks/0/chart/series"),
     "no series": ([block(on_axes())], "/blocks/0/chart/series"),
     "a series twice": ([block(on_axes(series(), series()))], "/blocks/0/chart/series"),
-    "21 points": (
-        [block(on_axes(series(labels=[*LABELS, "x"]), labels=LABELS))],
-        "/blocks/0/chart/series/0/data",
-    ),
+    "21 points": ([block(on_axes(series(labels=[*LABELS, "x"]), labels=LABELS))], "/blocks/0/chart/series/0/data"),
     "long name": ([block(on_axes(series(TOO_LONG)))], "/blocks/0/chart/series/0/name"),
-    "long label": (
-        [block(on_axes(series(labels=[TOO_LONG]), labels=["x"]))],
-        "/blocks/0/chart/series/0/data/0/label",
-    ),
+    "long label": ([block(on_axes(series(labels=[TOO_LONG]), labels=["x"]))], "/blocks/0/chart/series/0/data/0/label"),
     "long category": (
         [block(on_axes(series(labels=["x"]), labels=[TOO_LONG]))],
         "/blocks/0/chart/axis_config/categories/0",

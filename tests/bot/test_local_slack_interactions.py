@@ -87,12 +87,7 @@ def test_click_is_delivered_with_its_message_and_opens_a_modal(harness: SlackApp
     action = body["actions"][0]
     assert (action["action_id"], action["value"], action["type"]) == ("go", "job-1", "button")
     assert (body["user"]["id"], body["channel"]["id"], body["message"]["ts"]) == (ADA.id, ML_OPS, card.ts)
-    assert body["container"] == {
-        "type": "message",
-        "message_ts": card.ts,
-        "channel_id": ML_OPS,
-        "is_ephemeral": False,
-    }
+    assert body["container"] == {"type": "message", "message_ts": card.ts, "channel_id": ML_OPS, "is_ephemeral": False}
     assert ada.wait_for(ada.modal).title == "Run it"
     assert harness.slack.person("Grace").modal() is None
     ada.close_modal()

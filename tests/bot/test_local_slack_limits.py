@@ -88,10 +88,7 @@ REFUSED_BLOCKS = {
         {"type": "context", "elements": [button()]},
         "unsupported type: button [json-pointer:/blocks/0/elements/0/type]",
     ),
-    "26 actions": (
-        actions(*[button()] * 26),
-        "no more than 25 items allowed [json-pointer:/blocks/0/elements]",
-    ),
+    "26 actions": (actions(*[button()] * 26), "no more than 25 items allowed [json-pointer:/blocks/0/elements]"),
     "no actions": (actions(), "no fewer than 1 items allowed [json-pointer:/blocks/0/elements]"),
     "long button": (
         actions(button("x" * 76)),

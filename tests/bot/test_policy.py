@@ -20,9 +20,7 @@ STRANGER = Member(id="U4", name="Sybil", guest=False, foreign=True)
 DOCS = {"name": "docs", "url": "https://docs.example.com/", "owner": "@search", "max_load": "100rps"}
 TARGETS = ("docs", "shop", "lost")
 SETTINGS = SettingsFile(
-    models={
-        "iris": Model(name="iris", type="logistic_reg", label="species", query="SELECT 1", sample=({"a": 1.0},)),
-    },
+    models={"iris": Model(name="iris", type="logistic_reg", label="species", query="SELECT 1", sample=({"a": 1.0},))},
     environments={
         "staging": Environment.model_validate({"name": "staging", "max_load": "100rps"}),
         "production": Environment.model_validate(

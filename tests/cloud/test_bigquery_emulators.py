@@ -115,10 +115,7 @@ def test_untrained_version_is_not_exported(emulator: str) -> None:
 
 
 def test_repeated_job_id_returns_the_existing_job(tmp_path: Path) -> None:
-    with (
-        crucible(tmp_path) as url,
-        open_client(project="demo", location="US", endpoint=url) as client,
-    ):
+    with crucible(tmp_path) as url, open_client(project="demo", location="US", endpoint=url) as client:
         jobs = BigQueryJobs(client, location="US", poll_s=0.05)
         started = [
             jobs.start(f"SELECT {number} AS n", job_id="seatrial-once", labels={"model": "iris"}, max_bytes=10**9)

@@ -248,10 +248,7 @@ def test_model_that_never_becomes_ready_fails_at_the_deadline(
 
 @pytest.mark.parametrize(
     ("version", "answer", "reason"),
-    [
-        (12, {**PEAR, "fruit_probs": [0.5, 0.9]}, "add up to 1.4"),
-        (13, [1.8], "not a classification"),
-    ],
+    [(12, {**PEAR, "fruit_probs": [0.5, 0.9]}, "add up to 1.4"), (13, [1.8], "not a classification")],
 )
 def test_response_with_wrong_shape_or_values_fails(
     docker_environment: DockerEnvironment,

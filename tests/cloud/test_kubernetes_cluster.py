@@ -84,10 +84,9 @@ def test_first_release_is_served_after_the_rollout(harness: KubernetesHarness) -
     assert progress.reports[-1] == (1, 1, "1 of 1 replicas of v1 ready")
     assert progress.lines[0] == "0 → 1: replicas set to 1"
     assert progress.lines[1].startswith("http://fruit-staging.test.svc:8501 answers: price 1.5 in ")
-    assert (
-        "POST",
-        "/api/v1/namespaces/test/services/fruit-staging:8501/proxy/v1/models/fruit/versions/1:predict",
-    ) in (harness.stand_in.asked)
+    assert ("POST", "/api/v1/namespaces/test/services/fruit-staging:8501/proxy/v1/models/fruit/versions/1:predict") in (
+        harness.stand_in.asked
+    )
     assert KubernetesCluster(api=harness.stand_in.api()).endpoint(model="fruit", environment=STAGING) == endpoint
 
 
@@ -230,8 +229,7 @@ def test_release_that_answers_incorrectly_is_undone(harness: KubernetesHarness) 
     before = harness.up(1)
     harness.kubelet.answers_incorrectly = True
     with pytest.raises(
-        PermanentError,
-        match=r"v2 is up but answers incorrectly at http://fruit-staging\.test\.svc:8501\. ",
+        PermanentError, match=r"v2 is up but answers incorrectly at http://fruit-staging\.test\.svc:8501\. "
     ):
         harness.up(2)
     assert harness.now() == before

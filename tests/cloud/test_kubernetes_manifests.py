@@ -146,10 +146,7 @@ def test_edits_of_the_yaml_are_kept(tmp_path: Path) -> None:
     [
         ("a: [", "deployment.yaml is not valid YAML"),
         ("kind: Service", "deployment.yaml must hold one object of the kind Deployment"),
-        (
-            "kind: Deployment\nspec: {template: {spec: {containers: [{name: other}]}}}",
-            "has no container named 'model'",
-        ),
+        ("kind: Deployment\nspec: {template: {spec: {containers: [{name: other}]}}}", "has no container named 'model'"),
         (None, "deployment.yaml cannot be read: No such file or directory"),
     ],
 )

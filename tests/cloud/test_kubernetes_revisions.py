@@ -3,12 +3,7 @@
 import pytest
 
 from tests.cloud.kubernetes_objects import deployment, replica_set
-from workers.platforms.cloud.endpoints.revisions import (
-    is_verified,
-    newest_replica_set,
-    pod_template,
-    rollback_revision,
-)
+from workers.platforms.cloud.endpoints.revisions import is_verified, newest_replica_set, pod_template, rollback_revision
 
 REVISIONS = [
     replica_set("d-1", "4", release="A"),

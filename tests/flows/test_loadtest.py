@@ -65,10 +65,7 @@ approvals = {{ count = 1, from = ["@ml-leads"] }}
 """
     with ExitStack() as exit_stack:
         built = Stack(
-            url=redis_server,
-            folder=tmp_path_factory.mktemp("targets_stack"),
-            environ=environ,
-            exit_stack=exit_stack,
+            url=redis_server, folder=tmp_path_factory.mktemp("targets_stack"), environ=environ, exit_stack=exit_stack
         )
         with (built.folder / "seatrial.toml").open("a") as settings:
             settings.write(targets)

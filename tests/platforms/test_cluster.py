@@ -86,8 +86,7 @@ def test_failed_release_is_undone_without_a_failed_request(under_test: ClusterUn
         (under_test.home / "broken").mkdir()
         with pytest.raises(PermanentError, match=r"v2 does not become ready.*signature\.json cannot be read"):
             under_test.cluster.roll_out(
-                release=under_test.release(2, folder=under_test.home / "broken"),
-                progress=RecordedProgress(),
+                release=under_test.release(2, folder=under_test.home / "broken"), progress=RecordedProgress()
             )
         answered = traffic.answers["v1"]
         wait_until(lambda: traffic.answers["v1"] > answered + 20)
@@ -100,8 +99,7 @@ def test_failed_release_is_undone_without_a_failed_request(under_test: ClusterUn
 def test_failed_first_release_leaves_no_remains(under_test: ClusterUnderTest) -> None:
     with pytest.raises(PermanentError, match="does not become ready"):
         under_test.cluster.roll_out(
-            release=under_test.release(1, folder=under_test.home / "missing"),
-            progress=RecordedProgress(),
+            release=under_test.release(1, folder=under_test.home / "missing"), progress=RecordedProgress()
         )
     assert under_test.cluster.endpoint(model="fruit", environment=STAGING) is None
     wait_until(lambda: not under_test.remains())

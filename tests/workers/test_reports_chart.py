@@ -53,10 +53,7 @@ CHARTS: dict[str, dict[str, Any]] = {
         "slo": Slo(latency_ms=tuple((percentile, 10 * percentile) for percentile in (50.0, 90.0, 95.0, 99.0))),
     },
     "gaps": {"seconds": [second(1), second(2, **NO_ANSWER), second(3)]},
-    "no latency ever": {
-        "seconds": [second(at, **NO_ANSWER, failures_per_s=9) for at in (1, 2)],
-        "slo": TWO_BOUNDS,
-    },
+    "no latency ever": {"seconds": [second(at, **NO_ANSWER, failures_per_s=9) for at in (1, 2)], "slo": TWO_BOUNDS},
     "zeroes": {
         "seconds": [second(1, asked_rps=0, achieved_rps=0, p50_ms=0, p95_ms=0, p99_ms=0)],
         "replicas": [(0.0, 0), (1.0, 0)],
@@ -80,9 +77,7 @@ CHARTS: dict[str, dict[str, Any]] = {
         "ramp_s": 5.0,
         "aborted_after_s": 30.0,
     },
-    "answers in every other second": {
-        "seconds": [second(at, **({} if at % 2 else NO_ANSWER)) for at in range(1, 61)],
-    },
+    "answers in every other second": {"seconds": [second(at, **({} if at % 2 else NO_ANSWER)) for at in range(1, 61)]},
 }
 
 

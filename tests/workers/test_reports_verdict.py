@@ -87,12 +87,7 @@ VERDICTS = {
         "INVALID",
         (NOT_REFUSED, P95_MISSED),
     ),
-    "rate missed by less than 5 %": (
-        replace(GOOD, achieved_rps=951.0),
-        Slo(errors_percent=1.0),
-        "PASS",
-        (NO_ERRORS,),
-    ),
+    "rate missed by less than 5 %": (replace(GOOD, achieved_rps=951.0), Slo(errors_percent=1.0), "PASS", (NO_ERRORS,)),
     "rate missed while the target refused requests": (
         replace(GOOD, requests=18_360, achieved_rps=612.0, failures=9_180, failures_by_kind={"HTTP 503": 9_180}),
         SLO,
@@ -131,10 +126,7 @@ VERDICTS = {
         replace(GOOD, failures=301, dropped=301, failures_by_kind={TOO_LATE: 300, "full": 1}, generator_trouble=BUSY),
         Slo(),
         "INVALID",
-        (
-            BUSY,
-            "1 request (0.00333 %) was dropped and counted as failed: too many requests were under way.",
-        ),
+        (BUSY, "1 request (0.00333 %) was dropped and counted as failed: too many requests were under way."),
     ),
     "small excess without an exponent": (
         replace(GOOD, requests=3_600_000, failures=36_001, failures_by_kind={"HTTP 503": 36_001}),

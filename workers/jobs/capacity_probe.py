@@ -58,11 +58,7 @@ class Prober:
         )
 
     def _probe(
-        self,
-        rate_rps: float,
-        verdict: Literal["PASS", "FAIL", "INVALID"],
-        reason: str,
-        traffic: Traffic | None = None,
+        self, rate_rps: float, verdict: Literal["PASS", "FAIL", "INVALID"], reason: str, traffic: Traffic | None = None
     ) -> Probe:
         self._context.log(f"{show_number(rate_rps)} rps: {verdict}. {reason}")
         self._tried += 1

@@ -50,10 +50,7 @@ def _outcome(system: SystemUnderTest, probes: tuple[Probe, ...]) -> CapacityFoun
     passed_rps, _ = bounds(probes)
     replicas = [probe.replicas for probe in probes if probe.rate_rps == passed_rps]
     return CapacityFound(
-        rate_rps=passed_rps,
-        replicas=replicas[-1] if replicas else system.ready,
-        limit=limit(probes),
-        probes=probes,
+        rate_rps=passed_rps, replicas=replicas[-1] if replicas else system.ready, limit=limit(probes), probes=probes
     )
 
 

@@ -56,11 +56,6 @@ class _LoadTestRun:
     def _no_traffic(self) -> Traffic:
         due = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in self._plan.stages)
         result = LoadResult(
-            requests=0,
-            failures=0,
-            duration_s=0.0,
-            asked_rps=due / self._plan.whole_s,
-            achieved_rps=0.0,
-            latency_ms={},
+            requests=0, failures=0, duration_s=0.0, asked_rps=due / self._plan.whole_s, achieved_rps=0.0, latency_ms={}
         )
         return Traffic(result=result, seconds=())

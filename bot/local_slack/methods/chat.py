@@ -59,12 +59,7 @@ def _update(context: MethodContext, arguments: Arguments) -> JSON:
         unknown=context.unknown_blocks,
     )
     workspace.edit(message, text=new_text, blocks=blocks)
-    return {
-        "channel": message.channel,
-        "ts": message.ts,
-        "text": message.text,
-        "message": workspace.as_slack(message),
-    }
+    return {"channel": message.channel, "ts": message.ts, "text": message.text, "message": workspace.as_slack(message)}
 
 
 def _delete(context: MethodContext, arguments: Arguments) -> JSON:

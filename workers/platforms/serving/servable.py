@@ -33,11 +33,7 @@ _ONNX_ERRORS = (
     onnx_errors.NotImplemented,
     onnx_errors.RuntimeException,
 )
-_ONNX_TYPES: Mapping[InputType, str] = {
-    "FLOAT": "tensor(float)",
-    "STRING": "tensor(string)",
-    "BOOL": "tensor(bool)",
-}
+_ONNX_TYPES: Mapping[InputType, str] = {"FLOAT": "tensor(float)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
 
 
 class Session(Protocol):

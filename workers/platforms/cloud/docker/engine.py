@@ -69,11 +69,7 @@ class DockerEngine:
 
     @contextlib.contextmanager
     def stream(
-        self,
-        start: Callable[[Any], Any],
-        *,
-        failure: Failure,
-        progress: Progress,
+        self, start: Callable[[Any], Any], *, failure: Failure, progress: Progress
     ) -> Iterator[Iterator[Message]]:
         """Yield the messages of the operation that `start` begins. Leaving the context ends the operation.
 

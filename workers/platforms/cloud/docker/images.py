@@ -35,9 +35,7 @@ KEPT_VERSIONS = 3
 
 _PIECE_BYTES = 1024**2
 # https://pkg.go.dev/github.com/distribution/reference has the grammar.
-_REPOSITORY = re.compile(
-    r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*",
-)
+_REPOSITORY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*")
 
 
 class DockerImages:

@@ -47,10 +47,7 @@ def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version:
     name, labels = f"seatrial-smoke-test-{model.name}-v{version}-{token_hex(3)}", {LABEL: image}
     with engine.client() as client:
         _sweep(client, image)
-        with (
-            _network(client, name, labels) as network,
-            _container(client, name, image, network, labels) as container,
-        ):
+        with _network(client, name, labels) as network, _container(client, name, image, network, labels) as container:
             try:
                 address = _wait_until_ready(client, container, model, progress)
                 sample = model.sample
@@ -69,10 +66,7 @@ def _network(client: Any, name: str, labels: Mapping[str, str]) -> Iterator[str]
     https://docs.docker.com/engine/network/drivers/bridge/#options
     """
     bridge = "com.docker.network.bridge"
-    options = {
-        f"{bridge}.enable_ip_masquerade": "false",
-        f"{bridge}.enable_icc": "false",
-    }
+    options = {f"{bridge}.enable_ip_masquerade": "false", f"{bridge}.enable_icc": "false"}
     network = client.create_network(name, driver="bridge", options=options, labels=labels)
     try:
         yield str(network["Id"])

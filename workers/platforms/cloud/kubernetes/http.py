@@ -12,13 +12,7 @@ from urllib.parse import urlencode
 
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes.access import ClusterAddress, Login
-from workers.platforms.cloud.kubernetes.errors import (
-    ApiCall,
-    is_unauthenticated,
-    not_an_object,
-    refusal,
-    unreachable,
-)
+from workers.platforms.cloud.kubernetes.errors import ApiCall, is_unauthenticated, not_an_object, refusal, unreachable
 from workers.platforms.cloud.kubernetes.objects import Object
 
 FIELD_MANAGER = "seatrial"

@@ -6,13 +6,7 @@ from pathlib import Path
 from workers.contract.formatting import show_count
 from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage, run_in_background
-from workers.platforms.embedded.warehouse.features import (
-    MAXIMUM_ROWS,
-    Examples,
-    choose_features,
-    column_casts,
-    prepare,
-)
+from workers.platforms.embedded.warehouse.features import MAXIMUM_ROWS, Examples, choose_features, column_casts, prepare
 from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.protocols.progress import Progress
 
