@@ -47,8 +47,14 @@ def connect(settings: WorkerSettings) -> Platforms:
     data = make("warehouse", partial(warehouse, settings))
     store = make("artifacts", partial(artifacts, settings))
     builder = make("images", partial(images, settings))
+    connect_cluster = partial(
+        cluster_and_load,
+        home=settings.home,
+        load_image=file.loadtest.image,
+        has_images=file.images is not None,
+    )
     pairs = {
-        name: make(f"environments.{name}.cluster", partial(cluster_and_load, settings, environment.cluster))
+        name: make(f"environments.{name}.cluster", partial(connect_cluster, environment.cluster))
         for name, environment in file.environments.items()
     }
     if mistakes or data is None or store is None or builder is None:
@@ -60,7 +66,7 @@ def connect(settings: WorkerSettings) -> Platforms:
         artifacts=store,
         images=builder,
         clusters={name: pair[0] for name, pair in pairs.items() if pair},
-        loads=loads | dict.fromkeys(file.targets, load_from_here(settings)),
+        loads=loads | dict.fromkeys(file.targets, load_from_here(settings.home)),
     )
 
 

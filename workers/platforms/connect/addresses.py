@@ -1,49 +1,29 @@
 """The addresses of services in the settings: "local", or one of the forms that are parsed here."""
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
 
 from workers.contract.settings import SettingsError
 
 LOCAL = "local"
-Address = TypeVar("Address")
+BIGQUERY = "bigquery://PROJECT/DATASET/LOCATION"
+BUCKET = "gs://BUCKET/PREFIX"
+_PATTERNS = {
+    BIGQUERY: r"bigquery://(?P<project>[a-z0-9.:-]+)/(?P<dataset>[A-Za-z0-9_]+)/(?P<location>[A-Za-z0-9-]+)",
+    BUCKET: r"gs://(?P<bucket>[a-z0-9._-]+)/?(?P<prefix>[A-Za-z0-9._/-]*)",
+}
 
 
-class BigQueryAddress(NamedTuple):
-    """bigquery://PROJECT/DATASET/LOCATION."""
-
-    project: str
-    dataset: str
-    location: str
-
-
-class BucketAddress(NamedTuple):
-    """gs://BUCKET/PREFIX."""
-
-    bucket: str
-    prefix: str
-
-
-def parse_bigquery(address: str) -> BigQueryAddress:
-    """Raise ValueError if `address` is not a BigQuery dataset."""
-    match = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/([A-Za-z0-9_]+)/([A-Za-z0-9-]+)", address)
+def parse(address: str, form: str) -> dict[str, str]:
+    """Return the parts of `address` by their names in lower case. Raises ValueError if it does not have the form."""
+    match = re.fullmatch(_PATTERNS[form], address)
     if match is None:
-        raise ValueError(f'unknown address {address!r}; use "local" or "bigquery://PROJECT/DATASET/LOCATION".')
-    return BigQueryAddress(*match.groups())
+        raise ValueError(f'unknown address {address!r}; use "local" or "{form}".')
+    return match.groupdict()
 
 
-def parse_bucket(address: str) -> BucketAddress:
-    """Raise ValueError if `address` is not a Cloud Storage bucket."""
-    match = re.fullmatch(r"gs://([a-z0-9._-]+)/?([A-Za-z0-9._/-]*)", address)
-    if match is None:
-        raise ValueError(f'unknown address {address!r}; use "local" or "gs://BUCKET/PREFIX".')
-    return BucketAddress(*match.groups())
-
-
-def parse_other(parse: Callable[[str], Address], address: str) -> Address:
+def parse_other(address: str, form: str) -> dict[str, str]:
     """Parse the address of another field. Raises SettingsError without mistakes: that field reports its own."""
     try:
-        return parse(address)
+        return parse(address, form)
     except ValueError as error:
         raise SettingsError(()) from error

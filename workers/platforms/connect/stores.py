@@ -1,6 +1,6 @@
 """The warehouse and the model store. Both run on one machine or both in the cloud: one exports to the other."""
 
-from workers.platforms.connect.addresses import LOCAL, parse_bigquery, parse_bucket, parse_other
+from workers.platforms.connect.addresses import BIGQUERY, BUCKET, LOCAL, parse, parse_other
 from workers.platforms.protocols.artifacts import Artifacts
 from workers.platforms.protocols.warehouse import Warehouse
 from workers.settings import WorkerSettings
@@ -15,13 +15,18 @@ def warehouse(settings: WorkerSettings) -> Warehouse:
         folder = settings.config.parent
         tables = {name: (folder / path).absolute() for name, path in file.tables.items()}
         return EmbeddedWarehouse(home=settings.home, tables=tables)
-    address = parse_bigquery(file.warehouse)
+    address = parse(file.warehouse, BIGQUERY)
     if file.artifacts == LOCAL:
         raise ValueError("BigQuery can export models to a bucket only; set artifacts to gs://BUCKET/PREFIX, too.")
     from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 
-    bucket = parse_other(parse_bucket, file.artifacts).bucket
-    return BigQueryWarehouse(**address._asdict(), bucket=bucket, endpoint=settings.bigquery_endpoint or None)
+    return BigQueryWarehouse(
+        project=address["project"],
+        dataset=address["dataset"],
+        location=address["location"],
+        bucket=parse_other(file.artifacts, BUCKET)["bucket"],
+        endpoint=settings.bigquery_endpoint or None,
+    )
 
 
 def artifacts(settings: WorkerSettings) -> Artifacts:
@@ -31,16 +36,16 @@ def artifacts(settings: WorkerSettings) -> Artifacts:
         from workers.platforms.embedded.artifacts import EmbeddedArtifacts
 
         return EmbeddedArtifacts(root=settings.home / "models")
-    address = parse_bucket(file.artifacts)
+    address = parse(file.artifacts, BUCKET)
     if file.warehouse == LOCAL:
         raise ValueError("the local warehouse exports models to a folder; set warehouse to bigquery://…, too.")
-    dataset = parse_other(parse_bigquery, file.warehouse)
+    dataset = parse_other(file.warehouse, BIGQUERY)
     from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 
     return GcsArtifacts(
-        bucket=address.bucket,
-        prefix=address.prefix,
-        location=dataset.location,
-        project=dataset.project,
+        bucket=address["bucket"],
+        prefix=address["prefix"],
+        location=dataset["location"],
+        project=dataset["project"],
         cache=settings.home / "cache",
     )

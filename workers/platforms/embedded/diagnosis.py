@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -46,19 +46,11 @@ def _writable(home: Path) -> Finding:
 
 def _installed(packages: set[str]) -> Finding:
     # Read package metadata instead of importing: locust/ is also a folder of this project.
-    missing = [package for package in sorted(packages) if not _is_installed(package)]
+    missing = [package for package in sorted(packages) if not any(distributions(name=package))]
     if not missing:
         return Finding(what=f"{len(packages)} packages for work on this machine are installed", ok=True)
     advice = "Run: pip install 'seatrial[worker,load]'"
     return Finding(what=f"not installed: {', '.join(missing)}", ok=False, advice=advice)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _locustfile() -> Finding:

@@ -7,9 +7,14 @@ from workers.contract.settings import Model
 from workers.errors import PermanentError
 
 
-def settings_error(model: Model, field: str, problem: str, *, advice: str) -> PermanentError:
-    """Return an error that begins with `models.MODEL.FIELD`. `problem` and `advice` are sentences."""
-    return PermanentError(f"models.{model.name}.{field}: {problem}", advice=advice)
+def query_error(model: Model, problem: str, advice: str) -> PermanentError:
+    """Return an error that begins with `models.MODEL.query`. `problem` and `advice` are sentences."""
+    return PermanentError(f"models.{model.name}.query: {problem}", advice=advice)
+
+
+def label_error(model: Model, problem: str, advice: str) -> PermanentError:
+    """Return an error that begins with `models.MODEL.label`. `problem` and `advice` are sentences."""
+    return PermanentError(f"models.{model.name}.label: {problem}", advice=advice)
 
 
 @contextmanager

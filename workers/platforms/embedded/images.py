@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import IO
 
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.cluster.replica import IMPORT_ROOT
+from workers.platforms.embedded.cluster.replica import IMPORT_ROOT, serving_command
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.serving.signature import UnusableModel, read_signature
@@ -30,7 +29,6 @@ class EmbeddedImages:
     """Implements Images without building any."""
 
     def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
-        """Return None: this machine needs no image."""
         return None
 
     def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
@@ -47,20 +45,14 @@ class EmbeddedImages:
                 raise PermanentError(f"{error}{_log_lines(log)}") from error
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
-        """Return None: there is no image to publish."""
         return None
 
 
 @contextlib.contextmanager
 def _serving(model: str, folder: Path, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    command = serving_command(folder=str(folder.resolve()), model=model, version=1)
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "workers.platforms.serving"),
-            *("--folder", str(folder.resolve())),
-            *("--model", model),
-            *("--version", "1"),
-            "--supervised",  # exits when this process dies
-        ],
+        [*command, "--supervised"],  # exits when this process dies
         cwd=IMPORT_ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ Instance = Mapping[str, Any]
 
 
 class Images(Protocol):
-    """Container images of model versions. An adapter whose replicas read the model's folder has no images."""
+    """Container images of model versions. There are no images if the replicas read the model's folder."""
 
     def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
         """Build the image from the version's files in `folder`. Return its reference, or None without images."""

@@ -17,8 +17,8 @@ from workers.platforms.protocols.warehouse import Warehouse
 class Platforms:
     """One adapter per external service.
 
-    `clusters` is keyed by environment. `loads` is keyed by environment and by load target: the load on an environment
-    comes from where its endpoints run, the load on a target from the worker.
+    `clusters` is keyed by environment. `loads` is keyed by environment and by load target: an environment is loaded
+    from its own cluster, a target from the worker.
     """
 
     settings: SettingsFile
@@ -34,7 +34,7 @@ class Diagnosable(Protocol):
     """An adapter that `doctor` can check. Adapters implement it if they can fail to reach a service."""
 
     def diagnose(self) -> Iterator[Finding]:
-        """Yield one finding per check. Changes nothing, raises nothing; a check takes at most about 30 s.
+        """Yield one finding per check. Never changes the service or raises. A check takes at most about 30 s.
 
         A finding about a missing right carries the command that grants it. The checks end at the first finding that
         makes the rest pointless, such as missing credentials or an unreachable service.

@@ -11,7 +11,7 @@ BACKLOG = 2048
 """Connections that may wait to be accepted; the system may cap it (net.core.somaxconn)."""
 
 STOP_CHECK_S = 0.5
-"""How often an acceptor checks for its stop. Each check costs it its place in the queue of acceptors."""
+"""Interval between an acceptor's checks for its stop. Each check costs it its place in the queue of acceptors."""
 
 RETRY_S = 0.05
 """Pause after a failed accept: the process or the system may have run out of descriptors."""
@@ -40,7 +40,7 @@ def address_of(listener: socket.socket) -> str:
 class Acceptor:
     """A thread that waits in accept(2) and passes connections to the event loop in which it was made.
 
-    Linux wakes the thread that has waited longest in accept(2). Event loops wait in epoll instead, where Linux wakes
+    Linux wakes the thread that has waited longest in accept(2). Event loops wait in epoll instead. There, Linux wakes
     all of them, always in the same order: of four idle replicas, two got nine tenths of the connections. For Linux
     only: elsewhere accept(2) may ignore SO_RCVTIMEO (https://man7.org/linux/man-pages/man7/socket.7.html).
     """

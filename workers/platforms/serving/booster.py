@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy
 
-from workers.platforms.serving.signature import Input, Signature, Task, UnusableModel
+from workers.platforms.serving.signature import Input, Signature, Task, UnusableModel, read_json
 from workers.platforms.serving.tensors import Tensor
 
 MODEL_FILE = "model.bst"
@@ -98,7 +98,7 @@ def load_booster(folder: Path) -> tuple[Signature, BoosterSession]:
     """Load the model in `folder`. Raises UnusableModel, also for features that Google's predictor leaves undefined."""
     if (folder / "transform").exists():
         raise UnusableModel(f"{folder} was trained with a TRANSFORM clause, which only TensorFlow can apply.")
-    metadata = _metadata(folder / METADATA_FILE)
+    metadata = read_json(folder / METADATA_FILE)
     try:
         signature, encoders = _interpret(metadata, _assets(folder / "assets"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -106,15 +106,6 @@ def load_booster(folder: Path) -> tuple[Signature, BoosterSession]:
     booster = _load(folder / MODEL_FILE)
     _check_agreement(booster, signature, sum(encoder.width for encoder in encoders))
     return signature, BoosterSession(booster, signature, encoders)
-
-
-def _metadata(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise UnusableModel(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UnusableModel(f"{path} is not JSON: {error}.") from error
 
 
 def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:

@@ -100,10 +100,10 @@ class RestApi:
         return {"model_version_status": [{"version": self._version, "state": "AVAILABLE", "status": status}]}
 
     def _metadata(self) -> object:
-        definition = {"signature_def": {SIGNATURE_NAME: _signature_def(self._servable.signature)}}
+        definition = {SIGNATURE_NAME: _signature_def(self._servable.signature)}
         return {
             "model_spec": {"name": self._model, "signature_name": "", "version": self._version},
-            "metadata": {"signature_def": {"signature_def": definition["signature_def"]}},
+            "metadata": {"signature_def": {"signature_def": definition}},
         }
 
 

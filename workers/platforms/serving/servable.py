@@ -20,18 +20,8 @@ from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeat
 SIGNATURE_NAME = "serving_default"
 
 # ONNX Runtime's errors have no common base class except Exception.
-_ONNX_ERRORS = (
-    onnx_errors.EPFail,
-    onnx_errors.EngineError,
-    onnx_errors.Fail,
-    onnx_errors.InvalidArgument,
-    onnx_errors.InvalidGraph,
-    onnx_errors.InvalidProtobuf,
-    onnx_errors.ModelLoaded,
-    onnx_errors.NoModel,
-    onnx_errors.NoSuchFile,
-    onnx_errors.NotImplemented,
-    onnx_errors.RuntimeException,
+_ONNX_ERRORS = tuple(
+    item for item in vars(onnx_errors).values() if isinstance(item, type) and issubclass(item, Exception)
 )
 _ONNX_TYPES: Mapping[InputType, str] = {"FLOAT": "tensor(float)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
 
@@ -56,7 +46,6 @@ class _UncheckedSession:
         self._run = session._sess.run
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor], /) -> list[Tensor]:
-        """See Session."""
         found: list[Tensor] = self._run(outputs, feed, None)
         return found
 

@@ -29,10 +29,10 @@ IDLE_TIMEOUT_S = 75.0
 """nginx's default keepalive_timeout: longer than usual clients keep an idle connection."""
 
 DRAIN_GRACE_S = 2.0
-"""How long a draining replica keeps idle connections open, to answer requests already on their way."""
+"""Time that a draining replica keeps idle connections open, to answer requests already on their way."""
 
 REQUEST_GRACE_S = 10.0
-"""How long a draining replica waits for requests in progress."""
+"""Time that a draining replica waits for requests in progress."""
 
 USES_ACCEPTOR = sys.platform == "linux"
 """True if shared sockets get an Acceptor. Otherwise the event loop accepts, and the replicas' shares are uneven."""

@@ -58,17 +58,21 @@ class Signature:
 
 def read_signature(folder: Path) -> Signature:
     """Read the signature of the model in `folder`. Raises UnusableModel."""
-    path = folder / SIGNATURE_FILE
+    document = read_json(folder / SIGNATURE_FILE)
     try:
-        document = json.loads(path.read_bytes())
+        return _signature(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableModel(f"{folder / SIGNATURE_FILE} is not a signature: {error!r}.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Raise UnusableModel if the file is missing or is not JSON."""
+    try:
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise UnusableModel(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise UnusableModel(f"{path} is not JSON: {error}.") from error
-    try:
-        return _signature(document)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnusableModel(f"{path} is not a signature: {error!r}.") from error
 
 
 def _signature(document: Any) -> Signature:

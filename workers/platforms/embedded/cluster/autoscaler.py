@@ -62,7 +62,7 @@ def recommend(
     """Return ceil(current × metric ÷ target), or `current` within the tolerance.
 
     When growing, replicas that are not ready or have no metric count as 0 %. When shrinking, replicas without a metric
-    count as the target. If that reverses the direction, nothing changes.
+    count as the target. If that reverses the direction, the count stays.
     """
     known = [item.cpu_percent for item in measurements if item.ready and item.cpu_percent is not None]
     if not known:

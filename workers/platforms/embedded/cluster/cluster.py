@@ -31,7 +31,7 @@ REMOVE_TIMEOUT_S = 30.0
 """Longer than replicas may take to drain (fleet.KILL_AFTER_S)."""
 
 UNDO_TIMEOUT_S = 10.0
-"""How long to wait until the earlier release serves alone. The supervisor continues in any case."""
+"""Time to wait until the earlier release serves alone. The supervisor continues in any case."""
 
 _START_SLACK_S = 5.0
 
@@ -47,7 +47,7 @@ class EmbeddedCluster:
     def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
         """Roll the release out; see Cluster.
 
-        Raises TemporaryError if another job changes this endpoint. A Superseded attempt undoes nothing: the endpoint
+        Raises TemporaryError if another job changes this endpoint. A Superseded attempt is not undone: the endpoint
         belongs to the next attempt.
         """
         files = self._files(release.model.name, release.environment.name)
@@ -67,14 +67,12 @@ class EmbeddedCluster:
         return as_endpoint(release.environment.name, spec, status)
 
     def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
-        """Write the bounds for the supervisor and return; see Cluster."""
         files = self._files(model, environment.name)
         with _change_lock(files):
             _write_bounds(files, model, environment.name, replicas)
             launch_supervisor(files, self._timing)
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
-        """Set the bounds and wait; see Cluster."""
         files = self._files(model, environment.name)
         with _change_lock(files):
             spec = _write_bounds(files, model, environment.name, replicas)
@@ -143,7 +141,7 @@ class EmbeddedCluster:
 
     def _undo(self, files: EndpointFiles, spec: Spec) -> None:
         if spec.proven:
-            return  # the rollout changed nothing
+            return  # the rollout made no change
         if spec.fallback is None:
             _write_removed(files, spec)
             self._delete_when_unsupervised(files)

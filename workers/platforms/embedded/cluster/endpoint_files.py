@@ -46,7 +46,6 @@ class DesiredState:
 
     @property
     def bounds(self) -> Replicas:
-        """The bounds of the replica count."""
         return Replicas(minimum=self.minimum, maximum=self.maximum)
 
     @property
@@ -126,12 +125,10 @@ class EndpointFiles:
 
     @property
     def supervisor_log(self) -> Path:
-        """The supervisor's log, with its replicas' output."""
         return self.folder / "supervisor.log"
 
     @property
     def supervisor_error(self) -> Path:
-        """The supervisor's standard error."""
         return self.folder / "supervisor.err"
 
     def read_spec(self) -> Spec | None:
@@ -165,7 +162,7 @@ class EndpointFiles:
         (self.folder / "spec.json").unlink()
 
     def read_status(self) -> EndpointStatus | None:
-        """Return the last status, or None if there is none or it is damaged. Its supervisor may be dead."""
+        """Return the last status, or None if it is missing or damaged. Its supervisor may be dead."""
         try:
             document = json.loads((self.folder / "status.json").read_bytes())
             replicas = tuple(ReplicaStatus(**item) for item in document["replicas"])
@@ -175,11 +172,9 @@ class EndpointFiles:
             return None
 
     def write_status(self, status: EndpointStatus) -> None:
-        """Replace the status."""
         _replace(self.folder / "status.json", asdict(status))
 
     def delete(self) -> None:
-        """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def acquire_change_lock(self) -> "Lock | None":

@@ -41,9 +41,10 @@ class Replica:
         self.cpu_percent: float | None = None
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._cpu_mark: tuple[float, float] | None = None
+        command = serving_command(folder=desired.folder, model=desired.model, version=desired.version)
         # The end of this pipe, at the death of this process, makes the replica exit.
         self._process = subprocess.Popen(
-            _command(desired, listener_fd),
+            [*command, "--fd", str(listener_fd), "--supervised"],
             cwd=IMPORT_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -58,7 +59,6 @@ class Replica:
 
     @property
     def pid(self) -> int:
-        """The process id."""
         return self._process.pid
 
     @property
@@ -90,7 +90,6 @@ class Replica:
         self.draining_since_s = time.monotonic()
 
     def kill(self) -> None:
-        """Kill the process."""
         self._process.kill()
 
     def ended(self) -> str | None:
@@ -111,7 +110,7 @@ class Replica:
     def measure_cpu(self, request_cores: float) -> None:
         """Set `cpu_percent`: CPU since the last call, in percent of the request.
 
-        It is None until the second call after the replica became ready. That leaves out its start, as the
+        It is None until the second call after the replica became ready, to leave out its start, as the
         HorizontalPodAutoscaler leaves out a pod's initialisation.
         """
         if self.state != "ready":
@@ -143,15 +142,10 @@ class Replica:
             self._process.stdin.flush()
 
 
-def _command(desired: DesiredState, listener_fd: int) -> list[str]:
-    return [
-        *(sys.executable, "-m", "workers.platforms.serving"),
-        *("--folder", desired.folder),
-        *("--model", desired.model),
-        *("--version", str(desired.version)),
-        *("--fd", str(listener_fd)),
-        "--supervised",
-    ]
+def serving_command(*, folder: str, model: str, version: int) -> list[str]:
+    """Return the command of a serving process. Run it in IMPORT_ROOT."""
+    arguments = ["--folder", folder, "--model", model, "--version", str(version)]
+    return [sys.executable, "-m", "workers.platforms.serving", *arguments]
 
 
 def _lines(pipe: IO[bytes]) -> list[str]:

@@ -7,6 +7,7 @@ replicas exit. The next call of the cluster adapter launches another one, on the
 import argparse
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -29,7 +30,7 @@ TICK_S = 0.1
 """Interval between reconciliations: feels immediate to a person, for 0.6 % of a core."""
 
 PORT_TIMEOUT_S = 5.0
-"""How long to wait for the port of a dead supervisor, until its replicas have exited."""
+"""Time to wait for the port of a dead supervisor, until its replicas have exited."""
 
 _LOG_BYTES = 1_000_000
 _MAX_EVENTS = 20
@@ -169,9 +170,7 @@ def launch_supervisor(files: EndpointFiles, timing: SupervisorTiming) -> None:
                 *(sys.executable, "-m", "workers.platforms.embedded.cluster.supervisor"),
                 *("--folder", str(files.folder)),
                 *("--lock-fd", str(lock.fd)),
-                *("--sync-period-s", str(timing.sync_period_s)),
-                *("--scale-down-window-s", str(timing.scale_down_window_s)),
-                *("--ready-deadline-s", str(timing.ready_deadline_s)),
+                *("--timing", json.dumps(asdict(timing))),
             ],
             cwd=IMPORT_ROOT,
             stdin=subprocess.DEVNULL,
@@ -189,11 +188,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.platforms.embedded.cluster.supervisor")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--lock-fd", type=int, required=True)
-    parser.add_argument("--sync-period-s", type=float, required=True)
-    parser.add_argument("--scale-down-window-s", type=float, required=True)
-    parser.add_argument("--ready-deadline-s", type=float, required=True)
-    arguments = vars(parser.parse_args())
-    folder, lock_fd = arguments.pop("folder"), arguments.pop("lock_fd")
+    parser.add_argument("--timing", type=json.loads, required=True)
+    arguments = parser.parse_args()
+    folder, lock_fd, timing = arguments.folder, arguments.lock_fd, SupervisorTiming(**arguments.timing)
 
     # Replicas must not inherit the lock: it would outlive this process.
     fcntl.fcntl(lock_fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
@@ -205,7 +202,7 @@ def main() -> None:
     with contextlib.closing(_listen_on_last_port(last)) as listener:
         log.info("supervisor %d of %s starts at %s", os.getpid(), folder, address_of(listener))
         try:
-            Supervisor(files=files, listener=listener, last=last, timing=SupervisorTiming(**arguments)).run()
+            Supervisor(files=files, listener=listener, last=last, timing=timing).run()
         except Exception:
             log.exception("the supervisor has failed")
             raise

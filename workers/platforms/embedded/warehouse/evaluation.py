@@ -33,7 +33,8 @@ def classification_metrics(
     import numpy as np
     from sklearn import metrics
 
-    positive = max(classes, key=_numerically if all(map(_is_integer, classes)) else str)
+    numeric = all(name.removeprefix("-").isdecimal() for name in classes)
+    positive = max(classes, key=lambda name: (int(name) if numeric else 0, name))
     how = {"average": "binary", "pos_label": positive} if len(classes) == 2 else {"average": "macro"}
     precision, recall, f1_score, _ = metrics.precision_recall_fscore_support(labels, predicted, zero_division=0, **how)
     exact = probabilities.astype(np.float64)
@@ -71,11 +72,3 @@ def regression_metrics(labels: "Array", predicted: "Array") -> dict[str, float]:
         "explained_variance": metrics.explained_variance_score(labels, predicted),
     }
     return {name: float(value) for name, value in values.items()}
-
-
-def _is_integer(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
-
-
-def _numerically(text: str) -> int:
-    return int(text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workers.contract.formatting import show_count
 from workers.contract.settings import Model
-from workers.platforms.embedded.errors import join_names, settings_error
+from workers.platforms.embedded.errors import join_names, label_error, query_error
 from workers.platforms.embedded.warehouse.sql import Column
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def choose_features(model: Model, columns: Sequence[Column]) -> tuple[Feature, .
     _check_label(model, columns)
     if len(columns) == 1:
         problem = f'the label "{model.label}" is its only column, so there is nothing to learn from.'
-        raise settings_error(model, "query", problem, advice="Also select the columns to predict the label from.")
+        raise query_error(model, problem, "Also select the columns to predict the label from.")
     return tuple(_feature(model, column) for column in columns if column.name != model.label)
 
 
@@ -80,23 +80,21 @@ def _check_names(model: Model, names: list[str]) -> None:
     for name in names:
         if not _NAME.fullmatch(name):
             problem = f'the column "{name}" has a name that BigQuery does not accept.'
-            raise settings_error(
-                model, "query", problem, advice="Name it with letters, digits and underscores: … AS name."
-            )
+            raise query_error(model, problem, "Name it with letters, digits and underscores: … AS name.")
     repeated = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if repeated:
         problem = f'it has more than one column "{repeated[0]}" (case is ignored).'
-        raise settings_error(model, "query", problem, advice="Rename or remove all but one.")
+        raise query_error(model, problem, "Rename or remove all but one.")
     if model.label not in names:
         by_lower = {name.lower(): name for name in names}
         near = get_close_matches(model.label.lower(), by_lower, n=1)
         advice = f'Did you mean "{by_lower[near[0]]}"?' if near else "Set label to one of the query's columns."
         problem = f'the query has no column "{model.label}"; it has {join_names(names)}.'
-        raise settings_error(model, "label", problem, advice=advice)
+        raise label_error(model, problem, advice)
     taken = {f"predicted_{model.label}", f"{model.label}_probs", f"{model.label}_values"} & set(names)
     if taken:
         problem = f'the column "{min(taken)}" has the name of an output of the model.'
-        raise settings_error(model, "query", problem, advice="Rename or remove this column.")
+        raise query_error(model, problem, "Rename or remove this column.")
 
 
 def _check_label(model: Model, columns: Sequence[Column]) -> None:
@@ -104,12 +102,10 @@ def _check_label(model: Model, columns: Sequence[Column]) -> None:
     if is_classifier(model):
         if type_ not in ("VARCHAR", "BOOLEAN") and not _INTEGERS.fullmatch(type_):
             problem = f"{model.label} is {_bigquery(type_)}; {model.type} predicts a STRING, an INT64 or a BOOL."
-            raise settings_error(
-                model, "label", problem, advice="Choose a model type that predicts numbers, or CAST the label."
-            )
+            raise label_error(model, problem, "Choose a model type that predicts numbers, or CAST the label.")
     elif not _NUMBERS.fullmatch(type_):
         problem = f"{model.label} is {_bigquery(type_)}; {model.type} predicts a number."
-        raise settings_error(model, "label", problem, advice="Choose a model type that classifies, or CAST the label.")
+        raise label_error(model, problem, "Choose a model type that classifies, or CAST the label.")
 
 
 def _feature(model: Model, column: Column) -> Feature:
@@ -121,7 +117,7 @@ def _feature(model: Model, column: Column) -> Feature:
         return Feature(name=column.name, type="BOOL")
     problem = f'the column "{column.name}" is {_bigquery(column.type)}; a feature is a number, a STRING or a BOOL.'
     advice = f"Remove it, as in * EXCEPT({column.name}), or use a part of it, as in EXTRACT(DAYOFWEEK FROM …)."
-    raise settings_error(model, "query", problem, advice=advice)
+    raise query_error(model, problem, advice)
 
 
 def _bigquery(type_: str) -> str:
@@ -153,12 +149,12 @@ def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -
     if len(rows) > MAXIMUM_ROWS:
         problem = f"it returns more than {MAXIMUM_ROWS:,} rows, the limit for training on this machine."
         advice = "Take a sample (LIMIT, or WHERE RAND() < 0.1), or train in BigQuery."
-        raise settings_error(model, "query", problem, advice=advice)
+        raise query_error(model, problem, advice)
     labelled = rows[rows[model.label].notna()].reset_index(drop=True)
     if len(labelled) < 2:
         found = f"{show_count(len(labelled), 'row')} with a label and {len(rows) - len(labelled)} without"
         problem = f"it returns {found}; training needs at least 2 with a label."
-        raise settings_error(model, "query", problem, advice="Check the query's conditions.")
+        raise query_error(model, problem, "Check the query's conditions.")
     frame = pd.DataFrame({feature.name: _fill_missing(model, feature, labelled[feature.name]) for feature in features})
     labels = labelled[model.label].to_numpy(dtype=np.str_ if is_classifier(model) else np.float64)
     _check_values(model, labels)
@@ -171,24 +167,20 @@ def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Se
 
     if column.isna().all():
         problem = f'the column "{feature.name}" is NULL in every row, so nothing can be learned from it.'
-        raise settings_error(model, "query", problem, advice="Remove it from the query.")
+        raise query_error(model, problem, "Remove it from the query.")
     if feature.type == "STRING":
         strings = column.astype(object).where(column.notna(), MISSING)
         if (different := strings.nunique()) > MAXIMUM_CATEGORIES:
             problem = (
-                f'the column "{feature.name}" has {different:,} different strings, the limit is {MAXIMUM_CATEGORIES:,}.'
+                f'the column "{feature.name}" has {different:,} different strings; the limit is {MAXIMUM_CATEGORIES:,}.'
             )
-            raise settings_error(
-                model, "query", problem, advice="Remove it, or group its values into fewer categories."
-            )
+            raise query_error(model, problem, "Remove it, or group its values into fewer categories.")
         return strings
     with np.errstate(over="ignore"):
         numbers = column.astype(np.float32).astype(np.float64)
     if np.isinf(numbers).any():
-        problem = (
-            f'the column "{feature.name}" has infinite numbers or numbers beyond ±3.4e38, the range of a 32-bit float.'
-        )
-        raise settings_error(model, "query", problem, advice="Scale the column, or exclude these rows.")
+        problem = f'the column "{feature.name}" has numbers beyond ±3.4e38, the range of a 32-bit float.'
+        raise query_error(model, problem, "Scale the column, or exclude these rows.")
     return numbers.fillna(numbers.mode().iloc[0] if feature.type == "BOOL" else np.float32(numbers.mean()))
 
 
@@ -199,15 +191,13 @@ def _check_values(model: Model, labels: "np.ndarray[tuple[int], np.dtype[np.str_
         with np.errstate(over="ignore"):
             finite = np.isfinite(labels.astype(np.float32))
         if not finite.all():
-            problem = f"{model.label} has infinite numbers or numbers beyond ±3.4e38, the range of a 32-bit float."
-            raise settings_error(model, "label", problem, advice="Scale the column, or exclude these rows.")
+            problem = f"{model.label} has numbers beyond ±3.4e38, the range of a 32-bit float."
+            raise label_error(model, problem, "Scale the column, or exclude these rows.")
         return
     classes = np.unique(labels)
     if len(classes) < 2:
         problem = f'every row has the label "{classes[0]:.80}"; a classifier needs at least two different labels.'
-        raise settings_error(model, "label", problem, advice="Check the query's conditions.")
+        raise label_error(model, problem, "Check the query's conditions.")
     if len(classes) > MAXIMUM_CLASSES:
-        problem = (
-            f"{model.label} has {len(classes):,} different values; the limit for a classifier is {MAXIMUM_CLASSES}."
-        )
-        raise settings_error(model, "label", problem, advice="Group them into fewer classes, or predict a number.")
+        problem = f"{model.label} has {len(classes):,} different values, above the limit of {MAXIMUM_CLASSES}."
+        raise label_error(model, problem, "Group them into fewer classes, or predict a number.")

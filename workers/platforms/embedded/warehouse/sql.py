@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.errors import join_names, settings_error
+from workers.platforms.embedded.errors import join_names, query_error
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,7 +66,7 @@ def translate(model: Model, *, known: Sequence[str]) -> Translation:
             call = table.this.sql(dialect="bigquery")
             problem = f"{call:.60} is a table function; the local warehouse does not support these."
             advice = "Select from tables. Add a file as a table under [tables] in the settings."
-            raise settings_error(model, "query", problem, advice=advice)
+            raise query_error(model, problem, advice)
         if name in known:
             tables.add(name)
         elif name.lower() not in local:
@@ -75,7 +75,7 @@ def translate(model: Model, *, known: Sequence[str]) -> Translation:
         sql = query.sql(dialect="duckdb", identify=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
     except sqlglot.UnsupportedError as error:
         problem = f"the local warehouse does not support this: {error}."
-        raise settings_error(model, "query", problem, advice="Rewrite the query, or train in BigQuery.") from error
+        raise query_error(model, problem, "Rewrite the query, or train in BigQuery.") from error
     return Translation(sql=sql, tables=frozenset(tables))
 
 
@@ -89,31 +89,31 @@ def _single_query(model: Model) -> "exp.Query":
         first = tokens[0].text.upper() if tokens else "an empty query"
         if first not in ("SELECT", "WITH", "FROM", "("):
             problem = f"a query must begin with SELECT or WITH, found {first:.40}."
-            raise settings_error(model, "query", problem, advice=advice)
+            raise query_error(model, problem, advice)
         statements = [statement for statement in sqlglot.parse(model.query, dialect="bigquery") if statement]
     except sqlglot.TokenError as error:
         problem = "it is not SQL: a quote or a comment is probably not closed."
-        raise settings_error(model, "query", problem, advice=advice) from error
+        raise query_error(model, problem, advice) from error
     except sqlglot.ParseError as error:
         at = error.errors[0]
         problem = f'it does not parse at line {at["line"]}, column {at["col"]}, near "{at["highlight"]}".'
-        raise settings_error(model, "query", problem, advice=advice) from error
+        raise query_error(model, problem, advice) from error
     except RecursionError as error:
-        raise settings_error(model, "query", "it is nested too deeply.", advice=advice) from error
+        raise query_error(model, "it is nested too deeply.", advice) from error
     statements = [statement for statement in statements if not isinstance(statement, exp.Semicolon)]
     if len(statements) != 1:
         problem = f"it must be a single query, found {len(statements)} statements."
-        raise settings_error(model, "query", problem, advice=advice)
+        raise query_error(model, problem, advice)
     (query,) = statements
     if not isinstance(query, exp.Query):
-        raise settings_error(model, "query", "it must be a SELECT query.", advice=advice)
+        raise query_error(model, "it must be a SELECT query.", advice)
     return query
 
 
 def _unknown_table(model: Model, name: str, known: Sequence[str]) -> PermanentError:
     problem = f'there is no table "{name}" in the local warehouse, which has {join_names(sorted(known))}.'
     advice = f'Add "{name}" = "FILE.csv" (or .parquet) under [tables] in the settings, or train in BigQuery.'
-    return settings_error(model, "query", problem, advice=advice)
+    return query_error(model, problem, advice)
 
 
 def open_database() -> "duckdb.DuckDBPyConnection":
@@ -198,10 +198,10 @@ def _execute(connection: "duckdb.DuckDBPyConnection", sql: str, *, model: Model)
     except duckdb.OutOfMemoryException as error:
         problem = f"it needs more than {MEMORY_LIMIT} of memory, the limit of the local warehouse."
         advice = "Select fewer columns or rows, or train in BigQuery."
-        raise settings_error(model, "query", problem, advice=advice) from error
+        raise query_error(model, problem, advice) from error
     except duckdb.Error as error:
         advice = "Correct the query. It runs in DuckDB, translated from BigQuery's dialect."
-        raise settings_error(model, "query", f"it cannot be run: {_summary(error)}", advice=advice) from error
+        raise query_error(model, f"it cannot be run: {_summary(error)}", advice) from error
 
 
 def _summary(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workers.contract.settings import Model
@@ -128,27 +129,16 @@ def _logistic(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
             return estimator, f"{'converged after' if converged else 'stopped at'} {done} iterations, loss {loss:.4g}"
 
 
-def _tree_classifier(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    return _boosted(GradientBoostingClassifier, inputs, labels, report)
-
-
-def _tree_regressor(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
-    from sklearn.ensemble import GradientBoostingRegressor
-
-    return _boosted(GradientBoostingRegressor, inputs, labels, report)
-
-
-def _boosted(kind: Any, inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
+def _boosted(inputs: Any, labels: Any, report: ReportStage, *, kind: str) -> tuple[Any, str]:
     """Fit gradient boosting. skl2onnx 1.20 cannot convert its histogram variant."""
+    from sklearn import ensemble
 
     def stage(iteration: int, estimator: Any, _: dict[str, Any]) -> bool:
         fact = f"iteration {iteration + 1}, loss {estimator.train_score_[iteration]:.4g}"
         report(iteration + 1, TREE_ITERATIONS, fact)
         return False
 
-    estimator = kind(
+    estimator = getattr(ensemble, kind)(
         n_estimators=TREE_ITERATIONS, learning_rate=TREE_LEARN_RATE, max_depth=TREE_DEPTH, random_state=SEED
     )
     report(0, TREE_ITERATIONS, "first iteration")
@@ -159,6 +149,6 @@ def _boosted(kind: Any, inputs: Any, labels: Any, report: ReportStage) -> tuple[
 _ESTIMATORS: dict[str, Callable[[Any, Any, ReportStage], tuple[Any, str]]] = {
     "linear_reg": _linear,
     "logistic_reg": _logistic,
-    "boosted_tree_classifier": _tree_classifier,
-    "boosted_tree_regressor": _tree_regressor,
+    "boosted_tree_classifier": partial(_boosted, kind="GradientBoostingClassifier"),
+    "boosted_tree_regressor": partial(_boosted, kind="GradientBoostingRegressor"),
 }

@@ -121,7 +121,7 @@ def _digest(model: Model) -> str:
 
 
 def _read(folder: Path) -> _TrainingRecord | None:
-    """Return the finished training in `folder`, or None if there is none or it is damaged."""
+    """Return the finished training in `folder`, or None if it is missing or damaged."""
     try:
         return _RECORD.validate_json((folder / "training.json").read_bytes(), strict=True)
     except (OSError, ValidationError):
