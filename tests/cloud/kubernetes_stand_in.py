@@ -1,6 +1,6 @@
 """API server of the Kubernetes stand-in: applies that create, selectors, resource versions, 410 and the service proxy.
 
-KUBERNETES_STAND_IN.md describes what is imitated, and from which documents.
+KUBERNETES_STAND_IN.md describes the imitated behaviour and its sources.
 """
 
 import json

@@ -319,8 +319,8 @@ def test_failed_undo_is_named_in_the_error(harness: KubernetesHarness) -> None:
     """Next to the first failure."""
     harness.up(1)
     progress = RecordedProgress()
-    progress.on_report = lambda fact: harness.stand_in.refused.update({("PATCH", "deployments"): (403, "not any more")})
-    with pytest.raises(PermanentError, match=r"cannot be pulled.* Undoing it failed: .* not any more"):
+    progress.on_report = lambda fact: harness.stand_in.refused.update({("PATCH", "deployments"): (403, "revoked")})
+    with pytest.raises(PermanentError, match=r"cannot be pulled.* Undoing it failed: .* revoked"):
         harness.cluster.roll_out(release=harness.release(2, state="no image"), progress=progress)
 
 

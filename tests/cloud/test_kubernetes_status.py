@@ -109,7 +109,7 @@ UNSCHEDULABLE = [
     ],
 )  # fmt: skip
 def test_pod_status_reports_its_trouble(given: Object, message: str | None, permanent: bool) -> None:
-    """In the cluster's words, and with the knowledge whether waiting can help."""
+    """In the cluster's words. `permanent` means that waiting cannot help."""
     found = pod_trouble(given)
     assert (found and found.message, bool(found and found.permanent)) == (message, permanent)
 

@@ -1,1 +1,1 @@
-"""The adapters of the real cloud: BigQuery ML, Cloud Storage, Docker and Kubernetes."""
+"""Adapters of cloud services: BigQuery ML, Cloud Storage, Docker and Kubernetes."""

@@ -1,6 +1,6 @@
 """Adapter of the Protocol Cluster to Kubernetes.
 
-All facts about an endpoint are kept on its objects, so that any worker can find it.
+All facts about an endpoint are stored on its objects, which any worker can read.
 """
 
 from collections.abc import Iterator

@@ -28,7 +28,9 @@ from workers.platforms.protocols.cluster import Endpoint
 _KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Deployment")
 """Kinds of an endpoint's objects, in the order of their deletion."""
 
-_NO_AUTOSCALER = "The autoscaler was deleted, so the number of replicas stays as it is. Set the replicas again."
+_NO_AUTOSCALER = (
+    "The autoscaler was deleted, so the number of replicas is no longer adjusted. Set the replicas again with /scale."
+)
 
 
 class EndpointObjects:
@@ -90,7 +92,7 @@ class EndpointObjects:
         )
 
     def find_address(self, service: Object) -> str:
-        """Return the base URL that the Service's type leads to, or "" while it has none.
+        """Return the base URL that the Service's type leads to, or "" before it is known.
 
         LoadBalancer: its address. NodePort: a node that runs a replica (every node answers). Otherwise the Service's
         DNS name, which resolves inside the cluster only.

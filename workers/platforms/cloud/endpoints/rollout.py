@@ -45,9 +45,8 @@ class Rollout:
     def run(self) -> Object:
         """Roll the release out and return its Deployment.
 
-        On failure or interruption, restores the newest verified revision, or removes a first release. Undoes nothing
-        if Superseded, because the endpoint belongs to the next attempt, or on TemporaryError, because the next attempt
-        continues.
+        On PermanentError and Interrupted, restores the newest verified revision, or removes a first release. Superseded
+        and TemporaryError leave the rollout to the next attempt, which continues it.
         """
         before = self._objects.find()
         self._objects.check_service_owner()
@@ -137,7 +136,7 @@ class Rollout:
                 raise PermanentError(f"{error} Undoing it failed: {second}", advice=error.advice) from error
 
     def _undo(self, desired: Object, before: Object | None) -> bool:
-        """Restore the release that was last verified. Return False if there was none and the endpoint was removed."""
+        """Restore the release that was last verified. Return False if a first release was removed."""
         objects, now = self._objects, self._objects.find()
         if now is None or not verified_hash(now):
             objects.delete()

@@ -14,9 +14,10 @@ from workers.platforms.cloud.kubernetes.pods import Trouble, pod_trouble
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutStatus:
-    """State of a rollout. `waits_for` names what is missing; `failed` says why it cannot finish; "" if not so.
+    """State of a rollout. Both texts are "" if it is done.
 
-    `troubles` hold up the newest revision, permanent ones first. `updated` counts its ready replicas.
+    `waits_for` is the next missing step, `failed` the reason why it cannot finish. `troubles` are the problems of the
+    newest revision, permanent ones first. `updated` counts its ready replicas.
     """
 
     waits_for: str = ""
@@ -38,7 +39,7 @@ class RolloutStatus:
 def read_status(
     *, deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object], events: Sequence[Object]
 ) -> RolloutStatus:
-    """Judge the rollout and collect its troubles. A finished rollout has none: its pods may be known less recently."""
+    """Judge the rollout and collect its troubles. A finished rollout has no troubles: `pods` may be older."""
     status = judge(deployment)
     if status.done:
         return replace(status, updated=ready_replicas(deployment))

@@ -93,4 +93,4 @@ class _Relay(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: the smoke test reports failures."""
+        """Do not log: the smoke test reports failures."""
