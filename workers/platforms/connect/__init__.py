@@ -48,10 +48,7 @@ def connect(settings: WorkerSettings) -> Platforms:
     store = make("artifacts", partial(artifacts, settings))
     builder = make("images", partial(images, settings))
     connect_cluster = partial(
-        cluster_and_load,
-        home=settings.home,
-        load_image=file.loadtest.image,
-        has_images=file.images is not None,
+        cluster_and_load, home=settings.home, load_image=file.loadtest.image, has_images=file.images is not None
     )
     pairs = {
         name: make(f"environments.{name}.cluster", partial(connect_cluster, environment.cluster))

@@ -161,7 +161,7 @@ def launch_supervisor(files: EndpointFiles, timing: SupervisorTiming) -> None:
         return
     with lock, files.supervisor_error.open("wb") as output:
         if last := files.read_status():  # do not report the replicas of a dead supervisor as ready
-            trouble = "The endpoint's supervisor had ended; it has been started again."
+            trouble = "The endpoint's supervisor had ended. It has been started again."
             files.write_status(
                 replace(last, ready=0, updated=0, rolled_out=False, cpu_percent=None, replicas=(), trouble=trouble)
             )
