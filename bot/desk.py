@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bot.blocks import Message
 from bot.commands import COMMANDS, Command, Request, ScheduleDesk, read_command
+from bot.decisions import Decisions
 from bot.intake import Intake
 from bot.lookup import CatalogueLookup
-from bot.policy import Refused
 from bot.state import Invocation
 from workers.contract.jobs import Job
 from workers.contract.record import Record
@@ -21,6 +21,7 @@ class BotDesk(CatalogueLookup):
     """Implements `commands.Desk` for one invocation. Raises Refused, and QueueUnavailable while Redis is away."""
 
     intake: Intake
+    decisions: Decisions
     schedules: ScheduleDesk
     invocation: Invocation
 
@@ -38,12 +39,6 @@ class BotDesk(CatalogueLookup):
     def workers(self) -> Sequence[str]:
         return self.queue.workers()
 
-    def job(self, *, job_id: str) -> Record:
-        record = self.queue.record(job_id)
-        if record is None:
-            raise Refused(f"There is no job #{job_id}; /jobs lists the newest.")
-        return record
-
     def check(self, *, job: Job) -> None:
         self.intake.check(job, self.invocation.by)
 
@@ -54,7 +49,7 @@ class BotDesk(CatalogueLookup):
         return self.intake.submit(record.job, self.invocation)
 
     def cancel(self, *, record: Record) -> Message | None:
-        return self.intake.cancel(record, self.invocation.by)
+        return self.decisions.cancel(record, self.invocation.by)
 
     def decide(self, *, record: Record, approve: bool) -> Message | None:
-        return self.intake.decide(record, self.invocation.by, approve=approve)
+        return self.decisions.decide(record, self.invocation.by, approve=approve)

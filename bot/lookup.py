@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.policy import Refused
 from workers.contract.catalogue import Served, Version
 from workers.contract.queue import Catalogue, Queue
 from workers.contract.record import Record
@@ -28,3 +29,9 @@ class CatalogueLookup:
 
     def recent(self) -> Sequence[Record]:
         return self.queue.recent(MOST_RECENT)
+
+    def job(self, *, job_id: str) -> Record:
+        record = self.queue.record(job_id)
+        if record is None:
+            raise Refused(f"There is no job #{job_id}; /jobs lists the newest.")
+        return record

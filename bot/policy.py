@@ -46,9 +46,9 @@ def outsider(by: Member) -> str:
     return ""
 
 
-def missing_setting(job: Job, settings: SettingsFile) -> str:
-    """Return why the settings do not allow the job at all, or "": an old job's model or place may be gone."""
-    missing = job.missing_setting(settings)
+def _setting_rule(query: PolicyQuery) -> str:
+    """Refuse a job if the settings lack its model or place: a retried job may be old."""
+    missing = query.job.missing_setting(query.settings)
     return f"The settings no longer have {missing}." if missing else ""
 
 
@@ -74,7 +74,7 @@ def _duration_rule(query: PolicyQuery) -> str:
 
 RULES: tuple[Callable[[PolicyQuery], str], ...] = (
     lambda query: outsider(query.by),
-    lambda query: missing_setting(query.job, query.settings),
+    _setting_rule,
     _rate_rule,
     _duration_rule,
 )

@@ -78,9 +78,9 @@ def no_card(channel: str, error: str) -> Message:
     )
 
 
-def card_follows(record: Record) -> Message:
+def card_follows(job_id: str) -> Message:
     """Return the answer while Slack is too slow to post the card."""
-    return plain(f"Accepted as job #{record.id}. Slack is slow; the job starts once its card is posted.")
+    return plain(f"Accepted as job #{job_id}. Slack is slow; the job starts once its card is posted.")
 
 
 def not_awaiting_approval(record: Record) -> Message:
