@@ -1,10 +1,10 @@
-# Five images of one source, each with no more than it needs:
-#   docker build --target bot -t seatrial-bot .          holds the Slack tokens
-#   docker build --target worker -t seatrial-worker .    holds the cloud credentials
-#   docker build --target serving -t seatrial-serving .  serves XGBoost boosters and ONNX; models are built onto it
-#   docker build --target slack -t seatrial-slack .      the local Slack, to try things in
+# Five images of one source:
+#   docker build --target bot -t seatrial-bot .          the bot, which holds the Slack tokens
+#   docker build --target worker -t seatrial-worker .    the worker, which holds the cloud credentials
+#   docker build --target serving -t seatrial-serving .  the base image of models as XGBoost boosters and ONNX
+#   docker build --target slack -t seatrial-slack .      the local Slack
 #   docker build --target load -t seatrial-load .        Locust: master and workers of load tests on Kubernetes
-# Users are numbers, so that Kubernetes' runAsNonRoot can tell them from root.
+# Users are numbers, because Kubernetes' runAsNonRoot compares numbers.
 FROM python:3.12-slim AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --uid 10001 --create-home seatrial && mkdir /data && chown seatrial /data
@@ -39,7 +39,7 @@ ENV SEATRIAL_HOME=/data
 VOLUME /data
 CMD ["python", "-m", "workers"]
 
-# Laid out as tensorflow/serving: /models/MODEL_NAME/N, REST on 8501. The files are all readable and none is written.
+# The layout of tensorflow/serving: /models/MODEL_NAME/N, REST on 8501. The process only reads files.
 FROM base AS serving
 COPY workers/__init__.py workers/__init__.py
 COPY workers/platforms/__init__.py workers/platforms/__init__.py
@@ -51,7 +51,7 @@ ENV MODEL_NAME=model MODEL_BASE_PATH=/models
 EXPOSE 8501
 ENTRYPOINT ["python", "-m", "workers.platforms.serving", "--host", "0.0.0.0", "--port", "8501"]
 
-# Beside no folder named locust, which Python would take for the package where it has nothing better.
+# No folder may be named locust here: Python would import it instead of the package.
 FROM base AS load
 COPY locust /load
 RUN mkdir workers bot && pip install --constraint constraints.txt --editable '.[load]'
