@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -26,8 +25,6 @@ from workers.platforms.cloud.kubernetes.objects import Object
 
 TOP = Path(__file__).parents[2]
 K8S = TOP / "k8s"
-BOOTSTRAP = K8S / "gke" / "bootstrap.sh"
-GOLDEN = Path(__file__).parent / "golden" / "bootstrap.txt"
 RENDERED = ["overlays/gke", "overlays/local", "locust", "serving"]
 KUSTOMIZATIONS = sorted([*K8S.rglob("kustomization.yaml"), TOP / "locust" / "kustomization.yaml"])
 CUSTOM = {"ScaledObject"}
@@ -79,7 +76,7 @@ def test_every_file_is_used_by_a_kustomization() -> None:
         names = [*content.get("resources", ()), *(patch.get("path", "") for patch in content.get("patches", ()))]
         names += [file for made in content.get("configMapGenerator", ()) for file in made["files"]]
         used |= {(each.parent / name).resolve() for name in names}
-    used.add(BOOTSTRAP)
+    used.add(K8S / "gke" / "bootstrap.sh")
     assert [short(path) for path in sorted(K8S.rglob("*")) if path.is_file() and path.resolve() not in used] == []
 
 
@@ -272,109 +269,3 @@ def test_gke_environments_have_namespaces() -> None:
     wanted = {each.cluster.rpartition("/")[2] for each in settings.environments.values()}
     folders = [K8S / "overlays" / "gke" / name for name in ("staging", "production")]
     assert {documents(folder / "kustomization.yaml")[0]["namespace"] for folder in folders} == wanted
-
-
-def bootstrap(*words: str, path: str = "") -> "subprocess.CompletedProcess[str]":
-    environ = os.environ | ({"PATH": f"{path}:{os.environ['PATH']}"} if path else {})
-    return subprocess.run(["bash", BOOTSTRAP, *words], capture_output=True, text=True, env=environ, timeout=60)
-
-
-def test_bootstrap_dry_run_equals_its_golden_file() -> None:
-    """Set UPDATE_GOLDEN=1 to rewrite the file."""
-    run = bootstrap("--project", "my-project", "--dry-run")
-    assert run.returncode == 0, run.stderr
-    if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.write_text(run.stdout, encoding="utf-8")
-    assert run.stdout == GOLDEN.read_text(encoding="utf-8")
-
-
-def test_bootstrap_prints_the_settings_of_the_overlay() -> None:
-    printed = GOLDEN.read_text(encoding="utf-8").partition("\nwarehouse = ")
-    lines = [line.partition("#")[0].strip() for line in (printed[1] + printed[2]).splitlines() if " = " in line]
-    shipped = (K8S / "overlays" / "gke" / "seatrial.toml").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 7
-    assert [line for line in lines if line not in shipped] == []
-
-
-def test_bootstrap_creates_only_missing_resources(tmp_path: Path) -> None:
-    log, there = tmp_path / "log", tmp_path / "there"
-    for name in ("gcloud", "bq"):
-        tool = tmp_path / name
-        tool.write_text(
-            f'#!/bin/sh\necho "{name} $*" >>{log}\n'
-            f'case "$*" in *describe*|*"show --dataset"*) test -e {there} ;; esac\n'
-        )
-        tool.chmod(0o755)
-    planned = [line for line in GOLDEN.read_text(encoding="utf-8").splitlines() if re.match(r"(gcloud|bq) ", line)]
-    assert bootstrap("--project", "my-project", path=str(tmp_path)).returncode == 0
-    ran = [line for line in log.read_text().splitlines() if not re.search(r" describe | show --dataset ", line)]
-    assert len(ran) == len(planned)
-    log.unlink()
-    there.touch()
-    assert bootstrap("--project", "my-project", path=str(tmp_path)).returncode == 0
-    assert not re.search(r" create | mk ", log.read_text())
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["--project"],
-        ["--project", "No Such"],
-        ["--project", "my-project", "--zone", "us"],
-        ["--project", "my-project", "--location", ""],
-        ["--project", "my-project", "--location", "Europe"],
-        ["--project", "my-project", "--machine-type", "large one"],
-        ["--prject", "x"],
-    ],
-)
-def test_bootstrap_refuses_invalid_arguments(words: list[str]) -> None:
-    """It prints its usage and exits with status 2 before any command."""
-    run = bootstrap(*words)
-    assert run.returncode == 2
-    assert "--dry-run" in run.stderr
-    assert run.stdout == ""
-
-
-def test_bootstrap_passes_shellcheck() -> None:
-    found = shutil.which("shellcheck") or shutil.which("shellcheck", path=str(Path(sys.executable).parent))
-    if found is None:
-        pytest.skip("needs shellcheck")
-    run = subprocess.run([found, BOOTSTRAP], capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stdout
-
-
-def _compose() -> list[str]:
-    """Return the command of compose: Docker's plugin, or the separate program as in Debian."""
-    for words in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(words[0]) and not subprocess.run([*words, "version"], capture_output=True).returncode:
-            return words
-    assert not os.environ.get("CI"), "CI installs docker-compose"
-    pytest.skip("needs docker compose")
-
-
-@pytest.mark.parametrize("profiles", [[], ["local"], ["images"], ["local", "images"]])
-def test_compose_accepts_its_file(profiles: list[str]) -> None:
-    """With each profile."""
-    options = [word for profile in profiles for word in ("--profile", profile)]
-    run = subprocess.run(
-        [*_compose(), "--file", TOP / "docker-compose.yml", *options, "config", "--quiet"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"SLACK_BOT_TOKEN": "xoxb-local"},
-        timeout=60,
-    )
-    assert run.returncode == 0, run.stderr
-
-
-def test_compose_file_defines_what_it_references() -> None:
-    """Volumes, profiles and networks."""
-    file = documents(TOP / "docker-compose.yml")[0]
-    services = file["services"]
-    assert {name for name, service in services.items() if "profiles" not in service} == {"redis", "bot", "worker"}
-    for service in services.values():
-        for volume in service.get("volumes", ()):
-            source = volume.partition(":")[0]
-            assert source in file["volumes"] or (TOP / source).is_file()
-        network = service.get("network_mode", "service:redis").removeprefix("service:")
-        assert network in services

@@ -1,78 +1,30 @@
 """The Kubernetes adapter of Cluster, against the stand-in and pods with scripted states."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
-from typing import Any
 
 import pytest
 
-client = pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
+pytest.importorskip("kubernetes.client", reason="needs the cloud libraries: pip install 'seatrial[cloud]'")
 
-from tests.cloud.kubernetes_controllers import Controllers  # noqa: E402
-from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
-from tests.cloud.kubernetes_store import versions  # noqa: E402
-from tests.cloud.scripted_kubelet import ScriptedKubelet  # noqa: E402
-from tests.platforms.progress import RecordedProgress  # noqa: E402
-from tests.waiting import wait_until  # noqa: E402
-from workers.contract.replicas import Replicas  # noqa: E402
-from workers.contract.settings import Environment, Model  # noqa: E402
-from workers.errors import JobCancelled, PermanentError, ShuttingDown, Superseded, TemporaryError  # noqa: E402
-from workers.platforms.cloud.endpoints.cluster import KubernetesCluster  # noqa: E402
-from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests  # noqa: E402
-from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming  # noqa: E402
-from workers.platforms.protocols.artifacts import Manifest  # noqa: E402
-from workers.platforms.protocols.cluster import Endpoint, Release  # noqa: E402
-
-MODEL = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
-STAGING = Environment(name="staging", cpu_request="250m", cpu_target=60)
-QUICK = RolloutTiming(poll_s=0.02, address_s=60.0, answer_s=5.0, undone_s=60.0, ended_s=60.0, stuck_s=60.0)
-
-
-class KubernetesHarness:
-    """The adapter, the stand-in behind it, and releases."""
-
-    def __init__(self, stand_in: StandIn, controllers: Controllers, kubelet: ScriptedKubelet) -> None:
-        self.stand_in, self.controllers, self.kubelet, self.store = stand_in, controllers, kubelet, stand_in.store
-        self.api = stand_in.api()
-        self.cluster = KubernetesCluster(api=self.api, timing=QUICK)
-
-    def release(
-        self, version: int, *, replicas: tuple[int, int] = (1, 1), state: str = "ready", job_id: str = ""
-    ) -> Release:
-        image = f"registry/fruit@sha256:{version:064}"
-        self.kubelet.states[image] = state
-        manifest = Manifest(
-            model="fruit", version=version, digest=f"sha256:{version}", format="saved_model", size_bytes=1, metrics={},
-            query_sha256="", training="", trained_by="", job_id=f"job-{version}", created_at_s=0.0, image=image,
-        )  # fmt: skip
-        low, high = replicas
-        return Release(
-            model=MODEL, environment=STAGING, manifest=manifest, folder=Path("unused"),
-            replicas=Replicas(minimum=low, maximum=high), job_id=job_id or f"job-{version}", asked_by="ada",
-        )  # fmt: skip
-
-    def up(self, version: int, **how: Any) -> Endpoint:
-        return self.cluster.roll_out(release=self.release(version, **how), progress=RecordedProgress())
-
-    def now(self) -> Endpoint:
-        endpoint = self.cluster.endpoint(model="fruit", environment=STAGING)
-        assert endpoint is not None
-        return endpoint
-
-    def kinds(self) -> set[str]:
-        return {kind for kind, _ in self.store.objects if kind != "Event"}
+from tests.cloud.kubernetes_harness import QUICK, STAGING, KubernetesHarness, kubernetes_harness
+from tests.cloud.kubernetes_store import versions
+from tests.platforms.progress import RecordedProgress
+from tests.waiting import wait_until
+from workers.contract.replicas import Replicas
+from workers.errors import PermanentError
+from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
+from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests
+from workers.platforms.protocols.cluster import Endpoint
 
 
 @pytest.fixture
 def harness() -> Iterator[KubernetesHarness]:
     """Yield an empty cluster."""
-    with ExitStack() as exit_stack:
-        stand_in = exit_stack.enter_context(StandIn())
-        kubelet = ScriptedKubelet(stand_in)
-        yield KubernetesHarness(stand_in, exit_stack.enter_context(Controllers(stand_in, kubelet)), kubelet)
+    with kubernetes_harness() as harness:
+        yield harness
 
 
 def test_first_release_is_served_after_the_rollout(harness: KubernetesHarness) -> None:
@@ -143,53 +95,6 @@ def test_scaling_by_the_autoscaler_is_reported_with_its_reason(harness: Kubernet
     assert "CPU 150 % of the request, target 60 %" in line
 
 
-@pytest.mark.parametrize(
-    ("state", "message"),
-    [
-        ("no image", r"v2 does not become ready\. The image registry/fruit@.* cannot be pulled: .*not found"),
-        ("crashes", r"The container ended 3 times \(exit code 137, OOMKilled\)\. Its log ends: cannot load fruit"),
-    ],
-)
-def test_failed_release_is_undone_before_any_deadline(harness: KubernetesHarness, state: str, message: str) -> None:
-    """Only the previous version is left, and the error quotes the cluster."""
-    before = harness.up(1, replicas=(1, 3))
-    progress = RecordedProgress()
-    progress.on_report = lambda fact: harness.kubelet.logs.update(
-        dict.fromkeys(harness.controllers.pods(), "cannot load fruit")
-    )
-    with pytest.raises(PermanentError, match=message):
-        harness.cluster.roll_out(release=harness.release(2, replicas=(2, 2), state=state), progress=progress)
-    assert harness.now() == before
-    assert harness.controllers.pods(version="v2") == []
-    assert "HorizontalPodAutoscaler" in harness.kinds(), "its bounds are restored"
-
-
-@pytest.mark.parametrize(
-    ("state", "message"),
-    [
-        ("no node", "The pod cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu."),
-        ("quota", "exceeded quota: small, requested: pods=1."),
-    ],
-)
-def test_temporary_trouble_is_logged_once_and_ends_up_in_the_error(
-    harness: KubernetesHarness, state: str, message: str
-) -> None:
-    """The error is raised at the Deployment's deadline."""
-    harness.up(1)
-    progress = RecordedProgress()
-
-    def let_the_deadline_pass(fact: str) -> None:
-        if message in fact:
-            harness.controllers.deadline_passed = True
-
-    progress.on_report = let_the_deadline_pass
-    with pytest.raises(PermanentError) as caught:
-        harness.cluster.roll_out(release=harness.release(2, state=state), progress=progress)
-    assert message in str(caught.value)
-    assert len([line for line in progress.lines if message in line]) == 1
-    assert harness.now().version == 1
-
-
 def test_rollout_continues_when_trouble_passes(harness: KubernetesHarness) -> None:
     release = harness.release(1, state="no node")
     progress = RecordedProgress()
@@ -202,39 +107,6 @@ def test_rollout_continues_when_trouble_passes(harness: KubernetesHarness) -> No
     assert harness.cluster.roll_out(release=release, progress=progress).ready == 1
 
 
-def test_failed_first_release_leaves_no_object(harness: KubernetesHarness) -> None:
-    with pytest.raises(PermanentError, match="cannot be pulled"):
-        harness.up(1, replicas=(1, 3), state="no image")
-    assert harness.cluster.endpoint(model="fruit", environment=STAGING) is None
-    assert harness.kinds() == set()
-
-
-def test_rollback_restores_the_last_verified_release(harness: KubernetesHarness) -> None:
-    """It skips a failed revision that a dead worker could not undo."""
-    before = harness.up(1)
-    progress = RecordedProgress()
-    progress.on_report = _raise(Superseded("Another worker has the job now."))
-    with pytest.raises(Superseded):
-        harness.cluster.roll_out(release=harness.release(2, state="starting"), progress=progress)
-    wait_until(lambda: len(harness.controllers.pods(version="v2")) == 1)
-    assert harness.now().version == 1, "an unverified release does not run yet"
-    with pytest.raises(PermanentError, match="v3 does not become ready"):
-        harness.up(3, state="crashes")
-    assert harness.now() == before
-    assert harness.controllers.pods() == harness.controllers.pods(version="v1")
-
-
-def test_release_that_answers_incorrectly_is_undone(harness: KubernetesHarness) -> None:
-    """Being ready is not enough: one real prediction is requested."""
-    before = harness.up(1)
-    harness.kubelet.answers_incorrectly = True
-    with pytest.raises(
-        PermanentError, match=r"v2 is up but answers incorrectly at http://fruit-staging\.test\.svc:8501\. "
-    ):
-        harness.up(2)
-    assert harness.now() == before
-
-
 def test_release_without_image_is_refused_before_any_change(harness: KubernetesHarness) -> None:
     release = harness.release(1)
     from dataclasses import replace
@@ -244,32 +116,6 @@ def test_release_without_image_is_refused_before_any_change(harness: KubernetesH
             release=replace(release, manifest=replace(release.manifest, image="")), progress=RecordedProgress()
         )
     assert harness.kinds() == set()
-
-
-@pytest.mark.parametrize(
-    "stopped", [JobCancelled("Cancelled by the test."), ShuttingDown("The worker is shutting down.")]
-)
-def test_interrupted_rollout_is_undone(harness: KubernetesHarness, stopped: Exception) -> None:
-    """The previous version and number of replicas are restored."""
-    before = harness.up(1)
-    progress = RecordedProgress()
-    progress.on_report = _raise(stopped)
-    with pytest.raises(type(stopped)):
-        harness.cluster.roll_out(release=harness.release(2, replicas=(3, 3), state="starting"), progress=progress)
-    wait_until(lambda: harness.now() == before and harness.controllers.pods() == harness.controllers.pods(version="v1"))
-
-
-def test_superseded_rollout_is_completed_by_the_next_attempt(harness: KubernetesHarness) -> None:
-    """The attempt that lost its claim undoes no step; the next one completes the same Deployment."""
-    progress = RecordedProgress()
-    progress.on_report = _raise(Superseded("Another worker has the job now."))
-    with pytest.raises(Superseded):
-        harness.cluster.roll_out(release=harness.release(1), progress=progress)
-    uid = harness.store.get("Deployment", "fruit-staging")["metadata"]["uid"]
-    again = KubernetesCluster(api=harness.stand_in.api(), timing=QUICK)
-    endpoint = again.roll_out(release=harness.release(1), progress=RecordedProgress())
-    assert (endpoint.ready, endpoint.job_id) == (1, "job-1")
-    assert harness.store.get("Deployment", "fruit-staging")["metadata"]["uid"] == uid
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "Pod"])
@@ -303,34 +149,6 @@ def test_rollout_survives_broken_watches(harness: KubernetesHarness, fault: str)
     progress.on_report = break_watches
     assert harness.cluster.roll_out(release=release, progress=progress).ready == 1
     assert requests() > 2, "a list, its watch, and a list again"
-
-
-def test_missing_right_is_named_and_no_object_is_left(harness: KubernetesHarness) -> None:
-    """The error contains the RBAC rule that grants it."""
-    words = 'deployments.apps is forbidden: User "w" cannot patch resource "deployments"'
-    harness.stand_in.refused["PATCH", "deployments"] = (403, words)
-    with pytest.raises(PermanentError, match="cannot patch resource") as caught:
-        harness.up(1)
-    assert 'apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]' in caught.value.advice
-    assert harness.kinds() == set()
-
-
-def test_failed_undo_is_named_in_the_error(harness: KubernetesHarness) -> None:
-    """Next to the first failure."""
-    harness.up(1)
-    progress = RecordedProgress()
-    progress.on_report = lambda fact: harness.stand_in.refused.update({("PATCH", "deployments"): (403, "revoked")})
-    with pytest.raises(PermanentError, match=r"cannot be pulled.* Undoing it failed: .* revoked"):
-        harness.cluster.roll_out(release=harness.release(2, state="no image"), progress=progress)
-
-
-def test_temporary_error_keeps_the_objects_for_the_next_attempt(harness: KubernetesHarness) -> None:
-    harness.stand_in.refused["PATCH", "poddisruptionbudgets"] = (503, "the server is overloaded")
-    with pytest.raises(TemporaryError, match="the server is overloaded"):
-        harness.up(1)
-    assert "Deployment" in harness.kinds()
-    harness.stand_in.refused.clear()
-    assert harness.up(1).job_id == "job-1"
 
 
 def test_foreign_deployment_is_not_changed(harness: KubernetesHarness) -> None:
@@ -431,10 +249,3 @@ def test_doctor_names_missing_rights(harness: KubernetesHarness) -> None:
     harness.stand_in.__exit__()
     away = KubernetesCluster(api=harness.stand_in.api()).diagnose()
     assert [finding.ok for finding in away] == [False]
-
-
-def _raise(error: Exception) -> Callable[[str], None]:
-    def raise_it(fact: str) -> None:
-        raise error
-
-    return raise_it
