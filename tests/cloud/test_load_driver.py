@@ -99,7 +99,7 @@ def test_a_person_at_the_web_page_holds_nothing(cluster: LocustCluster, target: 
         lose_the_hold(cluster)
         load.stop()
         master = master_of(cluster)
-        wait_until(lambda: json.loads(master.ask("GET", "/stats/requests"))["state"] == "stopped")
+        wait_until(lambda: json.loads(master.request("GET", "/stats/requests"))["state"] == "stopped")
         count, page = target.count, "http://{}:{}/swarm".format(*web_of(cluster))
         urlopen(page, data=b"user_count=200&spawn_rate=200", timeout=60).close()  # as its button does
         wait_until(lambda: target.count > count + LONGER_THAN_THE_GRACE)

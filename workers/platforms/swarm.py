@@ -57,7 +57,7 @@ class SwarmStatus:
 class MasterClient:
     """Client of a Locust master's web server. Every call raises OSError, HTTPException or ValueError on failure.
 
-    Subclasses override `ask` and `keepalive` to reach the master by another way than `host`:`port`.
+    Subclasses override `request` and `keepalive` to reach the master by another way than `host`:`port`.
     """
 
     def __init__(self, *, host: str, port: int, timeout_s: float = 5.0) -> None:
@@ -65,25 +65,25 @@ class MasterClient:
 
     def status(self, *, since: int = 0) -> SwarmStatus:
         """Return the state of the test, with the samples from number `since` on."""
-        answer = json.loads(self.ask("GET", f"/seatrial/status?since={since}"))
+        answer = json.loads(self.request("GET", f"/seatrial/status?since={since}"))
         answer["samples"] = tuple(Sample(**sample) for sample in answer["samples"])
         return SwarmStatus(**answer)
 
     def start(self) -> None:
         """Start the traffic as soon as all users are spawned."""
-        self.ask("POST", "/seatrial/start")
+        self.request("POST", "/seatrial/start")
 
     def stop(self) -> None:
         """End the traffic. The counts stay."""
-        self.ask("POST", "/seatrial/stop")
+        self.request("POST", "/seatrial/stop")
 
     def result(self) -> dict[str, Any]:
         """Return the totals, which are final when the test is over."""
-        return dict(json.loads(self.ask("GET", "/seatrial/result")))
+        return dict(json.loads(self.request("GET", "/seatrial/result")))
 
     def report(self) -> bytes:
         """Return Locust's own report, one HTML page."""
-        return self.ask("GET", "/stats/report?download=1")
+        return self.request("GET", "/stats/report?download=1")
 
     def keepalive(self) -> Generator[None, None, None]:
         """Keep the test alive from the first beat on; yield several times a second until the connection ends.
@@ -98,7 +98,7 @@ class MasterClient:
             while response.readline():
                 yield
 
-    def ask(self, method: str, path: str) -> bytes:
+    def request(self, method: str, path: str) -> bytes:
         """Send one request and return the body of its response."""
         with closing(HTTPConnection(self._host, self._port, timeout=self._timeout_s)) as connection:
             connection.request(method, path)

@@ -183,7 +183,7 @@ class _MasterByApiServer(MasterClient):
         super().__init__(host=service, port=WEB_PORT)
         self._api = api
 
-    def ask(self, method: str, path: str) -> bytes:
+    def request(self, method: str, path: str) -> bytes:
         """See MasterClient."""
         try:
             reply = self._api.ask_service(self._host, self._port, method, path, answer_s=MASTER_TIMEOUT_S)
