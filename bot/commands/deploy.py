@@ -24,16 +24,15 @@ from workers.contract.settings import SettingsFile
 
 _DEPLOY = Form(
     usage="/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]",
-    does="rolls vN out on ENV; waits for approval where ENV asks for it; undoes itself when it does not become ready",
+    does="deploys vN to ENV; waits for approval if ENV requires it; rolls back if it does not become ready",
 )
 _NO_VERSION = "v0"
 """A version that never exists: the next reading corrects it to the newest."""
 _FORMS = {
-    "status": Form(usage="/deploy status", does="what runs where"),
-    "history": Form(usage="/deploy history [ENV]", does="what was deployed, newest first"),
+    "status": Form(usage="/deploy status", does="the version on each environment"),
+    "history": Form(usage="/deploy history [ENV]", does="deployments, newest first"),
     "rollback": Form(
-        usage="/deploy rollback [to vN] [MODEL] [ENV]",
-        does="back to the version before, or to vN; replicas stay as they are",
+        usage="/deploy rollback [to vN] [MODEL] [ENV]", does="deploys the previous version, or vN; keeps the replicas"
     ),
 }
 
@@ -145,7 +144,7 @@ def _roll_back_deployed(record: Record, desk: Desk) -> Message | None:
 
 COMMAND = Command(
     verb="/deploy",
-    does="Roll a version out, see what runs where, and go back.",
+    does="Deploy a version, list deployments, and roll back.",
     forms=(_DEPLOY, *_FORMS.values()),
     parse=_parse,
     buttons={"roll_back": _roll_back_deployed},

@@ -11,11 +11,11 @@ from bot.commands.line import Line
 from bot.views import replies
 from workers.contract.settings import SettingsFile
 
-_LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; those that have not ended; those you asked for")
+_LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; running: those that have not ended; mine: yours")
 _FORMS = {
     "show": Form(usage="/jobs show JOB", does="a job's card again"),
-    "cancel": Form(usage="/jobs cancel JOB", does="stops a job, and cleans up behind it"),
-    "retry": Form(usage="/jobs retry JOB", does="asks for the same job again"),
+    "cancel": Form(usage="/jobs cancel JOB", does="stops a job and cleans up"),
+    "retry": Form(usage="/jobs retry JOB", does="submits the same job again"),
 }
 _FILTERS = {"running": _LIST, "mine": _LIST}
 
@@ -85,7 +85,7 @@ def _job_id(line: Line, lookup: Lookup) -> str:
 
 COMMAND = Command(
     verb="/jobs",
-    does="See what runs and what ran; cancel and retry.",
+    does="List, show, cancel and retry jobs.",
     forms=(_LIST, *_FORMS.values()),
     parse=_parse,
     alone=ListJobs(which="all"),

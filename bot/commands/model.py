@@ -117,7 +117,7 @@ def _deploy_trained(record: Record, desk: Desk) -> Message | None:
 
 COMMAND = Command(
     verb="/model",
-    does="Train models, and see what became of them.",
+    does="Train models, and look at their versions.",
     forms=tuple(_FORMS.values()),
     parse=_parse,
     buttons={"deploy": _deploy_trained},

@@ -8,8 +8,8 @@ from bot.commands.line import Line
 from bot.views import replies
 
 _FORMS = {
-    "help": Form(usage="/seatrial help", does="what can be typed"),
-    "status": Form(usage="/seatrial status", does="health of Redis and the workers, and how many jobs there are"),
+    "help": Form(usage="/seatrial help", does="this manual"),
+    "status": Form(usage="/seatrial status", does="health of Redis and the workers, and the number of jobs"),
 }
 
 
@@ -32,5 +32,5 @@ def _status(desk: Desk) -> Message:
 
 
 COMMAND = Command(
-    verb="/seatrial", does="What can be typed, and how Seatrial is.", forms=tuple(_FORMS.values()), parse=_parse
+    verb="/seatrial", does="Show this manual, and the health of Seatrial.", forms=tuple(_FORMS.values()), parse=_parse
 )

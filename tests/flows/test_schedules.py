@@ -212,4 +212,4 @@ def test_run_now_typed_twice_at_once_is_one_job(bots: Bots) -> None:
     resumed = ephemeral(ada, "/schedule resume s1")
     assert "fires again" in resumed and "02:00" in resumed
     assert "paused" not in ephemeral(ada, "/schedule list")
-    assert "Where clocks change" in ephemeral(ada, "/schedule help")
+    assert "When clocks change" in ephemeral(ada, "/schedule help")

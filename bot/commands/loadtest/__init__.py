@@ -10,7 +10,7 @@ from bot.commands.loadtest.questions import CompareLoadTests, LastLoadTest, Stop
 _FORMS = {
     "find": FIND,
     "compare": Form(usage="/loadtest compare JOB JOB", does="two load tests, side by side"),
-    "stop": Form(usage="/loadtest stop [JOB]", does="ends the load test that runs, or JOB"),
+    "stop": Form(usage="/loadtest stop [JOB]", does="stops the running load test, or JOB"),
     "last": Form(usage="/loadtest last [ENV|TARGET]", does="the newest load test again"),
 }
 
@@ -44,7 +44,7 @@ def _compare(line: Line, lookup: Lookup) -> CompareLoadTests:
 
 COMMAND = Command(
     verb="/loadtest",
-    does="Put load on an endpoint, and learn whether it holds.",
+    does="Load an endpoint or a target, and find its limits.",
     forms=(LOAD_TEST, *_FORMS.values()),
     parse=_parse,
 )

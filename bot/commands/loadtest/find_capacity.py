@@ -26,7 +26,7 @@ from workers.contract.units import LOWEST_RPS
 FIND = Form(
     usage="/loadtest find [slo p95<200ms,errors<1%] [from RATE] [to RATE] [for TIME] [hold replicas] [MODEL] "
     "[on ENV|TARGET]",
-    does="the highest rate that still holds the objectives, and per replica; TIME for each rate that is tried",
+    does="the highest rate that meets the objectives, in all and per replica; tries each rate for TIME",
 )
 PROBE_S, SHORTEST_PROBE_S, LONGEST_PROBE_S = 20.0, 5.0, 300.0
 """Seconds per rate. Default 20: enough for a p99 at 100 rps, and for an autoscaler to react."""

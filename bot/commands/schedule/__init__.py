@@ -11,11 +11,11 @@ from bot.commands.schedule.requests import ChangeSchedule, list_schedules
 
 _FORMS = {
     "add": ADD,
-    "list": Form(usage="/schedule list", does="what is scheduled, and when it is due next"),
-    "pause": Form(usage="/schedule pause ID", does="fires no more until it is resumed"),
-    "resume": Form(usage="/schedule resume ID", does="fires again"),
-    "run": Form(usage="/schedule run ID", does="fires once, now"),
-    "remove": Form(usage="/schedule remove ID", does="forgets it"),
+    "list": Form(usage="/schedule list", does="all schedules with their next times"),
+    "pause": Form(usage="/schedule pause ID", does="stops a schedule until it is resumed"),
+    "resume": Form(usage="/schedule resume ID", does="resumes a paused schedule"),
+    "run": Form(usage="/schedule run ID", does="runs the command now"),
+    "remove": Form(usage="/schedule remove ID", does="deletes a schedule"),
 }
 
 
@@ -24,8 +24,8 @@ def command(job_commands: Sequence[Command]) -> Command:
     parser = AddParser(job_commands)
     return Command(
         verb="/schedule",
-        does="Put commands on a clock. Where clocks change, a time that is skipped fires as much later, and one that "
-        "comes twice fires once.",
+        does="Run commands at set times. When clocks change, a skipped time fires as much later, and a time that "
+        "occurs twice fires once.",
         forms=tuple(_FORMS.values()),
         parse=lambda text, lookup: _parse(text, lookup, parser),
     )

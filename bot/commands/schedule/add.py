@@ -14,7 +14,7 @@ from workers.contract.units import quoted
 
 ADD = Form(
     usage='/schedule add "CRON" [TIMEZONE] COMMAND…',
-    does="any command that starts a job, on a clock; the next three times are shown, its cards come here",
+    does="runs any command that starts a job at set times; shows the next three; its cards come here",
 )
 _EXAMPLE_COMMAND = "loadtest 1000rps for 5m"
 
