@@ -36,7 +36,7 @@ def test_a_kind_of_job_is_four_files_and_two_lines_and_a_question_is_one_file(tm
     kinds, commands = tmp_path / "workers/contract/jobs/__init__.py", tmp_path / "bot/commands/__init__.py"
     insert(kinds, '    "train_model": TrainModel,\n', '    "warm_up": WarmUp,\n')
     insert(kinds, "from workers.contract.jobs.train_model import", "from workers.contract.jobs.warm_up import WarmUp\n")
-    insert(commands, "    loadtest.COMMAND,\n", "    warm_up.COMMAND,\n")
+    insert(commands, "loadtest.COMMAND)", "warm_up.COMMAND, ")
     insert(commands, "from bot.commands.command import", "from bot.commands import warm_up\n")
 
     jobs = tmp_path / "bot/commands/jobs.py"
