@@ -42,11 +42,8 @@ class BotDesk(CatalogueLookup):
     def check(self, *, job: Job) -> None:
         self.intake.check(job, self.invocation.by)
 
-    def submit(self, *, job: Job, dry_run: bool) -> Message | None:
+    def submit(self, *, job: Job, dry_run: bool = False) -> Message | None:
         return self.intake.submit(job, self.invocation, dry_run=dry_run)
-
-    def retry(self, *, record: Record) -> Message | None:
-        return self.intake.submit(record.job, self.invocation)
 
     def cancel(self, *, record: Record) -> Message | None:
         return self.decisions.cancel(record, self.invocation.by)

@@ -105,11 +105,8 @@ class Desk(Lookup, Protocol):
     def check(self, *, job: Job) -> None:
         """Raise Refused if a rule forbids the job."""
 
-    def submit(self, *, job: Job, dry_run: bool) -> Message | None:
+    def submit(self, *, job: Job, dry_run: bool = False) -> Message | None:
         """Submit a job, or with `dry_run` only explain it."""
-
-    def retry(self, *, record: Record) -> Message | None:
-        """Submit the same job again."""
 
     def cancel(self, *, record: Record) -> Message | None:
         """Cancel a job, or ask a running job to stop."""

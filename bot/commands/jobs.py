@@ -57,7 +57,7 @@ class JobRequest:
             case "cancel":
                 return desk.cancel(record=record)
             case "retry":
-                return desk.retry(record=record)
+                return desk.submit(job=record.job)
 
     def spelled(self, settings: SettingsFile) -> str:
         return f"/jobs {self.action} {self.job_id}"
@@ -93,6 +93,6 @@ COMMAND = Command(
         "approve": lambda record, desk: desk.decide(record=record, approve=True),
         "deny": lambda record, desk: desk.decide(record=record, approve=False),
         "cancel": lambda record, desk: desk.cancel(record=record),
-        "retry": lambda record, desk: desk.retry(record=record),
+        "retry": lambda record, desk: desk.submit(job=record.job),
     },
 )
