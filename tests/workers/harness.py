@@ -101,20 +101,20 @@ class WorkerHarness:
         wait_until(lambda: self.record(job_id).final)
         return self.record(job_id)
 
-    def last_measured(self, job_id: str, *, first: Callable[[], None]) -> e.Measured:
-        """Return the last second of load that the job reported before it ended; call `first` at its first second."""
-        seen: list[e.Measured] = []
+    def last_measured(self, job_id: str, *, first: Callable[[], None]) -> Record:
+        """Return the record at the job's last second of load, and call `first` at its first one."""
+        records: list[Record] = []
 
         def ended() -> bool:
             record = self.record(job_id)
             if record.measured:
-                if not seen:
+                if not records:
                     first()
-                seen.append(record.measured)
+                records.append(record)
             return record.final
 
         wait_until(ended)
-        return seen[-1]
+        return records[-1]
 
     def measured(self, key: str, job: Job, *, tries: int = 5) -> Record:
         """Return the record of a load test or search that was judged.

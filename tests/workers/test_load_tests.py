@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cards.load_test import live
+from bot.cards.load_test import CARD
 from tests.waiting import wait_until
 from tests.workers.harness import WorkerHarness, deployed
 from tests.workers.limited_target import limited_target
@@ -72,11 +72,12 @@ def test_card_shows_the_counts_of_the_target(harness: WorkerHarness) -> None:
         harness.add_settings(target_settings(target.url))
         harness.worker()
         job_id = harness.ask("load", load_test("checkout", rate_rps=36, duration_s=3, ramp_s=1))
-        measured = harness.last_measured(job_id, first=lambda: setattr(target, "limit_rps", 0))
+        record = harness.last_measured(job_id, first=lambda: setattr(target, "limit_rps", 0))
+    assert record.measured is not None
     sent = target.requests - 1  # one request checks the target before the load
-    assert (measured.sample.requests, measured.sample.failures) == (sent, target.refused)
+    assert (record.measured.sample.requests, record.measured.sample.failures) == (sent, target.refused)
     assert sent == 36 * 3 + 18
-    assert f"{target.refused} of {sent} requests" in str(live(measured, grown=""))
+    assert f"{target.refused} of {sent} requests" in str(CARD.live(record))
 
 
 def test_load_test_fails_before_any_load_if_the_target_is_down(harness: WorkerHarness) -> None:

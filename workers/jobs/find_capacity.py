@@ -26,10 +26,10 @@ def find_capacity(job: FindCapacity, context: Context) -> CapacityFound:
             probes = _search(job, system, context)
             step.fact = _best(probes) or "no rate held"
     with context.step("report") as step:
-        found = _outcome(system, probes)
-        _attach(job, found, context)
+        outcome = _outcome(system, probes)
+        _attach(job, outcome, context)
         step.fact = f"{show_count(len(probes), 'rate')} tried"
-    return found
+    return outcome
 
 
 def _search(job: FindCapacity, system: SystemUnderTest, context: Context) -> tuple[Probe, ...]:
@@ -54,9 +54,9 @@ def _outcome(system: SystemUnderTest, probes: tuple[Probe, ...]) -> CapacityFoun
     )
 
 
-def _attach(job: FindCapacity, found: CapacityFound, context: Context) -> None:
-    title = f"Capacity of {job.place}: {_best(found.probes).removesuffix(' held') or 'no rate held'}"
-    picture = probe_chart(title=title, probes=found.probes, slo=job.slo, found_rps=found.rate_rps)
+def _attach(job: FindCapacity, outcome: CapacityFound, context: Context) -> None:
+    title = f"Capacity of {job.place}: {_best(outcome.probes).removesuffix(' held') or 'no rate held'}"
+    picture = probe_chart(title=title, probes=outcome.probes, slo=job.slo, found_rps=outcome.rate_rps)
     context.attach(name="chart.png", title=title, data=picture)
-    numbers = {"job": context.job_id, "asked": asdict(job), "result": asdict(found)}
+    numbers = {"job": context.job_id, "asked": asdict(job), "result": asdict(outcome)}
     context.attach(name="capacity.json", title="The numbers", data=json.dumps(numbers).encode())

@@ -6,8 +6,7 @@ from workers.errors import TargetDown
 from workers.jobs.load_report import LoadReport
 from workers.jobs.replica_watch import ReplicaWatch
 from workers.jobs.system_under_test import find_system
-from workers.jobs.traffic import Traffic, run_traffic
-from workers.platforms.protocols.load import LoadResult
+from workers.jobs.traffic import Traffic, no_traffic, run_traffic
 from workers.reports.verdict import Verdict, judge
 
 
@@ -49,13 +48,8 @@ class _LoadTestRun:
                 on_sample=lambda second: self._context.report(min(second.at_s, whole_s), whole_s),
             )
         except TargetDown as down:
-            return self._no_traffic(), Verdict(outcome="FAIL", reasons=tuple(filter(None, (str(down), down.advice))))
+            return no_traffic(self._plan), Verdict(
+                outcome="FAIL", reasons=tuple(filter(None, (str(down), down.advice)))
+            )
         verdict = judge(slo=self._job.slo, result=traffic.result, abort=abort, aborted_after_s=traffic.aborted_after_s)
         return traffic, verdict
-
-    def _no_traffic(self) -> Traffic:
-        due = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in self._plan.stages)
-        result = LoadResult(
-            requests=0, failures=0, duration_s=0.0, asked_rps=due / self._plan.whole_s, achieved_rps=0.0, latency_ms={}
-        )
-        return Traffic(result=result, seconds=())

@@ -75,3 +75,12 @@ def run_traffic(
         aborted_after_s=aborted_after_s,
         overrate_after_s=overrate_after_s,
     )
+
+
+def no_traffic(plan: TrafficPlan) -> Traffic:
+    """Return the empty traffic of a test whose system did not answer."""
+    due = sum((stage.from_rps + stage.to_rps) / 2 * stage.length_s for stage in plan.stages)
+    result = LoadResult(
+        requests=0, failures=0, duration_s=0.0, asked_rps=due / plan.whole_s, achieved_rps=0.0, latency_ms={}
+    )
+    return Traffic(result=result, seconds=())
