@@ -15,6 +15,7 @@ from tests.workers.harness import WAIT_S, WorkerHarness, deployed
 from workers.contract import events as e
 from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
 from workers.contract.load import Shape, Slo
+from workers.contract.record import Record
 from workers.contract.replicas import Replicas
 
 
@@ -108,17 +109,6 @@ def test_endpoint_outlives_its_worker_and_the_next_one_scales_it(harness: Worker
 
 
 def test_failed_quality_gate_publishes_no_version(harness: WorkerHarness) -> None:
-    harness.worker()
-    record = harness.ended(harness.ask("train", TrainModel(model="strict")))
-    assert record.state == "failed"
-    assert "accuracy 0.97" in record.reason
-    # With fewer digits than the bound, the value could look as if it met the bound.
-    assert len(record.reason.partition("accuracy ")[2].partition(",")[0]) == len("0.973333")
-    assert "> 0.999" in record.reason
-    assert not list((harness.folder / "home").rglob("manifest.json"))
-
-
-def test_quality_gate_on_an_undefined_metric_fails_with_the_reason(harness: WorkerHarness) -> None:
     """Negative labels do not define this metric of a linear_reg model."""
     harness.add_settings("""
 [models.negative]
@@ -129,9 +119,15 @@ sample = [{ sepal_width = 2.0 }]
 gate = { mean_squared_log_error = "< 1" }
 """)
     harness.worker()
-    record = harness.ended(harness.ask("train", TrainModel(model="negative")))
-    assert record.state == "failed"
-    assert "mean_squared_log_error undefined on them" in record.reason
+    missed, undefined = (
+        harness.ended(job_id)
+        for job_id in [harness.ask(model, TrainModel(model=model)) for model in ("strict", "negative")]
+    )
+    assert (missed.state, undefined.state) == ("failed", "failed")
+    # With fewer digits than the bound, the value could look as if it met the bound.
+    assert "accuracy 0.973333, required > 0.999" in missed.reason
+    assert "mean_squared_log_error undefined on them" in undefined.reason
+    assert not list((harness.folder / "home").rglob("manifest.json"))
 
 
 def test_worker_stops_on_sigterm_without_redis(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -177,31 +173,24 @@ def test_worker_reports_an_invalid_redis_url_without_its_password(tmp_path: Path
     assert "geh" not in done.stderr
 
 
-def test_deploy_of_a_changed_version_fails(harness: WorkerHarness, registry: Path) -> None:
-    harness.worker()
-    deployed(harness, registry)
-    job_id = harness.ask("other", Deploy(model="iris", version=1, environment="staging", digest="sha256:other"))
-    record = harness.ended(job_id)
-    assert record.state == "failed"
-    assert "changed" in record.reason
-
-
-def test_worker_refuses_a_job_without_the_approvals_in_its_settings(harness: WorkerHarness, registry: Path) -> None:
+def test_worker_refuses_changed_versions_missing_approvals_and_unknown_environments(
+    harness: WorkerHarness, registry: Path
+) -> None:
+    """The worker checks all of them itself, because it must not trust the bot."""
     harness.worker()
     digest = deployed(harness, registry)
-    record = harness.ended(harness.ask("x", Deploy(model="iris", version=1, environment="guarded", digest=digest)))
-    assert record.state == "failed"
-    assert "approval" in record.reason
 
+    def refused(environment: str, digest: str) -> Record:
+        job = Deploy(model="iris", version=1, environment=environment, digest=digest)
+        record = harness.ended(harness.ask(environment, job))
+        assert record.state == "failed"
+        return record
 
-def test_environment_missing_from_the_workers_settings_fails_the_job(harness: WorkerHarness) -> None:
-    harness.worker()
-    record = harness.ended(
-        harness.ask("x", Deploy(model="iris", version=1, environment="elsewhere", digest="sha256:1"))
-    )
-    assert record.state == "failed"
-    assert "have no environment elsewhere" in record.reason
-    assert "same seatrial.toml" in record.advice
+    assert "changed" in refused("staging", "sha256:other").reason
+    assert "approval" in refused("guarded", digest).reason
+    unknown = refused("elsewhere", digest)
+    assert "have no environment elsewhere" in unknown.reason
+    assert "same seatrial.toml" in unknown.advice
     assert "Traceback" not in (harness.folder / "worker.log").read_text()
 
 
