@@ -130,7 +130,7 @@ def warning(pod_name: str, message: str, *, reason: str = "Unhealthy", at: str =
 def test_troubles_are_those_of_the_newest_revision() -> None:
     """Permanent ones first, each once, with the newest warning of a pod."""
     found = find_troubles(
-        deployment=deployment(),
+        deployment(),
         replica_sets=[replica_set("d-1", "1"), replica_set("d-2", "2"), replica_set("d-9", "9", owner="other")],
         pods=[
             pod("old", owner="1", conditions=UNSCHEDULABLE),
@@ -158,7 +158,7 @@ def test_troubles_are_those_of_the_newest_revision() -> None:
 def test_deployment_reports_pods_that_cannot_be_created() -> None:
     """The message of a quota is in a condition, because there is no pod."""
     failure = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: q"}
-    found = find_troubles(deployment=deployment(conditions=[failure]), replica_sets=[], pods=[], events=[])
+    found = find_troubles(deployment(conditions=[failure]), replica_sets=[], pods=[], events=[])
     assert [(trouble.message, trouble.permanent) for trouble in found] == [
         ("Replicas cannot be created: pods is forbidden: exceeded quota: q.", False)
     ]
@@ -169,8 +169,8 @@ def test_release_is_not_blamed_for_troubles_of_the_previous_one() -> None:
     crashing = waiting("CrashLoopBackOff", restartCount=9, lastState=ENDED)
     known: Object = {"replica_sets": [replica_set("d-1", "1", release="A")], "pods": [crashing], "events": []}
     present, new = (deployment(annotations={"seatrial/template": release}, replicas=4) for release in "AB")
-    assert read_status(deployment=present, **known).hopeless
-    assert read_status(deployment=new, **known).troubles == ()
+    assert read_status(present, **known).hopeless
+    assert read_status(new, **known).troubles == ()
 
 
 AUTOSCALER = {

@@ -1,14 +1,12 @@
 """Objects of one endpoint in its namespace: found, described, scaled and deleted. Rollouts are in rollout.py."""
 
 import time
-from collections.abc import Sequence
 
 from workers.contract.replicas import Replicas
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.endpoints.manifests import EndpointId, Manifests
 from workers.platforms.cloud.endpoints.revisions import (
-    REPLICAS,
-    bounds_text,
+    bounds_annotation,
     deployed_release,
     is_verified,
     rollback_revision,
@@ -22,7 +20,7 @@ from workers.platforms.cloud.endpoints.status import (
     scaling_trouble,
 )
 from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.cloud.kubernetes.objects import Object
+from workers.platforms.cloud.kubernetes.objects import Object, Objects
 from workers.platforms.protocols.cluster import Endpoint
 
 _KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Deployment")
@@ -112,8 +110,7 @@ class EndpointObjects:
     def set_bounds(self, deployment: Object, replicas: Replicas, *, cpu_target: int) -> int:
         """Record the bounds and apply them; return the number of replicas set now."""
         if replicas != deployed_release(deployment).replicas:
-            annotations = {REPLICAS: bounds_text(replicas)}
-            self.api.patch("Deployment", self.name, {"metadata": {"annotations": annotations}})
+            self.api.patch("Deployment", self.name, {"metadata": {"annotations": bounds_annotation(replicas)}})
         return self.set_replicas(deployment, replicas, cpu_target=cpu_target)
 
     def set_replicas(
@@ -151,16 +148,16 @@ class EndpointObjects:
             if found and self._owns(found):
                 self.api.delete(kind, self.name)
 
-    def pods(self) -> Sequence[Object]:
+    def pods(self) -> Objects:
         """Return the endpoint's pods, of all revisions."""
         return self.api.list("Pod", labels=self.id.selector)
 
-    def replica_sets(self) -> Sequence[Object]:
+    def replica_sets(self) -> Objects:
         """Return the endpoint's ReplicaSets, one for each revision."""
         return self.api.list("ReplicaSet", labels=self.id.selector)
 
     def _trouble(self, deployment: Object) -> str:
-        troubles = find_troubles(deployment=deployment, replica_sets=self.replica_sets(), pods=self.pods(), events=())
+        troubles = find_troubles(deployment, replica_sets=self.replica_sets(), pods=self.pods(), events=())
         return troubles[0].message if troubles else ""
 
     def _check_owner(self, kind: str, found: Object | None) -> None:
@@ -177,7 +174,7 @@ class EndpointObjects:
 
 def http_port(service: Object) -> Object:
     """Return the Service's port of the REST API: the one named http, or its first."""
-    ports: Sequence[Object] = service["spec"]["ports"]
+    ports: Objects = service["spec"]["ports"]
     return next((port for port in ports if port.get("name") == "http"), ports[0])
 
 

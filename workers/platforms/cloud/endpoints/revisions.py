@@ -1,13 +1,12 @@
 """Revisions of a Deployment, and the annotations that record which release each of them runs. Pure."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from workers.contract.replicas import Replicas
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes.objects import Object
+from workers.platforms.cloud.kubernetes.objects import Object, Objects
 
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
@@ -19,9 +18,6 @@ Kubernetes copies the Deployment's annotations to the ReplicaSet of its template
 
 VERIFIED = "seatrial/proven"
 """Annotation of the Deployment with the hash of the last release that was rolled out and has answered, or ""."""
-
-REPLICAS = "seatrial/replicas"
-"""Annotation of the Deployment with the bounds of its replicas: "MINIMUM..MAXIMUM"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +41,7 @@ class DeployedRelease:
         return {
             "seatrial/version": str(self.version),
             "seatrial/digest": self.digest,
-            REPLICAS: bounds_text(self.replicas),
+            **bounds_annotation(self.replicas),
             "seatrial/job": self.job_id,
             "seatrial/asked-by": self.asked_by,
             "seatrial/since": datetime.fromtimestamp(self.since_s, UTC).isoformat(timespec="milliseconds"),
@@ -58,7 +54,7 @@ def deployed_release(obj: Object) -> DeployedRelease:
     """Read the release from a Deployment or ReplicaSet. Raises PermanentError if its annotations are damaged."""
     annotations, name = obj["metadata"].get("annotations") or {}, obj["metadata"]["name"]
     try:
-        minimum, maximum = annotations[REPLICAS].split("..")
+        minimum, maximum = annotations["seatrial/replicas"].split("..")
         return DeployedRelease(
             version=int(annotations["seatrial/version"]),
             digest=annotations["seatrial/digest"],
@@ -75,12 +71,12 @@ def deployed_release(obj: Object) -> DeployedRelease:
         ) from error
 
 
-def bounds_text(replicas: Replicas) -> str:
-    """Return the value of the annotation REPLICAS."""
-    return f"{replicas.minimum}..{replicas.maximum}"
+def bounds_annotation(replicas: Replicas) -> dict[str, str]:
+    """Return the annotation that records the bounds of the replicas."""
+    return {"seatrial/replicas": f"{replicas.minimum}..{replicas.maximum}"}
 
 
-def newest_replica_set(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
+def newest_replica_set(deployment: Object, replica_sets: Objects) -> Object | None:
     """Return the ReplicaSet of the Deployment's newest template.
 
     None if the controller has not created it yet, or if `replica_sets` were read before that.
@@ -90,7 +86,7 @@ def newest_replica_set(deployment: Object, replica_sets: Sequence[Object]) -> Ob
     return _latest(deployment, replica_sets, template_hash(deployment))
 
 
-def rollback_revision(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
+def rollback_revision(deployment: Object, replica_sets: Objects) -> Object | None:
     """Return the newest revision of the release that was last verified, or None.
 
     `kubectl rollout undo` takes the previous revision, which may have failed too.
@@ -110,7 +106,7 @@ def rolled_back(deployment: Object, revision: Object) -> Object:
     return result
 
 
-def pods_of(replica_set: Object | None, pods: Sequence[Object]) -> list[Object]:
+def pods_of(replica_set: Object | None, pods: Objects) -> list[Object]:
     """Return the pods that the ReplicaSet created."""
     if replica_set is None:
         return []
@@ -146,7 +142,7 @@ def _annotation(obj: Object, key: str) -> str:
     return str((obj["metadata"].get("annotations") or {}).get(key, ""))
 
 
-def _latest(deployment: Object, replica_sets: Sequence[Object], release: str) -> Object | None:
+def _latest(deployment: Object, replica_sets: Objects, release: str) -> Object | None:
     uid = deployment["metadata"]["uid"]
     found = [
         item

@@ -23,7 +23,7 @@ from workers.platforms.cloud.endpoints.revisions import (
     verified_hash,
 )
 from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming, RolloutWatcher, wait_until_settled
-from workers.platforms.cloud.endpoints.verification import await_address, verify
+from workers.platforms.cloud.endpoints.verification import verify
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.protocols.cluster import Release
 from workers.platforms.protocols.progress import Progress
@@ -110,18 +110,7 @@ class Rollout:
             deployment = watcher.wait_until_ready(
                 minimum=release.replicas.minimum, before=before, set_to=set_to, reason=reason
             )
-        address = await_address(
-            objects, service, progress=self._progress, patience_s=timing.address_s, poll_s=timing.poll_s
-        )
-        fact = verify(
-            objects.api,
-            service=service,
-            address=address,
-            release=release,
-            progress=self._progress,
-            patience_s=timing.answer_s,
-        )
-        self._progress.log(f"{address} answers: {fact}")
+        verify(objects, service, release=release, progress=self._progress, timing=timing)
         return deployment
 
     def _undo_after(self, error: JobError, desired: Object, before: Object | None) -> None:

@@ -82,12 +82,8 @@ class RolloutWatcher:
         ready = ready_replicas(before) if before else 0
         while True:
             deployment = self._deployment()
-            status = read_status(
-                deployment=deployment,
-                replica_sets=self._replica_sets.now(),
-                pods=self._pods.now(),
-                events=self._events.now(),
-            )
+            known = {"replica_sets": self._replica_sets.now(), "pods": self._pods.now(), "events": self._events.now()}
+            status = read_status(deployment, **known)
             ready = self._report(deployment, status, ready=ready, set_to=set_to, reason=reason)
             if status.done and minimum <= ready_replicas(deployment) <= maximum:
                 return deployment

@@ -4,11 +4,10 @@ Rollouts are judged like `kubectl rollout status`:
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from workers.platforms.cloud.endpoints.revisions import newest_replica_set, pods_of
-from workers.platforms.cloud.kubernetes.objects import Object, condition, sentence
+from workers.platforms.cloud.kubernetes.objects import Object, Objects, condition, sentence
 from workers.platforms.cloud.kubernetes.pods import Trouble, pod_trouble
 
 
@@ -36,19 +35,14 @@ class RolloutStatus:
         return bool(self.failed) or any(trouble.permanent for trouble in self.troubles)
 
 
-def read_status(
-    *, deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object], events: Sequence[Object]
-) -> RolloutStatus:
+def read_status(deployment: Object, *, replica_sets: Objects, pods: Objects, events: Objects) -> RolloutStatus:
     """Judge the rollout and collect its troubles. A finished rollout has no troubles: `pods` may be older."""
     status = judge(deployment)
     if status.done:
         return replace(status, updated=ready_replicas(deployment))
-    replica_set = newest_replica_set(deployment, replica_sets)
-    return replace(
-        status,
-        updated=ready_replicas(replica_set) if replica_set else 0,
-        troubles=find_troubles(deployment=deployment, replica_sets=replica_sets, pods=pods, events=events),
-    )
+    newest = newest_replica_set(deployment, replica_sets)
+    troubles = find_troubles(deployment, replica_sets=replica_sets, pods=pods, events=events)
+    return replace(status, updated=ready_replicas(newest) if newest else 0, troubles=troubles)
 
 
 def judge(deployment: Object) -> RolloutStatus:
@@ -72,9 +66,7 @@ def judge(deployment: Object) -> RolloutStatus:
     return RolloutStatus()
 
 
-def find_troubles(
-    *, deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object], events: Sequence[Object]
-) -> tuple[Trouble, ...]:
+def find_troubles(deployment: Object, *, replica_sets: Objects, pods: Objects, events: Objects) -> tuple[Trouble, ...]:
     """Return the distinct problems of the newest revision's pods, permanent ones first.
 
     `events` are Warnings of the namespace. Events of other objects are ignored.
@@ -93,7 +85,7 @@ _IN_POD_STATUS = {"FailedScheduling", "BackOff"}
 """Reasons of events that repeat the pod's own status, in worse words."""
 
 
-def _warnings(pods: Sequence[Object], events: Sequence[Object]) -> list[Trouble]:
+def _warnings(pods: Objects, events: Objects) -> list[Trouble]:
     """Return the newest warning about each pod that is not ready, such as a failed probe or volume mount."""
     unready = {pod["metadata"]["name"] for pod in pods if condition(pod, "Ready").get("status") != "True"}
     newest: dict[str, Object] = {}
@@ -126,7 +118,7 @@ def cpu_percent(autoscaler: Object | None) -> float | None:
     return None
 
 
-def scaling_reason(autoscaler: Object | None, events: Sequence[Object]) -> str:
+def scaling_reason(autoscaler: Object | None, events: Objects) -> str:
     """Return the autoscaler's own reason for its last change, with the CPU it measured, or ""."""
     rescaled = [event for event in events if event.get("reason") == "SuccessfulRescale"]
     reason = str(max(rescaled, key=_event_time).get("message", "")) if rescaled else ""

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, http_port
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming
 from workers.platforms.cloud.kubernetes.api import Api, ApiResponse
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.protocols.cluster import Release
@@ -18,11 +19,32 @@ from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, pr
 _RETRY_S = 1.0
 
 
-def await_address(
-    objects: EndpointObjects, service: Object, *, progress: Progress, patience_s: float, poll_s: float
-) -> str:
-    """Wait until the Service has an address; return it. Raises PermanentError after `patience_s`."""
-    gives_up_at_s = time.monotonic() + patience_s
+def verify(
+    objects: EndpointObjects, service: Object, *, release: Release, progress: Progress, timing: RolloutTiming
+) -> None:
+    """Wait for the Service's address, then request one real prediction there until it is correct, and log it.
+
+    Raises PermanentError after `timing.address_s` or `timing.answer_s`: proxies need a while to follow a rollout.
+    """
+    address = _await_address(objects, service, progress, timing)
+    model, version = release.model, release.manifest.version
+    gives_up_at_s = time.monotonic() + timing.answer_s
+    with _reachable(objects.api, service, address) as url:
+        while True:
+            try:
+                fact = predict_once(
+                    url, model=model.name, version=version, sample=model.sample, signature=expected_signature(model)
+                )
+                break
+            except SmokeTestFailed as error:
+                if time.monotonic() > gives_up_at_s:
+                    raise PermanentError(f"v{version} is up but answers incorrectly at {address}. {error}") from error
+            progress.wait(_RETRY_S)
+    progress.log(f"{address} answers: {fact}")
+
+
+def _await_address(objects: EndpointObjects, service: Object, progress: Progress, timing: RolloutTiming) -> str:
+    gives_up_at_s = time.monotonic() + timing.address_s
     while not (address := objects.find_address(service)):
         if time.monotonic() > gives_up_at_s:
             raise PermanentError(
@@ -30,28 +52,9 @@ def await_address(
                 advice="Run `kubectl describe service`. A cluster outside a cloud cannot provide a LoadBalancer.",
             )
         progress.report(0, None, fact=f"waiting for the address of the Service {objects.name}")
-        progress.wait(poll_s)
+        progress.wait(timing.poll_s)
         service = objects.api.get("Service", objects.name) or service
     return address
-
-
-def verify(api: Api, *, service: Object, address: str, release: Release, progress: Progress, patience_s: float) -> str:
-    """Request one real prediction until it is correct; return one fact about it.
-
-    Raises PermanentError after `patience_s`. Proxies and load balancers need a while to follow a rollout.
-    """
-    model, version = release.model, release.manifest.version
-    gives_up_at_s = time.monotonic() + patience_s
-    with _reachable(api, service, address) as url:
-        while True:
-            try:
-                return predict_once(
-                    url, model=model.name, version=version, sample=model.sample, signature=expected_signature(model)
-                )
-            except SmokeTestFailed as error:
-                if time.monotonic() > gives_up_at_s:
-                    raise PermanentError(f"v{version} is up but answers incorrectly at {address}. {error}") from error
-            progress.wait(_RETRY_S)
 
 
 @contextlib.contextmanager

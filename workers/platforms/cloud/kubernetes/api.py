@@ -14,7 +14,7 @@ from urllib.parse import quote
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes.access import ClusterAddress, read_address
 from workers.platforms.cloud.kubernetes.errors import ApiCall, unreachable
-from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, parse_object
+from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, HttpRequest, parse_object
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.cloud.kubernetes.watch import Watched, watching
 
@@ -71,17 +71,14 @@ class Api:
         """
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         name = obj["metadata"]["name"]
-        applied: Object = self._json(
-            "patch", obj["kind"], name, query=query, body=obj, content="application/apply-patch+yaml"
-        )
-        return applied
+        content = "application/apply-patch+yaml"
+        return dict(self._json("patch", obj["kind"], name, query=query, body=obj, content=content))
 
     def patch(self, kind: str, name: str, changes: Object, *, subresource: str = "") -> Object:
         """Merge `changes` into the object (JSON merge patch: None removes a field); return all of it."""
         query = {"fieldManager": FIELD_MANAGER}
         content = "application/merge-patch+json"
-        patched: Object = self._json("patch", kind, name, subresource, query=query, body=changes, content=content)
-        return patched
+        return dict(self._json("patch", kind, name, subresource, query=query, body=changes, content=content))
 
     def scale(self, kind: str, name: str, replicas: int) -> None:
         """Set the count through the scale subresource, as `kubectl scale` and the autoscaler do."""
@@ -114,9 +111,9 @@ class Api:
             return dict(self._json("list", kind, query=query))
 
         def open_stream(query_of_watch: Mapping[str, str], read_s: float) -> Any:
-            return self._http.send(
-                call, "GET", self._path(kind), query={**query, **query_of_watch}, read_s=read_s, stream=True
-            )
+            parameters = {**query, **query_of_watch}
+            request = HttpRequest(path=self._path(kind), query=parameters, read_s=read_s, stream=True)
+            return self._http.send(call, request)
 
         return watching(name=f"watch {resource}", list_objects=list_objects, open_stream=open_stream)
 
@@ -127,7 +124,7 @@ class Api:
             query["container"] = container
         call = self._call("get", "v1", "pods/log")
         try:
-            response = self._http.send(call, "GET", self._path("Pod", pod, "log"), query=query)
+            response = self._http.send(call, HttpRequest(path=self._path("Pod", pod, "log"), query=query))
         except PermanentError:  # the container has not started, or the pod is gone
             return ""
         return str(response.data.decode(errors="replace")).strip()
@@ -150,9 +147,8 @@ class Api:
         """
         call = self._call("create" if method == "POST" else "get", "v1", "services/proxy")
         proxy_path = self._proxy_path(name, port, path)
-        response = self._http.send(
-            call, method, proxy_path, body=body or None, content=content, read_s=answer_s, by_service=True
-        )
+        request = HttpRequest(method=method, path=proxy_path, body=body or None, content=content, read_s=answer_s)
+        response = self._http.send(call, request, by_service=True)
         return ApiResponse(status=response.status, body=response.data)
 
     def follow_service(self, name: str, port: int, path: str, *, silence_s: float) -> Generator[bytes, None, None]:
@@ -164,7 +160,8 @@ class Api:
         import urllib3
 
         call = self._call("get", "v1", "services/proxy")
-        response = self._http.send(call, "GET", self._proxy_path(name, port, path), read_s=silence_s, stream=True)
+        request = HttpRequest(path=self._proxy_path(name, port, path), read_s=silence_s, stream=True)
+        response = self._http.send(call, request)
         try:
             yield from response
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -183,7 +180,7 @@ class Api:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         call = self._call("create", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
-        response = self._http.send(call, "POST", path, body=json.dumps(review).encode(), content="application/json")
+        response = self._http.send(call, HttpRequest(method="POST", path=path, body=json.dumps(review).encode()))
         return bool(parse_object(call, response.data)["status"]["allowed"])
 
     def _json(
@@ -204,7 +201,8 @@ class Api:
         method = {"get": "GET", "list": "GET", "patch": "PATCH", "delete": "DELETE"}[verb]
         data = None if body is None else json.dumps(body).encode()
         path = self._path(kind, name, subresource)
-        response = self._http.send(call, method, path, query=query, body=data, content=content, may_miss=may_miss)
+        request = HttpRequest(method=method, path=path, query=query, body=data, content=content)
+        response = self._http.send(call, request, may_miss=may_miss)
         return None if response is None else parse_object(call, response.data)
 
     def _path(self, kind: str, name: str = "", subresource: str = "") -> str:

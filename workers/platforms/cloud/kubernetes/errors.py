@@ -63,7 +63,7 @@ def refusal(call: ApiCall, *, status: int, body: bytes, headers: Mapping[str, st
     return PermanentError(f"{call.cluster} refused to {call.description}: {reason}.")
 
 
-def is_unauthenticated(*, status: int, body: bytes) -> bool:
+def is_rejected_login(*, status: int, body: bytes) -> bool:
     """Return True if the server did not recognize the login, so a new one may help."""
     return status == 401 or (status == 403 and _ANONYMOUS.encode() in body)
 

@@ -6,13 +6,13 @@ TemporaryError (errors.py). Every call has a deadline.
 
 import json
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from workers.errors import PermanentError
 from workers.platforms.cloud.kubernetes.access import ClusterAddress, Login
-from workers.platforms.cloud.kubernetes.errors import ApiCall, is_unauthenticated, not_an_object, refusal, unreachable
+from workers.platforms.cloud.kubernetes.errors import ApiCall, is_rejected_login, not_an_object, refusal, unreachable
 from workers.platforms.cloud.kubernetes.objects import Object
 
 FIELD_MANAGER = "seatrial"
@@ -29,6 +29,19 @@ _REPEATABLE = {"GET", "PATCH", "DELETE"}
 """Methods that are repeated once after a broken connection. Every patch here sets values; it never adds to them."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpRequest:
+    """A request to the server. `read_s` replaces the default deadline; `stream` leaves the response unread."""
+
+    method: str = "GET"
+    path: str
+    query: Mapping[str, str] | None = None
+    body: bytes | None = None
+    content: str = "application/json"
+    read_s: float | None = None
+    stream: bool = False
+
+
 class Http:
     """Connection to one server. Thread-safe."""
 
@@ -37,78 +50,50 @@ class Http:
         self._login = Login(target, client)
         self._answer_s = answer_s
 
-    def send(
-        self,
-        call: ApiCall,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content: str = "application/json",
-        read_s: float | None = None,
-        stream: bool = False,
-        may_miss: bool = False,
-        by_service: bool = False,
-    ) -> Any:
-        """Send one request and return urllib3's response, unread if `stream`, or None for a 404 if it `may_miss`.
+    def send(self, call: ApiCall, request: HttpRequest, *, may_miss: bool = False, by_service: bool = False) -> Any:
+        """Send one request and return urllib3's response, or None for a 404 if it `may_miss`.
 
         On 401, log in again once: tokens expire. With `by_service`, errors of the Service itself are returned.
         """
-        request = partial(
-            self._request, call, method, path, query=query, body=body, content=content, read_s=read_s, stream=stream
-        )
 
         def succeeded(response: Any) -> bool:
             return 200 <= response.status < 300 or (by_service and not _from_api_server(response))
 
         client = self._login.client()
-        response = request(client)
-        if not succeeded(response) and is_unauthenticated(status=response.status, body=response.data):
+        response = self._response(call, request, client)
+        if not succeeded(response) and is_rejected_login(status=response.status, body=response.data):
             self._login.forget(client)
-            response = request(self._login.client())
+            response = self._response(call, request, self._login.client())
         if succeeded(response):
             return response
         if response.status == 404 and may_miss:
             return None
         raise refusal(call, status=response.status, body=response.data, headers=response.headers)
 
-    def _request(
-        self,
-        call: ApiCall,
-        method: str,
-        path: str,
-        client: Any,
-        *,
-        query: Mapping[str, str] | None,
-        body: bytes | None,
-        content: str,
-        read_s: float | None,
-        stream: bool,
-    ) -> Any:
+    def _response(self, call: ApiCall, request: HttpRequest, client: Any) -> Any:
         """Return the response to one request. The body of a refusal is read in any case."""
         import urllib3
 
-        headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": FIELD_MANAGER}
+        headers = {"Accept": "application/json", "Content-Type": request.content, "User-Agent": FIELD_MANAGER}
         try:
             client.update_params_for_auth(headers, [], ["BearerToken"])
         except PermanentError:
             self._login.forget(client)
             raise
         headers = {name: value.strip() for name, value in headers.items()}  # a token file may end with a line break
-        url = f"{client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{client.configuration.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
         try:
             response = client.rest_client.pool_manager.request(
-                method,
+                request.method,
                 url,
-                body=body,
+                body=request.body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s or self._answer_s),
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=request.read_s or self._answer_s),
                 retries=urllib3.Retry(1, allowed_methods=_REPEATABLE, respect_retry_after_header=False),
-                preload_content=not stream,
+                preload_content=not request.stream,
                 redirect=False,
             )
-            if stream and not 200 <= response.status < 300:
+            if request.stream and not 200 <= response.status < 300:
                 response.read(cache_content=True)
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(call, error) from error

@@ -1,5 +1,6 @@
 """Objects of the Kubernetes API as plain dicts: read from YAML, asked for a condition, quoted in a sentence."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ from workers.errors import PermanentError
 
 Object = dict[str, Any]
 """An object of the API, as its JSON."""
+
+Objects = Sequence[Object]
 
 
 def read_object(path: Path, kind: str) -> Object:
