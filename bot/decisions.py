@@ -42,8 +42,8 @@ class Decisions:
             raise Refused(why)
         match self._queue.cancel(record.id, by=by.id):
             case "closed":
-                return replies.already_ended(record)
+                return replies.plain(f"Job #{record.id} has already ended.")
             case "repeated":
-                return replies.already_stopping(record)
+                return replies.plain(f"Job #{record.id} is already stopping.")
             case _:
                 return None

@@ -42,7 +42,10 @@ class Intake:
         try:
             existing_id = self._submission.start(key=origin.key, job=job, asked=asked)
         except CardDelayed as delayed:
-            return None if origin.unattended else replies.card_follows(delayed.job_id)
+            text = f"Accepted as job #{delayed.job_id}. Slack is slow; the job starts once its card is posted."
+            return None if origin.unattended else replies.plain(text)
         except ChatRefused as error:
             return replies.no_card(origin.channel, error.error)
-        return None if existing_id is None or origin.unattended else replies.already(existing_id)
+        if existing_id is None or origin.unattended:
+            return None
+        return replies.plain(f"This is job #{existing_id} already. No new job was started.")

@@ -61,11 +61,6 @@ def slack_refuses(error: str) -> Message:
     )
 
 
-def already(job_id: str) -> Message:
-    """Return the answer to a request that arrived twice."""
-    return plain(f"This is job #{job_id} already. No new job was started.")
-
-
 def no_card(channel: str, error: str) -> Message:
     """Return the answer if the bot may not post in the channel."""
     if error in ("not_in_channel", "channel_not_found"):
@@ -78,24 +73,9 @@ def no_card(channel: str, error: str) -> Message:
     )
 
 
-def card_follows(job_id: str) -> Message:
-    """Return the answer while Slack is too slow to post the card."""
-    return plain(f"Accepted as job #{job_id}. Slack is slow; the job starts once its card is posted.")
-
-
 def not_awaiting_approval(record: Record) -> Message:
     """Return the answer to a decision that comes too late."""
     return plain(f"Job #{record.id} no longer waits for approval.")
-
-
-def already_ended(record: Record) -> Message:
-    """Return the answer to a cancellation that comes too late."""
-    return plain(f"Job #{record.id} has already ended.")
-
-
-def already_stopping(record: Record) -> Message:
-    """Return the answer to a second cancellation."""
-    return plain(f"Job #{record.id} is already stopping.")
 
 
 def dry_run(job: Job, approvals: Approvals | None) -> Message:
