@@ -16,7 +16,7 @@ from bot.directory import Directory
 def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterator[Chat]:
     """Serve a Slack that gives the same answer to every call."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class FixedAnswerHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             body = json.dumps(answer).encode()
@@ -30,7 +30,7 @@ def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterat
         def log_message(self, format: str, *args: object) -> None:
             """Log no requests."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FixedAnswerHandler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield Chat(token="xoxb-1", api_url=f"http://127.0.0.1:{server.server_address[1]}/api/")
