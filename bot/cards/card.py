@@ -1,6 +1,6 @@
 """The frame of every job's card: title, waiting reason, steps, footer and buttons. Pure.
 
-The relay and intake render records with it. A kind's own parts come from the kind's `CARD`.
+`bot.card_poster` renders records with it. A kind's own parts come from the kind's `CARD`.
 """
 
 from collections.abc import Mapping, Sequence
