@@ -1,1 +1,1 @@
-"""How fast Seatrial is, as ratios within one run. Nothing here is asserted: tests say what is true, these how fast."""
+"""Benchmarks: Seatrial's speed as ratios within one run. They assert no limits; that is the task of tests."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…]`: run all benchmarks, or those named. Prints a table for each; asserts nothing."""
+"""`python -m benchmarks [NAME…]`: run all benchmarks, or the named ones, and print a table for each."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -32,10 +32,10 @@ BENCHMARKS: Mapping[str, Callable[[], None]] = {
 
 
 def main(names: list[str]) -> int:
-    """Run; 2 where a name is not known."""
+    """Run the named benchmarks, or all. Return 2 for an unknown name."""
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
-        print(f"There is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        print(f"Unknown benchmark {unknown[0]}. Choose from {', '.join(BENCHMARKS)}.", file=sys.stderr)
         return 2
     for name in names or BENCHMARKS:
         try:

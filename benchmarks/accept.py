@@ -1,7 +1,7 @@
-"""Accepting a command whole (verify, parse, reserve, card, submit) beside a bare Bolt handler that only acks.
+"""Acceptance of a command (verify, parse, reserve, card, submit) compared with a bare Bolt handler that only acks.
 
-One client, one HTTP server, one run; the two take turns. A command is accepted when its card is posted and its job
-queued: a bot that acks fast and falls behind is not fast.
+Both use the same client and HTTP server, and take turns. A command is accepted when its card is posted and its job
+queued: a fast ack does not count if the bot falls behind.
 """
 
 import time
@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import redis
 
-from benchmarks.slash_commands import CLIENTS, Acks, Slash, at_once, at_rate
+from benchmarks.slash_commands import CLIENTS, Acks, SlashClient, at_once, at_rate
 from benchmarks.stack import BenchmarkStack, stack
-from benchmarks.table import Line, percentile, show
+from benchmarks.table import Row, percentile, show
 from bot.demo.processes import await_port, free_port, process, python
 from workers.contract import events as e
 from workers.contract.queue import Queue
@@ -26,7 +26,7 @@ _PATIENCE_S = 120.0
 
 
 def run() -> None:
-    """Measure and print."""
+    """Measure and print a table."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         port = free_port()
@@ -37,24 +37,24 @@ def run() -> None:
             ) as bare,
         ):
             await_port(bare, port, name="bare", folder=folder)
-            lines = _throughput(seatrial, seatrial.slash.at(port)) + _latency(seatrial, seatrial.slash.at(port))
-    show("accept: a command from Slack to the queue, its card posted; no worker", lines)
+            rows = _throughput(seatrial, seatrial.slash.at(port)) + _latency(seatrial, seatrial.slash.at(port))
+    show("accept: a command from Slack to the queue, its card posted; no worker", rows)
 
 
-def _throughput(seatrial: BenchmarkStack, bare: Slash) -> list[Line]:
+def _throughput(seatrial: BenchmarkStack, bare: SlashClient) -> list[Row]:
     bare_per_s, acked_per_s, accepted_per_s = [], [], []
-    _both_warm(seatrial, bare)
+    _warm_up(seatrial, bare)
     for _ in range(ROUNDS):
         bare_per_s.append(_checked(at_once(bare, _commands(COMMANDS))).per_second)
         acks = _checked(at_once(seatrial.slash, _commands(COMMANDS)))
         acked_per_s.append(acks.per_second)
         accepted_per_s.append(COMMANDS / _accepted_in_s(seatrial.queue, acks.began_at_s, COMMANDS))
-        _forget(seatrial)
+        _reset(seatrial)
     base = median(bare_per_s)
     beside = f"bare handler {base:,.0f}/s"
     accepted, acked = median(accepted_per_s), median(acked_per_s)
     return [
-        Line(
+        Row(
             what=f"accepted whole, {CLIENTS} clients",
             measured=f"{accepted:,.0f}/s",
             compared=beside,
@@ -62,20 +62,20 @@ def _throughput(seatrial: BenchmarkStack, bare: Slash) -> list[Line]:
             goal="≥ 0.5",
             reached=accepted / base >= 0.5,
         ),
-        Line(what="acks alone", measured=f"{acked:,.0f}/s", compared=beside, ratio=acked / base),
+        Row(what="acks alone", measured=f"{acked:,.0f}/s", compared=beside, ratio=acked / base),
     ]
 
 
-def _latency(seatrial: BenchmarkStack, bare: Slash) -> list[Line]:
+def _latency(seatrial: BenchmarkStack, bare: SlashClient) -> list[Row]:
     count = int(RATE_PER_S * RATE_FOR_S)
     base = _checked(at_rate(bare, _commands(count), per_s=RATE_PER_S)).latencies_ms
     acks = _checked(at_rate(seatrial.slash, _commands(count), per_s=RATE_PER_S))
     _accepted_in_s(seatrial.queue, acks.began_at_s, count)
-    lines = []
+    rows = []
     for percent, goal_ms in ((50, None), (99, 100.0)):
         found, beside = percentile(acks.latencies_ms, percent), percentile(base, percent)
-        lines.append(
-            Line(
+        rows.append(
+            Row(
                 what=f"ack p{percent} at {RATE_PER_S:g} commands/s",
                 measured=f"{found:.1f} ms",
                 compared=f"bare handler {beside:.1f} ms",
@@ -84,40 +84,40 @@ def _latency(seatrial: BenchmarkStack, bare: Slash) -> list[Line]:
                 reached=found <= goal_ms if goal_ms else None,
             )
         )
-    return lines
+    return rows
 
 
 def _commands(count: int) -> list[str]:
-    """Each for a target of its own: jobs of one target stand in line, which is another thing to measure."""
+    """Return commands for different resources: jobs of one resource run one after the other."""
     return [f"/model train m{place}" for place in range(count)]
 
 
 def _settings(folder: Path) -> Path:
-    """As many models as there are commands in a round."""
+    """Write settings with as many models as a round has commands."""
     file = folder / "seatrial.toml"
     model = '[models.m{}]\ntype = "linear_reg"\nlabel = "y"\nquery = "SELECT 1 AS x, 2 AS y"\nsample = [{{ x = 1 }}]\n'
     file.write_text("".join(model.format(place) for place in range(max(COMMANDS, int(RATE_PER_S * RATE_FOR_S)))))
     return file
 
 
-def _both_warm(seatrial: BenchmarkStack, bare: Slash) -> None:
+def _warm_up(seatrial: BenchmarkStack, bare: SlashClient) -> None:
     at_once(bare, _commands(100))
     acks = at_once(seatrial.slash, _commands(100))
     _accepted_in_s(seatrial.queue, acks.began_at_s, 100)
-    _forget(seatrial)
+    _reset(seatrial)
 
 
 def _checked(acks: Acks) -> Acks:
     if acks.refused:
-        print(f"{acks.refused} commands were not answered with 200; the figures below mean nothing.")
+        print(f"{acks.refused} commands got another status than 200. The figures below are invalid.")
     return acks
 
 
 def _accepted_in_s(queue: Queue, since_s: float, count: int) -> float:
-    """How long after `since_s` the last of `count` jobs was queued."""
+    """Return the time from `since_s` until the last of `count` jobs was queued."""
     deadline_s = time.monotonic() + _PATIENCE_S
     while True:
-        # Any of the last hundred may be the last to be accepted; all of them are looked at when these are.
+        # Check the newest hundred first, then all: the newest jobs are not always accepted last.
         newest = queue.recent(min(count, 100))
         if newest and all(record.state == "queued" for record in newest):
             records = queue.recent(count + 1)
@@ -126,12 +126,12 @@ def _accepted_in_s(queue: Queue, since_s: float, count: int) -> float:
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"Not all of {count} commands became jobs in {_PATIENCE_S:g} s.")
         time.sleep(0.1)
-    happened = (event for record in records for event in queue.events(record.id))
-    return max(event.at_s for event in happened if isinstance(event, e.Queued)) - since_s
+    all_events = (event for record in records for event in queue.events(record.id))
+    return max(event.at_s for event in all_events if isinstance(event, e.Queued)) - since_s
 
 
-def _forget(seatrial: BenchmarkStack) -> None:
-    """Let the bot show what it has to show, then empty its memory: rounds begin alike, and the bot idle."""
+def _reset(seatrial: BenchmarkStack) -> None:
+    """Wait until the bot has rendered all cards, then empty Redis, so that rounds begin alike."""
     deadline_s = time.monotonic() + _PATIENCE_S
     while seatrial.queue.dirty() and time.monotonic() < deadline_s:
         time.sleep(0.1)

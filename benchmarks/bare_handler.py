@@ -1,6 +1,6 @@
-"""`python -m benchmarks.bare_handler PORT`: the least that Bolt can do with a command, on the bot's own HTTP server.
+"""`python -m benchmarks.bare_handler PORT`: a minimal Bolt app on the bot's HTTP server, as the baseline.
 
-What the bot does is compared with it: verified, acknowledged, and nothing else.
+It verifies and acknowledges commands only.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.empty_app PORT`: the least that uvicorn can answer, which the endpoint is compared with."""
+"""`python -m benchmarks.empty_app PORT`: a minimal uvicorn app, as the baseline for the endpoint."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ import uvicorn
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """An empty JSON object, whatever was asked; ASGI 3, HTTP only."""
+    """Answer any request with an empty JSON object; ASGI 3, HTTP only."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})

@@ -1,4 +1,4 @@
-"""The embedded endpoint on one core, one instance a request, beside an empty answer of the same HTTP server.
+"""Embedded endpoint on one core, with one instance per request, compared with an empty response of its HTTP server.
 
 wrk (https://github.com/wg/wrk) sends from another core; the two servers take turns.
 """
@@ -14,8 +14,9 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.table import Line, show
+from benchmarks.table import Row, show
 from bot.demo.processes import await_port, free_port, process, python
+from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
@@ -27,39 +28,13 @@ GOAL = 0.5
 _ANSWERED = re.compile(r"Requests/sec:\s+([0-9.]+)")
 
 
-class Unattended:
-    """A Progress that nobody watches."""
-
-    def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
-        """See Progress."""
-
-    def log(self, line: str) -> None:
-        """See Progress."""
-
-    def scaled(self, *, before: int, after: int, reason: str) -> None:
-        """See Progress."""
-
-    def wait(self, seconds: float) -> None:
-        """See Progress; nothing here waits."""
-
-    def check(self) -> None:
-        """See Progress."""
-
-    def save_external_id(self, kind: str, identity: str) -> None:
-        """See Progress."""
-
-    def external_id(self, kind: str) -> str | None:
-        """See Progress."""
-        return None
-
-
 def run() -> None:
-    """Measure and print, or say what is missing."""
+    """Measure and print a table, or report missing tools."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     missing = [name for name in ("wrk", "taskset") if shutil.which(name) is None]
     if missing or len(cores) < 2:
         what = f"{' and '.join(missing)} (Debian: apt-get install wrk util-linux)" if missing else "a second core"
-        print(f"\nendpoint: skipped, it needs {what}.\n", flush=True)
+        print(f"\nendpoint: skipped because it needs {what}.\n", flush=True)
         return
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -80,7 +55,7 @@ def run() -> None:
     show(
         f"endpoint: iris on one core, wrk with {CONNECTIONS} connections on another, {ROUNDS} × {ROUND_S} s each",
         [
-            Line(
+            Row(
                 what="predictions, 1 instance a request",
                 measured=f"{predicted:,.0f}/s",
                 compared=f"empty ASGI answer {base:,.0f}/s",
@@ -93,15 +68,15 @@ def run() -> None:
 
 
 def _export(model: Model, folder: Path) -> Path:
-    """The model as a real training leaves it: model.onnx and signature.json."""
+    """Train and export the model: model.onnx and signature.json."""
     warehouse = EmbeddedWarehouse(home=folder / "home", tables={})
-    warehouse.train(model=model, version=1, progress=Unattended())
-    warehouse.export(model=model, version=1, to=str(folder / "exported"), progress=Unattended())
+    warehouse.train(model=model, version=1, progress=RecordedProgress())
+    warehouse.export(model=model, version=1, to=str(folder / "exported"), progress=RecordedProgress())
     return folder / "exported"
 
 
 def _request(model: Model, folder: Path) -> Path:
-    """wrk's script: what to send."""
+    """Write wrk's script with the request."""
     body = json.dumps({"instances": [dict(model.sample[0])]})
     script = folder / "predict.lua"
     script.write_text(f"wrk.method = 'POST'\nwrk.body = '{body}'\nwrk.headers['Content-Type'] = 'application/json'\n")
@@ -110,7 +85,7 @@ def _request(model: Model, folder: Path) -> Path:
 
 @contextmanager
 def _served(folder: Path, name: str, core: int, command: Callable[[int], list[str]]) -> Iterator[int]:
-    """Run a server on one core; its port."""
+    """Run a server on one core; yield its port."""
     port = free_port()
     pinned = ["taskset", "--cpu-list", str(core), *command(port)]
     with process(name, pinned, folder=folder, environ=os.environ) as running:
@@ -119,11 +94,11 @@ def _served(folder: Path, name: str, core: int, command: Callable[[int], list[st
 
 
 def _wrk(url: str, script: Path, *, core: int) -> float:
-    """Requests answered a second."""
+    """Return the responses per second."""
     words = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(CONNECTIONS)]
     words += ["--duration", f"{ROUND_S}s", "--script", str(script), url]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said:
-        print(f"wrk was answered with errors; the figures below mean nothing:\n{said}")
-    answered = _ANSWERED.search(said)
+    output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output:
+        print(f"wrk got error responses. The figures below are invalid:\n{output}")
+    answered = _ANSWERED.search(output)
     return float(answered[1]) if answered else 0.0

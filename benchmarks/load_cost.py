@@ -1,33 +1,33 @@
-"""What a request costs the generator, and how many one process can send at their instants."""
+"""CPU cost of a request for the generator, and the highest rate that one process can send on time."""
 
 from benchmarks.load_generators import CONNECTIONS, Run, open_loop, plain_locust, wrk
-from benchmarks.table import Line, show
+from benchmarks.table import Row, show
 
 RATES_RPS = (1_000, 2_000)
 PER_USER_RPS = 10
 DURATION_S = 5
-PLAIN = (("Fast", "FastHttpUser"), ("Plain", "HttpUser"))
+PLAIN = (("FastUser", "FastHttpUser"), ("PlainUser", "HttpUser"))
 LADDER_RPS = (8_000, 10_000, 12_000)
 ENDLESS_RPS = 1_000_000
-"""A user's rate that no user reaches: it asks again as soon as it is answered."""
+"""Rate that no user reaches, for users that send as soon as they have a response."""
 GOAL_RPS, GOAL_LAG_MS, GOAL_CORES = 8_000, 2.0, 0.2
 
 
 def run() -> None:
-    """Measure and print."""
-    lines = [_cost(rate_rps) for rate_rps in RATES_RPS]
-    lines += _highest()
-    show("cost: one load worker on a core, the target on another", lines)
+    """Measure and print a table."""
+    rows = [_cost(rate_rps) for rate_rps in RATES_RPS]
+    rows += _highest()
+    show("cost: one load worker on a core, the target on another", rows)
 
 
-def _cost(rate_rps: int) -> Line:
+def _cost(rate_rps: int) -> Row:
     ours = open_loop(rate_rps, DURATION_S)
     compared = {
         name: plain_locust(user, users=rate_rps // PER_USER_RPS, per_user_rps=PER_USER_RPS, duration_s=DURATION_S)
         for user, name in PLAIN
     }
     cores = ours.cpu_us * rate_rps / 1e6
-    return Line(
+    return Row(
         what=f"CPU a request at {rate_rps:,}/s",
         measured=f"{ours.cpu_us:.0f} µs",
         compared=", ".join(f"{name} {run.cpu_us:.0f} µs" for name, run in compared.items()),
@@ -37,8 +37,8 @@ def _cost(rate_rps: int) -> Line:
     )
 
 
-def _highest() -> list[Line]:
-    """The ladder is climbed until requests leave late."""
+def _highest() -> list[Row]:
+    """Raise the rate until requests leave late."""
     best, lag_ms = 0, 0.0
     for rate_rps in LADDER_RPS:
         result = _one_worker(rate_rps).result
@@ -53,7 +53,7 @@ def _highest() -> list[Line]:
     if found := wrk(DURATION_S):
         closed["wrk"] = _steady_rps(found)
     return [
-        Line(
+        Row(
             what=f"highest rate with send lag p99 < {GOAL_LAG_MS:g} ms",
             measured=f"{best:,}/s (lag {lag_ms:.2g} ms)",
             compared="closed loop: " + ", ".join(f"{name} {rate_rps:,.0f}/s" for name, rate_rps in closed.items()),

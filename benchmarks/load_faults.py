@@ -1,4 +1,4 @@
-"""What becomes of the traffic when a part of the generator dies, or when it is told to stop."""
+"""End or recovery of the traffic after a part of the generator dies, or after a stop."""
 
 import subprocess
 import time
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.load_generators import Patient, home, load_processes, target
-from benchmarks.table import Line, show
+from benchmarks.load_generators import home, load_processes, target
+from benchmarks.table import Row, show
 from bot.demo.processes import python
 from tests.cloud import kubernetes_driver
 from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.counting_target import INTERVALS, CountingTarget
+from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import plan
 from workers.contract.load import Slo
 from workers.platforms.cloud.load.generator import KubernetesLoad
@@ -30,37 +31,37 @@ Driver = AbstractContextManager[subprocess.Popen[bytes]]
 
 
 def run() -> None:
-    """Measure and print. The Kubernetes stand-in has an API server of our own, and pods that are processes here."""
+    """Measure and print a table. The Kubernetes stand-in imitates the API server; its pods are processes here."""
     rebalanced_s, outcome = _worker_lost()
-    lines = [
-        _line("full rate after a worker's death", rebalanced_s, GOAL_REBALANCED_S, f"verdict {outcome}"),
-        _line("traffic after a stop", _stopped_s(), GOAL_STOPPED_S),
-        _line("traffic after a stop, Kubernetes stand-in", _stopped_there_s(), GOAL_STOPPED_S),
-        _line("traffic after the driver's death", _without(_kill_driver), GOAL_DRIVERLESS_S),
-        _line("traffic after the driver's death, Kubernetes stand-in", _driverless_there_s(), GOAL_DRIVERLESS_S),
-        _line("traffic after the master's death, nobody driving", _without(_kill_master), GOAL_MASTERLESS_S),
+    rows = [
+        _row("full rate after a worker's death", rebalanced_s, GOAL_REBALANCED_S, f"verdict {outcome}"),
+        _row("traffic after a stop", _stopped_s(), GOAL_STOPPED_S),
+        _row("traffic after a stop, Kubernetes stand-in", _stopped_on_kubernetes_s(), GOAL_STOPPED_S),
+        _row("traffic after the driver's death", _killed_s(_kill_driver), GOAL_DRIVERLESS_S),
+        _row("traffic after the driver's death, Kubernetes stand-in", _driverless_on_kubernetes_s(), GOAL_DRIVERLESS_S),
+        _row("traffic after the master's death, without a driver", _killed_s(_kill_master), GOAL_MASTERLESS_S),
     ]
-    show(f"faults: {RATE_RPS:,}/s, times by the target's count", lines)
+    show(f"faults: {RATE_RPS:,}/s, times by the target's count", rows)
 
 
-def _line(what: str, took_s: float, goal_s: float, compared: str = "") -> Line:
-    return Line(
+def _row(what: str, took_s: float, goal_s: float, compared: str = "") -> Row:
+    return Row(
         what=what, measured=f"{took_s:.1f} s", compared=compared, goal=f"≤ {goal_s:g} s", reached=took_s <= goal_s
     )
 
 
 def _worker_lost() -> tuple[float, str]:
-    """One of two workers is killed: until the other sends everything, and what the test is worth."""
-    with target() as asked, home() as folder:
-        ordered = plan(asked, rate_rps=RATE_RPS, duration_s=SETTLED_S + 10)
-        with EmbeddedLoad(home=folder, workers=2).start(plan=ordered, progress=Patient()) as load:
+    """Kill one of two workers. Return the time until the other has the whole rate, and the verdict."""
+    with target() as counting, home() as folder:
+        requested = plan(counting, rate_rps=RATE_RPS, duration_s=SETTLED_S + 10)
+        with EmbeddedLoad(home=folder, workers=2).start(plan=requested, progress=RecordedProgress()) as load:
             killed_s = 0.0
             for sample in load.samples():
                 if sample.at_s == SETTLED_S:
                     load_processes("--worker")[0].kill()
                     killed_s = time.monotonic()
             outcome = judge(slo=Slo(), result=load.result()).outcome
-        counted = {int(at): count for at, count in asked.counted()["by_interval"].items()}
+        counted = {int(at): count for at, count in counting.counted()["by_interval"].items()}
     first = int(killed_s * INTERVALS) + 1
     full = NEARLY * RATE_RPS
     seconds = ((at, sum(counted.get(at + each, 0) for each in range(INTERVALS))) for at in range(first, first + 100))
@@ -68,44 +69,44 @@ def _worker_lost() -> tuple[float, str]:
 
 
 def _stopped_s() -> float:
-    with target() as asked, home() as folder:
-        return _after_stop_s(asked, EmbeddedLoad(home=folder))
+    with target() as counting, home() as folder:
+        return _after_stop_s(counting, EmbeddedLoad(home=folder))
 
 
-def _stopped_there_s() -> float:
-    with target() as asked, home() as folder, LocustCluster(folder) as cluster:
-        return _after_stop_s(asked, KubernetesLoad(api=cluster.api(), image=IMAGE))
+def _stopped_on_kubernetes_s() -> float:
+    with target() as counting, home() as folder, LocustCluster(folder) as cluster:
+        return _after_stop_s(counting, KubernetesLoad(api=cluster.api(), image=IMAGE))
 
 
-def _after_stop_s(asked: CountingTarget, generator: LoadGenerator) -> float:
-    """How long requests still come after `stop`."""
-    ordered = plan(asked, rate_rps=RATE_RPS, duration_s=60)
-    with generator.start(plan=ordered, progress=Patient()) as load:
+def _after_stop_s(counting: CountingTarget, generator: LoadGenerator) -> float:
+    """Return how long requests arrive after `stop`."""
+    requested = plan(counting, rate_rps=RATE_RPS, duration_s=60)
+    with generator.start(plan=requested, progress=RecordedProgress()) as load:
         for sample in load.samples():
             if sample.at_s >= SETTLED_S:
                 stopped_s = time.monotonic()
                 load.stop()
-        return _last_s(asked) - stopped_s
+        return _last_request_s(counting) - stopped_s
 
 
-def _without(kill: Callable[[psutil.Process], None]) -> float:
-    with target() as asked, home() as folder:
-        return _after_death_s(asked, _driver(asked, folder), kill)
+def _killed_s(kill: Callable[[psutil.Process], None]) -> float:
+    with target() as counting, home() as folder:
+        return _after_death_s(counting, _driver(counting, folder), kill)
 
 
-def _driverless_there_s() -> float:
-    with target() as asked, home() as folder, LocustCluster(folder) as cluster:
-        driver = kubernetes_driver.driver(cluster.stand_in, url=asked.url, rate_rps=RATE_RPS, folder=folder)
-        return _after_death_s(asked, driver, _kill_driver)
+def _driverless_on_kubernetes_s() -> float:
+    with target() as counting, home() as folder, LocustCluster(folder) as cluster:
+        driver = kubernetes_driver.driver(cluster.stand_in, url=counting.url, rate_rps=RATE_RPS, folder=folder)
+        return _after_death_s(counting, driver, _kill_driver)
 
 
-def _after_death_s(asked: CountingTarget, driver: Driver, kill: Callable[[psutil.Process], None]) -> float:
-    """How long requests still come after `kill`, which is given the driver."""
+def _after_death_s(counting: CountingTarget, driver: Driver, kill: Callable[[psutil.Process], None]) -> float:
+    """Return how long requests arrive after `kill(driver)`."""
     with driver as process:
-        _await_traffic(asked)
+        _await_traffic(counting)
         kill(psutil.Process(process.pid))
         killed_s = time.monotonic()
-        return _last_s(asked) - killed_s
+        return _last_request_s(counting) - killed_s
 
 
 def _kill_driver(driver: psutil.Process) -> None:
@@ -113,14 +114,14 @@ def _kill_driver(driver: psutil.Process) -> None:
 
 
 def _kill_master(driver: psutil.Process) -> None:
-    """The driver would end everything at once: it stands still, as one that is cut off does."""
+    """Pause the driver, which would end the traffic at once, then kill the master."""
     driver.suspend()
     load_processes("--master", of=driver)[0].kill()
 
 
 @contextmanager
-def _driver(asked: CountingTarget, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    driver = subprocess.Popen(python("-m", "benchmarks.load_driver", asked.url, str(RATE_RPS), str(folder)))
+def _driver(counting: CountingTarget, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    driver = subprocess.Popen(python("-m", "benchmarks.load_driver", counting.url, str(RATE_RPS), str(folder)))
     try:
         yield driver
     finally:
@@ -128,18 +129,18 @@ def _driver(asked: CountingTarget, folder: Path) -> Iterator[subprocess.Popen[by
         driver.wait()
 
 
-def _await_traffic(asked: CountingTarget) -> None:
+def _await_traffic(counting: CountingTarget) -> None:
     deadline_s = time.monotonic() + 30
-    while asked.count < SETTLED_S * RATE_RPS:
+    while counting.count < SETTLED_S * RATE_RPS:
         if time.monotonic() > deadline_s:
             raise TimeoutError("The driver sent nothing.")
         time.sleep(0.05)
 
 
-def _last_s(asked: CountingTarget) -> float:
-    """When the last request came, to a tenth of a second; waits for it."""
+def _last_request_s(counting: CountingTarget) -> float:
+    """Wait for the last request; return its time to a tenth of a second."""
     deadline_s, count = time.monotonic() + 30, -1
-    while asked.count != count and time.monotonic() < deadline_s:
-        count = asked.count
+    while counting.count != count and time.monotonic() < deadline_s:
+        count = counting.count
         time.sleep(1.0)
-    return (max(map(int, asked.counted()["by_interval"])) + 1) / INTERVALS
+    return (max(map(int, counting.counted()["by_interval"])) + 1) / INTERVALS

@@ -1,7 +1,7 @@
-"""What is reported of a server that answers in 0.1 ms: users that wake in herds wait for each other."""
+"""Measured latency of a server that responds in 0.1 ms: Locust's users wake together and wait for each other."""
 
 from benchmarks.load_generators import open_loop, plain_locust
-from benchmarks.table import Line, show
+from benchmarks.table import Row, show
 
 RATE_RPS, DURATION_S = 1_000, 8
 PLAIN = ((100, 10), (1_000, 1))
@@ -9,16 +9,16 @@ GOAL_MS = 0.3
 
 
 def run() -> None:
-    """Measure and print."""
+    """Measure and print a table."""
     ours = open_loop(RATE_RPS, DURATION_S)
     plain = {
         f"{users:,} × {per_user_rps}/s": plain_locust(
-            "Fast", users=users, per_user_rps=per_user_rps, duration_s=DURATION_S
+            "FastUser", users=users, per_user_rps=per_user_rps, duration_s=DURATION_S
         )
         for users, per_user_rps in PLAIN
     }
-    lines = [
-        Line(
+    rows = [
+        Row(
             what=f"p{percentile:g}",
             measured=f"{ours.latency_ms[percentile]:.3g} ms",
             compared=", ".join(f"{name} {run.latency_ms[percentile]:.3g} ms" for name, run in plain.items()),
@@ -27,4 +27,4 @@ def run() -> None:
         )
         for percentile in (50.0, 99.0)
     ]
-    show(f"herds: {RATE_RPS:,}/s on a target of 0.1 ms; beside FastHttpUser", lines)
+    show(f"herds: {RATE_RPS:,}/s on a target of 0.1 ms; beside FastHttpUser", rows)

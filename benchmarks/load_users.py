@@ -1,4 +1,4 @@
-"""Plain Locust, as its documentation has it: users that take turns, each at a rate of its own. A Locust file."""
+"""Locust file for plain Locust, as in its documentation: users with a constant throughput each."""
 
 import os
 
@@ -9,7 +9,7 @@ HEADERS = {"Content-Type": "application/json"}
 PATH = "/v1/models/iris:predict"
 
 
-class Fast(FastHttpUser):
+class FastUser(FastHttpUser):
     wait_time = constant_throughput(float(os.environ["PER_USER_RPS"]))
 
     @task
@@ -17,7 +17,7 @@ class Fast(FastHttpUser):
         self.client.post(PATH, data=BODY, headers=HEADERS)
 
 
-class Plain(HttpUser):
+class PlainUser(HttpUser):
     wait_time = constant_throughput(float(os.environ["PER_USER_RPS"]))
 
     @task

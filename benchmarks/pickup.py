@@ -1,4 +1,4 @@
-"""From a command to its job running on an idle worker: HTTP request sent → `Started` written by the worker."""
+"""Time from a command to its job on an idle worker: HTTP request sent → `Started` written by the worker."""
 
 import random
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.stack import BenchmarkStack, stack
-from benchmarks.table import Line, percentile, show
+from benchmarks.table import Row, percentile, show
 from workers.contract import events as e
 
 COMMANDS = 30
@@ -22,7 +22,7 @@ sample = [{ sepal_length = 5.0 }]
 
 
 def run() -> None:
-    """Measure and print."""
+    """Measure and print a table."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         config = folder / "seatrial.toml"
@@ -33,18 +33,18 @@ def run() -> None:
     show(
         f"pickup: a command, until its job runs on an idle worker; {COMMANDS} of them, one at a time",
         [
-            Line(what="p50", measured=f"{p50:.0f} ms", goal=f"≤ {GOAL_P50_MS:g} ms", reached=p50 <= GOAL_P50_MS),
-            Line(what="p95", measured=f"{p95:.0f} ms"),
+            Row(what="p50", measured=f"{p50:.0f} ms", goal=f"≤ {GOAL_P50_MS:g} ms", reached=p50 <= GOAL_P50_MS),
+            Row(what="p95", measured=f"{p95:.0f} ms"),
         ],
     )
 
 
 def _measure(seatrial: BenchmarkStack) -> list[float]:
-    taken_ms = []
+    pickups_ms = []
     for _ in range(WARM_UP + COMMANDS):
         # An idle worker looks every 100 ms: not in step with it.
         time.sleep(random.uniform(1.0, 1.2))
-        typed_at_s, record = seatrial.done("/model train brief")
+        sent_at_s, record = seatrial.done("/model train brief")
         started = next(event for event in seatrial.queue.events(record.id) if isinstance(event, e.Started))
-        taken_ms.append((started.at_s - typed_at_s) * 1000)
-    return taken_ms
+        pickups_ms.append((started.at_s - sent_at_s) * 1000)
+    return pickups_ms

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.slack_process PORT`: the local Slack in a process of its own, without rate limits."""
+"""`python -m benchmarks.slack_process PORT`: the local Slack in a separate process, without rate limits."""
 
 import signal
 import sys

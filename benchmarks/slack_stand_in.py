@@ -1,7 +1,7 @@
-"""`python -m benchmarks.slack_stand_in PORT`: as little of Slack's Web API as the bot can do with.
+"""`python -m benchmarks.slack_stand_in PORT`: the least of Slack's Web API that the bot needs.
 
-One answer to every call. The local Slack checks and keeps what it is sent, which costs as much as the bot's own work
-on a command: on a machine of two cores it would be what is measured.
+Every call gets the same response. The local Slack checks and stores calls, which costs as much CPU as the bot's own
+work on a command and would distort the result on two cores.
 """
 
 import itertools
@@ -17,17 +17,17 @@ _MICROS = itertools.count(1_000_000)
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """All that auth.test, users.info, chat.postMessage and chat.update are asked for; ASGI 3, HTTP only."""
+    """Return the fields of auth.test, users.info, chat.postMessage and chat.update at once; ASGI 3, HTTP only."""
     while (await receive()).get("more_body"):
         pass
-    said = {
+    fields = {
         "ok": True,
         "team_id": TEAM_ID,
         "user": ADA.as_slack(),
         "channel": "C0MLOPS7X21",
         "ts": f"1.{next(_MICROS)}",
     }
-    body = json.dumps(said).encode()
+    body = json.dumps(fields).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,6 @@
-"""A lean client: slash commands as Slack signs them, over kept connections, as fast as told or at a given rate.
+"""Lean client for signed slash commands over persistent connections, at full speed or at a given rate.
 
-It costs 0.2 ms of CPU a command, a third of what the cheapest handler costs, so that it is not what is measured.
+It needs 0.2 ms of CPU per command, a third of the cheapest handler's cost, so it does not distort the result.
 """
 
 import hashlib
@@ -13,26 +13,26 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 CLIENTS = 16
-"""Connections at once: as many as the bot's HTTP server has threads."""
+"""Number of connections: as many as the bot's HTTP server has threads."""
 _TIMEOUT_S = 30.0
 _TRIGGERS = itertools.count()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slash:
-    """Who types where, and how to reach and convince the app that hears it."""
+class SlashClient:
+    """User and channel of the commands, with port and signing secret of the app."""
 
     port: int
     signing_secret: str
     user: str
     channel: str
 
-    def at(self, port: int) -> "Slash":
-        """The same to another app."""
+    def at(self, port: int) -> "SlashClient":
+        """Return the same client for another app."""
         return replace(self, port=port)
 
     def request(self, command: str) -> bytes:
-        """A whole HTTP request, signed now, with a trigger of its own."""
+        """Return an HTTP request, signed now, with a new trigger id."""
         verb, _, text = command.partition(" ")
         fields = {
             "token": "unused",
@@ -46,7 +46,7 @@ class Slash:
             "text": text,
             "api_app_id": "A07SEATR1AL",
             "is_enterprise_install": "false",
-            "response_url": "http://127.0.0.1:9/nobody-listens-here",
+            "response_url": "http://127.0.0.1:9/unused",
             "trigger_id": f"{next(_TRIGGERS)}.{time.time_ns()}",
         }
         body = urlencode(fields).encode()
@@ -61,30 +61,30 @@ class Slash:
         return head.encode() + body
 
 
-class Connection:
-    """One kept connection. Raises OSError where the other end is gone or silent."""
+class SlashConnection:
+    """One persistent connection. Raises OSError if the app is gone or does not respond."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
     def exchange(self, request: bytes) -> int:
-        """Send, wait for the whole answer; its status."""
+        """Send a request, read the whole response, and return its status."""
         self._socket.sendall(request)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self._more()
-        head, _, body = answer.partition(b"\r\n\r\n")
+        response = b""
+        while b"\r\n\r\n" not in response:
+            response += self._receive()
+        head, _, body = response.partition(b"\r\n\r\n")
         missing = _content_length(head) - len(body)
         while missing > 0:
-            missing -= len(self._more())
+            missing -= len(self._receive())
         return int(head.split(b" ", 2)[1])
 
-    def _more(self) -> bytes:
+    def _receive(self) -> bytes:
         data = self._socket.recv(65536)
         if not data:
             raise ConnectionResetError("The app closed the connection.")
@@ -93,8 +93,11 @@ class Connection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acks:
-    """What came of a series of commands: when the first was sent (Unix seconds), until the last answer, and each ack's
-    latency in milliseconds; `refused` answers were not 200."""
+    """Acks of a series of commands.
+
+    The first command was sent at `began_at_s`, in Unix seconds; `seconds` is the time until the last response.
+    `refused` counts responses other than 200.
+    """
 
     began_at_s: float
     seconds: float
@@ -103,29 +106,29 @@ class Acks:
 
     @property
     def per_second(self) -> float:
-        """Acks a second."""
+        """Return the acks per second."""
         return len(self.latencies_ms) / self.seconds
 
 
-def at_once(slash: Slash, commands: list[str]) -> Acks:
-    """Send `commands` from CLIENTS connections, each the next one as soon as it has the answer to its last."""
+def at_once(slash: SlashClient, commands: list[str]) -> Acks:
+    """Send `commands` over CLIENTS connections, each the next one as soon as it has a response."""
     return _send(slash, commands, every_s=None)
 
 
-def at_rate(slash: Slash, commands: list[str], *, per_s: float) -> Acks:
-    """Send `commands` at their instants, whatever the answers do; latency counts from the instant."""
+def at_rate(slash: SlashClient, commands: list[str], *, per_s: float) -> Acks:
+    """Send `commands` at their due times, regardless of responses. Latency counts from the due time."""
     return _send(slash, commands, every_s=1 / per_s)
 
 
-def _send(slash: Slash, commands: list[str], *, every_s: float | None) -> Acks:
+def _send(slash: SlashClient, commands: list[str], *, every_s: float | None) -> Acks:
     latencies_ms: list[float] = []
     refused: list[int] = []
     places = iter(range(len(commands)))
-    connections = [Connection(slash.port) for _ in range(CLIENTS)]
+    connections = [SlashConnection(slash.port) for _ in range(CLIENTS)]
     began_s = time.perf_counter()
 
-    def client(connection: Connection) -> None:
-        for place in places:  # `range`'s iterator hands out each place once, to whichever thread asks
+    def client(connection: SlashConnection) -> None:
+        for place in places:  # `range`'s iterator gives each place to one thread only
             due_s = time.perf_counter() if every_s is None else began_s + place * every_s
             time.sleep(max(due_s - time.perf_counter(), 0.0))
             status = connection.exchange(slash.request(commands[place]))

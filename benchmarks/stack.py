@@ -1,4 +1,4 @@
-"""Seatrial as it runs: Redis, a local Slack, the bot and perhaps a worker, each a process of its own."""
+"""Running Seatrial for benchmarks: Redis, a stand-in for Slack, the bot and optionally a worker, as processes."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.slash_commands import Connection, Slash
+from benchmarks.slash_commands import SlashClient, SlashConnection
 from bot.demo.processes import await_port, free_port, process, python, redis
 from bot.local_slack.members import ADA
 from bot.local_slack.server import SlackSettings
@@ -18,40 +18,38 @@ from workers.contract.record import Record
 
 _SLACK = SlackSettings()
 _CHANNEL = Workspace(clock=_SLACK.clock).channel_named("ml-ops").id
-
-
 _PATIENCE_S = 180.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkStack:
-    """What runs: the queue, how to type commands to the bot, and the environment in which the bot was started."""
+    """Handles of a running stack: the queue, a client for commands, and the bot's environment."""
 
     queue: Queue
     redis_url: str
-    slash: Slash
+    slash: SlashClient
     for_bot: Mapping[str, str]
 
     def done(self, command: str) -> tuple[float, Record]:
-        """Type a command and wait for its job's end: when it was typed, in Unix seconds, and the job's record."""
-        connection = Connection(self.slash.port)
-        typed_at_s = time.time()
+        """Send a command and wait for its job's end. Return the sending time in Unix seconds, and the job's record."""
+        connection = SlashConnection(self.slash.port)
+        sent_at_s = time.time()
         connection.exchange(self.slash.request(command))
         connection.close()
         deadline_s = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline_s:
             for record in self.queue.recent(1):
-                if record.final and record.asked.at_s > typed_at_s:
-                    return typed_at_s, record
+                if record.final and record.asked.at_s > sent_at_s:
+                    return sent_at_s, record
             time.sleep(0.02)
         raise TimeoutError(f"{command} did not end within {_PATIENCE_S:g} s.")
 
 
 @contextmanager
 def stack(folder: Path, *, config: Path, slack: str, worker: bool) -> Iterator[BenchmarkStack]:
-    """Start everything, with its files in `folder`; at the end nothing of it runs. Raises DidNotStart.
+    """Start all processes, with their files in `folder`; stop them at the end. Raises DidNotStart.
 
-    `slack` is the module of benchmarks that takes Slack's place.
+    `slack` is the module of the stand-in for Slack.
     """
     with ExitStack() as exit_stack:
         redis_url = exit_stack.enter_context(redis(folder))
@@ -78,5 +76,5 @@ def stack(folder: Path, *, config: Path, slack: str, worker: bool) -> Iterator[B
         await_port(bot, bot_port, name="bot", folder=folder)
         client = connect(redis_url)
         exit_stack.callback(client.close)
-        slash = Slash(port=bot_port, signing_secret=_SLACK.signing_secret, user=ADA.id, channel=_CHANNEL)
+        slash = SlashClient(port=bot_port, signing_secret=_SLACK.signing_secret, user=ADA.id, channel=_CHANNEL)
         yield BenchmarkStack(queue=Queue(client), redis_url=redis_url, slash=slash, for_bot=for_bot)

@@ -1,10 +1,10 @@
-"""The tour's load test: 1,000 requests a second for 30 s, on a machine that also runs everything else."""
+"""Load test of the tour: 1,000 requests a second for 30 s, on the machine that also runs everything else."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.stack import stack
-from benchmarks.table import Line, show
+from benchmarks.table import Row, show
 from workers.contract.jobs import Tested
 
 COMMANDS = ("/model train iris", "/deploy v1 to staging", "/loadtest 1000rps for 30s on staging")
@@ -12,7 +12,7 @@ GOAL_SHARE = 0.99
 
 
 def run() -> None:
-    """Measure and print."""
+    """Measure and print a table."""
     with (
         TemporaryDirectory() as name,
         stack(
@@ -31,7 +31,7 @@ def run() -> None:
     show(
         f"tour: {COMMANDS[-1]}: {outcome.verdict}",
         [
-            Line(
+            Row(
                 what="achieved",
                 measured=f"{outcome.achieved_rps:,.1f} rps",
                 compared=f"asked {outcome.asked_rps:,.0f} rps",
@@ -39,7 +39,7 @@ def run() -> None:
                 goal=f"≥ {GOAL_SHARE:g}",
                 reached=share >= GOAL_SHARE,
             ),
-            Line(
+            Row(
                 what="failed",
                 measured=f"{outcome.failures:,}",
                 compared=f"{outcome.requests:,} requests",
@@ -47,7 +47,7 @@ def run() -> None:
                 goal="0",
                 reached=outcome.failures == 0,
             ),
-            *(Line(what=f"p{percent:g}", measured=f"{latency[percent]:.1f} ms") for percent in (50.0, 95.0, 99.0)),
-            Line(what="replicas", measured=scaled + after),
+            *(Row(what=f"p{percent:g}", measured=f"{latency[percent]:.1f} ms") for percent in (50.0, 95.0, 99.0)),
+            Row(what="replicas", measured=scaled + after),
         ],
     )
