@@ -1,4 +1,4 @@
-"""A driver of load on a cluster in miniature, in a process of its own, so that it can be killed.
+"""Driver of load on the Kubernetes stand-in, in a separate process that tests can kill.
 
 python -m tests.cloud.kubernetes_driver TARGET RPS      with KUBECONFIG in the environment
 """
@@ -18,13 +18,13 @@ from workers.platforms.cloud.kubernetes.api import connect
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.protocols.load import TrafficPlan
 
-LASTS_S = 60.0
+DURATION_S = 60.0
 _ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
 def driver(stand_in: StandIn, *, url: str, rate_rps: float, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, which comes to the API server by a kubeconfig in `folder`; killed when the context is left."""
+    """Start the driver with a kubeconfig in `folder`; kill it when the context is left."""
     environ = {**os.environ, "KUBECONFIG": str(stand_in.kubeconfig(folder / "kubeconfig"))}
     command = [sys.executable, "-m", __name__, url, str(rate_rps)]
     process = subprocess.Popen(command, cwd=_ROOT, env=environ)
@@ -36,8 +36,8 @@ def driver(stand_in: StandIn, *, url: str, rate_rps: float, folder: Path) -> Ite
 
 
 def main(url: str, rate_rps: float) -> None:
-    """Load for a minute, as long as nobody interferes."""
-    stages = (Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=LASTS_S),)
+    """Run a load test of one minute."""
+    stages = (Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=DURATION_S),)
     plan = TrafficPlan(url=url, body=b"{}", stages=stages, job_id="driven")
     load = KubernetesLoad(api=connect(f"kubernetes://{CONTEXT}/{NAMESPACE}"), image="seatrial-load:0.1.0")
     with load.start(plan=plan, progress=RecordedProgress()) as running:

@@ -1,4 +1,4 @@
-"""A kube-proxy: each Service has a loopback address of its own, on which its ports lead to its ready pods in turn."""
+"""Imitation of kube-proxy: each Service has a loopback address, which forwards to its ready pods in turn."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ Address = tuple[str, int]
 
 
 class ServiceProxy:
-    """A kube-proxy in a thread: `endpoints(service, port)` tells where a new connection may go."""
+    """Proxy in a thread. `endpoints(service, port)` returns the addresses for a new connection."""
 
     def __init__(self, endpoints: Callable[[Object, int], list[Address]]) -> None:
         self._endpoints = endpoints
@@ -33,7 +33,7 @@ class ServiceProxy:
         self._loop.close()
 
     def address_of(self, service: Object, new_address: Callable[[], str]) -> str:
-        """The Service's address; where it has none yet it is given a new one, and listened on."""
+        """Return the Service's address; assign a new one and listen on it if it has none."""
         uid = service["metadata"]["uid"]
         with self._lock:
             if uid not in self._addresses:
@@ -51,7 +51,7 @@ class ServiceProxy:
                     return
                 pod, to_pod = await asyncio.open_connection(*found[next(self._turns) % len(found)])
                 await asyncio.gather(_pump(client, to_pod), _pump(pod, to_client))
-            except (OSError, asyncio.CancelledError):  # Python 3.11 prints the latter, of a task that just ends by it
+            except (OSError, asyncio.CancelledError):  # Python 3.11 logs a cancelled task otherwise
                 return
             finally:
                 to_client.close()

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster in miniature whose pods are Locust processes of this machine: for tests of load alone."""
+"""Kubernetes stand-in with Locust processes of this machine as pods, for tests of load."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 class LocustCluster:
-    """`room` is how many pods find a node; an image of the name "missing" cannot be pulled."""
+    """Cluster with room for `room` pods. The image "missing" cannot be pulled."""
 
     def __init__(self, folder: Path, *, room: int = 100) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,26 +33,26 @@ class LocustCluster:
         self._exit_stack.close()
 
     def api(self) -> Api:
-        """A client of it, from outside the cluster."""
+        """Return a client outside the cluster."""
         return self.stand_in.api()
 
     @property
     def objects(self) -> dict[tuple[str, str], Object]:
-        """What was applied, by kind and name."""
-        made = ("ReplicaSet", "Pod")
-        return {key: obj for key, obj in self.stand_in.store.objects.items() if key[0] not in made}
+        """Return the applied objects by kind and name."""
+        created = ("ReplicaSet", "Pod")  # by controllers
+        return {key: obj for key, obj in self.stand_in.store.objects.items() if key[0] not in created}
 
     @property
     def pods(self) -> dict[str, RunningPod]:
-        """The pods that a node has taken, by name."""
+        """Return the scheduled pods by name."""
         return self._node.pods
 
     @property
     def targets(self) -> dict[str, Address]:
-        """Services of tests' own: name → host and port."""
+        """Return the tests' own Services: name → host and port."""
         return self._node.targets
 
     @property
     def refused(self) -> list[str]:
-        """What was wrong in manifests."""
+        """Return the errors in manifests."""
         return self.stand_in.mistakes

@@ -1,4 +1,4 @@
-"""What becomes of load on Kubernetes when its driver dies, loses its hold on the master, or lets it go."""
+"""Load on Kubernetes when its driver dies, loses its keepalive to the master, or ends it."""
 
 import json
 import threading
@@ -21,10 +21,10 @@ from workers.platforms.cloud.load.manifests import WEB_PORT
 from workers.platforms.swarm import KEEPALIVE_PATH, MasterClient
 
 RATE_RPS = 100
-LONGER_THAN_THE_GRACE = 3 * RATE_RPS
-"""Requests for twice as long as a test goes on without its hold."""
+MORE_THAN_GRACE = 3 * RATE_RPS
+"""Requests of three seconds, much longer than a test continues without a keepalive."""
 SOON_S = 30.0
-"""Well below what is left of a test. One of which nobody asks ends after 10 s; here the look at it is a question."""
+"""Time limit well below the rest of a test. These tests request the status, so the silence limit does not apply."""
 
 
 @pytest.fixture
@@ -38,37 +38,37 @@ def generator(cluster: LocustCluster) -> KubernetesLoad:
     return KubernetesLoad(api=cluster.api(), image="seatrial-load:0.1.0")
 
 
-def web_of(cluster: LocustCluster) -> Address:
-    """Where the one master is reached inside the cluster."""
+def web_address(cluster: LocustCluster) -> Address:
+    """Return the master's address inside the cluster."""
     (container,) = (pod.container for name, pod in cluster.pods.items() if "-master-" in name)
     assert container
     return container.address(WEB_PORT)
 
 
-def master_of(cluster: LocustCluster) -> MasterClient:
-    host, port = web_of(cluster)
+def master_client(cluster: LocustCluster) -> MasterClient:
+    host, port = web_address(cluster)
     return MasterClient(host=host, port=port)
 
 
-def lose_the_hold(cluster: LocustCluster) -> None:
-    """Break the driver's hold, and let it take up no other."""
+def cut_keepalive(cluster: LocustCluster) -> None:
+    """Cut the driver's keepalive and refuse new ones."""
     cluster.stand_in.refused["GET", "services/proxy"] = (503, "the proxy is away")
     cluster.stand_in.cut()
 
 
-def test_the_traffic_ends_with_its_driver(cluster: LocustCluster, target: CountingTarget, tmp_path: Path) -> None:
-    """A driver that is killed takes the traffic with it, although somebody goes on asking how far the test is."""
+def test_traffic_ends_with_its_driver(cluster: LocustCluster, target: CountingTarget, tmp_path: Path) -> None:
+    """Status requests of another client do not keep it alive."""
     with driver(cluster.stand_in, url=target.url, rate_rps=RATE_RPS, folder=tmp_path) as process:
         wait_until(lambda: target.count > 20)
         process.kill()
-        master = master_of(cluster)
+        master = master_client(cluster)
         wait_until(lambda: master.status().over, timeout_s=SOON_S)
     assert is_quiet(target)
     assert master.result()["stopped_at_s"] is not None
 
 
-def test_a_hold_that_breaks_is_taken_up_again(cluster: LocustCluster, target: CountingTarget) -> None:
-    """An API server that cuts the connection ends no test; leaving the context ends the hold for good."""
+def test_driver_reopens_a_cut_keepalive(cluster: LocustCluster, target: CountingTarget) -> None:
+    """Its thread ends with the context."""
     with generator(cluster).start(plan=plan(target, duration_s=4), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
@@ -81,25 +81,24 @@ def test_a_hold_that_breaks_is_taken_up_again(cluster: LocustCluster, target: Co
     wait_until(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
 
 
-def test_any_hold_keeps_the_test_until_it_is_let_go(cluster: LocustCluster, target: CountingTarget) -> None:
-    """Inside the cluster a driver holds the master without the API server; the last hold decides."""
+def test_test_lives_until_its_last_keepalive_ends(cluster: LocustCluster, target: CountingTarget) -> None:
+    """Inside the cluster a keepalive does not need the API server."""
     with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()):
-        master = master_of(cluster)
+        master = master_client(cluster)
         with keepalive(master):
-            lose_the_hold(cluster)
-            wait_until(lambda: master.status().at_s and target.count > LONGER_THAN_THE_GRACE)
+            cut_keepalive(cluster)
+            wait_until(lambda: master.status().at_s and target.count > MORE_THAN_GRACE)
         wait_until(lambda: master.status().over, timeout_s=SOON_S)
         assert is_quiet(target)
 
 
-def test_a_person_at_the_web_page_holds_nothing(cluster: LocustCluster, target: CountingTarget) -> None:
-    """A test that was begun there goes on, though no driver is left, and nobody asks."""
+def test_test_from_locusts_page_needs_no_driver(cluster: LocustCluster, target: CountingTarget) -> None:
     with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()) as load:
         wait_until(lambda: target.count > 20)
-        lose_the_hold(cluster)
+        cut_keepalive(cluster)
         load.stop()
-        master = master_of(cluster)
+        master = master_client(cluster)
         wait_until(lambda: json.loads(master.request("GET", "/stats/requests"))["state"] == "stopped")
-        count, page = target.count, "http://{}:{}/swarm".format(*web_of(cluster))
-        urlopen(page, data=b"user_count=200&spawn_rate=200", timeout=60).close()  # as its button does
-        wait_until(lambda: target.count > count + LONGER_THAN_THE_GRACE)
+        count, page = target.count, "http://{}:{}/swarm".format(*web_address(cluster))
+        urlopen(page, data=b"user_count=200&spawn_rate=200", timeout=60).close()  # the request of the page's button
+        wait_until(lambda: target.count > count + MORE_THAN_GRACE)

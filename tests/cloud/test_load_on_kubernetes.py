@@ -1,4 +1,4 @@
-"""What load on Kubernetes owes beyond tests/platforms/test_load.py: its objects come, are as they should be, and go."""
+"""Objects of load tests on Kubernetes; tests/platforms/test_load.py has the contract of all load generators."""
 
 import threading
 import time
@@ -35,8 +35,10 @@ def generator(cluster: LocustCluster, *, image: str = IMAGE) -> KubernetesLoad:
     return KubernetesLoad(api=cluster.api(), image=image)
 
 
-def left_over(cluster: LocustCluster, *, job_id: str, mark: str = "aaaaaa", until_s: float | None = None) -> Attempt:
-    """All objects of a test whose worker has died, with their pods."""
+def leave_objects(
+    cluster: LocustCluster, *, job_id: str, mark: str = "aaaaaa", until_s: float | None = None
+) -> Attempt:
+    """Create all objects and pods of a dead worker's test."""
     api, manifests, attempt = cluster.api(), LoadManifests(), Attempt.at(job_id, mark)
     until_s = time.time() + 600 if until_s is None else until_s
     root = api.apply(manifests.config_map(attempt, job_id=job_id, until_s=until_s, data={"host": "", "master": ""}))
@@ -45,8 +47,8 @@ def left_over(cluster: LocustCluster, *, job_id: str, mark: str = "aaaaaa", unti
     return attempt
 
 
-def test_everything_is_named_labelled_and_owned(cluster: LocustCluster, target: CountingTarget) -> None:
-    """A test is one ConfigMap that owns a Service and two Deployments; the Role in k8s/environment suffices for it."""
+def test_config_map_owns_all_objects(cluster: LocustCluster, target: CountingTarget) -> None:
+    """The Role in k8s/environment suffices to create them."""
     with generator(cluster).start(plan=plan(target), progress=RecordedProgress()):
         objects = dict(cluster.objects)
         pods = cluster.api().list("Pod", labels={"app.kubernetes.io/name": "locust"})
@@ -66,9 +68,8 @@ def test_everything_is_named_labelled_and_owned(cluster: LocustCluster, target: 
     assert {pod["metadata"]["labels"]["app.kubernetes.io/instance"] for pod in pods} == {name}
 
 
-def test_two_attempts_share_no_object(cluster: LocustCluster, target: CountingTarget) -> None:
-    """What an earlier attempt at the job left behind goes before the next one sends anything."""
-    earlier = left_over(cluster, job_id="job-1")
+def test_next_attempt_removes_the_objects_of_the_earlier_one(cluster: LocustCluster, target: CountingTarget) -> None:
+    earlier = leave_objects(cluster, job_id="job-1")
     progress = RecordedProgress(identities={"locust": earlier.name})
     with generator(cluster).start(plan=plan(target), progress=progress):
         names = {name for _, name in cluster.objects}
@@ -77,36 +78,34 @@ def test_two_attempts_share_no_object(cluster: LocustCluster, target: CountingTa
     assert not cluster.objects
 
 
-def test_deleting_the_config_map_removes_all(cluster: LocustCluster) -> None:
-    """Whoever deletes the one object by hand is rid of the test."""
-    attempt = left_over(cluster, job_id="12")
+def test_deletion_of_the_config_map_removes_all_objects(cluster: LocustCluster) -> None:
+    attempt = leave_objects(cluster, job_id="12")
     cluster.api().delete("ConfigMap", attempt.name)
     wait_until(lambda: not cluster.objects and not cluster.pods)
 
 
-def test_sweeping_spares_tests_that_run(cluster: LocustCluster) -> None:
-    """Tests of ended jobs go, and those whose time has passed; one of a running job and others' objects stay."""
-    left_over(cluster, job_id="1")
-    running = left_over(cluster, job_id="2")
-    left_over(cluster, job_id="3", until_s=time.time() - 1)
-    cluster.api().apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "somebody-elses"}})
+def test_sweep_removes_tests_of_ended_jobs_and_tests_past_their_time(cluster: LocustCluster) -> None:
+    """A running job's test and other objects stay."""
+    leave_objects(cluster, job_id="1")
+    running = leave_objects(cluster, job_id="2")
+    leave_objects(cluster, job_id="3", until_s=time.time() - 1)
+    cluster.api().apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}})
     assert generator(cluster).sweep(ended=lambda job_id: job_id == "1") == 2
-    assert {name for kind, name in cluster.objects if kind == "ConfigMap"} == {running.name, "somebody-elses"}
+    assert {name for kind, name in cluster.objects if kind == "ConfigMap"} == {running.name, "other"}
     wait_until(lambda: {pod.split("-")[1] for pod in cluster.pods} == {"2"})
 
 
-def test_a_pod_that_does_not_end_keeps_no_other_test_from_being_swept(cluster: LocustCluster) -> None:
-    """That of a lost node goes when its node does: a worker that starts does not wait for it."""
+def test_sweep_does_not_wait_for_pods_that_do_not_end(cluster: LocustCluster) -> None:
+    """Pods of a lost node end with their node."""
     for job_id in ("1", "2"):
-        labels = left_over(cluster, job_id=job_id).selector
+        labels = leave_objects(cluster, job_id=job_id).selector
         stuck = {"name": f"stuck-{job_id}", "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"}
         cluster.stand_in.store.put({"apiVersion": "v1", "kind": "Pod", "metadata": stuck, "status": {}})
     assert generator(cluster).sweep(ended=lambda job_id: True) == 2
     assert not [name for kind, name in cluster.objects if kind != "Pod"]
 
 
-def test_without_its_master_the_traffic_ends(cluster: LocustCluster, target: CountingTarget) -> None:
-    """Nobody drives and the master is dead: the workers notice by themselves, long before the test's time is over."""
+def test_workers_end_without_their_master(cluster: LocustCluster, target: CountingTarget) -> None:
     with generator(cluster).start(plan=plan(target, duration_s=120), progress=RecordedProgress()):
         wait_until(lambda: target.count > 20)
         containers = {name: pod.container for name, pod in cluster.pods.items()}
@@ -118,24 +117,23 @@ def test_without_its_master_the_traffic_ends(cluster: LocustCluster, target: Cou
         assert is_quiet(target)
 
 
-def test_a_driver_that_stands_still_ends_the_traffic(cluster: LocustCluster, target: CountingTarget) -> None:
-    """One that holds the test and asks no more is taken for dead: the master stops the test, and says so."""
+def test_silent_driver_ends_the_traffic(cluster: LocustCluster, target: CountingTarget) -> None:
+    """The master stops a test without status requests, although its keepalive is open."""
     with generator(cluster).start(plan=plan(target, duration_s=120), progress=RecordedProgress()) as load:
         wait_until(lambda: target.count > 20)
         wait_until(lambda: is_quiet(target))
         assert "stopped" in load.result().generator_trouble
 
 
-def test_no_room_is_told_and_can_be_cancelled(tmp_path: Path, target: CountingTarget) -> None:
-    """While a pod finds no node the job says so, in the scheduler's words; its cancel removes what there is."""
+def test_pod_without_a_node_is_logged_and_the_job_can_be_cancelled(tmp_path: Path, target: CountingTarget) -> None:
     with LocustCluster(tmp_path, room=1) as cluster:
         progress = RecordedProgress()
 
-        def cancel_when_told() -> None:
+        def cancel_after_log() -> None:
             wait_until(lambda: bool(progress.lines))
             progress.cancelled.set()
 
-        canceller = threading.Thread(target=cancel_when_told)
+        canceller = threading.Thread(target=cancel_after_log)
         canceller.start()
         with pytest.raises(JobCancelled):
             generator(cluster).start(plan=plan(target), progress=progress).__enter__()
@@ -145,38 +143,35 @@ def test_no_room_is_told_and_can_be_cancelled(tmp_path: Path, target: CountingTa
     assert target.count == 1
 
 
-def test_an_image_that_is_not_there_ends_the_job(cluster: LocustCluster, target: CountingTarget) -> None:
-    """The error carries the registry's words, and nothing is left."""
+def test_missing_image_ends_the_job_with_the_registrys_message(cluster: LocustCluster, target: CountingTarget) -> None:
     with pytest.raises(PermanentError, match="The image missing cannot be pulled: missing: not found"):
         generator(cluster, image="missing").start(plan=plan(target), progress=RecordedProgress()).__enter__()
     assert not cluster.objects
 
 
-def test_locusts_last_words_are_in_the_error(cluster: LocustCluster, target: CountingTarget, tmp_path: Path) -> None:
-    """Where a pod ends before the test begins, the error carries what it wrote last."""
+def test_error_of_a_failed_start_has_the_pods_last_log_lines(
+    cluster: LocustCluster, target: CountingTarget, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "locustfile.py").write_text("raise RuntimeError('the docker_environment is closed')\n")
+    (broken / "locustfile.py").write_text("raise RuntimeError('the shop is closed')\n")
     load = KubernetesLoad(api=cluster.api(), image=IMAGE, locust_dir=broken)
-    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the docker_environment is closed"):
+    with pytest.raises(PermanentError, match=r"ended before it was ready(.|\n)*the shop is closed"):
         load.start(plan=plan(target), progress=RecordedProgress()).__enter__()
     assert not cluster.objects
 
 
-def test_a_server_that_is_away_for_a_moment_leaves_nothing(cluster: LocustCluster, target: CountingTarget) -> None:
-    """Removal is tried again where the API server fails."""
+def test_removal_is_retried_when_the_api_server_fails(cluster: LocustCluster, target: CountingTarget) -> None:
     with generator(cluster).start(plan=plan(target), progress=RecordedProgress()):
         cluster.stand_in.failing["DELETE"] = 2
     assert not cluster.objects and not cluster.pods
 
 
-def test_a_service_of_the_cluster_is_tried_through_the_api_server(
-    cluster: LocustCluster, target: CountingTarget
-) -> None:
-    """From outside, a target that only the cluster's DNS knows is asked by proxy; with nobody there it gets no load."""
+def test_service_is_checked_through_the_api_server_from_outside(cluster: LocustCluster, target: CountingTarget) -> None:
+    """A Service with a wrong response or without endpoints gets no load."""
     cluster.targets["iris-staging"] = ("127.0.0.1", int(target.address.rpartition(":")[2]))
     target.behave("mistaken")
-    empty = {"selector": {"of": "nobody"}, "ports": [{"port": 8501}]}
+    empty = {"selector": {"app": "absent"}, "ports": [{"port": 8501}]}
     cluster.api().apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "empty"}, "spec": empty})
     for service, words in (("iris-staging", "with predictions"), ("empty", "no endpoints available")):
         url = f"http://{service}.{NAMESPACE}.svc:8501/v1/models/iris:predict"
@@ -189,15 +184,14 @@ def test_a_service_of_the_cluster_is_tried_through_the_api_server(
     assert set(cluster.objects) == {("Service", "empty")}
 
 
-def test_a_time_that_nobody_wrote_is_never_over() -> None:
-    """Only a ConfigMap that tells its test's time can be out of it."""
+def test_config_map_without_a_valid_time_is_never_over() -> None:
     assert not is_over({"metadata": {}}, now_s=1e12)
     assert not is_over({"metadata": {"annotations": {UNTIL: "soon"}}}, now_s=1e12)
     assert is_over({"metadata": {"annotations": {UNTIL: "2026-01-01T00:00:00+00:00"}}}, now_s=1e12)
 
 
-def test_names_fit_whatever_the_job_is_called() -> None:
-    """Names are DNS labels short enough for a pod's two hashes."""
+def test_names_are_dns_labels_for_any_job_id() -> None:
+    """They leave room for a pod's two hashes."""
     for job_id in ("7", "job-1", "Ä/ö_" * 40, ""):
         name = Attempt.at(job_id, "0a1b2c").worker
         assert len(name) <= 63 - len("-0123456789-01234")

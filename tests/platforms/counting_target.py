@@ -1,8 +1,8 @@
-"""A target for load tests: an HTTP server in a process of its own, which counts what it is asked and behaves as told.
+"""Target for load tests: an HTTP server in a child process that counts requests and can misbehave.
 
-`GET /count` answers how many predictions were asked for, in all and in each tenth of a second (`time.monotonic()`'s);
-`PUT /behaviour` takes one of BEHAVIOURS, or the number of answers a second that it can give; `PUT /stall` the seconds
-for which nothing at all happens.
+`GET /count` returns the number of prediction requests, in all and by tenth of a second (of `time.monotonic()`).
+`PUT /behaviour` takes one of BEHAVIOURS, or a maximum number of responses a second. `PUT /stall` blocks the server for
+the given seconds.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ BEHAVIOURS = {
 }
 SLOW_S = 1.0
 INTERVALS = 10  # a second
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 class CountingTarget:
-    """The server, started. With a `certificate` (PEM: key and certificates) it speaks TLS."""
+    """Running server. With a `certificate` (PEM: key and certificates) it uses TLS."""
 
     def __init__(self, *, certificate: Path | None = None) -> None:
         with socket.socket() as listener:
@@ -58,37 +58,37 @@ class CountingTarget:
 
     @property
     def count(self) -> int:
-        """How many predictions were asked of it."""
+        """Return the number of prediction requests."""
         return int(self.counted()["count"])
 
     def counted(self) -> dict[str, Any]:
-        """The same, and how many in which tenth of a second."""
-        with urlopen(f"{self.address}/count", timeout=PATIENCE_S, context=self._trust()) as answer:
-            return dict(json.load(answer))
+        """Return the answer to `GET /count`."""
+        with urlopen(f"{self.address}/count", timeout=TIMEOUT_S, context=self._trust()) as response:
+            return dict(json.load(response))
 
     def behave(self, how: str) -> None:
-        """One of BEHAVIOURS, or a number of answers a second, from now on."""
+        """Set one of BEHAVIOURS, or a maximum number of responses a second."""
         self._put("behaviour", how)
 
     def stall(self, seconds: float) -> None:
-        """Stand still for so long, from now on."""
+        """Block the server for `seconds`."""
         self._put("stall", str(seconds))
 
     def kill(self) -> None:
-        """End it, stopped or running."""
+        """Kill the server."""
         self.process.kill()
         self.process.wait()
 
     def _put(self, what: str, value: str) -> None:
         request = Request(f"{self.address}/{what}", data=value.encode(), method="PUT")
-        urlopen(request, timeout=PATIENCE_S, context=self._trust()).close()
+        urlopen(request, timeout=TIMEOUT_S, context=self._trust()).close()
 
     def _trust(self) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=str(self._certificate)) if self._certificate else None
 
 
-class State:
-    """What all connections of the server share."""
+class CountingState:
+    """State shared by the server's connections."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -97,15 +97,15 @@ class State:
         self.free_at_s = 0.0
 
     def due_s(self) -> float:
-        """When the next answer is ready, of a server that gives so many a second."""
+        """Return the time of the next response at the maximum rate."""
         self.free_at_s = max(self.free_at_s, time.monotonic()) + 1 / float(self.behaviour)
         return self.free_at_s
 
 
-class Connection(asyncio.Protocol):
-    """One connection."""
+class CountedConnection(asyncio.Protocol):
+    """One connection to the target."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: CountingState) -> None:
         import httptools
 
         self._state = state
@@ -128,24 +128,24 @@ class Connection(asyncio.Protocol):
         state = self._state
         match self._url:
             case b"/count":
-                self._answer(200, json.dumps({"count": state.count, "by_interval": state.by_interval}).encode())
+                self._respond(200, json.dumps({"count": state.count, "by_interval": state.by_interval}).encode())
             case b"/behaviour":
                 state.behaviour = self._body.decode()
-                self._answer(200, b"")
+                self._respond(200, b"")
             case b"/stall":
-                self._answer(200, b"")
+                self._respond(200, b"")
                 asyncio.get_running_loop().call_soon(time.sleep, float(self._body))
             case _:
                 state.count += 1
                 state.by_interval[int(time.monotonic() * INTERVALS)] += 1
                 self._predict(state)
 
-    def _predict(self, state: State) -> None:
+    def _predict(self, state: CountingState) -> None:
         match state.behaviour:
             case "hanging":
                 pass
             case "slow":
-                asyncio.get_running_loop().call_later(SLOW_S, self._answer, 200, PREDICTIONS)
+                asyncio.get_running_loop().call_later(SLOW_S, self._respond, 200, PREDICTIONS)
             case "resetting":
                 self._transport.get_extra_info("socket").setsockopt(
                     socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
@@ -158,32 +158,34 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
             case "babbling":
                 self._transport.write(b"\x00\x01\x02 what?\r\n\r\n")
-            case how if answer := BEHAVIOURS.get(how):
-                self._answer(*answer)
+            case behaviour if response := BEHAVIOURS.get(behaviour):
+                self._respond(*response)
             case _:
-                asyncio.get_running_loop().call_at(self._in_loop(state.due_s()), self._answer, 200, PREDICTIONS)
+                asyncio.get_running_loop().call_at(self._loop_time(state.due_s()), self._respond, 200, PREDICTIONS)
 
-    def _in_loop(self, at_s: float) -> float:
+    def _loop_time(self, at_s: float) -> float:
         return asyncio.get_running_loop().time() + at_s - time.monotonic()
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _respond(self, status: int, body: bytes) -> None:
         location = "Location: http://127.0.0.1:1/\r\n" if status == 302 else ""
         parting = "Connection: close\r\n" if self._state.behaviour == "parting" else ""
-        head = f"HTTP/1.1 {status} Said\r\n{location}{parting}Content-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} Response\r\n{location}{parting}Content-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
         if parting:
             self._transport.close()
 
 
 async def serve(fd: int, certificate: str | None) -> None:
-    """Serve on a socket that listens."""
-    state = State()
+    """Serve on the listening socket `fd`."""
+    state = CountingState()
     tls = None
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(state), sock=socket.socket(fileno=fd), ssl=tls, backlog=4096)
+    server = await loop.create_server(
+        lambda: CountedConnection(state), sock=socket.socket(fileno=fd), ssl=tls, backlog=4096
+    )
     await server.serve_forever()
 
 

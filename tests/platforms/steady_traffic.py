@@ -1,4 +1,4 @@
-"""Clients that ask for predictions all the time and remember every answer that was not one."""
+"""Clients that request predictions continuously and record every failure."""
 
 import http.client
 import json
@@ -14,19 +14,23 @@ BODY = json.dumps({"instances": [SAMPLE]})
 
 
 class SteadyTraffic:
-    """Asks `model` at `address` from `kept` clients that keep their connection and `fresh` ones that do not.
+    """Requests to `model` at `address`, from clients that keep their connection and from others that do not.
 
-    Each asks `rate_rps` times a second at most. `answers` counts the predicted labels, `failures` says what else came.
+    Each client sends at most `rate_rps` requests a second. `answers` counts predicted labels; `failures` has the rest.
     """
 
-    def __init__(self, address: str, *, model: str, kept: int = 4, fresh: int = 2, rate_rps: float = 40) -> None:
+    def __init__(
+        self, address: str, *, model: str, persistent: int = 4, reconnecting: int = 2, rate_rps: float = 40
+    ) -> None:
         self.answers: Counter[str] = Counter()
         self.failures: list[str] = []
         self._netloc = urlsplit(address).netloc
         self._path = f"/v1/models/{model}:predict"
         self._pause_s = 1 / rate_rps
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(keep,)) for keep in [True] * kept + [False] * fresh]
+        self._threads = [
+            threading.Thread(target=self._send, args=(keep,)) for keep in [True] * persistent + [False] * reconnecting
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -38,7 +42,7 @@ class SteadyTraffic:
         for thread in self._threads:
             thread.join()
 
-    def _ask(self, keep: bool) -> None:
+    def _send(self, keep: bool) -> None:
         connection = http.client.HTTPConnection(self._netloc, timeout=60)
         while not self._stop.wait(self._pause_s):
             try:

@@ -47,7 +47,7 @@ def test_rollout_of_the_running_release_keeps_the_replicas(under_test: ClusterUn
 def test_no_request_fails_while_versions_and_replicas_change(under_test: ClusterUnderTest) -> None:
     """Scaling up, a new version, and scaling down, with kept and fresh connections."""
     endpoint = under_test.cluster.roll_out(release=under_test.release(1), progress=RecordedProgress())
-    with SteadyTraffic(under_test.local_url(endpoint), model="fruit", kept=6, fresh=3) as traffic:
+    with SteadyTraffic(under_test.local_url(endpoint), model="fruit", persistent=6, reconnecting=3) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 50)
         progress = RecordedProgress()
         two = Replicas(minimum=2, maximum=2)
@@ -161,7 +161,7 @@ def test_remove_ends_the_endpoint_and_may_be_repeated(under_test: ClusterUnderTe
     assert not under_test.remains()
     assert under_test.cluster.endpoint(model="fruit", environment=STAGING) is None
     under_test.cluster.remove(model="fruit", environment=STAGING)
-    with SteadyTraffic(under_test.local_url(endpoint), model="fruit", kept=1, fresh=1) as traffic:
+    with SteadyTraffic(under_test.local_url(endpoint), model="fruit", persistent=1, reconnecting=1) as traffic:
         wait_until(lambda: len(traffic.failures) > 2)
     assert not traffic.answers
     assert under_test.cluster.roll_out(release=under_test.release(2), progress=RecordedProgress()).version == 2

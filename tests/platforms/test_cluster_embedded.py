@@ -76,7 +76,7 @@ def test_killed_replica_is_replaced(under_test: EmbeddedClusterUnderTest) -> Non
     """Only requests that the killed replica was processing may fail."""
     address = roll_out(under_test, replicas=(2, 2)).address
     victim, other = under_test.pids()
-    with SteadyTraffic(address, model="fruit", kept=6, fresh=2) as traffic:
+    with SteadyTraffic(address, model="fruit", persistent=6, reconnecting=2) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 50)
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: len(under_test.pids()) == 2 and victim not in under_test.pids())
@@ -99,7 +99,7 @@ def test_killed_supervisor_is_replaced_by_the_next_call(under_test: EmbeddedClus
     assert found is not None
     assert (found.ready, "has been started again" in found.trouble) == (0, True)
     wait_until(lambda: endpoint(under_test) == before)
-    with SteadyTraffic(before.address, model="fruit", kept=1, fresh=1) as traffic:
+    with SteadyTraffic(before.address, model="fruit", persistent=1, reconnecting=1) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 5)
     assert traffic.failures == []
 
@@ -126,7 +126,7 @@ def test_endpoint_outlives_a_killed_worker(under_test: EmbeddedClusterUnderTest)
     found = endpoint(under_test)
     assert found is not None
     assert (found.ready, found.trouble) == (1, "")
-    with SteadyTraffic(found.address, model="fruit", kept=1, fresh=1) as traffic:
+    with SteadyTraffic(found.address, model="fruit", persistent=1, reconnecting=1) as traffic:
         wait_until(lambda: traffic.answers["v1"] > 5)
     assert traffic.failures == []
 
@@ -138,7 +138,7 @@ def test_endpoint_scales_up_under_load_and_down_after_it(under_test: EmbeddedClu
         now = endpoint(under_test)
         return now.ready if now else 0
 
-    with SteadyTraffic(address, model="fruit", kept=8, fresh=2, rate_rps=60) as traffic:
+    with SteadyTraffic(address, model="fruit", persistent=8, reconnecting=2, rate_rps=60) as traffic:
         wait_until(lambda: ready() >= 2)
     wait_until(lambda: ready() == 1)
     assert traffic.failures == []

@@ -1,5 +1,6 @@
-"""What every LoadGenerator owes, tried against a target that counts for itself: Locust on this machine, and Locust on
-a Kubernetes cluster in miniature, whose pods are processes of this machine.
+"""Contract of LoadGenerator, against a target that counts its requests.
+
+The adapters are Locust on this machine, and Locust on the Kubernetes stand-in, whose pods are processes here.
 """
 
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from tests.cloud.locust_cluster import LocustCluster
 from tests.platforms.counting_target import CountingTarget
 from tests.platforms.progress import RecordedProgress
-from tests.platforms.traffic_plans import is_quiet, last_asked_s, load_processes, load_workers, plan
+from tests.platforms.traffic_plans import is_quiet, last_request_s, load_processes, load_workers, plan
 from tests.waiting import wait_until
 from workers.contract.load import Slo, Stage
 from workers.errors import JobCancelled, PermanentError, TargetDown
@@ -32,8 +33,8 @@ CONNECTION_FAILURES = {
 }
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)
 SOON_S = 10.0
-"""A third of a test: traffic that has not ended by then would have gone on."""
-OWN_LOCUSTFILE = """
+"""A third of a test's duration."""
+USER_LOCUSTFILE = """
 from locust import FastHttpUser, HttpUser, constant_throughput, task
 
 class Shopper(FastHttpUser):
@@ -65,11 +66,10 @@ def generator(request: pytest.FixtureRequest, home: Path) -> Iterator[LoadGenera
 
 
 def test_every_request_is_counted_once(generator: LoadGenerator, target: CountingTarget) -> None:
-    """The result's total is the asked one and the target's own count, and each second has its sample."""
     with generator.start(plan=plan(target, rate_rps=200, duration_s=3), progress=RecordedProgress()) as load:
         samples = list(load.samples())
         result = load.result()
-    assert result.requests == 600 == target.count - 1  # the request that tried whether the target answers
+    assert result.requests == 600 == target.count - 1  # one more request checks the target
     assert (result.asked_rps, result.achieved_rps) == (200, 200)
     for seconds in (samples, result.seconds):
         assert (seconds[-1].requests, seconds[-1].failures, seconds[-1].dropped) == (600, 0, 0)
@@ -85,15 +85,15 @@ def test_every_request_is_counted_once(generator: LoadGenerator, target: Countin
     assert b"/v1/models/iris:predict" in result.report_html
 
 
-def test_a_target_that_refuses_in_mid_test_fails_it(
+def test_target_that_refuses_during_the_test_fails_it(
     generator: LoadGenerator, target: CountingTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refusals and lost connections are counted by kind, the rate is kept, and the verdict is FAIL, not INVALID."""
-    # A machine that tests keep busy sends late, which is another reason for INVALID, and not the one that matters here.
+    """The rate stays the same, and the verdict is FAIL, not INVALID."""
+    # A busy machine sends late, which would be another reason for INVALID.
     monkeypatch.setattr(swarm, "LAG_FLOOR_MS", 10_000.0)
     monkeypatch.setattr(swarm, "CPU_LIMIT_PERCENT", 1_000.0)
-    ordered = plan(target, rate_rps=150, duration_s=4, ramp_s=1)
-    with generator.start(plan=ordered, progress=RecordedProgress()) as load:
+    requested = plan(target, rate_rps=150, duration_s=4, ramp_s=1)
+    with generator.start(plan=requested, progress=RecordedProgress()) as load:
         samples = load.samples()
         asked = [next(samples).asked_rps]
         target.behave("refusing")
@@ -112,8 +112,7 @@ def test_a_target_that_refuses_in_mid_test_fails_it(
     assert "HTTP 503" in judged.reasons[0]
 
 
-def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: CountingTarget) -> None:
-    """A job that is cancelled in mid-test gets its Interrupted, and the target has its peace."""
+def test_cancelled_job_ends_the_traffic(generator: LoadGenerator, target: CountingTarget) -> None:
     job = RecordedProgress()
     with pytest.raises(JobCancelled), generator.start(plan=plan(target), progress=job) as load:
         for _ in load.samples():
@@ -121,8 +120,7 @@ def test_a_cancel_ends_the_traffic(generator: LoadGenerator, target: CountingTar
     wait_until(lambda: is_quiet(target), timeout_s=SOON_S)
 
 
-def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator, target: CountingTarget) -> None:
-    """Long before its end nothing more is asked; the result tells of what was due until then."""
+def test_stop_ends_the_traffic_and_keeps_the_counts(generator: LoadGenerator, target: CountingTarget) -> None:
     with generator.start(plan=plan(target), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
@@ -131,7 +129,7 @@ def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator,
         load.stop()
         assert not list(samples)
         result = load.result()
-        assert last_asked_s(target) < stopped_s + SOON_S
+        assert last_request_s(target) < stopped_s + SOON_S
         assert is_quiet(target)
     assert result.requests == target.count - 1
     assert 1 <= result.duration_s < 1 + SOON_S
@@ -142,8 +140,7 @@ def test_a_stop_ends_the_traffic_and_keeps_the_numbers(generator: LoadGenerator,
     assert "stopped" not in result.generator_trouble
 
 
-def test_a_target_that_is_down_gets_no_load(generator: LoadGenerator, target: CountingTarget) -> None:
-    """Where nobody listens the job ends at once, in plain words."""
+def test_target_that_is_down_gets_no_load(generator: LoadGenerator, target: CountingTarget) -> None:
     target.kill()
     with pytest.raises(TargetDown, match="does not answer: connection refused"):
         generator.start(plan=plan(target), progress=RecordedProgress()).__enter__()
@@ -158,18 +155,17 @@ def test_a_target_that_is_down_gets_no_load(generator: LoadGenerator, target: Co
         ("garbled", "with JSON"),
     ],
 )
-def test_a_target_that_answers_wrongly_gets_no_load(
+def test_target_with_a_wrong_response_gets_no_load(
     generator: LoadGenerator, target: CountingTarget, behaviour: str, words: str
 ) -> None:
-    """One wrong answer is enough to know: nothing else is asked, and no redirect is followed."""
     target.behave(behaviour)
     with pytest.raises(TargetDown, match=words):
         generator.start(plan=plan(target), progress=RecordedProgress()).__enter__()
     assert target.count == 1
 
 
-def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: CountingTarget, home: Path) -> None:
-    """Others take over its rate where there are any; the result has numbers, and says what they lack."""
+def test_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: CountingTarget, home: Path) -> None:
+    """Other workers take over its rate. The loss of the only worker ends the test and is the only trouble reported."""
     with generator.start(plan=plan(target, rate_rps=100, duration_s=30), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
@@ -181,14 +177,16 @@ def test_a_lost_worker_makes_the_test_invalid(generator: LoadGenerator, target: 
             if others and min(rates_rps[1:]) < 75 and rates_rps[-1] > 95:
                 load.stop()
         result = load.result()
-    assert "A load worker was lost" in result.generator_trouble
+    assert result.generator_trouble.startswith("A load worker was lost")
+    assert "stopped" not in result.generator_trouble
     assert judge(slo=SLO, result=result).outcome == "INVALID"
     assert 0 < result.requests < 100 * 30
     assert bool(others) == (rates_rps[-1] > 95)
 
 
-def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: CountingTarget, home: Path) -> None:
-    """Nobody can tell any more what was sent: an error that says so, never a smaller number."""
+def test_death_of_the_master_ends_the_test_with_an_error(
+    generator: LoadGenerator, target: CountingTarget, home: Path
+) -> None:
     with (
         pytest.raises(PermanentError, match="master ended during the test"),
         generator.start(plan=plan(target), progress=RecordedProgress()) as load,
@@ -198,15 +196,15 @@ def test_a_master_that_dies_ends_the_test(generator: LoadGenerator, target: Coun
     wait_until(lambda: is_quiet(target), timeout_s=SOON_S)
 
 
-def test_a_locust_file_of_ones_own_sends_the_requests(
+def test_users_of_the_users_locust_file_send_the_requests(
     generator: LoadGenerator, target: CountingTarget, tmp_path: Path
 ) -> None:
-    """There is a user for each request a second; what they do is counted; they reach no other address."""
-    own = tmp_path / "shop.py"
-    own.write_text(OWN_LOCUSTFILE)
+    """There is one user for each request a second. Connections to other addresses fail."""
+    shop = tmp_path / "shop.py"
+    shop.write_text(USER_LOCUSTFILE)
     stages = (Stage(from_rps=10, to_rps=10, length_s=2), Stage(from_rps=30, to_rps=30, length_s=3))
-    ordered = TrafficPlan(url=target.url, body=b"{}", stages=stages, predicts=False, locustfile=own, job_id="job-1")
-    with generator.start(plan=ordered, progress=RecordedProgress()) as load:
+    requested = TrafficPlan(url=target.url, body=b"{}", stages=stages, predicts=False, locustfile=shop, job_id="job-1")
+    with generator.start(plan=requested, progress=RecordedProgress()) as load:
         samples = list(load.samples())
         result = load.result()
     assert [sample.asked_rps for sample in samples] == [10, 10, 30, 30, 30]
@@ -214,12 +212,11 @@ def test_a_locust_file_of_ones_own_sends_the_requests(
     assert result.requests - result.failures == pytest.approx(target.count - 1, abs=5)
     assert set(result.failures_by_kind) == {"127.0.0.2 is not the load test's target"}
     assert result.latency_ms[50] > 0
-    assert result.send_lag_ms == result.service_ms == {}  # nobody knows when users of one's own were to send
+    assert result.send_lag_ms == result.service_ms == {}  # users have no due times
     assert b"elsewhere" in result.report_html
 
 
-def test_fewer_users_are_less_of_the_rate(home: Path, target: CountingTarget) -> None:
-    """In Locust's own page, too: half of the users are half of the rate."""
+def test_half_of_the_users_in_locusts_page_are_half_of_the_rate(home: Path, target: CountingTarget) -> None:
     with EmbeddedLoad(home=home).start(plan=plan(target), progress=RecordedProgress()) as load:
         samples = load.samples()
         assert any(sample.achieved_rps == pytest.approx(100, abs=10) for sample in samples)
@@ -230,5 +227,5 @@ def test_fewer_users_are_less_of_the_rate(home: Path, target: CountingTarget) ->
 
 
 def press_start(address: str, *, users: int) -> None:
-    """What the button in Locust's page sends."""
+    """Send the request of the button in Locust's page."""
     urlopen(f"{address}/swarm", data=f"user_count={users}&spawn_rate={users}".encode(), timeout=60).close()

@@ -1,4 +1,4 @@
-"""Where load may go: never to where clouds hand out credentials, to private addresses only where it is allowed."""
+"""Allowed destinations of load: never metadata servers, private addresses only if the settings allow them."""
 
 import json
 import socket
@@ -49,7 +49,7 @@ def plan(url: str, *, private: bool) -> TrafficPlan:
 
 @contextmanager
 def listening() -> Iterator[str]:
-    """Where somebody listens who must never be asked."""
+    """Yield the address of a listener that must not get a connection."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -61,58 +61,44 @@ def listening() -> Iterator[str]:
 
 @pytest.mark.parametrize("private", [True, False])
 @pytest.mark.parametrize("host", METADATA)
-def test_metadata_servers_are_never_loaded(host: str, private: bool) -> None:
-    """However their address is written, and whatever the settings allow: no advice to allow it there."""
+def test_metadata_server_is_never_loaded(host: str, private: bool) -> None:
     with pytest.raises(PermanentError, match="may not be loaded") as caught:
         find_destination(plan(f"http://{host}/computeMetadata/v1/", private=private), timeout_s=0.2)
     assert "no setting allows it" in caught.value.advice
 
 
 @pytest.mark.parametrize("host", PRIVATE)
-def test_private_addresses_are_loaded_only_where_they_may_be(host: str) -> None:
-    """Refused by the address that a name leads to, before anything is sent."""
-    with pytest.raises(PermanentError, match="may not be loaded"):
+def test_private_address_is_refused_unless_allowed(host: str) -> None:
+    """The refusal is no failure of the target, so the test does not FAIL."""
+    with pytest.raises(PermanentError, match="may not be loaded") as caught:
         find_destination(plan(f"http://{host}:9/", private=False), timeout_s=0.2)
-
-
-def test_a_refusal_is_not_the_targets_failure() -> None:
-    """The test does not FAIL: it never was allowed."""
-    with pytest.raises(PermanentError) as caught:
-        find_destination(plan("http://127.0.0.1:9/", private=False), timeout_s=0.2)
     assert not isinstance(caught.value, TargetDown)
 
 
-def test_an_unknown_name_is_a_target_that_is_down() -> None:
-    """The resolver's words are the reason."""
+def test_target_with_an_unknown_name_is_down() -> None:
     with pytest.raises(TargetDown, match="cannot be resolved"):
         find_destination(plan("http://nowhere.invalid/", private=True), timeout_s=0.2)
 
 
-def test_the_addresses_that_answer_are_the_ones_that_are_loaded() -> None:
-    """A name may lead to addresses of two families: those of the one that takes connections are kept."""
-    target = CountingTarget()
-    try:
-        url = f"http://localhost:{target.port}/v1/models/iris:predict"
-        addresses, answer = find_destination(plan(url, private=True), timeout_s=30)
-        assert addresses == ("127.0.0.1",)
-        assert b"predictions" in answer
-    finally:
-        target.kill()
+def test_only_addresses_of_the_accepting_family_are_loaded(
+    target: CountingTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request goes directly to the target, not through a proxy of the environment."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    url = f"http://localhost:{target.port}/v1/models/iris:predict"
+    addresses, answer = find_destination(plan(url, private=True), timeout_s=30)
+    assert addresses == ("127.0.0.1",)
+    assert b"predictions" in answer
 
 
-def test_a_redirect_is_told_as_one_that_is_not_followed() -> None:
-    """Whoever named the wrong address reads why, and no empty brackets for a body that has nothing in it."""
-    target = CountingTarget()
-    try:
-        target.behave("moved")
-        with pytest.raises(TargetDown, match="answers HTTP 302, which is not followed; no load was sent"):
-            find_destination(plan(target.url, private=True), timeout_s=30)
-    finally:
-        target.kill()
+def test_redirect_of_the_target_is_not_followed(target: CountingTarget) -> None:
+    target.behave("moved")
+    with pytest.raises(TargetDown, match="answers HTTP 302, which is not followed; no load was sent"):
+        find_destination(plan(target.url, private=True), timeout_s=30)
 
 
-def locust_says(tmp_path: Path, text: str) -> str:
-    """What Locust with this plan says before it ends."""
+def locust_output(tmp_path: Path, text: str) -> str:
+    """Return the output of Locust, which must refuse this plan."""
     file = tmp_path / "plan.json"
     file.write_text(text)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUST_DIR / "locustfile.py"), "--plan", str(file)]
@@ -125,9 +111,8 @@ def locust_says(tmp_path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     "changed", [{"private": False}, {"refused": ["127.0.0.1"]}, {"addresses": [], "private": False}]
 )
-def test_the_loads_processes_hold_the_addresses_against_the_rules_again(tmp_path: Path, changed: dict) -> None:
-    """Whoever wrote the file, and where they find the addresses themselves: a process refuses to be part of it."""
-    with listening() as where:
-        ordered = plan(f"http://{where}/", private=True)
-        text = json.dumps(json.loads(plan_json(ordered, workers=1, timeout_s=1, addresses=["127.0.0.1"])) | changed)
-        assert "may not be loaded" in locust_says(tmp_path, text)
+def test_load_process_checks_the_addresses_again(tmp_path: Path, changed: dict) -> None:
+    with listening() as address:
+        requested = plan(f"http://{address}/", private=True)
+        text = json.dumps(json.loads(plan_json(requested, workers=1, timeout_s=1, addresses=["127.0.0.1"])) | changed)
+        assert "may not be loaded" in locust_output(tmp_path, text)

@@ -1,7 +1,6 @@
-"""The open loop, from this machine: what leaves when, what counts as a failure, and what a latency is."""
+"""Open-loop engine: when requests leave, which responses are failures, and how latencies are measured."""
 
 import datetime
-import os
 import subprocess
 import sys
 import time
@@ -28,9 +27,9 @@ from workers.reports.verdict import judge
 SLO = Slo(latency_ms=((95.0, 500.0),), errors_percent=1.0)
 
 
-def run(home: Path, ordered: TrafficPlan, *, after_first: object = None, timeout_s: float = 10.0) -> LoadResult:
-    """The whole of a test; `after_first` is called when its first second has passed."""
-    with EmbeddedLoad(home=home, timeout_s=timeout_s).start(plan=ordered, progress=RecordedProgress()) as load:
+def run(home: Path, requested: TrafficPlan, *, after_first: object = None, timeout_s: float = 10.0) -> LoadResult:
+    """Run a load test; call `after_first` after its first second."""
+    with EmbeddedLoad(home=home, timeout_s=timeout_s).start(plan=requested, progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
         if callable(after_first):
@@ -39,14 +38,12 @@ def run(home: Path, ordered: TrafficPlan, *, after_first: object = None, timeout
         return load.result()
 
 
-def test_a_stall_is_in_the_latencies(home: Path, target: CountingTarget) -> None:
-    """Requests that fell due while the target stood still count from when they were due, as if it had been seen by
-    people who know nothing of each other."""
+def test_stall_of_the_target_is_in_the_latencies(home: Path, target: CountingTarget) -> None:
+    """Latencies count from the due times (no coordinated omission)."""
     result = run(home, plan(target, duration_s=4), after_first=lambda: target.stall(1.0))
     assert result.requests == 400 == target.count - 1
-    # A hundred of four hundred waited, evenly from 1 s down to nothing: the 40th longest 610 ms, the 4th 970 ms.
-    # Seen only by who waited for an answer, it would be one request's.
-    # A busy machine makes the stall longer; the distances between them stay.
+    # A hundred of four hundred requests waited, evenly from 1 s to 0 s: the 40th longest 610 ms, the 4th 970 ms.
+    # In a closed loop, only one request would wait. A busy machine prolongs the stall but keeps the differences.
     longest_ms = result.latency_ms[100]
     assert longest_ms >= 900
     assert longest_ms - result.latency_ms[90] == pytest.approx(390, abs=250)
@@ -55,16 +52,14 @@ def test_a_stall_is_in_the_latencies(home: Path, target: CountingTarget) -> None
     assert result.failures == 0
 
 
-def test_a_target_that_hangs_fails_it(home: Path, target: CountingTarget) -> None:
-    """Requests that are never answered end at the time-out, are counted, and are among the latencies."""
-    result = run(home, plan(target, duration_s=2), after_first=lambda: target.behave("hanging"), timeout_s=1)
-    assert set(result.failures_by_kind) == {"no response within 1 s"}
-    assert result.latency_ms[100] >= 1000
+def test_requests_without_a_response_time_out_and_fail_the_test(home: Path, target: CountingTarget) -> None:
+    result = run(home, plan(target, duration_s=2), after_first=lambda: target.behave("hanging"), timeout_s=2)
+    assert set(result.failures_by_kind) == {"no response within 2 s"}
+    assert result.latency_ms[100] >= 2000
     assert judge(slo=SLO, result=result).outcome == "FAIL"
 
 
-def test_what_cannot_be_sent_is_dropped_and_fails_it(home: Path, target: CountingTarget) -> None:
-    """Over the bound of requests under way, arrivals are counted as failures: the target is too slow for the rate."""
+def test_requests_above_the_limit_under_way_are_dropped_and_fail_the_test(home: Path, target: CountingTarget) -> None:
     hang = plan(target, rate_rps=400, duration_s=5)
     result = run(home, hang, after_first=lambda: target.behave("hanging"), timeout_s=5)
     assert result.requests == 2000
@@ -87,10 +82,10 @@ KINDS = {
 }
 
 
-def test_failures_are_told_by_kind(home: Path, target: CountingTarget) -> None:
-    """Each cause has its own words; none is in the latencies, for it came sooner than any answer."""
+def test_failures_are_counted_by_kind(home: Path, target: CountingTarget) -> None:
+    """Different values of the same shape are no failure: replicas may predict differently."""
     with EmbeddedLoad(home=home).start(plan=plan(target), progress=RecordedProgress()) as load:
-        for behaviour in (*KINDS, "right"):
+        for behaviour in (*KINDS, "right too", "right"):
             target.behave(behaviour)
             enough = target.count + 30
             wait_until(lambda enough=enough: target.count > enough)
@@ -98,75 +93,59 @@ def test_failures_are_told_by_kind(home: Path, target: CountingTarget) -> None:
         result = load.result()
     assert set(result.failures_by_kind) == set(KINDS.values())
     assert all(count >= 20 for count in result.failures_by_kind.values())
-    assert sum(result.failures_by_kind.values()) == result.failures < result.requests - 20
+    assert sum(result.failures_by_kind.values()) == result.failures < result.requests - 40
     assert result.requests == target.count - 1
 
 
-def test_another_prediction_is_right(home: Path, target: CountingTarget) -> None:
-    """Replicas may differ in what they predict, not in how."""
-    result = run(home, plan(target, rate_rps=40, duration_s=2), after_first=lambda: target.behave("right too"))
-    assert (result.requests, result.failures) == (80, 0)
-
-
-def test_a_shape_is_followed_to_the_second(home: Path, target: CountingTarget) -> None:
-    """What was asked of the target in each second is what the shape says: here a spike, and a ramp down."""
+def test_rate_follows_the_shape_in_each_second(home: Path, target: CountingTarget) -> None:
     spike = Shape(kind="spike", lowest_rps=50, highest_rps=200).stages(5)
-    ordered = TrafficPlan(
-        url=target.url, body=b"{}", stages=(*spike, Stage(from_rps=50, to_rps=10, length_s=2)), job_id="1"
+    requested = TrafficPlan(
+        url=target.url, body=b"{}", stages=(*spike, Stage(from_rps=50, to_rps=10, length_s=1)), job_id="1"
     )
-    result = run(home, ordered)
-    expected = [50, 50, 200, 50, 50, 40, 20]
+    result = run(home, requested)
+    expected = [50, 50, 200, 50, 50, 30]
     assert [second.asked_rps for second in result.seconds] == pytest.approx(expected)
     assert [second.achieved_rps for second in result.seconds] == pytest.approx(expected, abs=1)
     assert result.requests == target.count - 1 == sum(expected)
 
 
-def test_the_rate_is_spread_over_connections(home: Path, target: CountingTarget) -> None:
-    """So many that a Service, which deals them out at random, gives each of its replicas about the same."""
+def test_connections_are_open_ahead_unless_the_target_closes_them(home: Path, target: CountingTarget) -> None:
+    """Enough connections let a Service spread the rate. A server that serves one connection at a time needs none."""
     with EmbeddedLoad(home=home).start(plan=plan(target, rate_rps=800), progress=RecordedProgress()) as load:
         wait_until(lambda: connections(home, target) > 60)
-        load.stop()
-
-
-def test_a_target_that_closes_its_connections_has_none_open_ahead(home: Path, target: CountingTarget) -> None:
-    """One that serves one connection at a time would wait on an idle one while another has its request."""
-    with EmbeddedLoad(home=home).start(plan=plan(target, rate_rps=100), progress=RecordedProgress()) as load:
-        wait_until(lambda: connections(home, target) >= 10)
         target.behave("parting")
         wait_until(lambda: connections(home, target) <= 1)
         target.behave("right")
-        wait_until(lambda: connections(home, target) >= 10)
+        wait_until(lambda: connections(home, target) > 60)
         load.stop()
         assert load.result().failures == 0
 
 
 def connections(home: Path, target: CountingTarget) -> int:
-    """How many the load's one worker has open to the target."""
+    """Return how many connections the one load worker has to the target."""
     (worker,) = load_workers(home)
     remote = [each.raddr.port for each in worker.net_connections() if each.status == psutil.CONN_ESTABLISHED]
     return remote.count(target.port)
 
 
-def test_poisson_arrivals_are_uneven_and_add_up(home: Path, target: CountingTarget) -> None:
-    """Tenths of a second differ as chance has it, and the total is the asked one."""
-    result = run(home, plan(target, rate_rps=200, duration_s=5, spacing="poisson"))
-    assert result.requests == 1000 == target.count - 1
+def test_poisson_arrivals_are_uneven_with_an_exact_total(home: Path, target: CountingTarget) -> None:
+    result = run(home, plan(target, rate_rps=200, duration_s=3, spacing="poisson"))
+    assert result.requests == 600 == target.count - 1
     counts = [count for _, count in sorted(target.counted()["by_interval"].items())]
     assert len(set(counts)) > 8  # evenly spaced, they would be 19 to 21
     assert any(abs(later - earlier) > 4 for earlier, later in pairwise(counts))
 
 
-def test_other_targets_need_no_predictions(home: Path, target: CountingTarget) -> None:
-    """A GET of any page that answers can be loaded."""
+def test_any_page_can_be_loaded_by_get_without_predictions(home: Path, target: CountingTarget) -> None:
     target.behave("mistaken")
-    stages = (Stage(from_rps=50, to_rps=50, length_s=2),)
+    stages = (Stage(from_rps=50, to_rps=50, length_s=1),)
     result = run(home, TrafficPlan(url=target.address, body=b"", stages=stages, predicts=False, job_id="1"))
-    assert (result.requests, result.failures) == (100, 0)
+    assert (result.requests, result.failures) == (50, 0)
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A key and its self-signed certificate for 127.0.0.1."""
+    """Return a key with its self-signed certificate for localhost."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "target")])
     now = datetime.datetime.now(datetime.UTC)
@@ -187,82 +166,74 @@ def certificate(tmp_path: Path) -> Path:
     return pem
 
 
-def test_tls_targets_are_loaded_and_verified(home: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for is a failure; one that is trusted carries the load."""
+def test_tls_target_needs_a_trusted_certificate(home: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = CountingTarget(certificate=certificate)
     try:
-        stages = (Stage(from_rps=100, to_rps=100, length_s=2),)
+        stages = (Stage(from_rps=100, to_rps=100, length_s=1),)
         url = f"https://localhost:{target.port}/v1/models/iris:predict"
-        ordered = TrafficPlan(url=url, body=b"{}", stages=stages, job_id="1")
+        requested = TrafficPlan(url=url, body=b"{}", stages=stages, job_id="1")
         with pytest.raises(TargetDown, match="certificate"):
-            run(home, ordered)
+            run(home, requested)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        result = run(home, ordered)
-        assert (result.requests, result.failures) == (200, 0)
+        result = run(home, requested)
+        assert (result.requests, result.failures) == (100, 0)
     finally:
         target.kill()
 
 
-CLOCKS = """
+TIMERS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import gevent, timer
 from time import monotonic
 def wait_for(count):
-    gives_up_at_s = monotonic() + 15
+    deadline_s = monotonic() + 15
     while len(woken_s) < count:
-        assert monotonic() < gives_up_at_s, (kind, woken_s)
+        assert monotonic() < deadline_s, (kind, woken_s)
         gevent.sleep(0.01)
 for kind in (timer._TimerFd, timer._LoopTimer) if sys.platform == "linux" else (timer._LoopTimer,):
     woken_s = []
-    clock = kind(gevent.get_hub().loop, lambda: woken_s.append(monotonic()))
-    clock.set(monotonic() + 3600)
-    clock.set(due_s := monotonic() + 0.05)
+    alarm = kind(gevent.get_hub().loop, lambda: woken_s.append(monotonic()))
+    alarm.set(monotonic() + 3600)
+    alarm.set(due_s := monotonic() + 0.05)
     wait_for(1)
     gevent.sleep(0.3)
     assert len(woken_s) == 1 and woken_s[0] >= due_s, (kind, woken_s)
-    clock.set(monotonic() - 1)
+    alarm.set(monotonic() - 1)
     wait_for(2)
     gevent.sleep(0.1)
     assert len(woken_s) == 2, (kind, woken_s)
-    clock.set(monotonic() + 0.01)
-    clock.close()
+    alarm.set(monotonic() + 0.01)
+    alarm.close()
     gevent.sleep(0.1)
     assert len(woken_s) == 2, (kind, woken_s)
 """
 
 
-def test_both_clocks_wake_once_and_not_before_time() -> None:
-    """A machine without a timerfd has the event loop's own timer; neither wakes early, twice, or after its end."""
-    subprocess.run([sys.executable, "-c", CLOCKS, str(LOCUST_DIR)], check=True, timeout=120)
+def test_both_timers_fire_once_and_not_early() -> None:
+    subprocess.run([sys.executable, "-c", TIMERS, str(LOCUST_DIR)], check=True, timeout=120)
 
 
-def test_a_worker_that_stood_still_does_not_make_up_for_it(home: Path, target: CountingTarget) -> None:
-    """What is seconds late is not sent in a flood but counted, and the test is INVALID."""
-    # On a busy machine Locust may give up a worker that is silent for so long: that is no try.
-    tries = (with_a_worker_that_stands_still(home, target) for _ in range(4))
-    result = next(tried for tried in tries if "lost" not in tried.generator_trouble)
+def test_late_requests_of_a_paused_worker_are_dropped_and_make_the_test_invalid(
+    home: Path, target: CountingTarget
+) -> None:
+    """They would leave in a flood otherwise."""
+    # On a busy machine Locust may drop a worker that is silent for so long: try again.
+    results = (run_with_a_paused_worker(home, target) for _ in range(4))
+    result = next(each for each in results if "lost" not in each.generator_trouble)
     assert result.failures_by_kind["not sent: the load generator was late"] == result.dropped > 0
     assert "could not be sent in time" in result.generator_trouble
     assert judge(slo=SLO, result=result).outcome == "INVALID"
 
 
-def with_a_worker_that_stands_still(home: Path, target: CountingTarget) -> LoadResult:
-    """Eight seconds' load, of which the only worker misses more than two."""
-    with EmbeddedLoad(home=home).start(plan=plan(target, duration_s=8), progress=RecordedProgress()) as load:
+def run_with_a_paused_worker(home: Path, target: CountingTarget) -> LoadResult:
+    """Run six seconds of load, of which the only worker misses more than two."""
+    with EmbeddedLoad(home=home).start(plan=plan(target, duration_s=6), progress=RecordedProgress()) as load:
         samples = load.samples()
         next(samples)
         worker = load_workers(home)[0]
         worker.suspend()
-        time.sleep(2.6)  # more than may be made up for, less than it takes to give a worker up
+        time.sleep(2.6)  # longer than MAX_LAG_S, shorter than Locust waits for a silent worker
         worker.resume()
         list(samples)
         return load.result()
-
-
-def test_environment_proxies_are_not_for_load(
-    target: CountingTarget, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A proxy in the environment is not asked: the target is tried as it will be loaded, directly."""
-    monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
-    assert run(home, plan(target, duration_s=1)).requests == 100
