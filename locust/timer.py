@@ -49,12 +49,10 @@ class _TimerFd:
         self._watcher.start(self._on_time)
 
     def set(self, at_s: float) -> None:
-        """See Timer."""
         seconds = int(at_s)
         self._arm(seconds, int((at_s - seconds) * 1e9) + 1)
 
     def close(self) -> None:
-        """See Timer."""
         self._settled = True
         self._watcher.stop()
         self._watcher.close()
@@ -80,13 +78,11 @@ class _LoopTimer:
         self._timer = loop.timer(0.0)
 
     def set(self, at_s: float) -> None:
-        """See Timer."""
         self._timer.stop()
         self._timer.close()
         self._timer = self._loop.timer(max(at_s - monotonic(), 0.0))
         self._timer.start(self._wake)
 
     def close(self) -> None:
-        """See Timer."""
         self._timer.stop()
         self._timer.close()

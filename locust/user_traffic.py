@@ -37,14 +37,14 @@ class UserTraffic:
 
     @property
     def over(self) -> bool:
-        """See Traffic."""
+        """See TrafficSource."""
         return self._over
 
     def take(self, share: float) -> None:
-        """See Traffic. Do nothing: the number of users already is the rate."""
+        """See TrafficSource. Do nothing: the number of users already is the rate."""
 
     def stop(self) -> None:
-        """See Traffic. Locust stops the users; their unfinished requests are not counted."""
+        """See TrafficSource. Locust stops the users; their unfinished requests are not counted."""
         if not self._over:
             self._over = True
             self._environment.events.request.remove_listener(self._record)

@@ -16,8 +16,8 @@ BEGIN, SECOND = "seatrial_begin", "seatrial_second"
 _POLL_S = 0.05
 
 
-class Traffic(Protocol):
-    """Source of requests that counts them in a ledger."""
+class TrafficSource(Protocol):
+    """Sender of requests that counts them in a ledger."""
 
     @property
     def over(self) -> bool:
@@ -75,7 +75,7 @@ class WorkerRun:
         self._plan = plan
         self._begun_s = begun_s
         self._ledger = Ledger()
-        self.traffic: Traffic
+        self.traffic: TrafficSource
         if plan.own_users:
             self.traffic = UserTraffic(environment, plan=plan, ledger=self._ledger, begun_s=begun_s)
         else:

@@ -15,18 +15,11 @@ from urllib.parse import urlsplit
 
 from workers.contract.formatting import show_count
 from workers.errors import JobError, PermanentError, TemporaryError
+from workers.platforms import destination
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.load.keepalive import keepalive
 from workers.platforms.cloud.load.manifests import ALL, JOB, USER_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load.pods import LoadPods
-from workers.platforms.destination import (
-    check_name,
-    check_response,
-    find_destination,
-    origin,
-    request_path,
-    target_down,
-)
 from workers.platforms.protocols.load import RunningLoad, TrafficPlan
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.swarm import KEEPALIVE_PATH, SILENCE_S, MasterClient, Swarm, check
@@ -42,7 +35,7 @@ GONE_S = 30.0
 """Time limit for pods to end; their terminationGracePeriodSeconds is 5."""
 DELETE_TRIES = 3
 MASTER_TIMEOUT_S = 5.0
-"""Time limit for a response of the master."""
+"""Time limit for a response of the master through the API server."""
 _POLL_S = 0.2
 _IDENTITY = "locust"
 
@@ -99,9 +92,8 @@ class KubernetesLoad:
         attempt = Attempt.at(plan.job_id, secrets.token_hex(3))
         progress.save_external_id(_IDENTITY, attempt.name)
         workers = max(workers_for(plan), MIN_WORKERS)
-        files["plan.json"] = plan_json(
-            plan, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer
-        )
+        text = plan_json(plan, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer)
+        files["plan.json"] = text
         master = self._master(attempt)
         try:
             self._apply(attempt, plan, workers, files)
@@ -134,7 +126,7 @@ class KubernetesLoad:
 
     def _apply(self, attempt: Attempt, plan: TrafficPlan, workers: int, files: Mapping[str, str]) -> None:
         limit_s = START_S + plan.whole_s + self._timeout_s + SILENCE_S + GONE_S
-        data = {**files, "host": origin(plan.url), "master": attempt.master}
+        data = {**files, "host": destination.origin(plan.url), "master": attempt.master}
         root = self._api.apply(
             self._manifests.config_map(attempt, job_id=plan.job_id, until_s=time.time() + limit_s, data=data)
         )
@@ -145,9 +137,7 @@ class KubernetesLoad:
 
     def _master(self, attempt: Attempt) -> MasterClient:
         if self._api.target.inside:
-            return MasterClient(
-                host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT, timeout_s=MASTER_TIMEOUT_S
-            )
+            return MasterClient(host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT)
         return _MasterByApiServer(self._api, attempt.master)
 
     def _find_destination(self, plan: TrafficPlan) -> tuple[tuple[str, ...], bytes]:
@@ -159,20 +149,20 @@ class KubernetesLoad:
         parts = urlsplit(plan.url)
         service = re.fullmatch(rf"(.+)\.{re.escape(self._api.namespace)}\.svc", parts.hostname or "")
         if service is None or self._api.target.inside:
-            return find_destination(plan, timeout_s=self._timeout_s)
-        check_name(plan)
+            return destination.find_destination(plan, timeout_s=self._timeout_s)
+        destination.check_name(plan)
         try:
             reply = self._api.ask_service(
                 service[1],
                 parts.port or 80,
                 "POST" if plan.body else "GET",
-                request_path(plan.url),
+                destination.request_path(plan.url),
                 body=plan.body,
                 answer_s=self._timeout_s,
             )
         except TemporaryError as error:
-            raise target_down(plan, f"does not answer: {error}") from error
-        check_response(plan, status=reply.status, body=reply.body)
+            raise destination.target_down(plan, f"does not answer: {error}") from error
+        destination.check_response(plan, status=reply.status, body=reply.body)
         return (), reply.body
 
 
