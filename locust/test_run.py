@@ -107,9 +107,7 @@ class TestRun:
                 return
             second = self._live.pop(number, SecondCounts())
             self._window.append(second.latency_ms)
-            recent: Histogram = Histogram()
-            for latency_ms in self._window:
-                recent.update(latency_ms)
+            recent = sum(self._window, Histogram())
             self.samples.append(self._sample(number, second, recent, self.samples))
 
     def result(self) -> dict[str, Any]:
