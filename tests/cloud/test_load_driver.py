@@ -81,7 +81,7 @@ def test_driver_reopens_a_cut_keepalive(cluster: LocustCluster, target: Counting
     wait_until(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
 
 
-def test_test_lives_until_its_last_keepalive_ends(cluster: LocustCluster, target: CountingTarget) -> None:
+def test_load_test_lives_until_its_last_keepalive_ends(cluster: LocustCluster, target: CountingTarget) -> None:
     """Inside the cluster a keepalive does not need the API server."""
     with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()):
         master = master_client(cluster)
@@ -92,7 +92,7 @@ def test_test_lives_until_its_last_keepalive_ends(cluster: LocustCluster, target
         assert is_quiet(target)
 
 
-def test_test_from_locusts_page_needs_no_driver(cluster: LocustCluster, target: CountingTarget) -> None:
+def test_load_test_started_in_locusts_page_needs_no_driver(cluster: LocustCluster, target: CountingTarget) -> None:
     with generator(cluster).start(plan=plan(target, duration_s=60), progress=RecordedProgress()) as load:
         wait_until(lambda: target.count > 20)
         cut_keepalive(cluster)

@@ -150,7 +150,7 @@ def test_target_that_is_down_gets_no_load(generator: LoadGenerator, target: Coun
     ("behaviour", "words"),
     [
         ("refusing", r"HTTP 503.*no room"),
-        ("moved", r"HTTP 302"),
+        ("moved", "answers HTTP 302, which is not followed; no load was sent"),
         ("mistaken", "with predictions"),
         ("garbled", "with JSON"),
     ],

@@ -91,12 +91,6 @@ def test_only_addresses_of_the_accepting_family_are_loaded(
     assert b"predictions" in answer
 
 
-def test_redirect_of_the_target_is_not_followed(target: CountingTarget) -> None:
-    target.behave("moved")
-    with pytest.raises(TargetDown, match="answers HTTP 302, which is not followed; no load was sent"):
-        find_destination(plan(target.url, private=True), timeout_s=30)
-
-
 def locust_output(tmp_path: Path, text: str) -> str:
     """Return the output of Locust, which must refuse this plan."""
     file = tmp_path / "plan.json"
