@@ -34,21 +34,24 @@ def orders_model(**changes: Any) -> Model:
     )
 
 
-def orders_warehouse(folder: Path) -> EmbeddedWarehouse:
-    """Return a warehouse with the orders as CSV and as Parquet, and with three tables that cannot be read."""
+def orders_tables(folder: Path) -> dict[str, Path]:
+    """Write the orders as CSV and as Parquet, and three files that cannot be read. Return them by table name."""
     csv, parquet = folder / "orders.csv", folder / "orders.parquet"
     csv.write_text(ORDERS)
     duckdb.sql(f"COPY (FROM read_csv('{csv}')) TO '{parquet}'")
     (folder / "empty.csv").write_bytes(b"")
     (folder / "binary.parquet").write_bytes(b"PAR0 and no more")
-    tables = {
+    return {
         "shop.orders": csv,
         "my-project.shop.orders": parquet,
         "shop.empty": folder / "empty.csv",
         "shop.gone": folder / "gone.csv",
         "shop.binary": folder / "binary.parquet",
     }
-    return EmbeddedWarehouse(home=folder / "home", tables=tables)
+
+
+def orders_warehouse(folder: Path) -> EmbeddedWarehouse:
+    return EmbeddedWarehouse(home=folder / "home", tables=orders_tables(folder))
 
 
 def train_and_export(warehouse: EmbeddedWarehouse, model: Model, to: Path) -> tuple[dict[str, Any], bytes]:

@@ -9,17 +9,23 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.platforms.orders import orders_model, orders_warehouse
+from tests.platforms.orders import orders_model, orders_tables
 from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.errors import JobCancelled, PermanentError
+from workers.platforms.embedded.warehouse.example_reader import read_examples
 from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
-from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedWarehouse:
-    return orders_warehouse(tmp_path_factory.mktemp("orders"))
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return orders_tables(tmp_path_factory.mktemp("orders"))
+
+
+def read(tables: dict[str, Path], query: str, progress: RecordedProgress | None = None) -> int:
+    """Return the number of rows that a training would learn from."""
+    examples = read_examples(orders_model(query=query), tables=tables, progress=progress or RecordedProgress())
+    return len(examples.labels)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +54,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedWarehouse:
         "SELECT " + "(" * 3000 + "1" + ")" * 3000 + " AS status",
     ],
 )
-def test_query_beyond_the_known_tables_is_refused(warehouse: EmbeddedWarehouse, query: str) -> None:
+def test_query_beyond_the_known_tables_is_refused(tables: dict[str, Path], query: str) -> None:
     with pytest.raises(PermanentError, match=r"^models\.orders\.query: ") as caught:
-        warehouse.train(model=orders_model(query=query), version=1, progress=RecordedProgress())
+        read(tables, query)
     assert caught.value.advice
 
 
@@ -94,36 +100,36 @@ def test_duckdb_has_no_access_to_files_networks_or_settings(tmp_path: Path, sql:
         "`shop.orders`",
     ],
 )
-def test_table_may_be_quoted_in_every_way_of_bigquery(warehouse: EmbeddedWarehouse, table: str) -> None:
+def test_table_may_be_quoted_in_every_way_of_bigquery(tables: dict[str, Path], table: str) -> None:
     """Its last name is its alias."""
     query = f"SELECT orders.* EXCEPT(day) FROM {table}"
-    assert warehouse.train(model=orders_model(query=query), version=1, progress=RecordedProgress()).rows == 5
+    assert read(tables, query) == 5
 
 
-def test_syntax_of_bigquery_is_translated(warehouse: EmbeddedWarehouse) -> None:
+def test_syntax_of_bigquery_is_translated(tables: dict[str, Path]) -> None:
     """IF, SAFE_DIVIDE, EXTRACT, EXCEPT and a comma join."""
     query = """
         WITH o AS (SELECT *, EXTRACT(DAYOFWEEK FROM day) AS weekday FROM shop.orders)
         SELECT IF(amount > 5, 'much', 'little') AS size, SAFE_DIVIDE(amount, weekday - 5) AS ratio, status
         FROM o, UNNEST([1, 2]) AS twice;
     """
-    assert warehouse.train(model=orders_model(query=query), version=1, progress=RecordedProgress()).rows == 10
+    assert read(tables, query) == 10
 
 
 @pytest.mark.parametrize("table", ["empty", "gone", "binary"])
-def test_unreadable_table_file_is_refused_with_its_setting(warehouse: EmbeddedWarehouse, table: str) -> None:
+def test_unreadable_table_file_is_refused_with_its_setting(tables: dict[str, Path], table: str) -> None:
     with pytest.raises(PermanentError, match=rf'^tables\."shop\.{table}": .*{table}\.(csv|parquet)') as caught:
-        warehouse.train(model=orders_model(query=f"SELECT * FROM shop.{table}"), version=1, progress=RecordedProgress())
+        read(tables, f"SELECT * FROM shop.{table}")
     assert caught.value.advice
 
 
-def test_unknown_table_is_refused_with_the_known_ones(warehouse: EmbeddedWarehouse) -> None:
+def test_unknown_table_is_refused_with_the_known_ones(tables: dict[str, Path]) -> None:
     with pytest.raises(PermanentError, match=r'"shop\.order".*iris.*my-project\.shop\.orders') as caught:
-        warehouse.train(model=orders_model(query="SELECT * FROM shop.order"), version=1, progress=RecordedProgress())
+        read(tables, "SELECT * FROM shop.order")
     assert "[tables]" in caught.value.advice
 
 
-def test_cancelled_job_stops_its_running_query(warehouse: EmbeddedWarehouse) -> None:
+def test_cancelled_job_stops_its_running_query(tables: dict[str, Path]) -> None:
     """The query would run for years."""
     many = "UNNEST(GENERATE_ARRAY(1, 100000))"
     query = f"SELECT SUM(a * b * c * d) AS status, 1 AS one FROM {many} a, {many} b, {many} c, {many} d"
@@ -132,7 +138,7 @@ def test_cancelled_job_stops_its_running_query(warehouse: EmbeddedWarehouse) -> 
     timer.start()
     try:
         with pytest.raises(JobCancelled):
-            warehouse.train(model=orders_model(query=query), version=1, progress=progress)
+            read(tables, query, progress)
     finally:
         timer.cancel()
     wait_until(lambda: not any(thread.name == "warehouse" for thread in threads()))
