@@ -4,36 +4,17 @@ It writes the desired state and waits until the status matches, as kubectl does.
 (workers.platforms.embedded.cluster.supervisor) does the rest, and outlives the worker.
 """
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment
-from workers.errors import JobError, PermanentError, Superseded, TemporaryError
+from workers.errors import JobError, Superseded, TemporaryError
 from workers.platforms.embedded.cluster.desired_state import as_endpoint, desired_state, next_spec
-from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, Spec
-from workers.platforms.embedded.cluster.supervisor import SupervisorTiming, launch_supervisor
+from workers.platforms.embedded.cluster.supervised_endpoint import SupervisedEndpoint
+from workers.platforms.embedded.cluster.supervisor import SupervisorTiming
 from workers.platforms.protocols.cluster import Endpoint, Release
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.serving.signature import UnusableModel, read_signature
-from workers.platforms.smoke_test import SmokeTestFailed, predict_once
-
-POLL_S = 0.1
-"""Interval between reads of the status while waiting."""
-
-MAX_CRASHES = 2
-"""Consecutive crashes that may be accidents. One more means that the release is broken."""
-
-REMOVE_TIMEOUT_S = 30.0
-"""Longer than replicas may take to drain (fleet.KILL_AFTER_S)."""
-
-UNDO_TIMEOUT_S = 10.0
-"""Time to wait until the earlier release serves alone. The supervisor continues in any case."""
-
-_START_SLACK_S = 5.0
 
 
 class EmbeddedCluster:
@@ -50,34 +31,34 @@ class EmbeddedCluster:
         Raises TemporaryError if another job changes this endpoint. A Superseded attempt is not undone: the endpoint
         belongs to the next attempt.
         """
-        files = self._files(release.model.name, release.environment.name)
-        with _change_lock(files):
-            spec = next_spec(files.read_spec(), desired_state(release))
-            files.write_spec(spec)
+        endpoint = self._endpoint(release.model.name, release.environment.name)
+        with endpoint.change_lock():
+            spec = next_spec(endpoint.files.read_spec(), desired_state(release))
+            endpoint.files.write_spec(spec)
             try:
-                status = self._wait_until(files, spec, progress, lambda status: status.rolled_out)
+                status = endpoint.wait_until(spec, progress, lambda status: status.rolled_out)
                 progress.check()
-                _check_prediction(status, release)
+                endpoint.check_prediction(status, release)
             except Superseded:
                 raise
             except JobError:
-                self._undo(files, spec)
+                endpoint.undo(spec)
                 raise
-            files.write_spec(replace(spec, proven=True, fallback=None))
+            endpoint.files.write_spec(replace(spec, proven=True, fallback=None))
         return as_endpoint(release.environment.name, spec, status)
 
     def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
-        files = self._files(model, environment.name)
-        with _change_lock(files):
-            _write_bounds(files, model, environment.name, replicas)
-            launch_supervisor(files, self._timing)
+        endpoint = self._endpoint(model, environment.name)
+        with endpoint.change_lock():
+            endpoint.write_bounds(replicas)
+            endpoint.launch_supervisor()
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
-        files = self._files(model, environment.name)
-        with _change_lock(files):
-            spec = _write_bounds(files, model, environment.name, replicas)
-            status = self._wait_until(
-                files, spec, progress, lambda status: replicas.minimum <= status.ready <= replicas.maximum
+        endpoint = self._endpoint(model, environment.name)
+        with endpoint.change_lock():
+            spec = endpoint.write_bounds(replicas)
+            status = endpoint.wait_until(
+                spec, progress, lambda status: replicas.minimum <= status.ready <= replicas.maximum
             )
         return as_endpoint(environment.name, spec, status)
 
@@ -86,20 +67,20 @@ class EmbeddedCluster:
 
         Raises TemporaryError if the disk fails, PermanentError if the spec is damaged.
         """
-        files = self._files(model, environment.name)
-        with _translated_errors():
-            spec = files.read_spec()
+        endpoint = self._endpoint(model, environment.name)
+        with endpoint.translated_errors():
+            spec = endpoint.files.read_spec()
             if spec is None or spec.removed:
                 return None
-            launch_supervisor(files, self._timing)
-            return as_endpoint(environment.name, spec, files.read_status())
+            endpoint.launch_supervisor()
+            return as_endpoint(environment.name, spec, endpoint.files.read_status())
 
     def remove(self, *, model: str, environment: Environment) -> None:
         """Stop serving and wait until every process has ended; see Cluster.
 
         Raises TemporaryError if another job changes the endpoint, or its replicas do not end in time.
         """
-        self._remove(self._files(model, environment.name))
+        self._endpoint(model, environment.name).remove()
 
     def remove_all(self) -> None:
         """Remove every endpoint under `home`, including those of environments that the settings no longer name.
@@ -108,151 +89,13 @@ class EmbeddedCluster:
         """
         failures = []
         for spec in sorted(self._folder.glob("*/*/spec.json")):
+            model, environment = spec.parent.name, spec.parent.parent.name
             try:
-                self._remove(EndpointFiles(spec.parent))
+                self._endpoint(model, environment).remove()
             except TemporaryError as error:
-                failures.append(f"{spec.parent.name} on {spec.parent.parent.name} was not removed: {error}")
+                failures.append(f"{model} on {environment} was not removed: {error}")
         if failures:
             raise TemporaryError(" ".join(failures))
 
-    def _files(self, model: str, environment: str) -> EndpointFiles:
-        return EndpointFiles(self._folder / environment / model)
-
-    def _remove(self, files: EndpointFiles) -> None:
-        if not files.folder.exists():
-            return
-        with _change_lock(files):
-            with contextlib.suppress(PermanentError):  # a damaged spec ends its supervisor, too
-                spec = files.read_spec()
-                if spec is not None and not spec.removed:
-                    _write_removed(files, spec)
-            self._delete_when_unsupervised(files)
-
-    def _delete_when_unsupervised(self, files: EndpointFiles) -> None:
-        deadline_s = time.monotonic() + REMOVE_TIMEOUT_S
-        while files.folder.exists():
-            if lock := files.acquire_supervisor_lock():
-                with lock:
-                    files.delete()
-            elif time.monotonic() > deadline_s:
-                raise TemporaryError(f"The replicas in {files.folder} did not end within {REMOVE_TIMEOUT_S:g} s.")
-            else:
-                time.sleep(POLL_S)
-
-    def _undo(self, files: EndpointFiles, spec: Spec) -> None:
-        if spec.proven:
-            return  # the rollout made no change
-        if spec.fallback is None:
-            _write_removed(files, spec)
-            self._delete_when_unsupervised(files)
-        else:
-            undone = Spec(generation=spec.generation + 1, desired=spec.fallback, proven=True)
-            files.write_spec(undone)
-            self._wait_for_undo(files, undone)
-
-    def _wait_for_undo(self, files: EndpointFiles, spec: Spec) -> None:
-        deadline_s = time.monotonic() + UNDO_TIMEOUT_S
-        while time.monotonic() < deadline_s:
-            launch_supervisor(files, self._timing)
-            status = files.read_status()
-            if status and status.observed_generation == spec.generation and status.rolled_out:
-                return
-            time.sleep(POLL_S)
-
-    def _wait_until(
-        self, files: EndpointFiles, spec: Spec, progress: Progress, reached: Callable[[EndpointStatus], bool]
-    ) -> EndpointStatus:
-        """Wait until `reached` is true for a status of this generation, and report every change.
-
-        Raises PermanentError with the replicas' output if they crash repeatedly, or if there is no progress for longer
-        than a replica may take to become ready.
-        """
-        version = f"v{spec.desired.version}"
-        before = files.read_status()
-        updated, ready = -1, before.ready if before else 0
-        timeout_s = self._timing.ready_deadline_s + _START_SLACK_S
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            launch_supervisor(files, self._timing)
-            status = files.read_status()
-            if status is not None and status.observed_generation == spec.generation:
-                if status.ready != ready:
-                    progress.scaled(before=ready, after=status.ready, reason=_reason(status, version))
-                    ready = status.ready
-                if status.updated != updated:
-                    updated = status.updated
-                    deadline_s = time.monotonic() + timeout_s
-                    ready_of = f"{updated} of {status.desired} replicas of {version} ready"
-                    progress.report(updated, status.desired, fact=ready_of)
-                if reached(status):
-                    return status
-                if status.crashes > MAX_CRASHES:
-                    raise PermanentError(f"{version} does not become ready. {status.trouble}")
-            if time.monotonic() > deadline_s:
-                raise PermanentError(f"{version} did not become ready in time. {_last_error(files, status)}")
-            progress.wait(POLL_S)
-
-
-@contextlib.contextmanager
-def _change_lock(files: EndpointFiles) -> Iterator[None]:
-    """Hold the endpoint's lock. Raises TemporaryError if another process holds it or the disk fails."""
-    with _translated_errors():
-        lock = files.acquire_change_lock()
-        if lock is None:
-            raise TemporaryError("The endpoint is being changed by another job.", retry_after_s=2.0)
-        with lock:
-            yield
-
-
-@contextlib.contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TemporaryError(f"The endpoint's files cannot be read or written: {error}.") from error
-
-
-def _write_bounds(files: EndpointFiles, model: str, environment: str, replicas: Replicas) -> Spec:
-    before = files.read_spec()
-    if before is None or before.removed:
-        raise PermanentError(f"{model} is not deployed on {environment}.", advice="Deploy a version there first.")
-    desired = replace(before.desired, minimum=replicas.minimum, maximum=replicas.maximum)
-    if desired == before.desired:
-        return before
-    spec = replace(before, generation=before.generation + 1, desired=desired)
-    files.write_spec(spec)
-    return spec
-
-
-def _write_removed(files: EndpointFiles, spec: Spec) -> None:
-    try:
-        files.write_spec(replace(spec, generation=spec.generation + 1, removed=True))
-    except OSError:  # a full disk still allows a deletion
-        files.delete_spec()
-
-
-def _check_prediction(status: EndpointStatus, release: Release) -> None:
-    version = release.manifest.version
-    try:
-        predict_once(
-            status.address,
-            model=release.model.name,
-            version=version,
-            sample=release.model.sample,
-            signature=read_signature(release.folder),
-        )
-    except (SmokeTestFailed, UnusableModel) as error:
-        raise PermanentError(f"v{version} is up but does not answer correctly. {error}") from error
-
-
-def _reason(status: EndpointStatus, version: str) -> str:
-    return status.events[-1].reason if status.events and status.updated == status.ready else f"{version} is rolled out"
-
-
-def _last_error(files: EndpointFiles, status: EndpointStatus | None) -> str:
-    if status and status.trouble:
-        return status.trouble
-    with contextlib.suppress(OSError):
-        lines = files.supervisor_error.read_text(errors="replace").split("\n")
-        return " ".join(line.strip() for line in lines[-3:] if line.strip())
-    return ""
+    def _endpoint(self, model: str, environment: str) -> SupervisedEndpoint:
+        return SupervisedEndpoint(self._folder / environment / model, self._timing)
