@@ -54,7 +54,7 @@ class Controllers:
             metric = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": cpu_percent}}}
             autoscaler = self.store.get("HorizontalPodAutoscaler", name)
             self.store.put(autoscaler | {"status": {"currentMetrics": [metric], "desiredReplicas": to}})
-            words = f"New size: {to}; reason: cpu resource utilization (percentage of request) above target"
+            message = f"New size: {to}; reason: cpu resource utilization (percentage of request) above target"
             self.store.put(
                 {
                     "apiVersion": "v1",
@@ -62,7 +62,7 @@ class Controllers:
                     "metadata": {"name": f"{name}.{next(self._suffixes)}"},
                     "type": "Normal",
                     "reason": "SuccessfulRescale",
-                    "message": words,
+                    "message": message,
                     "lastTimestamp": "2026-01-01T00:00:00Z",
                     "involvedObject": {"kind": "HorizontalPodAutoscaler", "name": name},
                 }
@@ -153,13 +153,15 @@ class Controllers:
         ready = sum(len(self._ready(item)) for item in replica_sets)
         conditions = [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
         if self.deadline_passed and len(self._ready(newest)) < deployment["spec"]["replicas"]:
-            words = f'ReplicaSet "{newest["metadata"]["name"]}" has timed out progressing.'
+            message = f'ReplicaSet "{newest["metadata"]["name"]}" has timed out progressing.'
             conditions = [
-                {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": words}
+                {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message}
             ]
         if forbidden:
-            words = f'pods "{newest["metadata"]["name"]}-x" is forbidden: {forbidden}'
-            conditions.append({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": words})
+            message = f'pods "{newest["metadata"]["name"]}-x" is forbidden: {forbidden}'
+            conditions.append(
+                {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+            )
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": sum(len(self._pods(item)) for item in replica_sets),

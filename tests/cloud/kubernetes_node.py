@@ -95,10 +95,10 @@ class Node:
         name = pod["metadata"]["name"]
         if name not in self.pods:
             if len(self.pods) >= self.room:
-                words = "0/3 nodes are available: 3 Insufficient cpu."
+                message = "0/3 nodes are available: 3 Insufficient cpu."
                 return {
                     "phase": "Pending",
-                    "conditions": [{"type": "PodScheduled", "status": "False", "message": words}],
+                    "conditions": [{"type": "PodScheduled", "status": "False", "message": message}],
                 }
             self.pods[name] = RunningPod(pod, self)
         return self.pods[name].status()
@@ -142,8 +142,8 @@ class Node:
             status, body = answer.status, answer.read()
             connection.close()
         except (OSError, HTTPException, StopIteration) as error:
-            words = str(error) or f'no endpoints available for service "{request.service}"'
-            raise StatusError(503, "ServiceUnavailable", words) from error
+            message = str(error) or f'no endpoints available for service "{request.service}"'
+            raise StatusError(503, "ServiceUnavailable", message) from error
         return status, body
 
 

@@ -5,9 +5,9 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
-Object = dict[str, Any]
+from workers.platforms.cloud.kubernetes.objects import Object
+
 Address = tuple[str, int]
 
 

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from tests.cloud.kubernetes_controllers import Controllers
 from tests.cloud.kubernetes_node import Node, RunningPod
@@ -10,8 +9,7 @@ from tests.cloud.kubernetes_proxy import Address
 from tests.cloud.kubernetes_runtimes import LocustRuntime
 from tests.cloud.kubernetes_stand_in import StandIn
 from workers.platforms.cloud.kubernetes.api import Api
-
-Object = dict[str, Any]
+from workers.platforms.cloud.kubernetes.objects import Object
 
 
 class LocustCluster:

@@ -79,11 +79,11 @@ class Manifests:
 
     def deployment(self, endpoint_id: EndpointId, release: DeployedRelease, *, image: str, cpu_request: str) -> Object:
         """Return the Deployment of a release, without replicas: the scale subresource sets them."""
-        made = self._named("Deployment", endpoint_id)
+        obj = self._named("Deployment", endpoint_id)
         version = {"app.kubernetes.io/version": f"v{release.version}"}
-        made["metadata"]["labels"].update(version)
-        made["metadata"].setdefault("annotations", {}).update(release.annotations)
-        spec, pods = made["spec"], made["spec"]["template"]
+        obj["metadata"]["labels"].update(version)
+        obj["metadata"].setdefault("annotations", {}).update(release.annotations)
+        spec, pods = obj["spec"], obj["spec"]["template"]
         spec.pop("replicas", None)
         spec["selector"] = {"matchLabels": endpoint_id.selector}
         metadata = pods.setdefault("metadata", {})
@@ -92,7 +92,7 @@ class Manifests:
         metadata.setdefault("annotations", {})["seatrial/digest"] = release.digest
         for constraint in pods["spec"].get("topologySpreadConstraints", ()):
             constraint["labelSelector"] = {"matchLabels": endpoint_id.selector}
-        container = _container(made, self._folder)
+        container = _container(obj, self._folder)
         container["image"] = image
         container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = cpu_request
         others = [item for item in container.get("env", ()) if item["name"] != "MODEL_NAME"]
@@ -100,39 +100,39 @@ class Manifests:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             if "httpGet" in container.get(probe, {}):
                 container[probe]["httpGet"]["path"] = f"/v1/models/{endpoint_id.model}/metadata"
-        made["metadata"]["annotations"][TEMPLATE] = hashlib.sha256(
+        obj["metadata"]["annotations"][TEMPLATE] = hashlib.sha256(
             json.dumps(pods, sort_keys=True).encode()
         ).hexdigest()[:16]
-        return made
+        return obj
 
     def service(self, endpoint_id: EndpointId) -> Object:
         """Return the Service in front of the replicas, of the type set in the YAML."""
-        made = self._named("Service", endpoint_id)
-        made["spec"]["selector"] = endpoint_id.selector
-        return made
+        obj = self._named("Service", endpoint_id)
+        obj["spec"]["selector"] = endpoint_id.selector
+        return obj
 
     def autoscaler(self, endpoint_id: EndpointId, *, replicas: Replicas, cpu_target: int) -> Object:
         """Return the HorizontalPodAutoscaler; `cpu_target` is in percent of the request."""
-        made = self._named("HorizontalPodAutoscaler", endpoint_id)
-        spec = made["spec"]
+        obj = self._named("HorizontalPodAutoscaler", endpoint_id)
+        spec = obj["spec"]
         spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": endpoint_id.name}
         spec["minReplicas"], spec["maxReplicas"] = replicas.minimum, replicas.maximum
         for metric in spec["metrics"]:
             if metric.get("resource", {}).get("name") == "cpu":
                 metric["resource"]["target"] = {"type": "Utilization", "averageUtilization": cpu_target}
-        return made
+        return obj
 
     def disruption_budget(self, endpoint_id: EndpointId) -> Object:
         """Return the PodDisruptionBudget of the replicas."""
-        made = self._named("PodDisruptionBudget", endpoint_id)
-        made["spec"]["selector"] = {"matchLabels": endpoint_id.selector}
-        return made
+        obj = self._named("PodDisruptionBudget", endpoint_id)
+        obj["spec"]["selector"] = {"matchLabels": endpoint_id.selector}
+        return obj
 
     def _named(self, kind: str, endpoint_id: EndpointId) -> Object:
-        made: Object = json.loads(self._objects[kind])
-        made["metadata"]["name"] = endpoint_id.name
-        made["metadata"]["labels"] = {**made["metadata"].get("labels", {}), **endpoint_id.labels}
-        return made
+        obj: Object = json.loads(self._objects[kind])
+        obj["metadata"]["name"] = endpoint_id.name
+        obj["metadata"]["labels"] = {**obj["metadata"].get("labels", {}), **endpoint_id.labels}
+        return obj
 
 
 def _container(deployment: Object, folder: Path) -> Object:

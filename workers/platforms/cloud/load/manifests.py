@@ -13,9 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from workers.platforms.cloud.kubernetes.objects import read_object
-
-Object = dict[str, Any]
+from workers.platforms.cloud.kubernetes.objects import Object, read_object
 
 LOCUST = Path(__file__).resolve().parents[4] / "k8s" / "locust"
 """Folder of the YAML, in a checkout and in the worker's image."""
