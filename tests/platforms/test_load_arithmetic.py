@@ -188,6 +188,10 @@ def test_sample_waits_for_all_workers_up_to_a_limit() -> None:
     test.add_report("a", report(1))
     test.update_samples(at_s=2.0 + test_run.PATIENCE_S + 0.1)
     assert [sample["achieved_rps"] for sample in test.samples] == [20, 10]
+    for worker, number in (("b", 1), ("a", 2), ("b", 2)):  # the first of them is late
+        test.add_report(worker, report(number))
+    test.update_samples(at_s=3.1)
+    assert [sample["requests"] for sample in test.samples] == [20, 30, 60]
 
 
 def test_lost_worker_is_reported_and_not_waited_for() -> None:

@@ -11,7 +11,7 @@ from workers.contract.jobs import Trained, TrainModel
 from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.warehouse import Evaluation, Training
+from workers.platforms.protocols.warehouse import Evaluation
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
@@ -34,7 +34,19 @@ def train_model(job: TrainModel, context: Context) -> Trained:
         exported_as = platforms.warehouse.export(model=model, version=version, to=staging, progress=context)
         digest, size_bytes = platforms.artifacts.describe(model=model.name, version=version)
         step.fact = f"{exported_as.upper()}, {_size(size_bytes)}"
-    manifest = _manifest(context, model, version, training, evaluation, exported_as, digest, size_bytes)
+    manifest = Manifest(
+        model=model.name,
+        version=version,
+        digest=digest,
+        format=exported_as,
+        size_bytes=size_bytes,
+        metrics=dict(evaluation.metrics),
+        query_sha256=hashlib.sha256(model.query.encode()).hexdigest(),
+        training=training.identity,
+        trained_by=context.asked_by,
+        job_id=context.job_id,
+        created_at_s=time.time(),
+    )
     _publish(model, manifest, context)
     return Trained(version=version, digest=digest, metrics=dict(evaluation.metrics), size_bytes=size_bytes)
 
@@ -80,31 +92,6 @@ def _publish(model: Model, manifest: Manifest, context: Context) -> None:
         pushed = images.publish(image=image, progress=context)
         artifacts.publish(manifest=replace(manifest, image=pushed or ""))
         step.fact = f"v{manifest.version}" + (f", {pushed}" if pushed else ", no push needed on this machine")
-
-
-def _manifest(
-    context: Context,
-    model: Model,
-    version: int,
-    training: Training,
-    evaluation: Evaluation,
-    exported_as: str,
-    digest: str,
-    size_bytes: int,
-) -> Manifest:
-    return Manifest(
-        model=model.name,
-        version=version,
-        digest=digest,
-        format=exported_as,
-        size_bytes=size_bytes,
-        metrics=dict(evaluation.metrics),
-        query_sha256=hashlib.sha256(model.query.encode()).hexdigest(),
-        training=training.identity,
-        trained_by=context.asked_by,
-        job_id=context.job_id,
-        created_at_s=time.time(),
-    )
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
