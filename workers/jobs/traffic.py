@@ -45,35 +45,36 @@ def run_traffic(
     Raises TargetDown before any load if the system does not answer.
     """
     seconds: list[Sample] = []
-    error_rate, overrate = ErrorRateStop(abort), OverrateStop(plan.rate_rps)
-    aborted_after_s: float | None = None
-    overrate_after_s: float | None = None
+    rules: list[ErrorRateStop | OverrateStop] = [ErrorRateStop(abort)]
+    if plan.locustfile:
+        rules.append(OverrateStop(plan.rate_rps))
+    stopped_by: ErrorRateStop | OverrateStop | None = None
     with context.platforms.loads[system.place].start(plan=plan, progress=context) as running:
         for second in running.samples():
             replicas.count(second.at_s)
             seconds.append(second)
             context.measured(second, left_s=max(plan.whole_s - second.at_s, 0.0), replicas=replicas.ready)
             on_sample(second)
-            if error_rate.ends_with(second):
-                aborted_after_s = second.at_s
-            elif plan.locustfile and overrate.ends_with(second):
-                overrate_after_s = second.at_s
-            else:
-                continue
-            running.stop()
-            break
+            if stopped_by := next((rule for rule in rules if rule.ends_with(second)), None):
+                running.stop()
+                break
         result = running.result()
-    if overrate_after_s is not None:
-        trouble = (
-            f"Stopped after {show_duration(overrate_after_s)}: your Locust file sent {overrate.surplus:,.0f} requests"
-            f" above the limit of {show_number(plan.rate_rps)}/s. {result.generator_trouble}"
-        )
+    stopped_s = seconds[-1].at_s if stopped_by else None
+    if isinstance(stopped_by, OverrateStop):
+        trouble = f"{_overrate(plan, stopped_by, seconds[-1].at_s)} {result.generator_trouble}"
         result = replace(result, generator_trouble=trouble.rstrip())
     return Traffic(
         result=result,
         seconds=result.seconds or seconds,
-        aborted_after_s=aborted_after_s,
-        overrate_after_s=overrate_after_s,
+        aborted_after_s=stopped_s if isinstance(stopped_by, ErrorRateStop) else None,
+        overrate_after_s=stopped_s if isinstance(stopped_by, OverrateStop) else None,
+    )
+
+
+def _overrate(plan: TrafficPlan, rule: OverrateStop, after_s: float) -> str:
+    return (
+        f"Stopped after {show_duration(after_s)}: your Locust file sent {rule.surplus:,.0f} requests above the limit of"
+        f" {show_number(plan.rate_rps)}/s."
     )
 
 
