@@ -49,10 +49,10 @@ def test_changed_verdict_notifies_the_channel_once_with_the_reason(harness: Rela
 
 def test_failed_job_after_a_verdict_notifies_the_channel(harness: RelayHarness) -> None:
     harness.night(report("PASS"))
-    harness.night("Nothing answers as iris on staging.")
+    harness.night("No replica of iris is ready on staging.")
     (notification,) = harness.mentions()
     assert "*failed*, after *PASS*" in notification.plain
-    assert "Nothing answers as iris on staging." in notification.plain
+    assert "No replica of iris is ready on staging." in notification.plain
 
 
 def test_cancelled_job_is_not_compared(harness: RelayHarness) -> None:
