@@ -1,8 +1,13 @@
-"""The card of a load test. Pure."""
+"""The card of a load test, and its charts for Slack to draw. Pure.
+
+Limits: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block. Slack accepts two such blocks in a
+message (https://github.com/vercel/chat/pull/696).
+"""
+
+from collections.abc import Mapping, Sequence
 
 from bot.blocks import Block, context, escape, fields, section
 from bot.cards.load import LoadCard
-from bot.cards.load_charts import charts
 from bot.cards.number_format import change, latency, ms, replicas, whole_seconds
 from workers.contract.formatting import show_count, show_duration, show_number, show_percentile, show_share
 from workers.contract.jobs import EarlierRuns, LoadTest, Tested
@@ -10,6 +15,8 @@ from workers.contract.jobs import EarlierRuns, LoadTest, Tested
 _SIGNS = {"PASS": ":large_green_circle:", "FAIL": ":red_circle:", "INVALID": ":large_orange_circle:"}
 _MOST_FAILURE_KINDS = 5
 _COMPARED_PERCENTILES = (50.0, 95.0, 99.0)
+_MOST_POINTS = 20
+_FEWEST_POINTS = 2
 
 
 class LoadTestCard(LoadCard[LoadTest, Tested]):
@@ -50,7 +57,18 @@ class LoadTestCard(LoadCard[LoadTest, Tested]):
         return next(iter(outcome.reasons), "")
 
     def charts(self, outcome: Tested) -> list[Block]:
-        return charts(outcome)
+        """Return charts of rates and latencies over time. A chart with fewer than two points is left out."""
+        samples = outcome.timeline
+        rates = {"asked": [one.asked_rps for one in samples], "achieved": [one.achieved_rps for one in samples]}
+        if any(one.failures_per_s for one in samples):
+            rates["failed"] = [one.failures_per_s for one in samples]
+        # Every series needs a value at every point, so seconds without an answer are left out.
+        answered = [one for one in samples if None not in (one.p50_ms, one.p95_ms, one.p99_ms)]
+        latencies = {name: [getattr(one, f"{name}_ms") for one in answered] for name in ("p50", "p95", "p99")}
+        return [
+            *_line_chart("Requests", "per second", [one.at_s for one in samples], rates),
+            *_line_chart("Latency", "milliseconds", [one.at_s for one in answered], latencies),
+        ]
 
 
 def _numbers(tested: Tested) -> list[str]:
@@ -95,6 +113,20 @@ def _comparison(tested: Tested, earlier: EarlierRuns) -> str:
     parts.append(f"failed {show_share(tested.failures, tested.requests)} ({show_share(earlier.errors_percent, 100)})")
     last = f" · the last one was {earlier.verdict}" if earlier.verdict != tested.verdict else ""
     return f"*Against {runs}*\n{' · '.join(parts)}{last}"
+
+
+def _line_chart(title: str, unit: str, at_s: Sequence[float], series: Mapping[str, Sequence[float]]) -> list[Block]:
+    """Return a line chart, or no block for fewer than two points. Slack requires unique labels."""
+    places = {show_duration(second): place for place, second in enumerate(at_s[:_MOST_POINTS])}
+    if len(places) < _FEWEST_POINTS:
+        return []
+    lines = [
+        {"name": name, "data": [{"label": label, "value": round(values[place], 2)} for label, place in places.items()]}
+        for name, values in series.items()
+    ]
+    axes = {"categories": list(places), "x_label": "since the start", "y_label": unit}
+    chart = {"type": "line", "series": lines, "axis_config": axes}
+    return [{"type": "data_visualization", "title": title, "chart": chart}]
 
 
 CARD = LoadTestCard()

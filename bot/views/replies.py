@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
 from bot.cards.card import card_of, required_approvals
 from bot.cards.card import status as job_status
+from bot.cards.number_format import change, ms, replicas, table
 from workers.contract.catalogue import Served, Version
-from workers.contract.formatting import show_duration
-from workers.contract.jobs import Job
+from workers.contract.formatting import show_duration, show_number, show_percentile, show_share
+from workers.contract.jobs import Job, Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
 
 MOST_JOBS = 15
 _MOST_METRICS = 4
 _MOST_WORKERS = 5
+_MINUS = str.maketrans("-", "−")
 
 
 def plain(text: str) -> Message:
@@ -73,11 +75,6 @@ def no_card(channel: str, error: str) -> Message:
     )
 
 
-def not_awaiting_approval(record: Record) -> Message:
-    """Return the answer to a decision that comes too late."""
-    return plain(f"Job #{record.id} no longer waits for approval.")
-
-
 def dry_run(job: Job, approvals: Approvals | None) -> Message:
     """Return what the job would do, and the approvals that it would need."""
     kind = card_of(job)
@@ -134,9 +131,48 @@ def comparison(first: Version, second: Version) -> Message:
     lines = [f"*{first.model}* v{first.version} → v{second.version}"]
     for name in sorted(first.metrics.keys() | second.metrics.keys()):
         before, after = first.metrics.get(name), second.metrics.get(name)
-        change = f" ({after - before:+.4f})" if before is not None and after is not None else ""
-        lines.append(f"{name}: {_number(before)} → {_number(after)}{change}")
+        difference = f" ({after - before:+.4f})" if before is not None and after is not None else ""
+        lines.append(f"{name}: {_number(before)} → {_number(after)}{difference}")
     return plain("\n".join(lines))
+
+
+def load_comparison(first: Record, second: Record, before: Tested, after: Tested) -> Message:
+    """Return the answer to `/loadtest compare`: the reports `before` and `after` of two jobs, side by side."""
+    title = f"Load tests #{first.id} and #{second.id}"
+    jobs = [f"#{one.id} {escape(one.job.summary)} · {_requested(one)}" for one in (first, second)]
+    blocks = [section("\n".join([f"*{title}*", *jobs]))]
+    if first.job != second.job:
+        blocks.append(section("They ran with different parameters: compare with care."))
+    blocks.append(table([["", f"#{first.id}", f"#{second.id}", "change"], *_compared(before, after)]))
+    for record, tested in ((first, before), (second, after)):
+        if tested.verdict != "PASS" and tested.reasons:
+            blocks.append(context(f"#{record.id} {tested.verdict}: {escape(tested.reasons[0])}"))
+    return message(blocks)
+
+
+def _compared(before: Tested, after: Tested) -> list[list[str]]:
+    both = (before, after)
+    rows = [
+        ["verdict", before.verdict, after.verdict, ""],
+        ["asked rps", *(show_number(one.asked_rps) for one in both), change(before.asked_rps, after.asked_rps)],
+        ["achieved", *(show_number(one.achieved_rps) for one in both), change(before.achieved_rps, after.achieved_rps)],
+        ["requests", *(f"{one.requests:,}" for one in both), change(before.requests, after.requests)],
+        ["failed", *(show_share(one.failures, one.requests) for one in both), _failure_change(before, after)],
+    ]
+    if before.dropped or after.dropped:
+        rows.append(["dropped", *(f"{one.dropped:,}" for one in both), change(before.dropped, after.dropped)])
+    for key in sorted(before.latency_ms.keys() | after.latency_ms.keys()):
+        was, now = before.latency_ms.get(key), after.latency_ms.get(key)
+        rows.append([show_percentile(key), ms(was), ms(now), change(was, now)])
+    if before.replicas_most or after.replicas_most:
+        rows.append(["replicas", *(replicas(one.replicas_before, one.replicas_most) for one in both), ""])
+    return rows
+
+
+def _failure_change(before: Tested, after: Tested) -> str:
+    """Return the change of the failure rate in percentage points."""
+    was, now = (100 * one.failures / max(one.requests, 1) for one in (before, after))
+    return f"{now - was:+.2f} pp".translate(_MINUS) if abs(now - was) >= 0.005 else "±0 pp"
 
 
 def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
@@ -171,8 +207,11 @@ def _job_line(record: Record) -> str:
     duration = ""
     if record.started_at_s and record.ended_at_s:
         duration = f" in {show_duration(record.ended_at_s - record.started_at_s)}"
-    requested = f"{person(record.asked.by)} {date(record.asked.at_s)}"
-    return f"*#{record.id}* {escape(record.job.summary)} · {job_status(record)}{duration} · {requested}"
+    return f"*#{record.id}* {escape(record.job.summary)} · {job_status(record)}{duration} · {_requested(record)}"
+
+
+def _requested(record: Record) -> str:
+    return f"{person(record.asked.by)} {date(record.asked.at_s)}"
 
 
 def _metrics(version: Version) -> str:

@@ -5,11 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bot.cards import find_capacity, load_test
-from bot.cards.load_charts import charts
 from bot.cards.number_format import latency
 from bot.local_slack.limits import check_message
 from bot.views import replies
-from bot.views.load_comparison import load_comparison
 from workers.contract.events import Measured
 from workers.contract.jobs import Asked, CapacityFound, FindCapacity, LoadTest, Probe, Tested
 from workers.contract.load import Sample, Shape, Slo
@@ -91,7 +89,7 @@ def timeline(count: int, *, every_s: float = 3.0, failures_per_s: float = 0.0, s
 @pytest.mark.parametrize("count", [2, 20, 25])
 def test_timeline_becomes_charts_that_slack_accepts(count: int, every_s: float) -> None:
     """Each series has a value at each of at most twenty points with unique labels."""
-    blocks = charts(timeline(count, every_s=every_s))
+    blocks = load_test.CARD.charts(timeline(count, every_s=every_s))
     check_message(text="charts", blocks=blocks)
     assert [block["title"] for block in blocks] == ["Requests", "Latency"]
     for block in blocks:
@@ -103,25 +101,25 @@ def test_timeline_becomes_charts_that_slack_accepts(count: int, every_s: float) 
 
 def test_chart_has_failures_only_if_there_are_some() -> None:
     for rate, names in ((0.0, ["asked", "achieved"]), (4.0, ["asked", "achieved", "failed"])):
-        rates = charts(timeline(5, failures_per_s=rate))[0]
+        rates = load_test.CARD.charts(timeline(5, failures_per_s=rate))[0]
         assert [series["name"] for series in rates["chart"]["series"]] == names
 
 
 def test_chart_of_latencies_leaves_out_seconds_without_an_answer() -> None:
-    rates, latencies = charts(timeline(6, silent_from=3))
+    rates, latencies = load_test.CARD.charts(timeline(6, silent_from=3))
     assert [len(block["chart"]["axis_config"]["categories"]) for block in (rates, latencies)] == [6, 3]
 
 
 def test_chart_with_one_point_is_left_out() -> None:
-    assert [block["title"] for block in charts(timeline(6, silent_from=1))] == ["Requests"]
-    assert charts(timeline(1)) == charts(timeline(0)) == []
+    assert [block["title"] for block in load_test.CARD.charts(timeline(6, silent_from=1))] == ["Requests"]
+    assert load_test.CARD.charts(timeline(1)) == load_test.CARD.charts(timeline(0)) == []
 
 
 def test_comparison_shows_two_reports_and_their_change() -> None:
     """A missing number is a dash."""
     asked = Asked(by="U0ADA", by_name="Ada", where="C1", at_s=1_790_000_000.0)
     first, second = (Record(id=number, job=STEPS, asked=asked) for number in ("41", "42"))
-    comparison = load_comparison(first, second, PASSED, FAILED)
+    comparison = replies.load_comparison(first, second, PASSED, FAILED)
     check_message(text=comparison.text, blocks=list(comparison.blocks))
     texts = [block["text"]["text"] if "text" in block else block["elements"][0]["text"] for block in comparison.blocks]
     lines = [line.split() for line in next(text for text in texts if text.startswith("```")).strip("`\n").splitlines()]
@@ -142,7 +140,7 @@ def test_comparison_shows_two_reports_and_their_change() -> None:
     assert texts[-1].startswith("#42 FAIL: p95 was 12.5 ms")
     assert not any("compare with care" in text for text in texts)
     other = Record(id="43", job=SEARCH, asked=asked)
-    assert "compare with care" in str(load_comparison(first, other, PASSED, PASSED).blocks)
+    assert "compare with care" in str(replies.load_comparison(first, other, PASSED, PASSED).blocks)
 
 
 @pytest.mark.parametrize(

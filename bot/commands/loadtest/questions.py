@@ -7,7 +7,6 @@ from bot.cards.card import render
 from bot.commands.command import Desk
 from bot.commands.line import join_words
 from bot.views import replies
-from bot.views.load_comparison import load_comparison
 from workers.contract.jobs import Tested
 from workers.contract.settings import SettingsFile
 
@@ -45,7 +44,7 @@ class CompareLoadTests:
                 return replies.refused(f"Load test #{record.id} has no report; it ended as {record.state}.")
             reports.append((record, record.outcome))
         (first, before), (second, after) = reports
-        return load_comparison(first, second, before, after)
+        return replies.load_comparison(first, second, before, after)
 
     def spelled(self, settings: SettingsFile) -> str:
         return f"/loadtest compare {self.first} {self.second}"
