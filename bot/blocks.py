@@ -4,6 +4,7 @@ Limits: https://docs.slack.dev/reference/block-kit/blocks and …/block-elements
 """
 
 import hashlib
+import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 Block = dict[str, Any]
-_MARK_UP = re.compile(r"`|(?<!\w)[*_~]|[*_~](?!\w)")
 
 SECTION_TEXT = 3000
 HEADER_TEXT = 150
 FIELD_TEXT = 2000
 MOST_FIELDS = 10
 BUTTON_TEXT = 75
+CONFIRM_TEXT = 300
 MOST_BLOCKS = 50
 FALLBACK_TEXT = 3000
 WHOLE_MESSAGE = 12_000
@@ -71,9 +72,17 @@ def digest(message: Message) -> str:
     return hashlib.sha256(repr(message).encode()).hexdigest()[:16]
 
 
+def _mrkdwn(text: str, longest: int = SECTION_TEXT) -> Block:
+    return {"type": "mrkdwn", "text": cut(text, longest)}
+
+
+def _plain_text(text: str, longest: int = BUTTON_TEXT) -> Block:
+    return {"type": "plain_text", "text": cut(text, longest)}
+
+
 def section(text: str) -> Block:
     """Return a paragraph of mrkdwn."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION_TEXT)}}
+    return {"type": "section", "text": _mrkdwn(text)}
 
 
 def paragraphs(lines: Iterable[str]) -> list[Block]:
@@ -94,7 +103,7 @@ def packed(lines: Iterable[str], longest: int) -> list[str]:
 
 def header(text: str) -> Block:
     """Return a line in large letters, without mark-up."""
-    return {"type": "header", "text": {"type": "plain_text", "text": cut(text, HEADER_TEXT)}}
+    return {"type": "header", "text": _plain_text(text, HEADER_TEXT)}
 
 
 def preformatted(text: str) -> Block:
@@ -104,13 +113,12 @@ def preformatted(text: str) -> Block:
 
 def fields(texts: Sequence[str]) -> Block:
     """Return up to ten short texts in two columns."""
-    elements = [{"type": "mrkdwn", "text": cut(text, FIELD_TEXT)} for text in texts[:MOST_FIELDS]]
-    return {"type": "section", "fields": elements}
+    return {"type": "section", "fields": [_mrkdwn(text, FIELD_TEXT) for text in texts[:MOST_FIELDS]]}
 
 
 def context(text: str) -> Block:
     """Return a line in small letters."""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, SECTION_TEXT)}]}
+    return {"type": "context", "elements": [_mrkdwn(text)]}
 
 
 def actions(buttons: Sequence[Button]) -> Block:
@@ -119,22 +127,21 @@ def actions(buttons: Sequence[Button]) -> Block:
 
 
 def _button(button: Button) -> Block:
-    element: Block = {
-        "type": "button",
-        "action_id": button.action,
-        "text": {"type": "plain_text", "text": cut(button.text, BUTTON_TEXT)},
-        "value": button.value,
-    }
+    text = _plain_text(button.text)
+    element: Block = {"type": "button", "action_id": button.action, "text": text, "value": button.value}
     if button.style:
         element["style"] = button.style
     if button.confirm:
         element["confirm"] = {
-            "title": {"type": "plain_text", "text": "Are you sure?"},
-            "text": {"type": "plain_text", "text": button.confirm},
-            "confirm": {"type": "plain_text", "text": button.text},
-            "deny": {"type": "plain_text", "text": "Not now"},
+            "title": _plain_text("Are you sure?"),
+            "text": _plain_text(button.confirm, CONFIRM_TEXT),
+            "confirm": _plain_text(button.text),
+            "deny": _plain_text("Not now"),
         }
     return element
+
+
+_MARK_UP = re.compile(r"`|(?<!\w)[*_~]|[*_~](?!\w)")
 
 
 def escape(text: str) -> str:
@@ -142,8 +149,7 @@ def escape(text: str) -> str:
 
     A word joiner after a backtick, and after an asterisk, underscore or tilde at a word's edge, prevents mark-up.
     """
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARK_UP.sub("\\g<0>\u2060", text)
+    return _MARK_UP.sub("\\g<0>\u2060", html.escape(text, quote=False))
 
 
 def cut(text: str, longest: int) -> str:
@@ -164,9 +170,8 @@ def date(at_s: float, how: str = "{date_short_pretty} {time}") -> str:
 
 def code(text: str) -> str:
     """Return text as code. Backticks, which would end it, become apostrophes."""
-    one_line = _as_code(text).replace("\n", " ")
-    return f"`{one_line}`"
+    return "`" + _as_code(text).replace("\n", " ") + "`"
 
 
 def _as_code(text: str) -> str:
-    return text.replace("`", "'").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(text.replace("`", "'"), quote=False)

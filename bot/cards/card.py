@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from bot.blocks import Block, Button, Message, actions, context, date, escape, message, person, section
+from bot.blocks import Button, Message, actions, context, date, escape, message, person, section
 from bot.cards.kind import Card
 from workers.contract.events import Progressed
 from workers.contract.formatting import show_duration
@@ -43,7 +43,8 @@ def render(record: Record, *, ahead: Record | None = None) -> Message:
     """Render the card of `record`. `ahead` is the job that it waits for, if any."""
     job, outcome, kind = record.job, record.outcome, card_of(record.job)
     blocks = [section(f"{sign(record)} *{escape(title(job))}* · {status(record)}")]
-    blocks += _waiting_reason(record, ahead)
+    if reason := _waiting_reason(record, ahead):
+        blocks.append(section(reason))
     if outcome:
         blocks += kind.report(job, outcome)
     if record.steps:
@@ -94,21 +95,19 @@ def charts(job: Job, outcome: Outcome) -> Message | None:
     return Message(text=f"{words}: {job.summary}", blocks=tuple(blocks)) if blocks else None
 
 
-def _waiting_reason(record: Record, ahead: Record | None) -> list[Block]:
-    if record.state == "awaiting_approval" and record.approval:
-        request = record.approval
+def _waiting_reason(record: Record, ahead: Record | None) -> str:
+    if record.state == "awaiting_approval" and (request := record.approval):
         missing = request.count - len(record.approved_by)
-        lines = [f"Needs {required_approvals(missing, request.approvers, own=request.own)}."]
-        if facts := card_of(record.job).approval_facts(record.job):
-            lines.append(f"Will run: {facts}.")
-        lines.append(f"The request expires {date(request.expires_at_s)}.")
-        return [section("\n".join(lines))]
+        needed = f"Needs {required_approvals(missing, request.approvers, own=request.own)}.\n"
+        facts = card_of(record.job).approval_facts(record.job)
+        will_run = f"Will run: {facts}.\n" if facts else ""
+        return f"{needed}{will_run}The request expires {date(request.expires_at_s)}."
     if record.state == "waiting" and record.waits_for:
         what = f" ({escape(ahead.job.summary)})" if ahead else ""
-        return [section(f"Waits for job #{record.waits_for}{what} to end.")]
+        return f"Waits for job #{record.waits_for}{what} to end."
     if record.state == "queued" and record.reason:
-        return [section(f"Will be retried: {escape(record.reason)}")]
-    return []
+        return f"Will be retried: {escape(record.reason)}"
+    return ""
 
 
 def required_approvals(count: int, approvers: Sequence[str], *, own: bool) -> str:
@@ -123,10 +122,9 @@ def _step_lines(record: Record) -> list[str]:
     lines = [_step_line(step) for step in record.steps]
     if record.progress and record.steps[-1].state == "running":
         lines[-1] += _progress(record.progress)
-    if record.state == "running":
-        begun = {step.name for step in record.steps}
-        lines += [f"○ {name}" for name in record.job.steps if name not in begun]
-    return lines
+    begun = {step.name for step in record.steps}
+    to_come = record.job.steps if record.state == "running" else ()
+    return lines + [f"○ {name}" for name in to_come if name not in begun]
 
 
 def _step_line(step: Step) -> str:
@@ -168,18 +166,15 @@ def _footer(record: Record) -> str:
 
 def _buttons(record: Record) -> list[Button]:
     kind = card_of(record.job)
-    match record.state:
-        case "awaiting_approval":
-            return [
-                Button(text="Approve", action="approve", value=record.id, style="primary"),
-                Button(text="Deny", action="deny", value=record.id, style="danger"),
-                Button(text="Cancel", action="cancel", value=record.id),
-            ]
-        case "queued" | "waiting" | "running" if not record.cancel_by:
-            return [Button(text=kind.stop, action="cancel", value=record.id, style="danger")]
-        case "succeeded":
-            return kind.next_buttons(record.id, record.outcome)
-        case "failed" | "cancelled" | "denied" | "expired" | "lost":
-            return [Button(text="Retry", action="retry", value=record.id)]
-        case _:
-            return []
+    if record.state == "awaiting_approval":
+        return [
+            Button(text="Approve", action="approve", value=record.id, style="primary"),
+            Button(text="Deny", action="deny", value=record.id, style="danger"),
+            Button(text="Cancel", action="cancel", value=record.id),
+        ]
+    if record.outcome:
+        return kind.next_buttons(record.id, record.outcome)
+    if record.final:
+        return [Button(text="Retry", action="retry", value=record.id)]
+    stoppable = record.state != "reserved" and not record.cancel_by
+    return [Button(text=kind.stop, action="cancel", value=record.id, style="danger")] if stoppable else []
