@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from slack_bolt import App
 
+from bot.card_poster import CardPoster
 from bot.chat import Chat, ChatError
-from bot.decisions import Decisions
 from bot.desk import BotDesk
 from bot.directory import Directory
 from bot.dispatcher import Dispatcher
@@ -18,7 +18,6 @@ from bot.schedules import BotScheduleDesk, Firing, Schedules, Timekeeper
 from bot.settings import BotSettings
 from bot.state import Invocation
 from bot.store import Store
-from bot.submission import Submission
 from workers.contract.queue import Catalogue, Queue, QueueUnavailable, connect
 
 logger = logging.getLogger(__name__)
@@ -33,14 +32,15 @@ class Bot:
         self._chat, self._store = Chat(token=settings.bot_token, api_url=settings.api_url), Store(self._redis)
         self._settings = settings.file
         directory = Directory(self._chat, team=str(self._chat.whoami()["team_id"]))
-        self._submission = Submission(queue=self._queue, store=self._store, chat=self._chat, settings=settings.file)
-        self._intake = Intake(submission=self._submission, settings=settings.file)
-        self._decisions = Decisions(queue=self._queue, directory=directory)
+        cards = CardPoster(queue=self._queue, store=self._store, chat=self._chat)
+        self._intake = Intake(
+            queue=self._queue, store=self._store, cards=cards, directory=directory, settings=settings.file
+        )
         self._schedules = Schedules(self._redis, store=self._store)
         self._dispatcher = Dispatcher(directory=directory, desk=self._desk)
         firing = Firing(dispatcher=self._dispatcher, chat=self._chat)
         self._timekeeper = Timekeeper(self._redis, store=self._store, fire=firing.fire, missed=firing.missed)
-        self._relay = Relay(queue=self._queue, store=self._store, chat=self._chat)
+        self._relay = Relay(queue=self._queue, store=self._store, chat=self._chat, cards=cards)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.listeners = Listeners(dispatcher=self._dispatcher, queue=self._queue, store=self._store, chat=self._chat)
@@ -82,7 +82,6 @@ class Bot:
             catalogue=self._catalogue,
             queue=self._queue,
             intake=self._intake,
-            decisions=self._decisions,
             schedules=schedules,
             invocation=invocation,
         )
@@ -91,7 +90,7 @@ class Bot:
         """Once a second: fire schedules, resume reserved jobs, redeliver jobs."""
         while not self._stop.wait(1.0):
             self._round(self._timekeeper.round)
-            self._round(self._submission.resume)
+            self._round(self._intake.resume)
             self._round(self._queue.deliver_due)
 
     def _round(self, work: Callable[[], object]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bot.blocks import Message
 from bot.commands import COMMANDS, Command, Request, ScheduleDesk, read_command
-from bot.decisions import Decisions
 from bot.intake import Intake
 from bot.lookup import CatalogueLookup
 from bot.state import Invocation
@@ -21,7 +20,6 @@ class BotDesk(CatalogueLookup):
     """Implements `commands.Desk` for one invocation. Raises Refused, and QueueUnavailable while Redis is away."""
 
     intake: Intake
-    decisions: Decisions
     schedules: ScheduleDesk
     invocation: Invocation
 
@@ -46,7 +44,7 @@ class BotDesk(CatalogueLookup):
         return self.intake.submit(job, self.invocation, dry_run=dry_run)
 
     def cancel(self, *, record: Record) -> Message | None:
-        return self.decisions.cancel(record, self.invocation.by)
+        return self.intake.cancel(record, self.invocation.by)
 
     def decide(self, *, record: Record, approve: bool) -> Message | None:
-        return self.decisions.decide(record, self.invocation.by, approve=approve)
+        return self.intake.decide(record, self.invocation.by, approve=approve)

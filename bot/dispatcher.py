@@ -6,7 +6,7 @@ from collections.abc import Callable
 from bot.blocks import Message
 from bot.commands import Desk, UsageError, read_command
 from bot.directory import Directory
-from bot.policy import Refused, outsider
+from bot.policy import Refused, check_member
 from bot.state import Invocation
 from bot.views import replies
 
@@ -42,9 +42,8 @@ class Dispatcher:
         return self._run(lambda desk: read_command(command, desk).answer(desk), invocation)
 
     def _run(self, action: Action, invocation: Invocation) -> Message | None:
-        if why := outsider(invocation.by):
-            return replies.refused(why)
         try:
+            check_member(invocation.by)
             return action(self._desk(invocation))
         except UsageError as error:
             return replies.usage(error.problem, nearest=error.nearest, usage=error.usage)

@@ -1,37 +1,60 @@
-"""The only way to submit a job: check the rules, reserve an id, post the card, then queue the job or await approval.
+"""The only way to submit a job: check the rules, reserve an id, post the card, then queue the job or request approval.
 
-Commands, buttons and schedules all submit through `Intake`. The steps after the rules are in `bot.submission`.
+Commands, buttons and schedules submit here, and people's decisions about jobs are applied here. The bot's timer resumes
+reserved jobs, also those of other bots.
 """
+
+import logging
+import time
+from dataclasses import dataclass, field
 
 from bot import policy
 from bot.blocks import Message
-from bot.chat import ChatRefused
+from bot.card_poster import CardPoster
+from bot.chat import ChatError, ChatRefused, RateLimited
+from bot.directory import Directory
+from bot.policy import Refused
 from bot.state import Invocation, Member
-from bot.submission import CardDelayed, Submission
+from bot.store import Store
 from bot.views import replies
+from workers.contract import events as e
 from workers.contract.jobs import Asked, Job
+from workers.contract.queue import Queue
+from workers.contract.record import Record, fold
 from workers.contract.settings import SettingsFile
 
+logger = logging.getLogger(__name__)
 
+ABANDONED_S = 30.0
+"""Age at which another bot may take over a reservation. Until then its own bot works on it without a lock, so it must
+be longer than a call to Slack, connecting included."""
+
+
+@dataclass(kw_only=True)
 class Intake:
-    """Checks and submits jobs.
+    """Checks and submits jobs. Its answers are for the person alone, and None if the job's card is the answer.
 
     Raises Refused with a sentence for the person, and QueueUnavailable while Redis is away.
     """
 
-    def __init__(self, *, submission: Submission, settings: SettingsFile) -> None:
-        self._submission = submission
-        self._settings = settings
+    queue: Queue
+    store: Store
+    cards: CardPoster
+    directory: Directory
+    settings: SettingsFile
+    _without_card: set[str] = field(default_factory=set, init=False)
+    """Jobs that this bot reserved without being able to post their cards."""
+    _not_before_s: float = field(default=0.0, init=False)
 
     def check(self, job: Job, by: Member) -> None:
         """Raise Refused if a rule forbids the job."""
-        policy.check(policy.PolicyQuery(by=by, job=job, settings=self._settings))
+        policy.check(job, by=by, settings=self.settings)
 
     def submit(self, job: Job, origin: Invocation, *, dry_run: bool = False) -> Message | None:
-        """Submit a job. Return an answer for the person alone, or None if the card is the answer."""
+        """Submit a job, once for each key of an invocation."""
         self.check(job, origin.by)
         if dry_run:
-            return replies.dry_run(job, job.approvals_needed(self._settings))
+            return replies.dry_run(job, job.approvals_needed(self.settings))
         asked = Asked(
             by=origin.by.id,
             by_name=origin.by.name,
@@ -39,13 +62,102 @@ class Intake:
             at_s=origin.at_s,
             scheduled_by=origin.scheduled_by,
         )
+        job_id, new = self.queue.reserve(key=origin.key, job=job, asked=asked)
         try:
-            existing_id = self._submission.start(key=origin.key, job=job, asked=asked)
-        except CardDelayed as delayed:
-            text = f"Accepted as job #{delayed.job_id}. Slack is slow; the job starts once its card is posted."
-            return None if origin.unattended else replies.plain(text)
+            if new and self._post_and_submit(Record(id=job_id, job=job, asked=asked), posted=False):
+                return None
         except ChatRefused as error:
             return replies.no_card(origin.channel, error.error)
-        if existing_id is None or origin.unattended:
+        if origin.unattended:
             return None
-        return replies.plain(f"This is job #{existing_id} already. No new job was started.")
+        if new:
+            return replies.plain(f"Accepted as job #{job_id}. Slack is slow; the job starts once its card is posted.")
+        return replies.plain(f"This is job #{job_id} already. No new job was started.")
+
+    def resume(self) -> None:
+        """Continue with jobs that are reserved only, because their bot died or Slack was away."""
+        reserved = self.queue.reserved()
+        self._without_card.intersection_update(record.id for record in reserved)
+        for record in reserved:
+            if time.time() < self._not_before_s:
+                return
+            if record.id not in self._without_card and time.time() - record.asked.at_s < ABANDONED_S:
+                continue
+            if record.job.missing_setting(self.settings):
+                self.queue.discard(record.id)
+                continue
+            with self.store.locked(f"card:{record.id}") as acquired:
+                if acquired:
+                    self._resume(record)
+
+    def _resume(self, record: Record) -> None:
+        try:
+            self._post_and_submit(record, posted=self.store.card(record.id) is not None)
+        except ChatRefused as error:
+            logger.warning("job %s is discarded: %s", record.id, error)
+
+    def _post_and_submit(self, record: Record, *, posted: bool) -> bool:
+        """Post the card of a reserved job unless it is `posted`, then submit the job or request approval.
+
+        Return False if Slack is too slow: the job stays reserved until `resume` posts the card. Raises ChatRefused if
+        Slack refuses the card, after which the job is discarded.
+        """
+        now = time.time()
+        approvals = record.job.approvals_needed(self.settings)
+        request = approvals and e.ApprovalRequested(
+            at_s=now,
+            count=approvals.count,
+            approvers=approvals.from_,
+            own=approvals.own,
+            expires_at_s=now + approvals.expires_s,
+        )
+        # Post the card in its next state at once, to save an edit.
+        if not posted and not self._post_card(fold(record, [request or e.Queued(at_s=now)])):
+            return False
+        if request:
+            self.queue.await_approval(record.id, request)
+        else:
+            self.queue.submit(record.id)
+        return True
+
+    def _post_card(self, record: Record) -> bool:
+        try:
+            self.cards.post(record)
+        except ChatRefused:
+            self.queue.discard(record.id)
+            raise
+        except ChatError as error:
+            logger.warning("the card of job %s is delayed: %s", record.id, error)
+            if isinstance(error, RateLimited):
+                self._not_before_s = time.time() + error.retry_after_s
+            self._without_card.add(record.id)
+            return False
+        return True
+
+    def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
+        """Count an approval, or deny the job. Raises ChatError if the approvers cannot be looked up."""
+        if record.state == "reserved":
+            raise Refused(f"Job #{record.id} is not ready for a decision. Try again in half a minute.")
+        approval = record.approval
+        is_approver = approval is not None and self.directory.is_among(by.id, approval.approvers)
+        policy.check_approver(record, by=by, is_approver=is_approver)
+        decision: str = "closed"
+        if approval is not None and record.state == "awaiting_approval":
+            if approve:
+                decision = self.queue.approve(record.id, by=by.id, count=approval.count)
+            elif self.queue.deny(record.id, by=by.id):
+                decision = "denied"
+        if decision == "repeated":
+            raise Refused("You have already approved this. Another approver must do so, too.")
+        return replies.plain(f"Job #{record.id} no longer waits for approval.") if decision == "closed" else None
+
+    def cancel(self, record: Record, by: Member) -> Message | None:
+        """Cancel a job, or request a running job to stop."""
+        policy.check_member(by)
+        match self.queue.cancel(record.id, by=by.id):
+            case "closed":
+                return replies.plain(f"Job #{record.id} has already ended.")
+            case "repeated":
+                return replies.plain(f"Job #{record.id} is already stopping.")
+            case _:
+                return None

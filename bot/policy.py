@@ -1,119 +1,59 @@
-"""The rules for requests and approvals, one pure function each.
-
-Intake checks every request and every decision with them. A rule returns the sentence of its refusal, or "".
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""The rules for requests and for approvals. Pure. Intake checks every request and every decision with them."""
 
 from bot.state import Member
 from workers.contract.formatting import show_duration, show_number
 from workers.contract.jobs import Job
 from workers.contract.record import Record
-from workers.contract.settings import SettingsFile
+from workers.contract.settings import Environment, LoadTarget, SettingsFile
 
 
 class Refused(Exception):
     """A rule forbids the request. The message is a sentence for the person who is refused."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicyQuery:
-    """A member's request for a job."""
-
-    by: Member
-    job: Job
-    settings: SettingsFile
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApprovalQuery:
-    """A member's decision about a job. `is_approver`: the member is among the approvers that the request names."""
-
-    by: Member
-    record: Record
-    is_approver: bool
+def check(job: Job, *, by: Member, settings: SettingsFile) -> None:
+    """Raise Refused with the sentence of the first rule that forbids the job."""
+    check_member(by)
+    if missing := job.missing_setting(settings):  # a retried job may be old
+        raise Refused(f"The settings no longer have {missing}.")
+    if job.load is None:
+        return
+    if job.environment is not None:
+        _check_rate(job.load.rate_rps, settings.place(job.environment))
+    duration_s, longest_s = job.load.duration_s, settings.loadtest.longest_s
+    if duration_s > longest_s:
+        longest = f"Load may last at most {show_duration(longest_s)} by loadtest.longest."
+        raise Refused(f"{longest} This may last {show_duration(duration_s)}.")
 
 
-def outsider(by: Member) -> str:
-    """Return why `by` may not use the bot, or "". A deactivated user can still own a schedule."""
+def check_approver(record: Record, *, by: Member, is_approver: bool) -> None:
+    """Raise Refused with the sentence of the first rule that forbids the decision.
+
+    `is_approver`: the member is among the approvers that the request names.
+    """
+    if record.approval is None:
+        raise Refused(f"Job #{record.id} needs no approval.")
+    check_member(by)
+    if by.id == record.asked.by and not record.approval.own:
+        raise Refused("You requested this, so another member must approve it. To withdraw the request, click Cancel.")
+    if not is_approver:
+        raise Refused("Only the approvers on the card may decide about this job.")
+
+
+def check_member(by: Member) -> None:
+    """Raise Refused if `by` may not use the bot. A deactivated user can still own a schedule."""
     if by.gone:
-        return "The user who created this schedule has been deactivated. Ask an active member to create it again."
+        raise Refused(
+            "The user who created this schedule has been deactivated. Ask an active member to create it again."
+        )
     if by.foreign:
-        return "Seatrial takes no commands from other workspaces."
+        raise Refused("Seatrial takes no commands from other workspaces.")
     if by.guest:
-        return "Guests may not give Seatrial commands. Ask a member of this workspace."
-    return ""
+        raise Refused("Guests may not give Seatrial commands. Ask a member of this workspace.")
 
 
-def _setting_rule(query: PolicyQuery) -> str:
-    """Refuse a job if the settings lack its model or place: a retried job may be old."""
-    missing = query.job.missing_setting(query.settings)
-    return f"The settings no longer have {missing}." if missing else ""
-
-
-def _rate_rule(query: PolicyQuery) -> str:
+def _check_rate(rate_rps: float, place: Environment | LoadTarget) -> None:
     """Refuse a rate above the cap of a place that has no approvals."""
-    load, environment = query.job.load, query.job.environment
-    if load is None or environment is None:
-        return ""
-    place = query.settings.place(environment)
     cap_rps = place.max_load_rps
-    if cap_rps is None or load.rate_rps <= cap_rps or place.approvals is not None:
-        return ""
-    return f"Load on {place.name} is capped at {show_number(cap_rps)} rps by {place.key}.max_load."
-
-
-def _duration_rule(query: PolicyQuery) -> str:
-    load, longest_s = query.job.load, query.settings.loadtest.longest_s
-    if load is None or load.duration_s <= longest_s:
-        return ""
-    requested = show_duration(load.duration_s)
-    return f"Load may last at most {show_duration(longest_s)} by loadtest.longest. This may last {requested}."
-
-
-RULES: tuple[Callable[[PolicyQuery], str], ...] = (
-    lambda query: outsider(query.by),
-    _setting_rule,
-    _rate_rule,
-    _duration_rule,
-)
-"""Rules for a request, in their order."""
-
-
-def _open_request_rule(query: ApprovalQuery) -> str:
-    return "" if query.record.approval else f"Job #{query.record.id} needs no approval."
-
-
-def _four_eyes_rule(query: ApprovalQuery) -> str:
-    approval, record = query.record.approval, query.record
-    if query.by.id != record.asked.by or (approval and approval.own):
-        return ""
-    return "You requested this, so another member must approve it. To withdraw the request, click Cancel."
-
-
-def _approver_rule(query: ApprovalQuery) -> str:
-    return "" if query.is_approver else "Only the approvers on the card may decide about this job."
-
-
-APPROVAL_RULES: tuple[Callable[[ApprovalQuery], str], ...] = (
-    _open_request_rule,
-    lambda query: outsider(query.by),
-    _four_eyes_rule,
-    _approver_rule,
-)
-"""Rules for a decision, in their order."""
-
-
-def check(query: PolicyQuery) -> None:
-    """Raise Refused with the sentence of the first rule that forbids the request."""
-    for rule in RULES:
-        if why := rule(query):
-            raise Refused(why)
-
-
-def check_approver(query: ApprovalQuery) -> None:
-    """Raise Refused with the sentence of the first rule that forbids the decision."""
-    for rule in APPROVAL_RULES:
-        if why := rule(query):
-            raise Refused(why)
+    if cap_rps is not None and rate_rps > cap_rps and place.approvals is None:
+        raise Refused(f"Load on {place.name} is capped at {show_number(cap_rps)} rps by {place.key}.max_load.")

@@ -1,4 +1,4 @@
-"""Renders changed jobs as cards, and posts their details in the cards' threads.
+"""Renders changed jobs as cards, posts their details in the cards' threads, and compares the results of schedules.
 
 The relay is level-triggered: a job stays marked as changed until its newest state has been rendered. A restart of the
 bot, an outage of Slack or a used-up budget therefore only delays a card.
@@ -7,13 +7,16 @@ bot, an outage of Slack or a used-up budget therefore only delays a card.
 import logging
 import threading
 import time
+from dataclasses import dataclass, field
 
 from bot.card_poster import CardPoster
+from bot.cards.card import result
 from bot.chat import Chat, ChatError, ChatRefused, RateLimited
-from bot.results import ScheduleResults
+from bot.state import PostedCard, Result
 from bot.store import Store
-from bot.thread_poster import ThreadPoster
+from bot.views import schedules
 from workers.contract.queue import Queue, QueueUnavailable
+from workers.contract.record import Record
 
 logger = logging.getLogger(__name__)
 
@@ -32,17 +35,16 @@ def edit_every_s(age_s: float) -> float:
     return 3.0 if age_s < 120 else 6.0 if age_s < 900 else 15.0
 
 
+@dataclass(kw_only=True)
 class Relay:
     """Renders changed jobs. Each bot runs one relay."""
 
-    def __init__(self, *, queue: Queue, store: Store, chat: Chat) -> None:
-        self._queue = queue
-        self._store = store
-        self._cards = CardPoster(store=store, chat=chat)
-        self._threads = ThreadPoster(queue=queue, store=store, chat=chat)
-        self._results = ScheduleResults(store=store, chat=chat)
-        self._not_before_s = 0.0
-        self._due_s: dict[str, float] = {}
+    queue: Queue
+    store: Store
+    chat: Chat
+    cards: CardPoster
+    _not_before_s: float = field(default=0.0, init=False)
+    _due_s: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self, stop: threading.Event) -> None:
         """Render until `stop`, also across outages of Redis."""
@@ -58,11 +60,11 @@ class Relay:
 
     def tick(self) -> None:
         """Expire requests for approval, and render each changed job that is due. Ended jobs go first."""
-        self._queue.expire_due()
+        self.queue.expire_due()
         now = time.time()
         if now < self._not_before_s:
             return
-        finals = self._queue.are_final(self._queue.dirty())
+        finals = self.queue.are_final(self.queue.dirty())
         self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if due_s > now}
         for final in (True, False):
             for job_id, ended in finals.items():
@@ -74,38 +76,56 @@ class Relay:
     def _try_to_render(self, job_id: str) -> None:
         """Render one job. If Slack is slow or away, pause all jobs."""
         try:
-            with self._store.locked(f"card:{job_id}") as acquired:
+            with self.store.locked(f"card:{job_id}") as acquired:
                 if acquired:
                     self._render(job_id)
         except RateLimited as error:
             self._not_before_s = time.time() + error.retry_after_s
         except ChatRefused as error:
             logger.warning("Slack refuses the card of job %s: %s", job_id, error.error)
-            self._queue.drop_dirty(job_id)
+            self.queue.drop_dirty(job_id)
         except ChatError as error:
             logger.warning("%s; retrying in %g s", error, UNAVAILABLE_S)
             self._not_before_s = time.time() + UNAVAILABLE_S
 
     def _render(self, job_id: str) -> None:
-        record = self._queue.record(job_id)
+        record = self.queue.record(job_id)
         if record is None:
-            self._queue.drop_dirty(job_id)
+            self.queue.drop_dirty(job_id)
             return
         now = time.time()
         self._due_s[job_id] = now + edit_every_s(now - (record.started_at_s or now))
-        ahead = self._queue.record(record.waits_for) if record.waits_for else None
-        card = self._cards.update(record, ahead=ahead)
+        ahead = self.queue.record(record.waits_for) if record.waits_for else None
+        card = self.cards.update(record, ahead=ahead)
         if card is None:
             self._due_s[job_id] = time.time() + 1.0
             return
-        if record.final and not self._results.compare(record, card):
+        if record.final and not self._compare(record, card):
             return
         if record.final or now - card.posted_at_s >= POST_EVERY_S:
-            if self._cards_wait(card.channel):
+            # A waiting card goes first: Slack accepts about one message a second in a channel.
+            if any(waiting.asked.where == card.channel for waiting in self.queue.reserved()):
                 return
-            self._threads.post(record, card)
-        self._queue.mark_rendered(job_id, record.seq)
+            self.cards.post_events(record, card)
+        self.queue.mark_rendered(job_id, record.seq)
 
-    def _cards_wait(self, channel: str) -> bool:
-        """Return True if a job waits for its card in the channel: Slack accepts about one message a second there."""
-        return any(record.asked.where == channel for record in self._queue.reserved())
+    def _compare(self, record: Record, card: PostedCard) -> bool:
+        """Notify the channel if a schedule's job ended unlike the one before. Return False if another bot is at it.
+
+        A job that a person ended is not compared. The result is stored right after the post, which prevents a second
+        notification.
+        """
+        schedule_id = record.asked.scheduled_by
+        status = result(record)
+        if schedule_id is None or card.compared or status is None:
+            return True
+        with self.store.locked(f"result:{schedule_id}") as acquired:
+            if not acquired:
+                return False
+            before = self.store.result(schedule_id)
+            now = Result(job_id=record.id, status=status, at_s=record.ended_at_s or time.time())
+            if before is not None and before.status != status:
+                link = self.chat.permalink(card.channel, card.ts)
+                self.chat.post(card.channel, schedules.changed(record, before, now, link=link))
+            self.store.save_result(schedule_id, now)
+            return True

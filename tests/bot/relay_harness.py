@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+from bot.card_poster import CardPoster
 from bot.chat import Chat
 from bot.local_slack.person import VisibleMessage
 from bot.local_slack.server_thread import LocalSlack
@@ -75,7 +76,8 @@ class RelayHarness:
     def relay(self) -> Relay:
         """Add a bot."""
         chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
-        self.relays.append(Relay(queue=self.queue, store=self.store, chat=chat))
+        cards = CardPoster(queue=self.queue, store=self.store, chat=chat)
+        self.relays.append(Relay(queue=self.queue, store=self.store, chat=chat, cards=cards))
         return self.relays[-1]
 
     def ask(self, *, scheduled_by: str | None = None) -> str:

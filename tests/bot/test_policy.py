@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.policy import ApprovalQuery, PolicyQuery, Refused, check, check_approver
+from bot.policy import Refused, check, check_approver
 from bot.state import Member
 from workers.contract.events import ApprovalRequested
 from workers.contract.jobs import Asked, Deploy, FindCapacity, Job, LoadTest, TrainModel
@@ -76,7 +76,7 @@ def search(environment: str, highest_rps: float, *, probe_s: float = 20.0) -> Fi
 )
 def test_request_is_refused_with_the_rule(by: Member, job: Job, why: str) -> None:
     with pytest.raises(Refused, match=why):
-        check(PolicyQuery(by=by, job=job, settings=SETTINGS))
+        check(job, by=by, settings=SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_request_is_refused_with_the_rule(by: Member, job: Job, why: str) -> Non
     ],
 )
 def test_request_is_allowed_at_the_cap_and_above_it_with_approvals(job: Job) -> None:
-    check(PolicyQuery(by=ADA, job=job, settings=SETTINGS))
+    check(job, by=ADA, settings=SETTINGS)
 
 
 def test_load_needs_approval_only_above_the_cap() -> None:
@@ -121,9 +121,9 @@ def awaiting_approval(*, own: bool = False) -> Record:
 )
 def test_decision_is_refused_with_the_rule(by: Member, record: Record, is_approver: bool, why: str) -> None:
     with pytest.raises(Refused, match=why):
-        check_approver(ApprovalQuery(by=by, record=record, is_approver=is_approver))
+        check_approver(record, by=by, is_approver=is_approver)
 
 
 @pytest.mark.parametrize(("by", "record"), [(GRACE, awaiting_approval()), (ADA, awaiting_approval(own=True))])
 def test_decision_is_allowed_to_approvers_and_to_the_requester_by_setting(by: Member, record: Record) -> None:
-    check_approver(ApprovalQuery(by=by, record=record, is_approver=True))
+    check_approver(record, by=by, is_approver=True)
