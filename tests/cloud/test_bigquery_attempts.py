@@ -43,7 +43,7 @@ def test_failed_cancellation_in_bigquery_is_logged(bigquery: BigQueryStandIn) ->
 def test_query_without_end_is_cancelled_at_its_deadline(bigquery: BigQueryStandIn) -> None:
     bigquery.endless = True
     with open_client(project="demo", location="EU", endpoint=bigquery.url) as client:
-        jobs = BigQueryJobs(client, location="EU", poll_s=0.01)
+        jobs = BigQueryJobs(client=client, poll_s=0.01)
         job = jobs.start("CREATE OR REPLACE MODEL `a.b.c`", job_id="slow", labels={}, max_bytes=1)
         with pytest.raises(JobFailed, match="slow was not done"):
             jobs.finish(job, progress=RecordedProgress(), within_s=0.1)
@@ -107,22 +107,10 @@ def test_temporary_error_is_retried_within_the_call(bigquery: BigQueryStandIn) -
     assert [fault.times for fault in bigquery.faults] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("failure", "error", "message"),
-    [
-        (("invalidQuery", "Classification needs 2 labels"), PermanentError, "models.iris.query: Classification needs"),
-        (("bytesBilledLimitExceeded", "Query exceeded limit"), PermanentError, "models.iris.max_bytes: Query exceeded"),
-        (("stopped", "Job execution was cancelled"), PermanentError, "The job was cancelled in BigQuery"),
-        (("backendError", "Try again"), TemporaryError, "BigQuery could not train iris v1: Try again."),
-    ],
-)
-def test_failed_training_names_the_cause_and_the_setting(
-    bigquery: BigQueryStandIn, failure: tuple[str, str], error: type[Exception], message: str
-) -> None:
-    bigquery.training_failure = failure
-    with pytest.raises(error) as caught:
+def test_failed_training_names_the_setting(bigquery: BigQueryStandIn) -> None:
+    bigquery.training_failure = ("invalidQuery", "Classification needs 2 labels")
+    with pytest.raises(PermanentError, match=r"^models\.iris\.query: Classification needs 2 labels\.$"):
         warehouse(bigquery).train(model=model(), version=1, progress=RecordedProgress())
-    assert str(caught.value).startswith(message)
 
 
 def test_temporarily_failed_training_gets_a_new_job_id(bigquery: BigQueryStandIn) -> None:
@@ -135,19 +123,9 @@ def test_temporarily_failed_training_gets_a_new_job_id(bigquery: BigQueryStandIn
     assert len(bigquery.submitted("CREATE")) == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "role"),
-    [
-        ("User does not have bigquery.jobs.create permission in project demo.", "roles/bigquery.jobUser"),
-        ("Permission bigquery.models.create denied on dataset demo:ships.", "roles/bigquery.dataEditor"),
-        ("Table a:b.c: User does not have permission to query table a:b.c.", "roles/bigquery.dataViewer"),
-    ],
-)
-def test_access_denied_names_the_role_to_grant(bigquery: BigQueryStandIn, words: str, role: str) -> None:
-    bigquery.faults = [
-        ScriptedFault("POST .*/jobs", status=403, reason="accessDenied", message=f"Access Denied: {words}")
-    ]
-    with pytest.raises(PermanentError) as caught:
+def test_access_denied_names_the_role_to_grant(bigquery: BigQueryStandIn) -> None:
+    words = "Access Denied: User does not have bigquery.jobs.create permission in project demo."
+    bigquery.faults = [ScriptedFault("POST .*/jobs", status=403, reason="accessDenied", message=words)]
+    with pytest.raises(PermanentError, match=words) as caught:
         trained(bigquery, model())
-    assert words.rstrip(".") in str(caught.value)
-    assert role in caught.value.advice
+    assert "roles/bigquery.jobUser" in caught.value.advice

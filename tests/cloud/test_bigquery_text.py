@@ -4,18 +4,25 @@ import math
 import re
 
 import pytest
-import requests
-from google.api_core.exceptions import BadRequest, Forbidden, GatewayTimeout, RetryError, ServiceUnavailable
-from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
+from google.api_core.exceptions import BadRequest, Forbidden, RetryError, ServiceUnavailable
+from google.auth.exceptions import RefreshError, TransportError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError, TemporaryError
 from workers.platforms.cloud.bigquery import sql
-from workers.platforms.cloud.bigquery.costs import show_bytes, show_price
 from workers.platforms.cloud.bigquery.errors import JobFailed, translated_errors
-from workers.platforms.cloud.bigquery.results import LINES, Row, chart, confusion, evaluation, iterations
+from workers.platforms.cloud.bigquery.query import show_bytes, show_price
+from workers.platforms.cloud.bigquery.results import (
+    LINES,
+    Row,
+    chart,
+    confusion,
+    evaluation,
+    training_losses,
+    training_note,
+)
 
 PLACE = sql.Place(project="demo", dataset="ships", location="EU")
 
@@ -56,32 +63,18 @@ def test_labels_follow_the_rules_of_bigquery(value: str) -> None:
     assert all(re.fullmatch(r"[a-z0-9_-]{1,63}", text) for text in found.values())
 
 
-@pytest.mark.parametrize(
-    ("type_", "read_bytes", "words"),
-    [
-        ("logistic_reg", 2**40, "about $312.50"),
-        ("linear_reg", 2**30, "about $0.31"),
-        ("logistic_reg", 5_000, "under $0.01"),
-        ("boosted_tree_regressor", 2**40, "about $6.25 plus Vertex AI's training"),
-    ],
-)
-def test_price_depends_on_the_model_type(type_: str, read_bytes: int, words: str) -> None:
-    assert show_price(model(type=type_), read_bytes) == words
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (2 * 10**15, "2,000.0 TB")]
-)
-def test_bytes_are_shown_in_powers_of_1000(count: int, words: str) -> None:
-    assert show_bytes(count) == words
+def test_bytes_are_shown_in_powers_of_1000_and_prices_in_cents() -> None:
+    assert [show_bytes(count) for count in (999, 1_500, 2 * 10**15)] == ["999 B", "1.5 kB", "2,000.0 TB"]
+    assert show_price(model(), 2**40) == "about $312.50"
+    assert show_price(model(type="boosted_tree_regressor"), 5_000) == "under $0.01 plus Vertex AI's training"
 
 
 def test_iterations_are_sorted() -> None:
     """ML.TRAINING_INFO promises no order. Rows without a loss are skipped."""
     rows: list[Row] = [{"iteration": 2, "loss": None}, {"iteration": 1, "loss": 0.5}, {"iteration": 0, "loss": 1.0}]
-    assert iterations(rows).losses == [1.0, 0.5]
-    assert iterations(rows).note == "2 iterations, final loss 0.5 █▁"
-    assert iterations(rows[2:]).note == "1 iteration, final loss 1 ▁"
+    assert training_losses(rows) == [1.0, 0.5]
+    assert training_note([1.0, 0.5]) == "2 iterations, final loss 0.5 █▁"
+    assert training_note([]) == "iterations unknown"
 
 
 @given(losses=st.lists(st.floats(), max_size=60))
@@ -105,30 +98,37 @@ def test_long_matrix_is_cut() -> None:
     assert lines[-1] == "… and 30 more"
 
 
-@pytest.mark.parametrize(
-    ("error", "wanted", "words"),
-    [
-        (ServiceUnavailable("down"), TemporaryError, "BigQuery could not train: down."),  # type: ignore[no-untyped-call]
-        (GatewayTimeout("slow"), TemporaryError, "slow"),  # type: ignore[no-untyped-call]
-        (RetryError("30 s", ServiceUnavailable("down")), TemporaryError, "down"),  # type: ignore[no-untyped-call]
-        (RetryError("30 s", requests.ConnectionError("gone")), TemporaryError, "gone"),  # type: ignore[no-untyped-call]
-        (requests.ConnectionError("gone"), TemporaryError, "gone"),
-        (TransportError("gone"), TemporaryError, "gone"),  # type: ignore[no-untyped-call]
-        (DefaultCredentialsError("none found"), PermanentError, "none found"),  # type: ignore[no-untyped-call]
-        (RefreshError("revoked"), PermanentError, "revoked"),  # type: ignore[no-untyped-call]
-        (BadRequest("odd"), PermanentError, "odd"),  # type: ignore[no-untyped-call]
-        (Forbidden("no"), PermanentError, "no"),  # type: ignore[no-untyped-call]
-        (JobFailed(reason="quotaExceeded", words="Quota exceeded"), TemporaryError, "Quota exceeded"),
-        (JobFailed(reason="notFound", words="Table x"), PermanentError, "models.iris.query: Table x."),
-        (JobFailed(reason="billingNotEnabled", words="Billing"), PermanentError, "Billing"),
-    ],
+def refused(reason: str, message: str) -> Forbidden:
+    return Forbidden(message, errors=[{"reason": reason, "message": message}])  # type: ignore[no-untyped-call]
+
+
+ERRORS: tuple[tuple[Exception, str, str], ...] = (
+    # the error, the message, and the advice of a permanent one ("": it is temporary)
+    (RetryError("30 s", ServiceUnavailable("down")), "BigQuery could not train: down.", ""),  # type: ignore[no-untyped-call]
+    (TransportError("gone"), "BigQuery could not train: gone.", ""),  # type: ignore[no-untyped-call]
+    (JobFailed(reason="quotaExceeded", words="Quota"), "BigQuery could not train: Quota.", ""),
+    (RefreshError("revoked"), "BigQuery could not train: revoked.", "gcloud auth"),  # type: ignore[no-untyped-call]
+    (refused("accessDenied", "No bigquery.jobs.create here"), "No bigquery.jobs.create", "roles/bigquery.jobUser"),
+    (refused("accessDenied", "Table a:b.c: denied"), "Table a:b.c", "roles/bigquery.dataViewer"),
+    (refused("accessDenied", "no"), "no.", "/docs/access-control."),
+    (refused("billingNotEnabled", "no"), "no.", "Enable billing"),
+    (JobFailed(reason="stopped", words="a\n b"), "The job was cancelled in BigQuery: a b.", "Run the command"),
+    (JobFailed(reason="bytesBilledLimitExceeded", words="9"), "models.iris.max_bytes: 9.", "models.iris.max_bytes"),
+    (JobFailed(reason="notFound", words="Table x"), "models.iris.query: Table x.", "models.iris in seatrial.toml"),
+    (BadRequest("odd"), "BigQuery could not train: odd.", "/docs/error-messages"),  # type: ignore[no-untyped-call]
 )
-def test_sdk_errors_become_permanent_or_temporary(error: Exception, wanted: type[Exception], words: str) -> None:
-    with pytest.raises(wanted) as caught, translated_errors("train", model=model()):
+
+
+@pytest.mark.parametrize(("error", "words", "advice"), ERRORS)
+def test_sdk_errors_become_permanent_or_temporary(error: Exception, words: str, advice: str) -> None:
+    with (
+        pytest.raises(PermanentError if advice else TemporaryError) as caught,
+        translated_errors("train", model=model()),
+    ):
         raise error
     assert words in str(caught.value)
     assert caught.value.__cause__ is error
-    assert not isinstance(caught.value, PermanentError) or caught.value.advice
+    assert advice in getattr(caught.value, "advice", "")
 
 
 def test_interruption_passes_unchanged() -> None:

@@ -25,7 +25,7 @@ def warehouse(settings: WorkerSettings) -> Warehouse:
         dataset=address["dataset"],
         location=address["location"],
         bucket=parse_other(file.artifacts, BUCKET)["bucket"],
-        endpoint=settings.bigquery_endpoint or None,
+        endpoint=settings.bigquery_endpoint,
     )
 
 

@@ -26,7 +26,7 @@ RETRY_AFTER_S = {
     "rateLimitExceeded": 30.0,
     "tableUnavailable": 60.0,
 }
-"""Temporary reasons → seconds until the retry."""
+"""Reasons after which a retry may succeed → seconds until the retry."""
 
 ROLES = (
     ("bigquery.jobs.", "roles/bigquery.jobUser on the project"),
@@ -46,15 +46,11 @@ _OF_THE_QUERY = frozenset({"invalidQuery", "invalid", "notFound", "resourcesExce
 
 
 class JobFailed(Exception):
-    """A BigQuery job ended with an error: `reason` and `words` are its errorResult's.
-
-    https://cloud.google.com/bigquery/docs/reference/rest/v2/ErrorProto
-    """
+    """The error of a BigQuery job: https://cloud.google.com/bigquery/docs/reference/rest/v2/ErrorProto."""
 
     def __init__(self, *, reason: str, words: str) -> None:
         super().__init__(f"{reason}: {words}")
-        self.reason = reason
-        self.words = words
+        self.reason, self.words = reason, words
 
 
 BIGQUERY_ERRORS = (GoogleAPIError, GoogleAuthError, JobFailed, OSError)
@@ -73,11 +69,6 @@ def translated_errors(doing: str, *, model: Model | None = None) -> Iterator[Non
         raise _translated(error, doing, model) from error
 
 
-def passes(reason: str) -> bool:
-    """Return True if a retry may succeed after a failure for `reason`."""
-    return reason in RETRY_AFTER_S
-
-
 def _translated(error: Exception, doing: str, model: Model | None) -> JobError:
     if isinstance(error, RetryError) and isinstance(error.cause, Exception):
         error = error.cause
@@ -85,15 +76,15 @@ def _translated(error: Exception, doing: str, model: Model | None) -> JobError:
     sentence = f"BigQuery could not {doing}: {words}"
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError) and not error.retryable:
         return PermanentError(sentence, advice=LOG_IN)
-    if passes(reason):
+    if reason in RETRY_AFTER_S:
         return TemporaryError(sentence, retry_after_s=RETRY_AFTER_S[reason])
     if reason == "accessDenied" or isinstance(error, Forbidden):
         return PermanentError(sentence, advice=_grant(words, reason))
     if reason == "stopped":
         return PermanentError(f"The job was cancelled in BigQuery: {words}", advice="Run the command again.")
     if model and reason == "bytesBilledLimitExceeded":
-        advice = f"Reduce what the query reads, or raise models.{model.name}.max_bytes."
-        return PermanentError(f"models.{model.name}.max_bytes: {words}", advice=advice)
+        field = f"models.{model.name}.max_bytes"
+        return PermanentError(f"{field}: {words}", advice=f"Reduce what the query reads, or raise {field}.")
     if model and reason in _OF_THE_QUERY:
         advice = f"Correct models.{model.name} in seatrial.toml and run the command again."
         return PermanentError(f"models.{model.name}.query: {words}", advice=advice)
@@ -119,9 +110,6 @@ def _grant(words: str, reason: str) -> str:
     if reason == "billingNotEnabled":
         return "Enable billing for the project: https://cloud.google.com/billing/docs/how-to/modify-project."
     permission = match[0] if (match := _PERMISSION.search(words)) else ("bigquery.tables." if "Table " in words else "")
-    role = next((role for begin, role in ROLES if permission.startswith(begin)), None)
-    if role is None:
-        return (
-            "Grant the worker's service account the permission: https://cloud.google.com/bigquery/docs/access-control."
-        )
+    unknown = "the permission: https://cloud.google.com/bigquery/docs/access-control"
+    role = next((role for begin, role in ROLES if permission.startswith(begin)), unknown)
     return f"Grant the worker's service account {role}."

@@ -6,6 +6,7 @@ and JobFailed, which the warehouse translates.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from google.api_core.client_options import ClientOptions
@@ -31,31 +32,27 @@ QUERY_S = 600.0
 Job = Any
 
 
-def open_client(*, project: str, location: str, endpoint: str | None) -> Client:
+def open_client(*, project: str, location: str, endpoint: str) -> Client:
     """Return a client with Application Default Credentials, or without credentials for the emulator at `endpoint`."""
-    if endpoint is None:
+    if not endpoint:
         return Client(project=project, location=location)
     url = endpoint if "://" in endpoint else f"http://{endpoint}"
-    return Client(
-        project=project,
-        location=location,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options=ClientOptions(api_endpoint=url),
-    )
+    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    options = ClientOptions(api_endpoint=url)
+    return Client(project=project, location=location, credentials=credentials, client_options=options)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BigQueryJobs:
-    """The jobs of one project and location, polled every `poll_s` seconds."""
+    """The jobs in the client's project and location, polled every `poll_s` seconds."""
 
-    def __init__(self, client: Client, *, location: str, poll_s: float) -> None:
-        self._client = client
-        self._location = location
-        self._poll_s = poll_s
+    client: Client
+    poll_s: float
 
     def find(self, job_id: str) -> Job | None:
         """Return the job, or None if there is no job with that id."""
         try:
-            return self._client.get_job(job_id, location=self._location, retry=RETRY, timeout=CALL_S)
+            return self.client.get_job(job_id, retry=RETRY, timeout=CALL_S)
         except NotFound:
             return None
 
@@ -69,10 +66,7 @@ class BigQueryJobs:
     def start(self, sql: str, *, job_id: str, labels: Mapping[str, str], max_bytes: int) -> Job:
         """Start `sql` as the job `job_id`, or return the job if it already started and the answer was lost."""
         config = QueryJobConfig(labels=dict(labels), maximum_bytes_billed=max_bytes)
-        try:
-            return self._query(sql, config=config, job_id=job_id)
-        except Conflict:
-            return self._found(job_id)
+        return self._started(job_id, lambda: self._query(sql, config=config, job_id=job_id))
 
     def start_extract(
         self, model_id: str, *, to: str, destination_format: str, job_id: str, labels: Mapping[str, str]
@@ -82,37 +76,30 @@ class BigQueryJobs:
         https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobconfigurationextract
         """
         config = ExtractJobConfig(labels=dict(labels), destination_format=destination_format)  # type: ignore[no-untyped-call]
-        try:
-            return self._client.extract_table(
-                model_id,
-                to,
-                source_type="Model",
-                job_id=job_id,
-                job_config=config,
-                location=self._location,
-                retry=RETRY,
-                timeout=CALL_S,
-            )
-        except Conflict:
-            return self._found(job_id)
+        return self._started(
+            job_id,
+            lambda: self.client.extract_table(
+                model_id, to, source_type="Model", job_id=job_id, job_config=config, retry=RETRY, timeout=CALL_S
+            ),
+        )
 
     def finish(
-        self, job: Job, *, progress: Progress, within_s: float | None = None, watch: Callable[[], None] | None = None
+        self, job: Job, *, progress: Progress, within_s: float = float("inf"), watch: Callable[[], None] | None = None
     ) -> Job:
         """Wait until `job` is done and call `watch` at every fifth poll. Raises JobFailed if it failed.
 
         Cancels it, and logs that, if a person cancels our job or after `within_s`. An attempt that is interrupted for
         another reason leaves it to the next attempt.
         """
-        deadline_s = time.monotonic() + within_s if within_s else float("inf")
+        deadline_s = time.monotonic() + within_s
         polls = 0
         try:
             while job.state != "DONE":
                 if time.monotonic() > deadline_s:
                     self.cancel(job, progress=progress)
                     raise JobFailed(reason="timeout", words=f"Job {job.job_id} was not done in {within_s:.0f} s")
-                progress.wait(min(self._poll_s, 0.1 * 2 ** min(polls, 9)))
-                job = self._client.get_job(job.job_id, location=self._location, retry=RETRY, timeout=CALL_S)
+                progress.wait(min(self.poll_s, 0.1 * 2 ** min(polls, 9)))
+                job.reload(retry=RETRY, timeout=CALL_S)
                 polls += 1
                 if watch and polls % 5 == 1 and job.state == "RUNNING":
                     watch()
@@ -137,26 +124,22 @@ class BigQueryJobs:
         https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/cancel
         """
         try:
-            self._client.cancel_job(job.job_id, location=self._location, retry=RETRY, timeout=CALL_S)
+            job.cancel(retry=RETRY, timeout=CALL_S)
         except BIGQUERY_ERRORS as error:
             progress.log(f"BigQuery job {job.job_id} could not be cancelled and may go on: {error}")
         else:
             progress.log(f"BigQuery job {job.job_id} was cancelled.")
 
     def _query(self, sql: str, *, config: QueryJobConfig, job_id: str | None = None) -> Job:
-        return self._client.query(
-            sql,
-            job_config=config,
-            job_id=job_id,
-            location=self._location,
-            retry=RETRY,
-            timeout=CALL_S,
-            job_retry=None,  # a failed query would be paid again
-        )
+        # Without job_retry: a failed query would be paid again.
+        return self.client.query(sql, job_config=config, job_id=job_id, retry=RETRY, timeout=CALL_S, job_retry=None)
 
-    def _found(self, job_id: str) -> Job:
-        """Return the job that has the id already."""
-        job = self.find(job_id)
+    def _started(self, job_id: str, start: Callable[[], Job]) -> Job:
+        """Start a job, or return the job that has the id already."""
+        try:
+            return start()
+        except Conflict:
+            job = self.find(job_id)
         if job is None:
             raise JobFailed(reason="duplicate", words=f"Job {job_id} exists and cannot be read yet")
         return job

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from workers.contract.formatting import show_count
 from workers.platforms.protocols.warehouse import Evaluation
 
 Row = Mapping[str, Any]
@@ -21,33 +21,20 @@ LINES = 20
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Iterations:
-    """The iterations of a training until now, by their losses on the training rows."""
-
-    losses: Sequence[float]
-
-    @property
-    def fact(self) -> str:
-        """Return the fact for a card after the first iteration: "iteration 7, loss 0.1234 █▅▃▂▂▁▁"."""
-        return f"iteration {len(self.losses)}, loss {self.losses[-1]:.4g} {chart(self.losses)}"
-
-    @property
-    def note(self) -> str:
-        """Return the note of a finished training: "7 iterations, final loss 0.1234 █▅▃▂▂▁▁"."""
-        count = len(self.losses)
-        if not count:
-            return "iterations unknown"
-        return f"{count} iteration{'s' if count > 1 else ''}, final loss {self.losses[-1]:.4g} {chart(self.losses)}"
-
-
-def iterations(rows: Iterable[Row]) -> Iterations:
-    """Return the iterations in ML.TRAINING_INFO's rows, which come in any order.
+def training_losses(rows: Iterable[Row]) -> list[float]:
+    """Return the loss of each iteration in ML.TRAINING_INFO's rows, which come in any order.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train#output
     """
     ordered = sorted((row for row in rows if row.get("loss") is not None), key=lambda row: int(row["iteration"]))
-    return Iterations(losses=[float(row["loss"]) for row in ordered])
+    return [float(row["loss"]) for row in ordered]
+
+
+def training_note(found: Sequence[float]) -> str:
+    """Return the losses of a finished training for people: "7 iterations, final loss 0.1234 █▅▃▂▂▁▁"."""
+    if not found:
+        return "iterations unknown"
+    return f"{show_count(len(found), 'iteration')}, final loss {found[-1]:.4g} {chart(found)}"
 
 
 def chart(values: Sequence[float]) -> str:
@@ -65,8 +52,9 @@ def evaluation(row: Row, *, held_out: bool) -> Evaluation:
     AUTO_SPLIT holds out no rows if there are fewer than 500. The training rows are evaluated then:
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-glm#data_split_method
     """
-    metrics = {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
-    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    metrics = {
+        name: float(value) for name, value in row.items() if isinstance(value, int | float) and math.isfinite(value)
+    }
     undefined = [name for name in row if name not in metrics]
     rows = "on the rows that AUTO_SPLIT held out" if held_out else "on the training rows (under 500, none held out)"
     return Evaluation(metrics=metrics, note=rows + (f"; {', '.join(undefined)} undefined on them" if undefined else ""))
@@ -79,8 +67,8 @@ def confusion(rows: Iterable[Row]) -> list[str]:
     """
     lines = []
     for row in rows:
-        predicted = {name: int(count or 0) for name, count in row.items() if name not in ("trial_id", "expected_label")}
-        found = sorted(((count, name) for name, count in predicted.items() if count), key=lambda pair: -pair[0])
+        predicted = [(count, name) for name, count in row.items() if name not in ("trial_id", "expected_label")]
+        found = sorted(((int(count), name) for count, name in predicted if count), key=lambda pair: -pair[0])
         counts = ", ".join(f"{count:,} {name}" for count, name in found[:LINES]) or "none"
         lines.append(f"expected {row['expected_label']}: {counts}")
     return _cut(lines)
@@ -91,14 +79,9 @@ def importance(rows: Iterable[Row]) -> list[str]:
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-importance#output
     """
-    ranked = sorted(rows, key=lambda row: -float(row["importance_gain"] or 0))
-    return _cut(
-        [
-            f"{row['feature']}: gain {float(row['importance_gain'] or 0):.4g}, "
-            f"{float(row['importance_weight'] or 0):.0f} splits"
-            for row in ranked
-        ]
-    )
+    found = [(row["feature"], float(row["importance_gain"] or 0), float(row["importance_weight"] or 0)) for row in rows]
+    ranked = sorted(found, key=lambda one: -one[1])
+    return _cut([f"{feature}: gain {gain:.4g}, {splits:.0f} splits" for feature, gain, splits in ranked])
 
 
 def _cut(lines: list[str]) -> list[str]:

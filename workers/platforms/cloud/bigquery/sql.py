@@ -1,4 +1,4 @@
-"""BigQuery SQL, names, job ids and labels. Pure. Every name is checked and quoted here.
+"""BigQuery SQL, names, job ids and labels. Pure. Names are checked here: a `model_id` comes from `Place.model_id`.
 
 Text typed in a chat never gets here: names and queries come from the settings, and versions are numbers.
 """
@@ -70,27 +70,26 @@ def create_model(model_id: str, model: Model) -> str:
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create
     """
-    options = f"model_type = '{_word(model.type)}', input_label_cols = ['{_column(model.label)}']"
-    return f"CREATE OR REPLACE MODEL {_quoted(model_id)}\nOPTIONS({options})\nAS\n{model.query}"
+    options = f"model_type = '{model.type}', input_label_cols = ['{_label(model)}']"
+    return f"CREATE OR REPLACE MODEL `{model_id}`\nOPTIONS({options})\nAS\n{model.query}"
 
 
 def count_rows(model: Model) -> str:
     """Return a query for one row: `labelled`, the rows for training, and `unlabelled`, those that are left out."""
-    label = f"`{_column(model.label)}`"
+    label = f"`{_label(model)}`"
     # The query is on separate lines, because it may end in a comment.
     return f"SELECT COUNT({label}) AS labelled, COUNTIF({label} IS NULL) AS unlabelled\nFROM (\n{model.query}\n)"
 
 
-Function = Literal["TRAINING_INFO", "EVALUATE", "CONFUSION_MATRIX", "FEATURE_IMPORTANCE"]
-
-
-def of_model(function: Function, model_id: str) -> str:
+def of_model(
+    function: Literal["TRAINING_INFO", "EVALUATE", "CONFUSION_MATRIX", "FEATURE_IMPORTANCE"], model_id: str
+) -> str:
     """Return a query for all rows of ML.FUNCTION over the model.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train (…-evaluate, …-confusion,
     …-importance)
     """
-    return f"SELECT * FROM ML.{function}(MODEL {_quoted(model_id)})"
+    return f"SELECT * FROM ML.{function}(MODEL `{model_id}`)"
 
 
 def fingerprint(sql: str) -> str:
@@ -115,19 +114,7 @@ def labels(model: Model, version: int, **more: str) -> Mapping[str, str]:
     return {key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63] for key, value in values.items() if value}
 
 
-def _quoted(model_id: str) -> str:
-    if "`" in model_id or "\\" in model_id or "\n" in model_id:
-        raise ValueError(f"{model_id!r} cannot be quoted")
-    return f"`{model_id}`"
-
-
-def _column(name: str) -> str:
-    if not _COLUMN.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of a column")
-    return name
-
-
-def _word(name: str) -> str:
-    if not re.fullmatch(r"[a-z_]+", name):
-        raise ValueError(f"{name!r} cannot be a type of model")
-    return name
+def _label(model: Model) -> str:
+    if not _COLUMN.fullmatch(model.label):
+        raise ValueError(f"{model.label!r} cannot be the name of a column")
+    return model.label

@@ -11,25 +11,16 @@ from secrets import token_hex
 from typing import Any
 
 from google.api_core.exceptions import NotFound
-from google.cloud.bigquery import Client, Dataset
+from google.cloud.bigquery import Dataset
 
 from workers.contract.findings import Finding
 from workers.contract.formatting import show_count
 from workers.contract.settings import Model
 from workers.errors import JobError, PermanentError
-from workers.platforms.cloud.bigquery import sql
-from workers.platforms.cloud.bigquery.costs import TRAINED_IN_VERTEX_AI, show_bytes, show_price
-from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed, passes, translated_errors
+from workers.platforms.cloud.bigquery import results, sql
+from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, RETRY_AFTER_S, JobFailed, translated_errors
 from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, BigQueryJobs, Job, failure_of, open_client
-from workers.platforms.cloud.bigquery.query import Estimate, check
-from workers.platforms.cloud.bigquery.results import (
-    MAX_ITERATIONS,
-    Iterations,
-    confusion,
-    evaluation,
-    importance,
-    iterations,
-)
+from workers.platforms.cloud.bigquery.query import check, show_bytes, show_price
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.protocols.warehouse import Evaluation, Training
 
@@ -42,19 +33,12 @@ class BigQueryWarehouse:
     """Implements Warehouse with BigQuery ML; models are PROJECT.DATASET.MODEL_vN.
 
     `bucket` holds the artifacts, because BigQuery exports only to Cloud Storage. `endpoint` is the base URL of an
-    emulator, or None for Google's API. `poll_s` is the polling interval of a running job. Raises SettingsError for
+    emulator, or "" for Google's API. `poll_s` is the polling interval of a running job. Raises SettingsError for
     invalid names.
     """
 
     def __init__(
-        self,
-        *,
-        project: str,
-        dataset: str,
-        location: str,
-        bucket: str,
-        endpoint: str | None = None,
-        poll_s: float = 1.0,
+        self, *, project: str, dataset: str, location: str, bucket: str, endpoint: str = "", poll_s: float = 1.0
     ) -> None:
         self._place = sql.Place(project=project, dataset=dataset, location=location)
         self._bucket = bucket
@@ -66,32 +50,32 @@ class BigQueryWarehouse:
 
         Also counts the labelled rows, which costs at most a query over the label's column.
         """
-        with translated_errors(f"train {model.name} v{version}", model=model), self._connected() as (client, jobs):
-            self._ensure_dataset(client, progress)
+        with translated_errors(f"train {model.name} v{version}", model=model), self._connected() as jobs:
+            self._ensure_dataset(jobs, progress)
             statement = sql.create_model(self._place.model_id(model, version), model)
             job = self._earlier(jobs, statement, progress) or self._begin(jobs, model, version, statement, progress)
             trained = self._trained(jobs, job, model, version, progress)
-            self._expire(client, model, version, at=datetime.now(UTC) + UNEXPORTED_FOR, progress=progress)
+            self._expire(jobs, model, version, at=datetime.now(UTC) + UNEXPORTED_FOR, progress=progress)
             return trained
 
     def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
         """Return ML.EVALUATE's metrics, and log a classifier's confusion matrix and a tree's feature importance."""
         progress.check()
-        with translated_errors(f"evaluate {model.name} v{version}"), self._connected() as (client, jobs):
-            trained = self._model(client, model, version)
+        with translated_errors(f"evaluate {model.name} v{version}"), self._connected() as jobs:
+            runs = self._model(jobs, model, version).training_runs
             model_id = self._place.model_id(model, version)
             metrics = jobs.rows(sql.of_model("EVALUATE", model_id), progress=progress)
+            lines = []
             if model.type in sql.CLASSIFIERS:
-                for line in confusion(jobs.rows(sql.of_model("CONFUSION_MATRIX", model_id), progress=progress)):
-                    progress.log(line)
+                lines += results.confusion(jobs.rows(sql.of_model("CONFUSION_MATRIX", model_id), progress=progress))
             if model.type in sql.BOOSTED_TREES:
-                for line in importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress)):
-                    progress.log(line)
+                lines += results.importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress))
+        for line in lines:
+            progress.log(line)
         # The field exists only if the rows were split:
         # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun
-        runs = trained.training_runs
         held_out = bool(runs and runs[-1].get("dataSplitResult", {}).get("evaluationTable"))
-        return evaluation(metrics[0], held_out=held_out)
+        return results.evaluation(metrics[0], held_out=held_out)
 
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
         """Extract to the gs:// prefix `to`. Return "saved_model", or "xgboost_booster" for boosted trees.
@@ -105,8 +89,8 @@ class BigQueryWarehouse:
                 advice="Restart the worker: its settings have changed since it started.",
             )
         booster = model.type in sql.BOOSTED_TREES
-        with translated_errors(f"export {model.name} v{version}"), self._connected() as (client, jobs):
-            self._model(client, model, version)
+        with translated_errors(f"export {model.name} v{version}"), self._connected() as jobs:
+            self._model(jobs, model, version)
             self._stop(jobs, progress.external_id("export"), progress)
             identity = sql.job_id(model, version, doing="export", once=token_hex(4))
             progress.save_external_id("export", identity)
@@ -119,64 +103,55 @@ class BigQueryWarehouse:
                 labels=sql.labels(model, version, seatrial_job=progress.job_id),
             )
             jobs.finish(job, progress=progress)
-            self._expire(client, model, version, at=None, progress=progress)
+            self._expire(jobs, model, version, at=None, progress=progress)
         return "xgboost_booster" if booster else "saved_model"
 
     def diagnose(self) -> Iterator[Finding]:
         """Check the connection and the permission to run jobs with a free dry run, then the dataset's location."""
         place = self._place
         try:
-            with translated_errors(f"run queries in {place.project}"), self._connected() as (client, jobs):
+            with translated_errors(f"run queries in {place.project}"), self._connected() as jobs:
                 jobs.dry_run("SELECT 1")
                 yield Finding(what=f"BigQuery runs queries in {place.project}, {place.location}", ok=True)
-                yield self._dataset_found(client)
+                location = self._dataset_location(jobs)
+                found = f"is in {location}" if location else "does not exist: the first training creates it"
+                yield Finding(what=f"dataset {place.dataset_id} {found}", ok=True)
         except JobError as error:
-            advice = (
-                error.advice
-                if isinstance(error, PermanentError)
-                else "Check the connection to bigquery.googleapis.com."
-            )
+            advice = getattr(error, "advice", "Check the connection to bigquery.googleapis.com.")
             yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
 
-    def _dataset_found(self, client: Client) -> Finding:
-        place = self._place
-        try:
-            dataset = client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S)
-        except NotFound:
-            # The first training creates it, with the permission in roles/bigquery.user.
-            return Finding(what=f"dataset {place.dataset_id} does not exist: the first training creates it", ok=True)
-        self._check_location(str(dataset.location))
-        return Finding(what=f"dataset {place.dataset_id} is in {dataset.location}", ok=True)
-
     @contextmanager
-    def _connected(self) -> Iterator[tuple[Client, BigQueryJobs]]:
+    def _connected(self) -> Iterator[BigQueryJobs]:
         """Open a client for one call, because its HTTP session is for one thread."""
         place = self._place
         with open_client(project=place.project, location=place.location, endpoint=self._endpoint) as client:
-            yield client, BigQueryJobs(client, location=place.location, poll_s=self._poll_s)
+            yield BigQueryJobs(client=client, poll_s=self._poll_s)
 
-    def _ensure_dataset(self, client: Client, progress: Progress) -> None:
-        """Create the dataset if it is missing. Raises PermanentError if its location differs from the settings."""
+    def _dataset_location(self, jobs: BigQueryJobs) -> str | None:
+        """Return the dataset's location, or None without a dataset. Raises PermanentError for another location."""
         place = self._place
-        with translated_errors(f"open the dataset {place.dataset_id}"):
-            try:
-                dataset = client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S)
-            except NotFound:
-                wanted = Dataset(place.dataset_id)
-                wanted.location = place.location
-                wanted.description = "Models trained by Seatrial."
-                dataset = client.create_dataset(wanted, exists_ok=True, retry=RETRY, timeout=CALL_S)
-                progress.log(f"Created dataset {place.dataset_id} in {dataset.location}.")
-        self._check_location(str(dataset.location))
-
-    def _check_location(self, found: str) -> None:
-        place = self._place
+        try:
+            found = str(jobs.client.get_dataset(place.dataset_id, retry=RETRY, timeout=CALL_S).location)
+        except NotFound:
+            return None
         if found.casefold() != place.location.casefold():
             raise PermanentError(
                 f"Dataset {place.dataset_id} is in {found}, but the settings say {place.location}.",
                 advice=f"Set warehouse to bigquery://{place.project}/{place.dataset}/{found}, and use a bucket there: "
                 "BigQuery exports within one location.",
             )
+        return found
+
+    def _ensure_dataset(self, jobs: BigQueryJobs, progress: Progress) -> None:
+        """Create the dataset if it is missing, with the permission in roles/bigquery.user."""
+        place = self._place
+        with translated_errors(f"open the dataset {place.dataset_id}"):
+            if self._dataset_location(jobs) is None:
+                dataset = Dataset(place.dataset_id)
+                dataset.location = place.location
+                dataset.description = "Models trained by Seatrial."
+                jobs.client.create_dataset(dataset, exists_ok=True, retry=RETRY, timeout=CALL_S)
+                progress.log(f"Created dataset {place.dataset_id} in {self._dataset_location(jobs)}.")
 
     def _earlier(self, jobs: BigQueryJobs, statement: str, progress: Progress) -> Job | None:
         """Return an earlier attempt's job, running or done, if it has the same statement and need not be repeated."""
@@ -188,14 +163,16 @@ class BigQueryWarehouse:
             self._stop(jobs, identity, progress)
             return None
         failure = failure_of(job)
-        if failure and passes(failure.reason):
+        if failure and failure.reason in RETRY_AFTER_S:
             return None
         progress.log(f"Resuming BigQuery job {identity} of an earlier attempt.")
         return job
 
     def _begin(self, jobs: BigQueryJobs, model: Model, version: int, statement: str, progress: Progress) -> Job:
         """Make the free checks, count the rows, store the job's id and start it."""
-        estimate = self._estimate(jobs, model, progress)
+        progress.report(0, None, fact="dry run")
+        estimate = check(model, jobs.dry_run(model.query))
+        progress.log(f"Dry run: {estimate}.")
         counted = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]
         rows, unlabelled = int(counted["labelled"]), int(counted["unlabelled"])
         if unlabelled:
@@ -207,69 +184,65 @@ class BigQueryWarehouse:
             )
         identity = sql.job_id(model, version, doing=sql.fingerprint(statement), once=token_hex(4))
         progress.save_external_id("training", identity)
-        progress.report(0, MAX_ITERATIONS, fact=f"{rows:,} rows, {estimate.fact}")
+        progress.report(0, results.MAX_ITERATIONS, fact=f"{rows:,} rows, {estimate}")
         labels = sql.labels(model, version, seatrial_job=progress.job_id, rows=str(rows))
         progress.check()
         return jobs.start(statement, job_id=identity, labels=labels, max_bytes=model.max_bytes)
-
-    def _estimate(self, jobs: BigQueryJobs, model: Model, progress: Progress) -> Estimate:
-        """Run the query dry and log the estimate. Raises PermanentError above the limit in the settings."""
-        progress.report(0, None, fact="dry run")
-        estimate = check(model, jobs.dry_run(model.query))
-        progress.log(f"Dry run: {estimate.fact}.")
-        return estimate
 
     def _trained(self, jobs: BigQueryJobs, job: Job, model: Model, version: int, progress: Progress) -> Training:
         """Wait for the job, report its iterations, and return the training."""
 
         def watch() -> None:
-            now = self._iterations(jobs, model, version, progress)
-            if now.losses:
-                progress.report(min(len(now.losses), MAX_ITERATIONS), MAX_ITERATIONS, fact=now.fact)
+            if losses := self._losses(jobs, model, version, progress):
+                fact = f"iteration {len(losses)}, loss {losses[-1]:.4g} {results.chart(losses)}"
+                progress.report(min(len(losses), results.MAX_ITERATIONS), results.MAX_ITERATIONS, fact=fact)
 
         job = jobs.finish(job, progress=progress, watch=watch)
         rows = job.labels.get("rows")
         if rows is None:
             rows = jobs.rows(sql.count_rows(model), progress=progress, max_bytes=model.max_bytes)[0]["labelled"]
-        done = self._iterations(jobs, model, version, progress)
-        progress.report(max(len(done.losses), 1), max(len(done.losses), 1), fact=done.note)
+        losses = self._losses(jobs, model, version, progress)
+        note, iterations = results.training_note(losses), max(len(losses), 1)
+        progress.report(iterations, iterations, fact=note)
         read_bytes = job.total_bytes_processed or 0
         # For trees, the billed bytes include the cost of Vertex AI's training, converted to bytes:
         # https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#externalservicecost
-        paid_bytes = read_bytes if model.type in TRAINED_IN_VERTEX_AI else job.total_bytes_billed or read_bytes
+        paid_bytes = read_bytes if model.type in sql.BOOSTED_TREES else job.total_bytes_billed or read_bytes
         cost = f"{show_bytes(read_bytes)} read, {show_price(model, paid_bytes)}"
-        return Training(identity=job.job_id, rows=int(rows), note=f"{done.note}, {cost}")
+        return Training(identity=job.job_id, rows=int(rows), note=f"{note}, {cost}")
 
-    def _iterations(self, jobs: BigQueryJobs, model: Model, version: int, progress: Progress) -> Iterations:
-        """Return the iterations until now, or no iterations if BigQuery cannot report them.
+    def _losses(self, jobs: BigQueryJobs, model: Model, version: int, progress: Progress) -> list[float]:
+        """Return the losses until now, or an empty list if BigQuery cannot report them.
 
         An error here must not end a training. Before the first iteration the model is not found:
         https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train
         """
         statement = sql.of_model("TRAINING_INFO", self._place.model_id(model, version))
         with suppress(*BIGQUERY_ERRORS):
-            return iterations(jobs.rows(statement, progress=progress, within_s=_TRAINING_INFO_S))
-        return Iterations(losses=[])
+            return results.training_losses(jobs.rows(statement, progress=progress, within_s=_TRAINING_INFO_S))
+        return []
 
-    def _model(self, client: Client, model: Model, version: int) -> Any:
+    def _model(self, jobs: BigQueryJobs, model: Model, version: int) -> Any:
         """Return the trained model's resource. Raises PermanentError if it does not exist."""
         try:
-            return client.get_model(self._place.model_id(model, version), retry=RETRY, timeout=CALL_S)
+            return jobs.client.get_model(self._place.model_id(model, version), retry=RETRY, timeout=CALL_S)
         except NotFound as error:
             raise PermanentError(
                 f"{model.name} v{version} has no finished training in {self._place.dataset_id}.",
                 advice="Train a new version.",
             ) from error
 
-    def _expire(self, client: Client, model: Model, version: int, *, at: datetime | None, progress: Progress) -> None:
+    def _expire(
+        self, jobs: BigQueryJobs, model: Model, version: int, *, at: datetime | None, progress: Progress
+    ) -> None:
         """Let BigQuery delete the model at that time, or never for None. Logs a refusal and continues.
 
         https://cloud.google.com/bigquery/docs/updating-model-metadata#expiration
         """
         try:
-            found = self._model(client, model, version)
+            found = self._model(jobs, model, version)
             found.expires = at
-            client.update_model(found, ["expires"], retry=RETRY, timeout=CALL_S)
+            jobs.client.update_model(found, ["expires"], retry=RETRY, timeout=CALL_S)
         except BIGQUERY_ERRORS as error:
             progress.log(f"The expiration of {self._place.model_id(model, version)} could not be set: {error}")
 
