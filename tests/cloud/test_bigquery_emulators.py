@@ -76,7 +76,7 @@ def test_second_attempt_returns_the_training_of_the_first(emulator: str) -> None
     training = warehouse(emulator).train(model=orders(), version=3, progress=first)
     again = RecordedProgress(identities=first.identities)
     assert warehouse(emulator).train(model=orders(), version=3, progress=again).identity == training.identity
-    assert any("Going on with BigQuery job" in line for line in again.lines)
+    assert any("Resuming BigQuery job" in line for line in again.lines)
     other = warehouse(emulator).train(model=orders(), version=3, progress=RecordedProgress())
     assert other.identity != training.identity
 
@@ -91,7 +91,7 @@ def test_second_attempt_returns_the_training_of_the_first(emulator: str) -> None
         (orders("DROP TABLE `demo.shop.orders`"), "query", "it must be a single SELECT"),
         (orders(label="state"), "label", 'no column "state"'),
         (orders(type="linear_reg"), "label", '"status" is STRING'),
-        (orders("SELECT * FROM `demo.shop.orders` WHERE FALSE"), "query", "it gives 0 rows"),
+        (orders("SELECT * FROM `demo.shop.orders` WHERE FALSE"), "query", "it returns 0 rows"),
     ],
 )
 def test_mistake_in_the_settings_names_the_field(emulator: str, model: Model, field: str, words: str) -> None:
@@ -116,7 +116,7 @@ def test_untrained_version_is_not_exported(emulator: str) -> None:
 
 def test_repeated_job_id_returns_the_existing_job(tmp_path: Path) -> None:
     with crucible(tmp_path) as url, open_client(project="demo", location="US", endpoint=url) as client:
-        jobs = BigQueryJobs(client, location="US", poll_s=0.05)
+        jobs = BigQueryJobs(client=client, poll_s=0.05)
         started = [
             jobs.start(f"SELECT {number} AS n", job_id="seatrial-once", labels={"model": "iris"}, max_bytes=10**9)
             for number in (1, 2)

@@ -7,14 +7,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from google.cloud import storage
 
 from tests.cloud import gcs_server
 from tests.cloud.gcs_server import LOCATION, Front
 from workers.contract.findings import Finding
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
-from workers.platforms.cloud.storage.bucket import colocated
+from workers.platforms.cloud.storage.bucket import Bucket, colocated
 from workers.platforms.protocols.platforms import Diagnosable
 
 ACCOUNT = "worker@demo.iam.gserviceaccount.com"
@@ -46,11 +45,9 @@ def bucket() -> str:
     return f"models-{uuid4().hex}"
 
 
-def at(url: str, bucket: str, cache: Path, *, location: str | None = None, patience_s: float = 5.0) -> GcsArtifacts:
-    client = gcs_server.client(url)
-    return GcsArtifacts(
-        bucket=bucket, prefix="ml", location=location, cache=cache, client=client, patience_s=patience_s
-    )
+def at(url: str, bucket: str, cache: Path, *, location: str = "", patience_s: float = 5.0) -> GcsArtifacts:
+    there = Bucket(bucket, location=location, client=gcs_server.client(url), patience_s=patience_s)
+    return GcsArtifacts(bucket=there, prefix="ml", cache=cache)
 
 
 @pytest.fixture
@@ -176,8 +173,8 @@ def test_new_credentials_are_used_without_a_restart(
     front: Front, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logins = [gcs_server.client(front.url) for _ in range(2)]
-    monkeypatch.setattr(storage, "Client", logins.pop)
-    artifacts = GcsArtifacts(bucket=bucket, prefix="ml", location=None, cache=tmp_path)
+    monkeypatch.setattr("workers.platforms.cloud.storage.bucket.Client", logins.pop)
+    artifacts = GcsArtifacts(bucket=Bucket(bucket), prefix="ml", cache=tmp_path)
     front.refuse(".*", 401, "Invalid Credentials")
     with pytest.raises(PermanentError, match="does not accept"):
         artifacts.claim(model="iris", job_id="J1")
@@ -194,7 +191,7 @@ def test_missing_credentials_are_reported_at_the_first_call(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    artifacts = GcsArtifacts(bucket=bucket, prefix="", location=None, cache=tmp_path)
+    artifacts = GcsArtifacts(bucket=Bucket(bucket), prefix="", cache=tmp_path)
     with pytest.raises(PermanentError, match="Google credentials are missing") as caught:
         artifacts.versions(model="iris")
     assert "gcloud auth application-default login" in caught.value.advice

@@ -16,6 +16,7 @@ from tests.cloud import gcs_server
 from tests.cloud.gcs_server import Front
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.bucket import Bucket
 from workers.platforms.cloud.storage.download_cache import KEPT
 from workers.platforms.protocols.artifacts import Manifest
 
@@ -24,9 +25,10 @@ import sys
 from pathlib import Path
 from tests.cloud import gcs_server
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.bucket import Bucket
 
-client = gcs_server.client(sys.argv[1])
-artifacts = GcsArtifacts(bucket=sys.argv[2], prefix="ml", location=None, cache=Path("unused"), client=client)
+bucket = Bucket(sys.argv[2], client=gcs_server.client(sys.argv[1]))
+artifacts = GcsArtifacts(bucket=bucket, prefix="ml", cache=Path("unused"))
 print("ready", flush=True)
 sys.stdin.readline()
 for job_id in sys.argv[3:]:
@@ -59,8 +61,8 @@ def artifacts(front: Front, bucket: str, tmp_path: Path) -> GcsArtifacts:
 
 
 def at(url: str, bucket: str, cache: Path, prefix: str = "ml") -> GcsArtifacts:
-    client = gcs_server.client(url)
-    return GcsArtifacts(bucket=bucket, prefix=prefix, location=None, cache=cache, client=client, patience_s=5.0)
+    there = Bucket(bucket, client=gcs_server.client(url), patience_s=5.0)
+    return GcsArtifacts(bucket=there, prefix=prefix, cache=cache)
 
 
 def prepared(artifacts: GcsArtifacts, url: str, files: dict[str, bytes] = FILES) -> Manifest:

@@ -19,9 +19,10 @@ from workers.platforms.protocols.artifacts import Artifacts, Manifest
 
 def gcs(folder: Path) -> Artifacts:
     from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+    from workers.platforms.cloud.storage.bucket import Bucket
 
-    bucket = f"models-{uuid4().hex}"
-    return GcsArtifacts(bucket=bucket, prefix="ml/models", location=None, project=gcs_server.PROJECT, cache=folder)
+    bucket = Bucket(f"models-{uuid4().hex}", project=gcs_server.PROJECT)
+    return GcsArtifacts(bucket=bucket, prefix="ml/models", cache=folder)
 
 
 REGISTRIES: dict[str, Callable[[Path], Artifacts]] = {

@@ -17,6 +17,7 @@ from workers.contract.queue.diagnosis import judge
 from workers.doctor import findings, of_adapters
 from workers.errors import PermanentError
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.bucket import Bucket
 from workers.platforms.connect import connect
 from workers.platforms.embedded.images import EmbeddedImages
 from workers.platforms.embedded.load.generator import EmbeddedLoad
@@ -163,7 +164,7 @@ def test_adapters_report_on_their_services(good_environ: dict[str, str], tmp_pat
     local = connect(read_settings(good_environ))
     assert list(of_adapters(local)) == []
     client = gcs_server.client(gcs_server.unused_url())
-    bucket = GcsArtifacts(bucket="models", prefix="", location=None, cache=tmp_path, client=client, patience_s=0.5)
+    bucket = GcsArtifacts(bucket=Bucket("models", client=client, patience_s=0.5), prefix="", cache=tmp_path)
     [finding] = of_adapters(replace(local, artifacts=bucket))
     assert not finding.ok
     assert "gs://models cannot be reached" in finding.what

@@ -16,69 +16,31 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from workers.contract.findings import Finding
 from workers.errors import PermanentError
-from workers.platforms.cloud.storage.bucket import PATIENCE_S, Bucket, Stored
-from workers.platforms.cloud.storage.diagnosis import diagnose
+from workers.platforms import registry
+from workers.platforms.cloud.storage.bucket import Bucket, Stored
 from workers.platforms.cloud.storage.download_cache import mark_used, remove_unused
 from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.registry import (
-    check_model,
-    check_version,
-    digest,
-    newest_reports,
-    read_manifest,
-    read_report,
-    report_name,
-    reports_folder,
-    write_manifest,
-    write_report,
-)
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Client
 
 DOWNLOADS = 8
 """Parallel downloads: below the 10 connections to a host that `requests` keeps open."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Published:
-    """The part of manifest.json beside the manifest: the attempt with the version's files."""
-
-    attempt: int
-
-
-_PUBLISHED = TypeAdapter(_Published)
 _DAMAGED = "The bucket keeps earlier versions of the object: restore one; or delete it to withdraw the version."
 
 
 class GcsArtifacts:
-    """Implements Artifacts with gs://`bucket`/`prefix`. Reads files through the local folder `cache`.
+    """Implements Artifacts with the folder `prefix` of `bucket`. Reads files through the local folder `cache`.
 
-    `location` is that of the dataset, to which BigQuery must be able to export (None: anywhere). The first claim
-    creates a missing bucket there, in `project`. The cache (see download_cache) may be deleted while no job runs.
+    The first claim creates a missing bucket. The cache (see download_cache) may be deleted while no job runs.
     """
 
-    def __init__(
-        self,
-        *,
-        bucket: str,
-        prefix: str,
-        location: str | None,
-        cache: Path,
-        project: str | None = None,
-        client: "Client | None" = None,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        self._bucket = Bucket(name=bucket, project=project, location=location, client=client, patience_s=patience_s)
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    def __init__(self, *, bucket: Bucket, prefix: str, cache: Path) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/".lstrip("/")
         self._cache = cache
 
     def claim(self, *, model: str, job_id: str) -> int:
@@ -86,7 +48,7 @@ class GcsArtifacts:
 
         The first claim creates or checks the bucket. Raises PermanentError if BigQuery cannot export into it.
         """
-        check_model(model)
+        registry.check_model(model)
         self._bucket.ensure()
         while True:
             claims = self._claims(model)
@@ -100,7 +62,7 @@ class GcsArtifacts:
 
     def staging(self, *, model: str, version: int) -> str:
         """Return a new address, "gs://BUCKET/PREFIX/MODEL/N/files/K"."""
-        check_version(model=model, version=version)
+        registry.check_version(model=model, version=version)
         if self._bucket.read(self._claim_name(model, version)) is None:
             raise PermanentError(f"{model} v{version} was never claimed.", advice="Train the model.")
         while True:
@@ -110,12 +72,12 @@ class GcsArtifacts:
 
     def describe(self, *, model: str, version: int) -> tuple[str, int]:
         """Download the newest staged files and return digest and size. Raises PermanentError without files."""
-        check_version(model=model, version=version)
+        registry.check_version(model=model, version=version)
         attempt = self._newest_attempt(model, version)
         folder, contents = self._fetch(model, version, attempt) if attempt else (self._cache, {})
         if not contents:
             raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
-        return digest(contents), sum((folder / name).stat().st_size for name in contents)
+        return registry.digest(contents), sum((folder / name).stat().st_size for name in contents)
 
     def publish(self, *, manifest: Manifest) -> None:
         """Create the manifest if it does not exist. A second call changes nothing.
@@ -123,13 +85,13 @@ class GcsArtifacts:
         Raises PermanentError if the staged or published files do not have `manifest.digest`.
         """
         model, version, what = manifest.model, manifest.version, f"{manifest.model} v{manifest.version}"
-        check_version(model=model, version=version)
-        written = write_manifest(manifest)
+        registry.check_version(model=model, version=version)
+        written = registry.write_manifest(manifest)
         name = self._manifest_name(model, version)
         if self._bucket.read(name) is None:
             attempt = self._newest_attempt(model, version)
             contents = self._fetch(model, version, attempt)[1] if attempt else {}
-            if not contents or digest(contents) != manifest.digest:
+            if not contents or registry.digest(contents) != manifest.digest:
                 raise PermanentError(f"{what}: the files do not match the manifest.", advice="Train a new version.")
             whole = json.dumps(json.loads(written) | {"attempt": attempt}, indent=2).encode()
             if self._bucket.create(name, whole):
@@ -142,7 +104,7 @@ class GcsArtifacts:
 
         Skipping such a version would make the list wrong, because the version may run in production.
         """
-        check_model(model)
+        registry.check_model(model)
         numbers = list(self._claims(model))
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             found = pool.map(lambda number: self._published(model, number), numbers)
@@ -150,7 +112,7 @@ class GcsArtifacts:
 
     def manifest(self, *, model: str, version: int) -> Manifest:
         """Return the manifest of a published version. Raises PermanentError if it is missing or unreadable."""
-        check_version(model=model, version=version)
+        registry.check_version(model=model, version=version)
         published = self._published(model, version)
         if published is None:
             raise self._missing(model, version)
@@ -161,7 +123,7 @@ class GcsArtifacts:
 
         Raises PermanentError if the files do not have the manifest's digest.
         """
-        check_version(model=model, version=version)
+        registry.check_version(model=model, version=version)
         published = self._published(model, version)
         if published is None:
             attempt = self._newest_attempt(model, version)
@@ -170,7 +132,7 @@ class GcsArtifacts:
             return self._fetch(model, version, attempt)[0]
         manifest, attempt = published
         folder, contents = self._fetch(model, version, attempt)
-        if (found := digest(contents)) != manifest.digest:
+        if (found := registry.digest(contents)) != manifest.digest:
             raise PermanentError(
                 f"{model} v{version}: the files in {self._bucket.url}/{self._folder(model, version)}files/{attempt}"
                 f" have changed since the publication ({', '.join(contents) or 'no files'}: {found:.19}…,"
@@ -184,23 +146,23 @@ class GcsArtifacts:
 
         Raises PermanentError if the report is not valid JSON.
         """
-        name = f"{self._prefix}{reports_folder(place)}/{report_name(job_id=job_id, at_s=time.time())}"
-        content = write_report(report)
+        name = f"{self._prefix}{registry.reports_folder(place)}/{registry.report_name(job_id=job_id, at_s=time.time())}"
+        content = registry.write_report(report)
         self._bucket.ensure()
         self._bucket.create(name, content)
 
     def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
         """Return the `newest` reports, newest first, without damaged ones."""
-        folder = f"{self._prefix}{reports_folder(place)}/"
-        names = newest_reports(one.name.removeprefix(folder) for one in self._bucket.objects(folder))
+        folder = f"{self._prefix}{registry.reports_folder(place)}/"
+        names = registry.newest_reports(one.name.removeprefix(folder) for one in self._bucket.objects(folder))
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             written = pool.map(lambda name: self._bucket.read(folder + name), names[:newest])
-            found = [read_report(content) for content in written if content is not None]
+            found = [registry.read_report(content) for content in written if content is not None]
         return [report for report in found if report is not None]
 
     def diagnose(self) -> Iterator[Finding]:
         """Check that the bucket is reachable, in the right location, and which permissions are missing."""
-        return diagnose(self._bucket)
+        return self._bucket.diagnose()
 
     def _published(self, model: str, version: int) -> tuple[Manifest, int] | None:
         """Return the manifest and the attempt with the version's files, or None for an unpublished version."""
@@ -209,14 +171,14 @@ class GcsArtifacts:
         if written is None:
             return None
         source = f"{self._bucket.url}/{name}"
-        manifest = read_manifest(written, source=source, advice=_DAMAGED)
+        manifest = registry.read_manifest(written, source=source, advice=_DAMAGED)
         if (manifest.model, manifest.version) != (model, version):
             what = f"{source} is the manifest of another version, {manifest.model} v{manifest.version}."
             raise PermanentError(what, advice="Delete the object: it was copied there.")
-        try:
-            return manifest, _PUBLISHED.validate_json(written, strict=True).attempt
-        except ValidationError as error:
-            raise PermanentError(f"{source} is damaged: attempt is missing.", advice=_DAMAGED) from error
+        attempt = json.loads(written).get("attempt")
+        if not isinstance(attempt, int):
+            raise PermanentError(f"{source} is damaged: attempt is missing.", advice=_DAMAGED)
+        return manifest, attempt
 
     def _missing(self, model: str, version: int) -> PermanentError:
         claims = self._claims(model)
@@ -235,9 +197,8 @@ class GcsArtifacts:
         stored = {one.name.removeprefix(prefix): one for one in self._bucket.objects(prefix) if one.name[-1] != "/"}
         for name in stored:
             if any(part in ("", ".", "..") for part in re.split(r"[/\\\0]", name)):
-                raise PermanentError(
-                    f"{self._bucket.url}/{prefix}{name!r} is not a file's name.", advice="Train again."
-                )
+                what = f"{self._bucket.url}/{prefix}{name!r} is not a file's name."
+                raise PermanentError(what, advice="Train again.")
         self._bucket.keep_only(stored, folder)
         partial = self._cache / ".partial"
         mark_used(folder.parent)
@@ -249,10 +210,8 @@ class GcsArtifacts:
 
     def _claims(self, model: str) -> dict[int, str]:
         """Return all claimed numbers, ascending, with the jobs that claimed them."""
-        return {
-            number: one.labels.get("job_id", "")
-            for number, one in self._numbered(f"{self._prefix}{model}/claims/").items()
-        }
+        claims = self._numbered(f"{self._prefix}{model}/claims/")
+        return {number: one.labels.get("job_id", "") for number, one in claims.items()}
 
     def _newest_attempt(self, model: str, version: int) -> int | None:
         return max(self._numbered(f"{self._folder(model, version)}attempts/"), default=None)

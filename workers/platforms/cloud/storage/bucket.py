@@ -7,7 +7,7 @@ does not need storage.objects.delete (https://cloud.google.com/storage/docs/acce
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,13 +15,13 @@ from typing import Any
 
 import google_crc32c
 from google.api_core import exceptions
-from google.api_core.retry import Retry
-from google.cloud import storage
+from google.cloud.storage import Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from workers.errors import PermanentError, TemporaryError
+from workers.contract.findings import Finding
+from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.cloud.google_login import LOG_IN
-from workers.platforms.cloud.storage.errors import ROLES, create, translated_errors
+from workers.platforms.cloud.storage.errors import ROLES, create, grant, translated_errors
 
 SILENCE_S = 10.0
 """The longest wait for the response to one request."""
@@ -32,38 +32,30 @@ _REGIONS_OF = {"US": ("US-",), "EU": ("EUROPE-",)}
 _MULTI_REGIONS_OF = {"US": ("US", "NAM4"), "EU": ("EU", "EUR4")}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A listed object. `generation` identifies its content. `crc32c` is in base64, like in the JSON API."""
 
     name: str
     generation: int
     crc32c: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str]
 
 
 class Bucket:
-    """gs://`name`, created in `project` and `location` if it is missing. `client` is for tests.
+    """gs://`name`, created in `project` and `location` if it is missing. Lasting faults are retried for `patience_s`.
 
+    `location` is that of the dataset, to which BigQuery must be able to export ("": anywhere). `client` is for tests.
     Methods raise PermanentError (permissions, credentials, missing bucket) or TemporaryError (network, Google).
     """
 
     def __init__(
-        self,
-        *,
-        name: str,
-        project: str | None = None,
-        location: str | None = None,
-        client: "storage.Client | None" = None,
-        patience_s: float = PATIENCE_S,
+        self, name: str, *, project: str = "", location: str = "", client: Any = None, patience_s: float = PATIENCE_S
     ) -> None:
         self.url = f"gs://{name}"
-        self.project = project
-        self.wanted_location = location
-        self._name = name
-        self._given = client
-        self._client: Any = None
-        self._retry: Retry = DEFAULT_RETRY.with_timeout(patience_s)
+        self._name, self._project, self._location = name, project, location
+        self._client = client
+        self._limits: Mapping[str, Any] = {"timeout": SILENCE_S, "retry": DEFAULT_RETRY.with_timeout(patience_s)}
         self._known = False
 
     def ensure(self) -> None:
@@ -73,37 +65,35 @@ class Bucket:
         """
         if self._known:
             return
-        location = self.location() or self._create()
-        if self.wanted_location and not colocated(dataset=self.wanted_location, bucket=location):
+        location = self._found_location() or self._create()
+        if self._location and not colocated(dataset=self._location, bucket=location):
             raise PermanentError(
-                f"{self.url} is in {location} and the dataset in {self.wanted_location}: BigQuery exports a model"
+                f"{self.url} is in {location} and the dataset in {self._location}: BigQuery exports a model"
                 " only into a bucket of its dataset's location.",
                 advice="Change artifacts or warehouse in seatrial.toml to one location.",
             )
         self._known = True
 
-    def location(self) -> str | None:
+    def _found_location(self) -> str | None:
         """Return the bucket's location ("US", "EUROPE-WEST4"), or None if it does not exist."""
         with self._translated_errors("read the bucket"):
             try:
-                found = self._connected().get_bucket(self._name, timeout=SILENCE_S, retry=self._retry)
+                return str(self._connected().get_bucket(self._name, **self._limits).location)
             except exceptions.NotFound:
                 return None
-            return str(found.location)
 
     def _create(self) -> str:
-        advice = create(self.url, project=self.project, location=self.wanted_location)
+        advice = create(self.url, project=self._project, location=self._location)
         with self._translated_errors("create the bucket", advice=advice):
             bucket = self._connected().bucket(self._name)
             bucket.iam_configuration.uniform_bucket_level_access_enabled = True
             bucket.versioning_enabled = True
             try:
-                created = self._connected().create_bucket(
-                    bucket, project=self.project, location=self.wanted_location, timeout=SILENCE_S, retry=self._retry
-                )
+                place = {"project": self._project or None, "location": self._location or None}
+                created = self._connected().create_bucket(bucket, **place, **self._limits)
             except exceptions.Conflict:
                 # Another worker created it meanwhile. If it belongs to another project, reading it is refused.
-                created = self._connected().get_bucket(self._name, timeout=SILENCE_S, retry=self._retry)
+                created = self._connected().get_bucket(self._name, **self._limits)
             return str(created.location)
 
     def create(self, name: str, content: bytes, *, labels: Mapping[str, str] | None = None) -> bool:
@@ -116,29 +106,18 @@ class Bucket:
             blob = self._connected().bucket(self._name).blob(name)
             blob.metadata = dict(labels or {})
             try:
-                blob.upload_from_string(
-                    content,
-                    content_type="application/json",
-                    if_generation_match=0,
-                    timeout=SILENCE_S,
-                    retry=self._retry,
-                )
+                blob.upload_from_string(content, content_type="application/json", if_generation_match=0, **self._limits)
+                return True
             except exceptions.PreconditionFailed:
                 return False
-            return True
 
     def objects(self, prefix: str) -> list[Stored]:
         """Return all live objects with the name prefix, or an empty list without the bucket. Listing is consistent."""
         fields = "items(name,generation,crc32c,metadata),nextPageToken"
         with self._translated_errors("list objects"):
-            listed = self._connected().list_blobs(
-                self._name, prefix=prefix, fields=fields, timeout=SILENCE_S, retry=self._retry
-            )
+            listed = self._connected().list_blobs(self._name, prefix=prefix, fields=fields, **self._limits)
             try:
-                return [
-                    Stored(name=blob.name, generation=blob.generation, crc32c=blob.crc32c, labels=blob.metadata or {})
-                    for blob in listed
-                ]
+                return [Stored(blob.name, blob.generation, blob.crc32c, blob.metadata or {}) for blob in listed]
             except exceptions.NotFound:
                 return []
 
@@ -147,10 +126,9 @@ class Bucket:
         with self._translated_errors("read an object"):
             blob = self._connected().bucket(self._name).blob(name)
             try:
-                content: bytes = blob.download_as_bytes(timeout=SILENCE_S, retry=self._retry)
+                return bytes(blob.download_as_bytes(**self._limits))
             except exceptions.NotFound:
                 return None
-            return content
 
     def fetch(self, stored: Stored, path: Path, *, partial: Path) -> str:
         """Download `stored` to `path` unless it is there, and return the SHA-256 of its content in hexadecimal.
@@ -167,7 +145,7 @@ class Bucket:
             with NamedTemporaryFile(dir=partial, delete=False) as file:
                 incomplete = Path(file.name)
                 try:
-                    blob.download_to_file(file, timeout=SILENCE_S, retry=self._retry)
+                    blob.download_to_file(file, **self._limits)
                     file.flush()
                     hexadecimal, crc32c = _measure(incomplete)
                     if crc32c != stored.crc32c:
@@ -185,20 +163,39 @@ class Bucket:
                 if path.relative_to(folder).as_posix() not in names and (path.is_symlink() or not path.is_dir()):
                     path.unlink(missing_ok=True)
 
-    def missing_rights(self) -> list[str] | None:
-        """Return the permissions in ROLES that this worker lacks, or None if the bucket does not exist.
+    def diagnose(self) -> Iterator[Finding]:
+        """Check the connection, each permission in ROLES, and the location, without a change."""
+        try:
+            have = self._rights()
+            if have is None:
+                advice = create(self.url, project=self._project, location=self._location)
+                yield Finding(what=f"{self.url} does not exist", ok=False, advice=advice)
+                return
+            yield Finding(what=f"{self.url} is reachable", ok=True)
+            account = self._account()
+            for permission in ROLES:
+                advice = grant(self.url, permission, account=account)
+                yield Finding(what=f"{permission} on {self.url}", ok=permission in have, advice=advice)
+            if "storage.buckets.get" in have:
+                self.ensure()
+                yield Finding(what=f"{self.url} is in {self._found_location()}", ok=True)
+        except JobError as error:
+            advice = getattr(error, "advice", "Check the connection to storage.googleapis.com.")
+            yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
+
+    def _rights(self) -> Collection[str] | None:
+        """Return the permissions in ROLES that this worker has, or None if the bucket does not exist.
 
         The request needs no permission: https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
         """
         with self._translated_errors("test permissions"):
             bucket = self._connected().bucket(self._name)
             try:
-                have = bucket.test_iam_permissions(list(ROLES), timeout=SILENCE_S, retry=self._retry)
+                return list(bucket.test_iam_permissions(list(ROLES), **self._limits))
             except exceptions.NotFound:
                 return None
-            return [permission for permission in ROLES if permission not in have]
 
-    def account(self) -> str:
+    def _account(self) -> str:
         """Return the e-mail address of the worker's service account, or "" for a person or if it is unknown."""
         with self._translated_errors("log in"):
             # The public way, google.auth.default(), would look for credentials again, and may find others.
@@ -218,11 +215,9 @@ class Bucket:
 
     def _connected(self) -> Any:
         """Return the client. The first call creates it with Application Default Credentials."""
-        if self._given is not None:
-            return self._given
         if self._client is None:
             # Passing project=None would disable the lookup in the credentials.
-            self._client = storage.Client(project=self.project) if self.project else storage.Client()
+            self._client = Client(project=self._project) if self._project else Client()
         return self._client
 
 

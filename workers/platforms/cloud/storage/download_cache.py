@@ -27,8 +27,7 @@ def remove_unused(parent: Path) -> None:
     for entry in parent.glob("*"):
         with contextlib.suppress(OSError):
             used_at_s[entry] = entry.lstat().st_mtime
-    newest_first = sorted(used_at_s, key=lambda entry: -used_at_s[entry])
-    for entry in newest_first[KEPT:]:
+    for entry in sorted(used_at_s, key=lambda entry: -used_at_s[entry])[KEPT:]:
         if time.time() - used_at_s[entry] > IN_USE_S:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

@@ -46,7 +46,7 @@ def grant(url: str, permission: str, *, account: str = "") -> str:
     return f"Run: gcloud storage buckets add-iam-policy-binding {url} --member={member} --role={role}"
 
 
-def create(url: str, *, project: str | None, location: str | None) -> str:
+def create(url: str, *, project: str, location: str) -> str:
     """Return the commands that create the bucket like the registry does."""
     options = "".join(f" --{name}={value}" for name, value in (("project", project), ("location", location)) if value)
     return (
@@ -64,7 +64,11 @@ def translated_errors(url: str, doing: str, *, advice: str = "") -> Iterator[Non
     try:
         yield
     except exceptions.Forbidden as error:
-        raise _forbidden(url, doing, error, advice) from error
+        said = _words(error)
+        permission, account = _PERMISSION.search(said), _ACCOUNT.search(said)
+        if permission and not advice:
+            advice = grant(url, permission[0], account=account[0] if account else "")
+        raise PermanentError(f"{url} refuses to let this worker {doing}: {said}.", advice=advice) from error
     except exceptions.NotFound as error:
         missing = f"The bucket {url} or an object in it does not exist."
         raise PermanentError(missing, advice="Restore it, or change artifacts in seatrial.toml.") from error
@@ -79,25 +83,12 @@ def translated_errors(url: str, doing: str, *, advice: str = "") -> Iterator[Non
     except exceptions.GoogleAPICallError as error:
         raise PermanentError(f"Cloud Storage refuses to {doing} in {url}: {_words(error)}.") from error
     except OSError as error:
-        raise _of_this_machine(error) from error
-
-
-def _forbidden(url: str, doing: str, error: exceptions.Forbidden, advice: str) -> PermanentError:
-    said = _words(error)
-    permission, account = _PERMISSION.search(said), _ACCOUNT.search(said)
-    if permission and not advice:
-        advice = grant(url, permission[0], account=account[0] if account else "")
-    return PermanentError(f"{url} refuses to let this worker {doing}: {said}.", advice=advice)
-
-
-def _of_this_machine(error: OSError) -> PermanentError:
-    if error.errno is None:
-        # google-auth found credentials without a project.
-        return PermanentError(f"{_words(error)}.", advice="Set GOOGLE_CLOUD_PROJECT.")
-    return PermanentError(
-        f"{error.filename or 'A file'}: {error.strerror}.",
-        advice="Check the free space and the permissions of the worker's folder (SEATRIAL_HOME).",
-    )
+        if error.errno is None:  # google-auth found credentials without a project
+            raise PermanentError(f"{_words(error)}.", advice="Set GOOGLE_CLOUD_PROJECT.") from error
+        raise PermanentError(
+            f"{error.filename or 'A file'}: {error.strerror}.",
+            advice="Check the free space and the permissions of the worker's folder (SEATRIAL_HOME).",
+        ) from error
 
 
 def _words(error: Exception) -> str:
