@@ -1,11 +1,12 @@
 """Build contexts, messages of the engine, and registry credentials, without an engine."""
 
+import functools
 import io
 import json
 import os
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,12 +18,20 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import ImageSettings, Model, SettingsError
-from workers.errors import PermanentError, TemporaryError
+from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.cloud.docker.context import dockerfile, write_context
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.engine import DockerEngine
 from workers.platforms.cloud.docker.images import DockerImages
-from workers.platforms.cloud.docker.stream import MOST_LOG_LINES, Message, follow_build, follow_pull, follow_push
+from workers.platforms.cloud.docker.stream import (
+    MOST_LOG_LINES,
+    Message,
+    build_failure,
+    follow_build,
+    follow_push,
+    pull_failure,
+    push_failure,
+)
 from workers.platforms.connect import connect
 from workers.settings import read_settings
 
@@ -127,71 +136,48 @@ def test_push_reports_bytes_and_returns_the_digest() -> None:
     assert progress.reports[1] == (10_000_000, 10_000_000, "10.0 of 10.0 MB")
 
 
-@pytest.mark.parametrize(
-    ("words", "kind", "said"),
-    [
-        ("unauthorized: authentication required", PermanentError, "REGISTRY_PASSWORD"),
-        ("denied: Permission 'artifactregistry.repositories.uploadArtifacts' denied", PermanentError, "writer"),
-        ('name unknown: Repository "models" not found', PermanentError, "repositories create"),
-        ("write /var/lib/registry/x: no space left on device", PermanentError, "prune"),
-        ("http: server gave HTTP response to HTTPS client", PermanentError, "insecure-registries"),
-        ("received unexpected HTTP status code: 503", TemporaryError, "at the moment"),
-        (
-            "unexpected status from PUT request to https://x/v2/a/blobs/uploads/1: 503 Service Unavailable",
-            TemporaryError,
-            "at the moment",
-        ),
-        ("blob upload unknown to registry", TemporaryError, "at the moment"),
-        ("blob upload invalid", TemporaryError, "at the moment"),
-        ("write tcp 10.0.0.1:4->10.0.0.2:443: write: broken pipe", TemporaryError, "at the moment"),
-        ("unexpected status from HEAD request to https://x/v2/a/blobs/1: 403 Forbidden", PermanentError, "writer"),
-        ("Get https://x/v2/: dial tcp: i/o timeout", TemporaryError, "at the moment"),
-        ("toomanyrequests: Quota exceeded", TemporaryError, "at the moment"),
-    ],
+push = functools.partial(push_failure, repository=REPOSITORY)
+pull = functools.partial(pull_failure, image="nobody/none:1")
+FAILURES: tuple[tuple[Callable[[str], JobError], str, str, str | None], ...] = (
+    # the words of the engine or registry, ours, and the advice of a permanent error (None: it is temporary)
+    (push, "toomanyrequests: Quota exceeded", "does not accept", None),
+    (push, "unexpected status from PUT request to https://x/v2/a: 503 Service Unavailable", "does not accept", None),
+    (push, "write /var/lib/registry/x: no space left on device", "cannot store", "prune"),
+    (push, 'name unknown: Repository "models" not found', "has no", "repositories create"),
+    (push, "unexpected status from HEAD request to https://x/v2/a: 403 Forbidden", "refused the push", "writer"),
+    (push, "http: server gave HTTP response to HTTPS client", "cannot be pushed", "insecure-registries"),
+    (push, "odd", "cannot be pushed", ""),
+    (pull, "Get https://x/v2/: dial tcp: i/o timeout", "cannot be pulled at the moment", None),
+    (pull, "no space left on device", "cannot be pulled", "prune"),
+    (pull, "pull access denied for nobody/none, repository does not exist", "cannot pull it", "images.tensorflow"),
+    (build_failure, "unexpected EOF", "was interrupted", None),
+    (build_failure, "no space left on device", "cannot be built", "prune"),
+    (build_failure, "returned a non-zero code: 3", "cannot be built", ""),
 )
-def test_failed_push_says_what_to_do(words: str, kind: type[Exception], said: str) -> None:
-    with pytest.raises(kind) as caught:
-        follow_push([{"errorDetail": {"message": words}}], repository=REPOSITORY, progress=RecordedProgress())
-    assert said in f"{caught.value} {getattr(caught.value, 'advice', '')}"
-    assert words.rstrip(".") in str(caught.value)
 
 
-def test_missing_base_image_is_a_permanent_error() -> None:
-    words = "pull access denied for nobody/none, repository does not exist or may require 'docker login'"
-    with pytest.raises(PermanentError, match="cannot pull it"):
-        follow_pull([{"error": words}], image="nobody/none:1", progress=RecordedProgress())
+@pytest.mark.parametrize(("failure", "words", "said", "advice"), FAILURES)
+def test_failure_says_what_to_do(failure: Callable[[str], JobError], words: str, said: str, advice: str | None) -> None:
+    error = failure(words)
+    assert said in str(error) and str(error).endswith(f": {words}.")
+    if advice is None:
+        assert isinstance(error, TemporaryError)
+    else:
+        assert isinstance(error, PermanentError)
+        assert advice in error.advice and bool(advice) == bool(error.advice)
 
 
-@pytest.mark.parametrize(
-    ("reference", "registry"),
-    [
-        ("tensorflow/serving:2.19.1", "docker.io"),
-        ("seatrial-serving:latest", "docker.io"),
-        ("127.0.0.1:5000/models/fruit:v1", "127.0.0.1:5000"),
-        ("localhost/models/fruit", "localhost"),
-        (REPOSITORY, "europe-docker.pkg.dev"),
-    ],
-)
-def test_registry_is_read_from_the_reference(reference: str, registry: str) -> None:
-    assert registry_of(reference) == registry
+def test_registry_is_read_from_the_reference() -> None:
+    assert registry_of("seatrial-serving:latest") == registry_of("tensorflow/serving:2.19.1") == "docker.io"
+    for registry in ("127.0.0.1:5000", "localhost", "europe-docker.pkg.dev"):
+        assert registry_of(f"{registry}/models/fruit:v1") == registry
 
 
-@pytest.mark.parametrize(
-    ("address", "here"),
-    [
-        ("", True),
-        ("unix:///run/user/1000/docker.sock", True),
-        ("tcp://127.0.0.1:2375", True),
-        ("tcp://localhost:2375", True),
-        ("localhost:2375", True),
-        ("tcp://[::1]:2375", True),
-        ("tcp://10.0.0.7:2376", False),
-        ("engine:2375", False),
-        ("ssh://ada@localhost", False),
-    ],
-)
-def test_engine_on_another_machine_is_recognised(address: str, here: bool) -> None:
-    assert DockerEngine({"DOCKER_HOST": address}).here is here
+def test_engine_on_another_machine_is_recognised() -> None:
+    for address in ("", "unix:///run/docker.sock", "tcp://127.0.0.1:2375", "localhost:2375", "tcp://[::1]:2375"):
+        assert DockerEngine({"DOCKER_HOST": address}).here, address
+    for address in ("tcp://10.0.0.7:2376", "engine:2375", "ssh://ada@localhost"):
+        assert not DockerEngine({"DOCKER_HOST": address}).here, address
 
 
 def test_smoke_test_on_another_machine_is_refused(tmp_path: Path) -> None:
@@ -202,31 +188,17 @@ def test_smoke_test_on_another_machine_is_refused(tmp_path: Path) -> None:
     assert "DOCKER_HOST" in caught.value.advice
 
 
-@pytest.mark.parametrize(
-    ("repository", "taken"),
-    [
-        (REPOSITORY, True),
-        ("127.0.0.1:5000/ships", True),
-        ("localhost:5000", True),
-        ("[::1]:5000/a.b/c__d/e--f", True),
-        ("https://europe-docker.pkg.dev/ships/models", False),
-        ("europe-docker.pkg.dev/ships/models/", False),
-        ("europe-docker.pkg.dev/ships/models:v1", False),
-        ("europe-docker.pkg.dev/Ships/models", False),
-        ("", False),
-    ],
-)
-def test_invalid_repository_stops_the_start(tmp_path: Path, repository: str, taken: bool) -> None:
+def test_invalid_repository_stops_the_start(tmp_path: Path) -> None:
     config = tmp_path / "seatrial.toml"
-    config.write_text(f'[images]\nrepository = "{repository}"\n')
-    settings = read_settings({"SEATRIAL_CONFIG": str(config)})
-    if taken:
-        assert isinstance(connect(settings).images, DockerImages)
-        return
-    with pytest.raises(SettingsError) as caught:
-        connect(settings)
-    (mistake,) = caught.value.mistakes
-    assert mistake.startswith(f"{config}: images: repository {repository!r} is invalid; write REGISTRY/PATH")
+    for repository in (REPOSITORY, "127.0.0.1:5000/ships", "localhost:5000", "[::1]:5000/a.b/c__d/e--f"):
+        config.write_text(f'[images]\nrepository = "{repository}"\n')
+        assert isinstance(connect(read_settings({"SEATRIAL_CONFIG": str(config)})).images, DockerImages)
+    for repository in (f"https://{REPOSITORY}", f"{REPOSITORY}/", f"{REPOSITORY}:v1", REPOSITORY.upper(), ""):
+        config.write_text(f'[images]\nrepository = "{repository}"\n')
+        with pytest.raises(SettingsError) as caught:
+            connect(read_settings({"SEATRIAL_CONFIG": str(config)}))
+        (mistake,) = caught.value.mistakes
+        assert mistake.startswith(f"{config}: images: repository {repository!r} is invalid; write REGISTRY/PATH")
 
 
 def test_password_is_sent_to_its_registry_only() -> None:

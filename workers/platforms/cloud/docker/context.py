@@ -4,6 +4,8 @@ The same files give the same bytes on every machine and day, and therefore the s
 """
 
 import io
+import itertools
+import posixpath
 import re
 import tarfile
 from collections.abc import Mapping
@@ -22,13 +24,8 @@ def dockerfile(*, base: str, model: str, labels: Mapping[str, str]) -> str:
     The labels come first, because they identify the remains of an interrupted build. The whole tree is copied onto the
     root, because a folder that COPY creates would have the current date in the layer.
     """
-    lines = [
-        f"FROM {base}",
-        *(f"LABEL {key}={_quoted(labels[key])}" for key in sorted(labels)),
-        f"ENV MODEL_NAME={model} MODEL_BASE_PATH={MODELS}",
-        "COPY root/ /",
-    ]
-    return "\n".join(lines) + "\n"
+    quoted = "".join(f"LABEL {key}={_quoted(labels[key])}\n" for key in sorted(labels))
+    return f"FROM {base}\n{quoted}ENV MODEL_NAME={model} MODEL_BASE_PATH={MODELS}\nCOPY root/ /\n"
 
 
 def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, version: int) -> None:
@@ -44,9 +41,8 @@ def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, v
     with tarfile.open(fileobj=to, mode="w", format=tarfile.PAX_FORMAT) as tar:
         text = dockerfile.encode()
         tar.addfile(_entry("Dockerfile", size_bytes=len(text)), io.BytesIO(text))
-        parts = inside.split("/")
-        for depth in range(1, len(parts) + 1):
-            tar.addfile(_entry("/".join(parts[:depth]), size_bytes=None))
+        for parent in itertools.accumulate(inside.split("/"), posixpath.join):
+            tar.addfile(_entry(parent, size_bytes=None))
         for path in found:
             name = f"{inside}/{path.relative_to(folder).as_posix()}"
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -61,11 +57,10 @@ def write_context(to: IO[bytes], *, dockerfile: str, folder: Path, model: str, v
 def _entry(name: str, *, size_bytes: int | None) -> tarfile.TarInfo:
     """Return the entry of a file of `size_bytes`, or of a folder (None), with TarInfo's date 1970 and owner root."""
     entry = tarfile.TarInfo(name)
-    entry.mode = 0o755 if size_bytes is None else 0o644
     if size_bytes is None:
-        entry.type = tarfile.DIRTYPE
+        entry.mode, entry.type = 0o755, tarfile.DIRTYPE
     else:
-        entry.size = size_bytes
+        entry.mode, entry.size = 0o644, size_bytes
     return entry
 
 
@@ -74,5 +69,4 @@ def _quoted(value: str) -> str:
 
     https://docs.docker.com/reference/dockerfile/#label and #environment-replacement
     """
-    plain = re.sub(r"\s+", " ", value)
-    return '"' + re.sub(r'([\\"$])', r"\\\1", plain) + '"'
+    return '"' + re.sub(r'([\\"$])', r"\\\1", re.sub(r"\s+", " ", value)) + '"'

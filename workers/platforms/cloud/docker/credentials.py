@@ -1,6 +1,5 @@
 """Registry credentials, looked up for each push and pull, because Google's tokens last an hour."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from workers.errors import PermanentError
@@ -26,7 +25,7 @@ class Credentials:
     username: str = ""
     password: str = field(default="", repr=False)
 
-    def for_registry(self, registry: str) -> Mapping[str, str] | None:
+    def for_registry(self, registry: str) -> dict[str, str] | None:
         """Return the credentials for `registry`, or None to use those of `docker login` on this machine.
 
         Artifact Registry without a user gets an access token from Application Default Credentials, as in
@@ -35,14 +34,12 @@ class Credentials:
         """
         if self.username and registry == self.registry:
             return {"username": self.username, "password": self.password}
-        return _google(registry) if registry.endswith(".pkg.dev") else None
-
-
-def _google(registry: str) -> Mapping[str, str]:
-    try:
-        credentials = log_in(_SCOPE)
-        refresh(credentials)
-    except PermanentError as error:
-        advice = f"{error.advice} Or set REGISTRY_USERNAME and REGISTRY_PASSWORD."
-        raise PermanentError(f"{registry} cannot be used: {error}", advice=advice) from error
-    return {"username": "oauth2accesstoken", "password": str(credentials.token)}
+        if not registry.endswith(".pkg.dev"):
+            return None
+        try:
+            credentials = log_in(_SCOPE)
+            refresh(credentials)
+        except PermanentError as error:
+            advice = f"{error.advice} Or set REGISTRY_USERNAME and REGISTRY_PASSWORD."
+            raise PermanentError(f"{registry} cannot be used: {error}", advice=advice) from error
+        return {"username": "oauth2accesstoken", "password": str(credentials.token)}

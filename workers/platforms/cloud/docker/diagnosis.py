@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-import docker.errors
-
 from workers.contract.findings import Finding
-from workers.errors import JobError, PermanentError
+from workers.errors import JobError
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
 
@@ -21,8 +19,7 @@ def diagnose(*, engine: DockerEngine, credentials: Credentials, serving: str) ->
     except JobError as error:
         yield _trouble("Docker engine", error, f"Check that dockerd runs: docker --host {engine.address} info")
         return
-    elsewhere = "" if engine.here else ", which is on another machine"
-    what = f"Docker engine {version} at {engine.address}{elsewhere}"
+    what = f"Docker engine {version} at {engine.address}{'' if engine.here else ', which is on another machine'}"
     yield Finding(what=what, ok=engine.here, advice=ELSEWHERE)
     yield _login(engine, credentials)
     # An image with a registry in its name is pulled when it is first needed.
@@ -45,20 +42,15 @@ def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
 
 def _serving(engine: DockerEngine, serving: str) -> Finding:
     try:
-        with engine.client(silent_for_s=WITHIN_S) as client:
-            try:
-                client.inspect_image(serving)
-            except docker.errors.ImageNotFound:
-                return Finding(
-                    what=f"no image {serving} on the engine, which XGBoost and ONNX models need",
-                    ok=False,
-                    advice=f"Build it: docker build --target serving --tag {serving} .",
-                )
+        found = engine.inspect(serving, silent_for_s=WITHIN_S)
     except JobError as error:
         return _trouble(f"image {serving}", error, "")
-    return Finding(what=f"image {serving} on the engine", ok=True)
+    if found:
+        return Finding(what=f"image {serving} on the engine", ok=True)
+    what = f"no image {serving} on the engine, which XGBoost and ONNX models need"
+    return Finding(what=what, ok=False, advice=f"Build it: docker build --target serving --tag {serving} .")
 
 
 def _trouble(what: str, error: JobError, otherwise: str) -> Finding:
-    advice = error.advice if isinstance(error, PermanentError) else ""
-    return Finding(what=f"{what}: {str(error).rstrip('.')}", ok=False, advice=advice or otherwise)
+    advice = getattr(error, "advice", "") or otherwise
+    return Finding(what=f"{what}: {str(error).rstrip('.')}", ok=False, advice=advice)

@@ -18,8 +18,12 @@ import requests
 import urllib3
 
 from workers.errors import JobError, PermanentError, TemporaryError
-from workers.platforms.cloud.docker.stream import Failure, Message
+from workers.platforms.cloud.docker.stream import Message
 from workers.platforms.protocols.progress import Progress
+
+Failure = Callable[[str], JobError]
+Received = queue.SimpleQueue[Message | BaseException | None]
+"""Messages of a stream, and at its end an error or None."""
 
 CALL_WITHIN_S = 60.0
 """The deadline of a call. Most take milliseconds. Removing a container on a busy disk takes seconds."""
@@ -30,7 +34,6 @@ SILENT_FOR_S = 600.0
 _CHECK_EVERY_S = 0.1
 _ENDS_WITHIN_S = 10.0
 _SDK_ERRORS = (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-
 
 ELSEWHERE = "Set DOCKER_HOST to an engine on this machine: images are tested on loopback."
 
@@ -60,12 +63,19 @@ class DockerEngine:
     def client(self, *, silent_for_s: float = CALL_WITHIN_S) -> Iterator[Any]:
         """Open the SDK's APIClient, and translate its errors into PermanentError or TemporaryError."""
         try:
-            with docker.APIClient(
-                version="auto", timeout=int(silent_for_s), **docker.utils.kwargs_from_env(self._environ)
-            ) as client:
+            options = docker.utils.kwargs_from_env(self._environ)
+            with docker.APIClient(version="auto", timeout=int(silent_for_s), **options) as client:
                 yield client
         except _SDK_ERRORS as error:
             raise self._translated(error) from error
+
+    def inspect(self, reference: str, *, silent_for_s: float = CALL_WITHIN_S) -> dict[str, Any]:
+        """Return the description of an image, or an empty one if the engine has no image of that name."""
+        with self.client(silent_for_s=silent_for_s) as client:
+            try:
+                return dict(client.inspect_image(reference))
+            except docker.errors.ImageNotFound:
+                return {}
 
     @contextlib.contextmanager
     def stream(
@@ -74,31 +84,30 @@ class DockerEngine:
         """Yield the messages of the operation that `start` begins. Leaving the context ends the operation.
 
         A thread reads the messages, because an interruption must also work while the engine is silent. `failure`
-        creates the error if the engine responds with an error status.
+        creates the error from the engine's words. Most errors arrive in the stream with the status 200.
         """
         responses: list[Any] = []
         with self.client(silent_for_s=SILENT_FOR_S) as client:
             client.hooks["response"].append(lambda response, **_: responses.append(response))
-            with _translated_errors(failure):
-                operation = start(client)
-            received: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
-            reader = threading.Thread(target=_read, args=(operation, received), daemon=True)
-            reader.start()
             try:
-                with _translated_errors(failure):
-                    yield _messages(received, progress)
-            finally:
-                if reader.is_alive():
-                    with contextlib.suppress(*_SDK_ERRORS, AttributeError):
-                        docker.types.CancellableStream(operation, responses[-1]).close()
-                reader.join(_ENDS_WITHIN_S)
+                operation, received = start(client), Received()
+                reader = threading.Thread(target=_read, args=(operation, received), daemon=True)
+                reader.start()
+                try:
+                    yield _messages(received, failure, progress)
+                finally:
+                    if reader.is_alive():
+                        with contextlib.suppress(*_SDK_ERRORS, AttributeError):
+                            docker.types.CancellableStream(operation, responses[-1]).close()
+                    reader.join(_ENDS_WITHIN_S)
+            except docker.errors.APIError as error:
+                raise failure(_words(error)) from error
 
     def _translated(self, error: BaseException) -> JobError:
         if isinstance(error, docker.errors.APIError):
-            words = _words(error)
             if error.is_server_error():
-                return TemporaryError(f"The Docker engine failed: {words}.")
-            return PermanentError(f"The Docker engine refused: {words}.")
+                return TemporaryError(f"The Docker engine failed: {_words(error)}.")
+            return PermanentError(f"The Docker engine refused: {_words(error)}.")
         if "Permission denied" in str(error) or isinstance(error, PermissionError):
             return PermanentError(
                 f"The worker has no permission for the Docker engine at {self.address}.",
@@ -111,19 +120,11 @@ class DockerEngine:
         )
 
 
-@contextlib.contextmanager
-def _translated_errors(failure: Failure) -> Iterator[None]:
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise failure(_words(error)) from error
-
-
 def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error).strip().rstrip(".")
 
 
-def _read(operation: Any, received: "queue.SimpleQueue[Message | BaseException | None]") -> None:
+def _read(operation: Any, received: Received) -> None:
     try:
         for message in operation:
             received.put(message)
@@ -133,7 +134,7 @@ def _read(operation: Any, received: "queue.SimpleQueue[Message | BaseException |
         received.put(None)
 
 
-def _messages(received: "queue.SimpleQueue[Message | BaseException | None]", progress: Progress) -> Iterator[Message]:
+def _messages(received: Received, failure: Failure, progress: Progress) -> Iterator[Message]:
     while True:
         progress.check()
         try:
@@ -144,6 +145,8 @@ def _messages(received: "queue.SimpleQueue[Message | BaseException | None]", pro
             return
         if isinstance(message, BaseException):
             raise message
+        if words := (message.get("errorDetail") or {}).get("message") or message.get("error"):
+            raise failure(str(words).strip().rstrip(".")[:1000])
         yield message
 
 
@@ -151,5 +154,4 @@ def _reason(error: BaseException) -> str:
     """Return the innermost reason: requests and urllib3 wrap each other's errors around Python's."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    reason = getattr(error, "strerror", None)
-    return str(reason or error)[:200]
+    return str(getattr(error, "strerror", None) or error)[:200]

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import docker.errors
 import docker.utils
@@ -14,19 +14,12 @@ import docker.utils
 from workers.contract.findings import Finding
 from workers.contract.settings import ImageSettings, Model
 from workers.errors import JobError, PermanentError
+from workers.platforms.cloud.docker import stream
 from workers.platforms.cloud.docker.context import dockerfile, write_context
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.diagnosis import diagnose
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
 from workers.platforms.cloud.docker.smoke_test import smoke_test_image
-from workers.platforms.cloud.docker.stream import (
-    build_failure,
-    follow_build,
-    follow_pull,
-    follow_push,
-    pull_failure,
-    push_failure,
-)
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.progress import Progress
 
@@ -86,7 +79,7 @@ class DockerImages:
             raise PermanentError("There is no image to test.", advice="Train a new version.")
         if not self._engine.here:
             raise PermanentError(f"The engine at {self._engine.address} is on another machine.", advice=ELSEWHERE)
-        labels = self._inspect(image).get("Config", {}).get("Labels") or {}
+        labels = self._engine.inspect(image).get("Config", {}).get("Labels") or {}
         if "seatrial.version" not in labels:
             raise PermanentError(f"{image} was removed from the engine.", advice="Train a new version.")
         version = int(labels["seatrial.version"])
@@ -99,32 +92,26 @@ class DockerImages:
         repository, _, tag = image.rpartition(":")
         access = self._credentials.for_registry(registry_of(repository))
         with self._engine.stream(
-            lambda client: client.push(repository, tag=tag, stream=True, decode=True, auth_config=_auth_config(access)),
-            failure=lambda words: push_failure(words, repository=repository),
+            lambda client: client.push(repository, tag=tag, stream=True, decode=True, auth_config=access),
+            failure=lambda words: stream.push_failure(words, repository=repository),
             progress=progress,
         ) as messages:
-            digest = follow_push(messages, repository=repository, progress=progress)
+            digest = stream.follow_push(messages, repository=repository, progress=progress)
         self._remove_old(repository)
         return f"{repository}@{digest}"
 
     def diagnose(self) -> Iterator[Finding]:
-        """Check the engine, the credentials for the registry, and our serving image; see Diagnosable."""
-        yield from diagnose(engine=self._engine, credentials=self._credentials, serving=self._settings.seatrial)
+        """Check the engine, the credentials for the registry, and our serving image."""
+        return diagnose(engine=self._engine, credentials=self._credentials, serving=self._settings.seatrial)
 
     def _build(self, reference: str, context: IO[bytes], progress: Progress) -> None:
-        def start(client: Any) -> Any:
-            return client.build(
-                fileobj=_upload(context, progress),
-                custom_context=True,
-                tag=reference,
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-
-        with self._engine.stream(start, failure=build_failure, progress=progress) as messages:
-            identity = follow_build(messages, progress=progress)
-        progress.log(f"{reference} is {identity}")
+        options = {"custom_context": True, "tag": reference, "rm": True, "forcerm": True, "decode": True}
+        with self._engine.stream(
+            lambda client: client.build(fileobj=_upload(context, progress), **options),
+            failure=stream.build_failure,
+            progress=progress,
+        ) as messages:
+            progress.log(f"{reference} is {stream.follow_build(messages, progress=progress)}")
 
     def _base(self, format_: str) -> str:
         """Return the image that serves versions of that format."""
@@ -137,45 +124,31 @@ class DockerImages:
 
     def _base_digest(self, base: str, progress: Progress) -> str:
         """Return the base's digest, or its id if it was built on this engine. Pulls the base if it is missing."""
-        found = self._inspect(base)
+        found = self._engine.inspect(base)
         if not found:
             self._pull(base, progress)
-            found = self._inspect(base)
-        digests = sorted(str(item).partition("@")[2] for item in found.get("RepoDigests") or ())
-        return digests[0] if digests else str(found["Id"])
+            found = self._engine.inspect(base)
+        return min((str(item).partition("@")[2] for item in found.get("RepoDigests") or ()), default=str(found["Id"]))
 
     def _pull(self, reference: str, progress: Progress) -> None:
         access = self._credentials.for_registry(registry_of(reference))
         repository, tag = docker.utils.parse_repository_tag(reference)
-
-        def start(client: Any) -> Any:
-            return client.pull(
-                repository, tag=tag or "latest", stream=True, decode=True, auth_config=_auth_config(access)
-            )
-
-        def failure(words: str) -> JobError:
-            return pull_failure(words, image=reference)
-
-        with self._engine.stream(start, failure=failure, progress=progress) as messages:
-            follow_pull(messages, image=reference, progress=progress)
+        with self._engine.stream(
+            lambda client: client.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=access),
+            failure=lambda words: stream.pull_failure(words, image=reference),
+            progress=progress,
+        ) as messages:
+            stream.follow_layers(messages, verb="Downloading", progress=progress)
 
     def _exists(self, reference: str, labels: Mapping[str, str], progress: Progress) -> bool:
         """Return True if the engine or the registry has an image with the same labels. Pulls it from the registry."""
-        found = self._inspect(reference)
+        found = self._engine.inspect(reference)
         if not found:
             with contextlib.suppress(PermanentError):  # it does not exist, or the push will report the missing right
                 self._pull(reference, progress)
-                found = self._inspect(reference)
+                found = self._engine.inspect(reference)
         has = found.get("Config", {}).get("Labels") or {}
         return bool(found) and labels.items() <= has.items()
-
-    def _inspect(self, reference: str) -> dict[str, Any]:
-        """Return the engine's description of an image, or an empty one if it has no image of that name."""
-        with self._engine.client() as client:
-            try:
-                return dict(client.inspect_image(reference))
-            except docker.errors.ImageNotFound:
-                return {}
 
     def _labels(self, manifest: Manifest, base: str, base_digest: str) -> Mapping[str, str]:
         """Return https://github.com/opencontainers/image-spec/blob/main/annotations.md and our own labels."""
@@ -215,7 +188,3 @@ def _upload(context: IO[bytes], progress: Progress) -> Iterator[bytes]:
     while piece := context.read(_PIECE_BYTES):
         progress.report(context.tell(), whole_bytes, fact=f"{context.tell() / 1e6:.0f} MB to the engine")
         yield piece
-
-
-def _auth_config(access: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if access is None else dict(access)

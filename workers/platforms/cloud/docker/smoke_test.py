@@ -1,7 +1,6 @@
 """Smoke test of a model's image in a confined container, which is reached on loopback and always removed."""
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
@@ -30,7 +29,7 @@ MEMORY_BYTES = 2 * 1024**3
 
 MOST_PROCESSES = 512
 LABEL = "seatrial.smoke-test"
-"""The label of containers and networks of smoke tests. Its value is the tested image."""
+"""The label of containers and networks of smoke tests, also of earlier attempts. Its value is the tested image."""
 
 _OLD_AFTER_S = 900.0
 _LOG_LINES_SHOWN = 20
@@ -43,16 +42,15 @@ def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version:
 
     Raises PermanentError with the container's last lines if a response is wrong.
     """
-    # The label identifies the containers of an earlier attempt.
     name, labels = f"seatrial-smoke-test-{model.name}-v{version}-{token_hex(3)}", {LABEL: image}
     with engine.client() as client:
         _sweep(client, image)
         with _network(client, name, labels) as network, _container(client, name, image, network, labels) as container:
             try:
                 address = _wait_until_ready(client, container, model, progress)
-                sample = model.sample
+                signature = expected_signature(model)
                 return predict_once(
-                    address, model=model.name, version=version, sample=sample, signature=expected_signature(model)
+                    address, model=model.name, version=version, sample=model.sample, signature=signature
                 )
             except SmokeTestFailed as error:
                 raise PermanentError(f"{error}{_last_lines(client, container)}") from error
@@ -71,7 +69,7 @@ def _network(client: Any, name: str, labels: Mapping[str, str]) -> Iterator[str]
     try:
         yield str(network["Id"])
     finally:
-        _remove(functools.partial(client.remove_network, network["Id"]))
+        _remove(client.remove_network, network["Id"])
 
 
 @contextlib.contextmanager
@@ -95,17 +93,15 @@ def _container(client: Any, name: str, image: str, network: str, labels: Mapping
         client.start(created)
         yield str(created["Id"])
     finally:
-        _remove(functools.partial(client.remove_container, created["Id"], force=True, v=True))
+        _remove(client.remove_container, created["Id"], force=True, v=True)
 
 
-def _remove(remove: Callable[[], Any]) -> None:
-    """Call `remove`, and ignore that the object is removed or being removed."""
+def _remove(remove: Callable[..., Any], identity: str, **options: bool) -> None:
+    """Call `remove`, and ignore that the object is removed (404) or being removed (409)."""
     try:
-        remove()
-    except docker.errors.NotFound:
-        pass
+        remove(identity, **options)
     except docker.errors.APIError as error:
-        if error.status_code != 409:  # "removal is already in progress"
+        if error.status_code not in (404, 409):
             raise
 
 
@@ -114,9 +110,9 @@ def _sweep(client: Any, image: str) -> None:
     old = time.time() - _OLD_AFTER_S
     for found in client.containers(all=True, filters={"label": LABEL}):
         if found["Labels"][LABEL] == image or found["Created"] < old:
-            _remove(functools.partial(client.remove_container, found["Id"], force=True, v=True))
+            _remove(client.remove_container, found["Id"], force=True, v=True)
     for found in client.networks(filters={"label": f"{LABEL}={image}"}):
-        _remove(functools.partial(client.remove_network, found["Id"]))
+        _remove(client.remove_network, found["Id"])
     client.prune_networks(filters={"label": LABEL, "until": f"{_OLD_AFTER_S:.0f}s"})
 
 
@@ -138,18 +134,16 @@ def _wait_until_ready(client: Any, container: str, model: Model, progress: Progr
 def _end_of(state: Mapping[str, Any]) -> str:
     if state.get("OOMKilled"):
         return f"its container needs more than {MEMORY_BYTES / 1024**3:g} GB of memory"
-    return f"its container ended with {state.get('ExitCode')}{' ' + state['Error'] if state.get('Error') else ''}"
+    return f"its container ended with {state.get('ExitCode')} {state.get('Error', '')}".rstrip()
 
 
 def _responds(port: int, path: str) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=2.0)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=2.0)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
 
 
 def _last_lines(client: Any, container: str) -> str:

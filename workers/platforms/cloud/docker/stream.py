@@ -1,23 +1,22 @@
 """The engine's messages during builds, pulls and pushes, converted to progress and errors. Pure.
 
-Each message is a JSON object. Most failures arrive in the stream with the status 200:
-https://docs.docker.com/reference/api/engine/ (ImageBuild, ImageCreate, ImagePush).
+Each message is a JSON object: https://docs.docker.com/reference/api/engine/ (ImageBuild, ImageCreate, ImagePush).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.protocols.progress import Progress
 
 Message = Mapping[str, Any]
-Failure = Callable[[str], JobError]
 Cause = Literal["refused", "missing", "full", "temporary", "other"]
 
 MOST_LOG_LINES = 200
 """Lines of a build in the job's thread."""
 MOST_LINE_CHARACTERS = 300
+_MAKE_ROOM = "Free disk space (docker system prune on the engine's machine) and try again."
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : ")
 _NOISE = re.compile(r"(\s*--->|Removing intermediate container|\s*$)")
@@ -49,16 +48,13 @@ def cause_of(words: str) -> Cause:
 
 
 def follow_build(messages: Iterable[Message], *, progress: Progress) -> str:
-    """Report the build's steps, log their output, and return the image's id ("sha256:…").
-
-    Raises PermanentError and TemporaryError with the engine's words.
-    """
+    """Report the build's steps, log their output, and return the image's id ("sha256:…")."""
     identity, shown = "", 0
     for message in messages:
-        _raise_failure(message, build_failure)
         identity = (message.get("aux") or {}).get("ID") or identity
-        line = _line(message)
-        if not line or _NOISE.match(line):
+        text = message.get("stream") or message.get("status") or ""
+        line = plain(str(text)).rstrip()[:MOST_LINE_CHARACTERS]
+        if _NOISE.match(line):
             continue
         if step := _STEP.match(line):
             progress.report(int(step[1]), int(step[2]), fact=f"step {step[1]} of {step[2]}")
@@ -72,27 +68,36 @@ def follow_build(messages: Iterable[Message], *, progress: Progress) -> str:
     return identity
 
 
-def follow_pull(messages: Iterable[Message], *, image: str, progress: Progress) -> None:
-    """Report the layers' bytes. Raises the error of `pull_failure`."""
-    _follow_layers(messages, lambda words: pull_failure(words, image=image), "Downloading", progress)
-
-
 def follow_push(messages: Iterable[Message], *, repository: str, progress: Progress) -> str:
-    """Report the layers' bytes and return the digest ("sha256:…"). Raises the error of `push_failure`."""
-    digest = _follow_layers(messages, lambda words: push_failure(words, repository=repository), "Pushing", progress)
-    if not digest:
-        raise TemporaryError(f"The engine ended the push to {repository} without a digest.")
+    """Report the layers' bytes and return the digest ("sha256:…")."""
+    if digest := follow_layers(messages, verb="Pushing", progress=progress):
+        return digest
+    raise TemporaryError(f"The engine ended the push to {repository} without a digest.")
+
+
+def follow_layers(messages: Iterable[Message], *, verb: str, progress: Progress) -> str:
+    """Report the bytes of the layers with the status `verb`, and return the digest, or "" for a pull."""
+    done: dict[str, tuple[int, int]] = {}
+    digest = ""
+    for message in messages:
+        digest = (message.get("aux") or {}).get("Digest") or digest
+        detail = message.get("progressDetail") or {}
+        if message.get("status") == verb and detail.get("total"):
+            done[str(message.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
+            sent, whole = (sum(column) for column in zip(*done.values(), strict=True))
+            sent = min(sent, whole)  # the engine includes the archive's own bytes in those sent
+            progress.report(sent, whole, fact=f"{sent / 1e6:.1f} of {whole / 1e6:.1f} MB")
+        else:
+            progress.check()
     return digest
 
 
 def build_failure(words: str) -> JobError:
-    """Return the error for a failed build."""
-    match cause_of(words):
-        case "temporary":
-            return TemporaryError(f"The build was interrupted: {words}.")
-        case "full":
-            return PermanentError(f"The image cannot be built: {words}.", advice=_MAKE_ROOM)
-    return PermanentError(f"The image cannot be built: {words}.")
+    """Return the error for a build that failed with the engine's `words`."""
+    cause = cause_of(words)
+    if cause == "temporary":
+        return TemporaryError(f"The build was interrupted: {words}.")
+    return PermanentError(f"The image cannot be built: {words}.", advice=_MAKE_ROOM if cause == "full" else "")
 
 
 def pull_failure(words: str, *, image: str) -> JobError:
@@ -111,57 +116,25 @@ def pull_failure(words: str, *, image: str) -> JobError:
 
 def push_failure(words: str, *, repository: str) -> JobError:
     """Return the error for a failed push."""
+    what, advice = f"{repository} cannot be pushed", ""
     match cause_of(words):
         case "temporary":
-            return TemporaryError(
-                f"The registry does not accept {repository} at the moment: {words}.", retry_after_s=15.0
-            )
+            what = f"The registry does not accept {repository} at the moment"
+            return TemporaryError(f"{what}: {words}.", retry_after_s=15.0)
         case "full":
-            return PermanentError(f"The registry cannot store {repository}: {words}.", advice=_MAKE_ROOM)
+            what, advice = f"The registry cannot store {repository}", _MAKE_ROOM
         case "missing":
-            return PermanentError(
-                f"The registry has no {repository}: {words}.",
-                advice="Create the repository (gcloud artifacts repositories create NAME --repository-format=docker "
-                "--location=LOCATION), or correct images.repository in seatrial.toml.",
+            what = f"The registry has no {repository}"
+            advice = (
+                "Create the repository (gcloud artifacts repositories create NAME --repository-format=docker "
+                "--location=LOCATION), or correct images.repository in seatrial.toml."
             )
         case "refused":
-            return PermanentError(
-                f"The registry refused the push to {repository}: {words}.",
-                advice="Check the worker's REGISTRY_USERNAME and REGISTRY_PASSWORD, or grant its service account "
-                "roles/artifactregistry.writer on the repository.",
+            what = f"The registry refused the push to {repository}"
+            advice = (
+                "Check the worker's REGISTRY_USERNAME and REGISTRY_PASSWORD, or grant its service account "
+                "roles/artifactregistry.writer on the repository."
             )
-    advice = ""
-    if "HTTP response to HTTPS client" in words:
-        advice = "Serve the registry over TLS, or name it under insecure-registries in the engine's daemon.json."
-    return PermanentError(f"{repository} cannot be pushed: {words}.", advice=advice)
-
-
-_MAKE_ROOM = "Free disk space (docker system prune on the engine's machine) and try again."
-
-
-def _follow_layers(messages: Iterable[Message], failure: Failure, verb: str, progress: Progress) -> str:
-    done: dict[str, tuple[int, int]] = {}
-    digest = ""
-    for message in messages:
-        _raise_failure(message, failure)
-        digest = (message.get("aux") or {}).get("Digest") or digest
-        detail = message.get("progressDetail") or {}
-        if message.get("status") == verb and detail.get("total"):
-            done[str(message.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
-            sent, whole = (sum(column) for column in zip(*done.values(), strict=True))
-            sent = min(sent, whole)  # the engine includes the archive's own bytes in those sent
-            progress.report(sent, whole, fact=f"{sent / 1e6:.1f} of {whole / 1e6:.1f} MB")
-        else:
-            progress.check()
-    return digest
-
-
-def _raise_failure(message: Message, failure: Failure) -> None:
-    words = (message.get("errorDetail") or {}).get("message") or message.get("error")
-    if words:
-        raise failure(str(words).strip().rstrip(".")[:1000])
-
-
-def _line(message: Message) -> str:
-    text = message.get("stream") or message.get("status") or ""
-    return plain(str(text)).rstrip()[:MOST_LINE_CHARACTERS]
+        case "other" if "HTTP response to HTTPS client" in words:
+            advice = "Serve the registry over TLS, or name it under insecure-registries in the engine's daemon.json."
+    return PermanentError(f"{what}: {words}.", advice=advice)
