@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,14 +67,14 @@ class ScriptedAnswer:
     status: int
     body: dict[str, Any]
     times: float
-    after_the_deed: bool = False
+    after_processing: bool = False
 
 
 @dataclass(kw_only=True)
 class Front:
-    """An HTTP server before fake-gcs-server: `asked` keeps what came, `spoil` is applied to media that it passes on.
+    """An HTTP server before fake-gcs-server. `asked` has the requests, and `spoil` changes the media in responses.
 
-    Of `answers`, pairs of a pattern of "METHOD PATH" and an ScriptedAnswer, the first that matches is given.
+    `answers` maps patterns of "METHOD PATH" to responses. The first pattern that matches counts.
     """
 
     url: str
@@ -83,17 +83,15 @@ class Front:
     spoil: Callable[[bytes], bytes] = lambda media: media
 
     def refuse(
-        self, pattern: str, status: int, message: str, *, times: float = math.inf, after_the_deed: bool = False
+        self, pattern: str, status: int, message: str, *, times: float = math.inf, after_processing: bool = False
     ) -> None:
-        """ScriptedAnswer what matches `pattern` as the JSON API does errors:
-        https://cloud.google.com/storage/docs/json_api/v1/status-codes"""
+        """Answer requests like `pattern` with an error: https://cloud.google.com/storage/docs/json_api/v1/status-codes"""
         body = {"error": {"code": status, "message": message, "errors": [{"message": message, "domain": "global"}]}}
-        self.answers.append(
-            (pattern, ScriptedAnswer(status=status, body=body, times=times, after_the_deed=after_the_deed))
-        )
+        answer = ScriptedAnswer(status=status, body=body, times=times, after_processing=after_processing)
+        self.answers.append((pattern, answer))
 
     def grant(self, *permissions: str) -> None:
-        """ScriptedAnswer as to rights, which fake-gcs-server does not know, with `permissions`:
+        """Report `permissions` as granted, which fake-gcs-server does not implement:
         https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions"""
         body = {"kind": "storage#testIamPermissionsResponse", "permissions": list(permissions)}
         self.answers.append(("GET .*/iam/testPermissions", ScriptedAnswer(status=200, body=body, times=math.inf)))
@@ -112,7 +110,7 @@ class Front:
 
 
 @contextmanager
-def front(server_url: str) -> Iterator[Front]:
+def open_front(server_url: str) -> Iterator[Front]:
     """Yield a front before the server at `server_url`."""
     host = server_url.removeprefix("http://")
 
@@ -122,21 +120,19 @@ def front(server_url: str) -> Iterator[Front]:
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            standing.asked.append(GcsRequest(method=self.command, path=self.path, body=body))
-            answer = standing.answer(f"{self.command} {self.path}")
-            if answer and not answer.after_the_deed:
-                self._answer(answer.status, {"Content-Type": "application/json"}, json.dumps(answer.body).encode())
-                return
-            passed = HTTPConnection(host, timeout=10)
-            passed.request(self.command, self.path, body, dict(self.headers))
-            answered = passed.getresponse()
-            content = answered.read()
-            passed.close()
+            front.asked.append(GcsRequest(method=self.command, path=self.path, body=body))
+            answer = front.answer(f"{self.command} {self.path}")
+            if not answer or answer.after_processing:
+                with closing(HTTPConnection(host, timeout=10)) as connection:
+                    connection.request(self.command, self.path, body, dict(self.headers))
+                    response = connection.getresponse()
+                    status, headers, content = response.status, dict(response.headers), response.read()
+                if "alt=media" in self.path and status == 200:
+                    content = front.spoil(content)
             if answer:
-                self._answer(answer.status, {"Content-Type": "application/json"}, json.dumps(answer.body).encode())
-                return
-            media = "alt=media" in self.path and answered.status == 200
-            self._answer(answered.status, dict(answered.headers), standing.spoil(content) if media else content)
+                headers, content = {"Content-Type": "application/json"}, json.dumps(answer.body).encode()
+                status = answer.status
+            self._answer(status, headers, content)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
 
@@ -154,10 +150,10 @@ def front(server_url: str) -> Iterator[Front]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    standing = Front(url=f"http://127.0.0.1:{server.server_address[1]}")
+    front = Front(url=f"http://127.0.0.1:{server.server_address[1]}")
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        yield standing
+        yield front
     finally:
         server.shutdown()
         server.server_close()

@@ -36,7 +36,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def front(url: str) -> Iterator[Front]:
-    with gcs_server.front(url) as front:
+    with gcs_server.open_front(url) as front:
         yield front
 
 

@@ -15,9 +15,8 @@ import pytest
 from tests.cloud import gcs_server
 from tests.cloud.gcs_server import Front
 from workers.errors import PermanentError, TemporaryError
-from workers.platforms.cloud.storage.artifacts import GcsArtifacts
+from workers.platforms.cloud.storage.artifacts import KEPT, GcsArtifacts
 from workers.platforms.cloud.storage.bucket import Bucket
-from workers.platforms.cloud.storage.download_cache import KEPT
 from workers.platforms.protocols.artifacts import Manifest
 
 CLAIMER = """
@@ -50,7 +49,7 @@ def bucket() -> str:
 
 @pytest.fixture
 def front(url: str) -> Iterator[Front]:
-    with gcs_server.front(url) as front:
+    with gcs_server.open_front(url) as front:
         yield front
 
 
@@ -122,7 +121,7 @@ def test_parallel_claims_of_one_job_get_one_number(url: str, bucket: str) -> Non
 
 
 def test_claim_with_a_lost_response_keeps_its_number(artifacts: GcsArtifacts, front: Front) -> None:
-    front.refuse("POST .*/upload/", 503, "Backend Error", times=1, after_the_deed=True)
+    front.refuse("POST .*/upload/", 503, "Backend Error", times=1, after_processing=True)
     assert artifacts.claim(model="iris", job_id="J1") == 1
     assert artifacts.claim(model="iris", job_id="J2") == 2
     assert front.count("POST .*/upload/") == 3

@@ -41,7 +41,11 @@ def artifacts(settings: WorkerSettings) -> Artifacts:
         raise ValueError("the local warehouse exports models to a folder; set warehouse to bigquery://…, too.")
     dataset = parse_other(file.warehouse, BIGQUERY)
     from workers.platforms.cloud.storage.artifacts import GcsArtifacts
-    from workers.platforms.cloud.storage.bucket import Bucket
 
-    bucket = Bucket(address["bucket"], project=dataset["project"], location=dataset["location"])
-    return GcsArtifacts(bucket=bucket, prefix=address["prefix"], cache=settings.home / "cache")
+    return GcsArtifacts.open(
+        bucket=address["bucket"],
+        prefix=address["prefix"],
+        location=dataset["location"],
+        project=dataset["project"],
+        cache=settings.home / "cache",
+    )

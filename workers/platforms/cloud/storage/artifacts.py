@@ -11,8 +11,11 @@ of workers may race. Abandoned uploads are kept, and version numbers are never r
 reports (https://cloud.google.com/storage/docs/lifecycle).
 """
 
+import contextlib
 import json
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +26,15 @@ from workers.contract.findings import Finding
 from workers.errors import PermanentError
 from workers.platforms import registry
 from workers.platforms.cloud.storage.bucket import Bucket, Stored
-from workers.platforms.cloud.storage.download_cache import mark_used, remove_unused
 from workers.platforms.protocols.artifacts import Manifest
 
 DOWNLOADS = 8
 """Parallel downloads: below the 10 connections to a host that `requests` keeps open."""
+
+KEPT = 5
+"""Cached versions of a model: enough for a rollout, its undo, and one or two comparisons."""
+IN_USE_S = 24 * 3600.0
+"""The time that a cached version counts as in use: longer than any job."""
 
 _DAMAGED = "The bucket keeps earlier versions of the object: restore one; or delete it to withdraw the version."
 
@@ -35,13 +42,18 @@ _DAMAGED = "The bucket keeps earlier versions of the object: restore one; or del
 class GcsArtifacts:
     """Implements Artifacts with the folder `prefix` of `bucket`. Reads files through the local folder `cache`.
 
-    The first claim creates a missing bucket. The cache (see download_cache) may be deleted while no job runs.
+    The first claim creates a missing bucket. The cache may be deleted while no job runs.
     """
 
     def __init__(self, *, bucket: Bucket, prefix: str, cache: Path) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
         self._cache = cache
+
+    @classmethod
+    def open(cls, *, bucket: str, prefix: str, project: str, location: str, cache: Path) -> "GcsArtifacts":
+        """Return the registry in gs://`bucket`; see Bucket."""
+        return cls(bucket=Bucket(bucket, project=project, location=location), prefix=prefix, cache=cache)
 
     def claim(self, *, model: str, job_id: str) -> int:
         """Claim the number after the highest claimed one, or return the number that `job_id` has.
@@ -66,15 +78,14 @@ class GcsArtifacts:
         if self._bucket.read(self._claim_name(model, version)) is None:
             raise PermanentError(f"{model} v{version} was never claimed.", advice="Train the model.")
         while True:
-            attempt = (self._newest_attempt(model, version) or 0) + 1
+            attempt = self._newest_attempt(model, version) + 1
             if self._bucket.create(f"{self._folder(model, version)}attempts/{attempt}.json", b"{}"):
                 return f"{self._bucket.url}/{self._folder(model, version)}files/{attempt}"
 
     def describe(self, *, model: str, version: int) -> tuple[str, int]:
         """Download the newest staged files and return digest and size. Raises PermanentError without files."""
         registry.check_version(model=model, version=version)
-        attempt = self._newest_attempt(model, version)
-        folder, contents = self._fetch(model, version, attempt) if attempt else (self._cache, {})
+        folder, contents = self._fetch(model, version, self._newest_attempt(model, version))
         if not contents:
             raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
         return registry.digest(contents), sum((folder / name).stat().st_size for name in contents)
@@ -90,7 +101,7 @@ class GcsArtifacts:
         name = self._manifest_name(model, version)
         if self._bucket.read(name) is None:
             attempt = self._newest_attempt(model, version)
-            contents = self._fetch(model, version, attempt)[1] if attempt else {}
+            _, contents = self._fetch(model, version, attempt)
             if not contents or registry.digest(contents) != manifest.digest:
                 raise PermanentError(f"{what}: the files do not match the manifest.", advice="Train a new version.")
             whole = json.dumps(json.loads(written) | {"attempt": attempt}, indent=2).encode()
@@ -126,10 +137,9 @@ class GcsArtifacts:
         registry.check_version(model=model, version=version)
         published = self._published(model, version)
         if published is None:
-            attempt = self._newest_attempt(model, version)
-            if attempt is None:
-                raise self._missing(model, version)
-            return self._fetch(model, version, attempt)[0]
+            if attempt := self._newest_attempt(model, version):
+                return self._fetch(model, version, attempt)[0]
+            raise self._missing(model, version)
         manifest, attempt = published
         folder, contents = self._fetch(model, version, attempt)
         if (found := registry.digest(contents)) != manifest.digest:
@@ -183,17 +193,16 @@ class GcsArtifacts:
     def _missing(self, model: str, version: int) -> PermanentError:
         claims = self._claims(model)
         have = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
+        what = f"There is no {model} v{version}."
         if version in claims:
             what = f"{model} v{version} was never published: job {claims[version]} claimed it."
-        else:
-            what = f"There is no {model} v{version}."
         return PermanentError(what, advice=f"{model} has {have}.")
 
     def _fetch(self, model: str, version: int, attempt: int) -> tuple[Path, dict[str, str]]:
         """Return the cache folder with the attempt's files, and the SHA-256 of each by relative name."""
         prefix = f"{self._folder(model, version)}files/{attempt}/"
         folder = self._cache / model / str(version) / str(attempt)
-        # TensorFlow marks folders with empty objects whose names end with a slash.
+        # TensorFlow marks folders with empty objects. Their names end with a slash.
         stored = {one.name.removeprefix(prefix): one for one in self._bucket.objects(prefix) if one.name[-1] != "/"}
         for name in stored:
             if any(part in ("", ".", "..") for part in re.split(r"[/\\\0]", name)):
@@ -201,9 +210,10 @@ class GcsArtifacts:
                 raise PermanentError(what, advice="Train again.")
         self._bucket.keep_only(stored, folder)
         partial = self._cache / ".partial"
-        mark_used(folder.parent)
+        with contextlib.suppress(OSError):  # the download reports an unwritable folder
+            os.utime(folder.parent)
         for downloads in (folder.parent.parent, partial):
-            remove_unused(downloads)
+            _remove_unused(downloads)
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             fetched = pool.map(lambda name: self._bucket.fetch(stored[name], folder / name, partial=partial), stored)
             return folder, dict(zip(stored, fetched, strict=True))
@@ -213,8 +223,9 @@ class GcsArtifacts:
         claims = self._numbered(f"{self._prefix}{model}/claims/")
         return {number: one.labels.get("job_id", "") for number, one in claims.items()}
 
-    def _newest_attempt(self, model: str, version: int) -> int | None:
-        return max(self._numbered(f"{self._folder(model, version)}attempts/"), default=None)
+    def _newest_attempt(self, model: str, version: int) -> int:
+        """Return the highest attempt at staging, or 0."""
+        return max(self._numbered(f"{self._folder(model, version)}attempts/"), default=0)
 
     def _numbered(self, prefix: str) -> dict[int, Stored]:
         """Return the objects PREFIX/N.json by N, ascending."""
@@ -230,3 +241,21 @@ class GcsArtifacts:
 
     def _folder(self, model: str, version: int) -> str:
         return f"{self._prefix}{model}/{version}/"
+
+
+def _remove_unused(parent: Path) -> None:
+    """Remove all but the KEPT last used entries of `parent` and those used within IN_USE_S.
+
+    Skips entries that cannot be removed, or that another worker removes.
+    """
+    used_at_s: dict[Path, float] = {}
+    for entry in parent.glob("*"):
+        with contextlib.suppress(OSError):
+            used_at_s[entry] = entry.lstat().st_mtime
+    for entry in sorted(used_at_s, key=lambda entry: -used_at_s[entry])[KEPT:]:
+        if time.time() - used_at_s[entry] > IN_USE_S:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    entry.unlink()
