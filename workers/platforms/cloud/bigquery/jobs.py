@@ -49,8 +49,10 @@ class BigQueryJobs:
     client: Client
     poll_s: float
 
-    def find(self, job_id: str) -> Job | None:
-        """Return the job, or None if there is no job with that id."""
+    def find(self, job_id: str | None) -> Job | None:
+        """Return the job, or None without an id or a job with that id."""
+        if job_id is None:
+            return None
         try:
             return self.client.get_job(job_id, retry=RETRY, timeout=CALL_S)
         except NotFound:

@@ -91,7 +91,7 @@ class BigQueryWarehouse:
         booster = model.type in sql.BOOSTED_TREES
         with translated_errors(f"export {model.name} v{version}"), self._connected() as jobs:
             self._model(jobs, model, version)
-            self._stop(jobs, progress.external_id("export"), progress)
+            self._stop(jobs, jobs.find(progress.external_id("export")), progress)
             identity = sql.job_id(model, version, doing="export", once=token_hex(4))
             progress.save_external_id("export", identity)
             progress.check()
@@ -155,17 +155,15 @@ class BigQueryWarehouse:
 
     def _earlier(self, jobs: BigQueryJobs, statement: str, progress: Progress) -> Job | None:
         """Return an earlier attempt's job, running or done, if it has the same statement and need not be repeated."""
-        identity = progress.external_id("training")
-        job = jobs.find(identity) if identity else None
-        if identity is None or job is None:
+        job = jobs.find(progress.external_id("training"))
+        if job is None:
             return None
-        if sql.fingerprint(statement) not in identity:
-            self._stop(jobs, identity, progress)
+        if sql.fingerprint(statement) not in job.job_id:
+            self._stop(jobs, job, progress)
             return None
-        failure = failure_of(job)
-        if failure and failure.reason in RETRY_AFTER_S:
+        if (failure := failure_of(job)) and failure.reason in RETRY_AFTER_S:
             return None
-        progress.log(f"Resuming BigQuery job {identity} of an earlier attempt.")
+        progress.log(f"Resuming BigQuery job {job.job_id} of an earlier attempt.")
         return job
 
     def _begin(self, jobs: BigQueryJobs, model: Model, version: int, statement: str, progress: Progress) -> Job:
@@ -246,9 +244,8 @@ class BigQueryWarehouse:
         except BIGQUERY_ERRORS as error:
             progress.log(f"The expiration of {self._place.model_id(model, version)} could not be set: {error}")
 
-    def _stop(self, jobs: BigQueryJobs, identity: str | None, progress: Progress) -> None:
+    def _stop(self, jobs: BigQueryJobs, job: Job | None, progress: Progress) -> None:
         """Cancel an earlier attempt's running job, and wait for its end."""
-        job = jobs.find(identity) if identity else None
         if job is not None and job.state != "DONE":
             jobs.cancel(job, progress=progress)
             with suppress(JobFailed):
