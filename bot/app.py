@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from slack_bolt import App
 
@@ -14,9 +15,8 @@ from bot.dispatcher import Dispatcher
 from bot.intake import Intake
 from bot.listeners import Listeners
 from bot.relay import Relay
-from bot.schedules import BotScheduleDesk, Firing, Schedules, Timekeeper
+from bot.schedules import Firing, Schedules, Timekeeper
 from bot.settings import BotSettings
-from bot.state import Invocation
 from bot.store import Store
 from workers.contract.queue import Catalogue, Queue, QueueUnavailable, connect
 
@@ -28,31 +28,35 @@ class Bot:
 
     def __init__(self, settings: BotSettings) -> None:
         self._redis = connect(settings.redis_url)
-        self._queue, self._catalogue = Queue(self._redis), Catalogue(self._redis)
-        self._chat, self._store = Chat(token=settings.bot_token, api_url=settings.api_url), Store(self._redis)
-        self._settings = settings.file
-        directory = Directory(self._chat, team=str(self._chat.whoami()["team_id"]))
-        cards = CardPoster(queue=self._queue, store=self._store, chat=self._chat)
-        self._intake = Intake(
-            queue=self._queue, store=self._store, cards=cards, directory=directory, settings=settings.file
+        self._queue, store = Queue(self._redis), Store(self._redis)
+        chat = Chat(token=settings.bot_token, api_url=settings.api_url)
+        directory = Directory(chat, team=str(chat.whoami()["team_id"]))
+        cards = CardPoster(queue=self._queue, store=store, chat=chat)
+        self._intake = Intake(queue=self._queue, store=store, cards=cards, directory=directory, settings=settings.file)
+        desk = partial(
+            BotDesk,
+            settings=settings.file,
+            catalogue=Catalogue(self._redis),
+            queue=self._queue,
+            store=store,
+            chat=chat,
+            intake=self._intake,
+            schedules=Schedules(self._redis, store=store),
         )
-        self._schedules = Schedules(self._redis, store=self._store)
-        self._dispatcher = Dispatcher(directory=directory, desk=self._desk)
-        firing = Firing(dispatcher=self._dispatcher, chat=self._chat)
-        self._timekeeper = Timekeeper(self._redis, store=self._store, fire=firing.fire, missed=firing.missed)
-        self._relay = Relay(queue=self._queue, store=self._store, chat=self._chat, cards=cards)
+        dispatcher = Dispatcher(directory=directory, desk=lambda invocation: desk(invocation=invocation))
+        firing = Firing(dispatcher=dispatcher, chat=chat)
+        self._timekeeper = Timekeeper(self._redis, store=store, fire=firing.fire, missed=firing.missed)
+        self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards)
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self.listeners = Listeners(dispatcher=self._dispatcher, queue=self._queue, store=self._store, chat=self._chat)
-        self.app = _bolt(settings, self._chat)
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._render, self._keep_time)]
+        self.listeners = Listeners(dispatcher=dispatcher, queue=self._queue, store=store, chat=chat)
+        self.app = _bolt(settings, chat)
         self.listeners.register(self.app)
 
     def start(self) -> None:
         """Start the threads that render changed jobs and fire schedules."""
-        for run in (lambda: self._relay.run(self._stop), self._keep_time):
-            thread = threading.Thread(target=run, daemon=True)
+        for thread in self._threads:
             thread.start()
-            self._threads.append(thread)
 
     def stop(self) -> None:
         """Stop the threads."""
@@ -68,23 +72,8 @@ class Bot:
             return False
         return all(thread.is_alive() for thread in self._threads)
 
-    def _desk(self, invocation: Invocation) -> BotDesk:
-        """Return the desk for one invocation."""
-        schedules = BotScheduleDesk(
-            repository=self._schedules,
-            store=self._store,
-            chat=self._chat,
-            run_command=self._dispatcher.run_command,
-            invocation=invocation,
-        )
-        return BotDesk(
-            settings=self._settings,
-            catalogue=self._catalogue,
-            queue=self._queue,
-            intake=self._intake,
-            schedules=schedules,
-            invocation=invocation,
-        )
+    def _render(self) -> None:
+        self._relay.run(self._stop)
 
     def _keep_time(self) -> None:
         """Once a second: fire schedules, resume reserved jobs, redeliver jobs."""

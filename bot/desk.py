@@ -4,47 +4,106 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from bot.blocks import Message
-from bot.commands import COMMANDS, Command, Request, ScheduleDesk, read_command
+from bot.chat import Chat, ChatError, ChatRefused
+from bot.commands import COMMANDS, Command, Request, read_command
 from bot.intake import Intake
-from bot.lookup import CatalogueLookup
-from bot.state import Invocation
+from bot.policy import Refused
+from bot.schedules import Schedules, next_times
+from bot.state import Invocation, Schedule
+from bot.store import Store
+from bot.views import replies
+from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Job
+from workers.contract.queue import Catalogue, Queue
 from workers.contract.record import Record
+from workers.contract.settings import SettingsFile
+
+MOST_RECENT = 200
+"""Questions about the past look at this many of the newest jobs."""
+RUN_AGAIN_AFTER_S = 10.0
+"""Requests to run one schedule within this time are one run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BotDesk(CatalogueLookup):
+class BotDesk:
     """Implements `commands.Desk` for one invocation. Raises Refused, and QueueUnavailable while Redis is away."""
 
+    commands: ClassVar[Mapping[str, Command]] = COMMANDS
+    settings: SettingsFile
+    catalogue: Catalogue
+    queue: Queue
+    store: Store
+    chat: Chat
     intake: Intake
-    schedules: ScheduleDesk
+    schedules: Schedules
     invocation: Invocation
 
-    @property
-    def asker_id(self) -> str:
-        return self.invocation.by.id
+    def versions(self, model: str) -> Sequence[Version]:
+        return self.catalogue.versions(model)
 
-    @property
-    def commands(self) -> Mapping[str, Command]:
-        return COMMANDS
+    def served(self) -> Sequence[Served]:
+        return self.catalogue.served()
 
-    def read(self, *, command: str) -> Request:
-        return read_command(command, self)
+    def recent(self) -> Sequence[Record]:
+        return self.queue.recent(MOST_RECENT)
 
     def workers(self) -> Sequence[str]:
         return self.queue.workers()
 
-    def check(self, *, job: Job) -> None:
+    def read(self, command: str) -> Request:
+        return read_command(command, self)
+
+    def job(self, job_id: str) -> Record:
+        if record := self.queue.record(job_id):
+            return record
+        raise Refused(f"There is no job #{job_id}; /jobs lists the newest.")
+
+    def check(self, job: Job) -> None:
         self.intake.check(job, self.invocation.by)
 
-    def submit(self, *, job: Job, dry_run: bool = False) -> Message | None:
+    def submit(self, job: Job, *, dry_run: bool = False) -> Message | None:
         return self.intake.submit(job, self.invocation, dry_run=dry_run)
 
-    def cancel(self, *, record: Record) -> Message | None:
+    def cancel(self, record: Record) -> Message | None:
         return self.intake.cancel(record, self.invocation.by)
 
-    def decide(self, *, record: Record, approve: bool) -> Message | None:
+    def decide(self, record: Record, *, approve: bool) -> Message | None:
         return self.intake.decide(record, self.invocation.by, approve=approve)
+
+    def add_schedule(self, *, cron: str, time_zone: str, command: str) -> Schedule:
+        asked = self.invocation
+        by, by_name = asked.by.id, asked.by.name
+        return self.schedules.add(
+            cron=cron,
+            time_zone=time_zone,
+            command=command,
+            channel=asked.channel,
+            by=by,
+            by_name=by_name,
+            key=asked.key,
+        )
+
+    def announce(self, schedule: Schedule, message: Message) -> Message | None:
+        try:
+            self.chat.post(schedule.channel, message)
+        except ChatRefused as error:
+            self.schedules.remove(schedule)
+            return replies.no_card(schedule.channel, error.error)
+        except ChatError:
+            return message
+        return None
+
+    def next_times(self, schedule: Schedule) -> Sequence[float]:
+        return next_times(schedule, after_s=self.invocation.at_s)
+
+    def run_schedule(self, schedule: Schedule) -> Message | None:
+        key = self.store.get_or_set(f"run:{schedule.id}", self.invocation.key, for_s=RUN_AGAIN_AFTER_S)
+        invocation = replace(self.invocation, key=key, channel=schedule.channel, scheduled_by=schedule.id)
+        reply = self.read(schedule.command).answer(replace(self, invocation=invocation))
+        if reply is None and self.invocation.channel != schedule.channel:
+            return replies.plain(f"Schedule {schedule.id} runs now; its card is in <#{schedule.channel}>.")
+        return reply

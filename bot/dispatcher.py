@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bot.blocks import Message
-from bot.commands import Desk, UsageError, read_command
+from bot.commands import Desk, UsageError
 from bot.directory import Directory
 from bot.policy import Refused, check_member
 from bot.state import Invocation
@@ -14,12 +15,12 @@ Action = Callable[[Desk], Message | None]
 """Carries out a request and returns the reply, or None if a card says everything."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Dispatcher:
     """Gives each action a desk of its own. `desk` makes one."""
 
-    def __init__(self, *, directory: Directory, desk: Callable[[Invocation], Desk]) -> None:
-        self._directory = directory
-        self._desk = desk
+    directory: Directory
+    desk: Callable[[Invocation], Desk]
 
     def run(
         self, action: Action, *, user: str, channel: str, key: str, scheduled_by: str | None = None
@@ -29,22 +30,13 @@ class Dispatcher:
         `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. Mistakes and refusals
         are replies. Raises ChatError, and QueueUnavailable while Redis is away.
         """
-        by = self._directory.member(user)
-        scheduled = scheduled_by is not None
-        now_s = time.time()
-        return self._run(
-            action,
-            Invocation(by=by, channel=channel, key=key, at_s=now_s, scheduled_by=scheduled_by, unattended=scheduled),
+        by, unattended = self.directory.member(user), scheduled_by is not None
+        invocation = Invocation(
+            by=by, channel=channel, key=key, at_s=time.time(), scheduled_by=scheduled_by, unattended=unattended
         )
-
-    def run_command(self, command: str, invocation: Invocation) -> Message | None:
-        """Parse and run a command as `run` does."""
-        return self._run(lambda desk: read_command(command, desk).answer(desk), invocation)
-
-    def _run(self, action: Action, invocation: Invocation) -> Message | None:
         try:
-            check_member(invocation.by)
-            return action(self._desk(invocation))
+            check_member(by)
+            return action(self.desk(invocation))
         except UsageError as error:
             return replies.usage(error.problem, nearest=error.nearest, usage=error.usage)
         except Refused as error:

@@ -3,7 +3,9 @@
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from slack_bolt import App
@@ -29,15 +31,15 @@ SETTLED_S = 5.0
 BUTTONS = {action: handler for command in COMMANDS.values() for action, handler in command.buttons.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Listeners:
     """Runs each request in a thread, after Slack has its ack."""
 
-    def __init__(self, *, dispatcher: Dispatcher, queue: Queue, store: Store, chat: Chat) -> None:
-        self._dispatcher = dispatcher
-        self._queue = queue
-        self._store = store
-        self._chat = chat
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="listener")
+    dispatcher: Dispatcher
+    queue: Queue
+    store: Store
+    chat: Chat
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "listener"))
 
     def register(self, app: App) -> None:
         """Register the callbacks with `app`."""
@@ -51,14 +53,14 @@ class Listeners:
         ack()
 
         def run() -> Message | None:
-            return self._dispatcher.run(
+            return self.dispatcher.run(
                 lambda desk: read(body["command"], body.get("text", ""), desk).answer(desk),
                 user=body["user_id"],
                 channel=body["channel_id"],
                 key=f"command:{body['trigger_id']}",
             )
 
-        self._submit(run, lambda reply: _respond(respond, reply))
+        self.threads.submit(_run_and_reply, run, partial(_respond, respond))
 
     def _on_click(self, ack: Any, body: dict[str, Any], action: dict[str, Any], respond: Any) -> None:
         ack()
@@ -69,12 +71,12 @@ class Listeners:
             if record is None:
                 return replies.refused(f"Job #{job_id} has expired; jobs are stored for 30 days.")
             button = f"click:{name}:{job_id}"
-            key = self._store.get_or_set(button, f"{button}:{time.time()}", for_s=CLICK_S)
-            return self._dispatcher.run(
+            key = self.store.get_or_set(button, f"{button}:{time.time()}", for_s=CLICK_S)
+            return self.dispatcher.run(
                 lambda desk: BUTTONS[name](record, desk), user=body["user"]["id"], channel=record.asked.where, key=key
             )
 
-        self._submit(run, lambda reply: _respond(respond, reply))
+        self.threads.submit(_run_and_reply, run, partial(_respond, respond))
 
     def _on_mention(self, event: dict[str, Any]) -> None:
         channel, thread_ts, user = event["channel"], event.get("thread_ts"), event.get("user")
@@ -82,52 +84,50 @@ class Listeners:
             return  # An incoming webhook has no user to reply to.
 
         def run() -> Message | None:
-            job_id = self._store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
-            return self._dispatcher.run(
+            job_id = self.store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
+            return self.dispatcher.run(
                 lambda desk: read_mention(event["text"], desk, job_id).answer(desk),
                 user=user,
                 channel=channel,
                 key=f"mention:{channel}:{event['ts']}",
             )
 
-        self._submit(run, lambda reply: self._chat.post_ephemeral(channel, user, reply, thread_ts=thread_ts))
+        reply_with = partial(self.chat.post_ephemeral, channel, user, thread_ts=thread_ts)
+        self.threads.submit(_run_and_reply, run, reply_with)
 
     def _settled(self, job_id: str) -> Record | None:
         """Return the job's record once it is submitted; its card is posted a moment earlier. None if it has expired."""
         until_s = time.monotonic() + SETTLED_S
         while True:
-            record = self._queue.record(job_id)
+            record = self.queue.record(job_id)
             if record is None or record.state != "reserved" or time.monotonic() > until_s:
                 return record
             time.sleep(0.05)
 
-    def _submit(self, run: Callable[[], Message | None], reply_with: Callable[[Message], None]) -> None:
-        self._threads.submit(_run_and_reply, run, reply_with).add_done_callback(_log_failure)
-
 
 def _run_and_reply(run: Callable[[], Message | None], reply_with: Callable[[Message], None]) -> None:
-    """Run a request and reply to the user, also on errors."""
+    """Run a request and reply to the user, also on expected errors."""
     try:
-        reply = run()
+        if reply := _reply(run):
+            reply_with(reply)
+    except (ChatError, OSError) as error:
+        logger.warning("a reply could not be delivered: %s", error)
+    except Exception:  # the outermost call of this thread: an error would be lost in the future
+        logger.exception("a listener failed")
+
+
+def _reply(run: Callable[[], Message | None]) -> Message | None:
+    try:
+        return run()
     except QueueUnavailable as error:
         logger.warning("Redis is away: %s", error)
-        reply = replies.redis_away()
+        return replies.redis_away()
     except ChatRefused as error:
         logger.warning("%s", error)
-        reply = replies.slack_refuses(error.error)
+        return replies.slack_refuses(error.error)
     except ChatError as error:
         logger.warning("%s", error)
-        reply = replies.slack_away()
-    if reply is not None:
-        try:
-            reply_with(reply)
-        except (ChatError, OSError) as error:
-            logger.warning("a reply could not be delivered: %s", error)
-
-
-def _log_failure(finished: "Future[None]") -> None:
-    if error := finished.exception():
-        logger.error("a listener failed", exc_info=error)
+        return replies.slack_away()
 
 
 def _respond(respond: Any, reply: Message) -> None:

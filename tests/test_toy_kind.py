@@ -16,7 +16,7 @@ FILES = {
 }
 QUESTION = """
 
-def _slow_jobs(desk: Desk) -> Message:
+def _list_slow(desk: Desk) -> Message:
     return replies.jobs([record for record in desk.recent() if record.ended_at_s], "No job has ended.")
 """
 
@@ -43,10 +43,9 @@ def test_a_kind_of_job_is_four_files_and_two_lines_and_a_question_is_one_file(tm
     insert(jobs, '    "retry": Form(', '    "slow": Form(usage="/jobs slow", does="jobs that have ended"),\n')
     insert(
         jobs,
-        '        case ("running" | "mine") as which:\n',
-        '        case "slow":\n            return Question(command="/jobs slow", reply=_slow_jobs)\n',
+        '        case "running":\n',
+        '        case "slow":\n            return SimpleRequest("/jobs slow", _list_slow)\n',
     )
-    insert(jobs, "from bot.commands.line import", "from bot.commands.command import Question\n")
     jobs.write_text(jobs.read_text(encoding="utf-8") + QUESTION, encoding="utf-8")
 
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}

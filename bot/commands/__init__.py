@@ -7,23 +7,12 @@ import re
 from collections.abc import Mapping
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
-from bot.commands.command import Command, Desk, Lookup, Request, ScheduleDesk, UsageError
+from bot.commands.command import Command, Desk, Lookup, Request, UsageError
 from bot.commands.corrections import correct, unknown_verb
 from bot.commands.help import ShowHelp
 from bot.commands.line import FILLERS, HELP, Line, clean
 
-__all__ = [
-    "COMMANDS",
-    "Command",
-    "Desk",
-    "Lookup",
-    "Request",
-    "ScheduleDesk",
-    "UsageError",
-    "read",
-    "read_command",
-    "read_mention",
-]
+__all__ = ["COMMANDS", "Command", "Desk", "Lookup", "Request", "UsageError", "read", "read_command", "read_mention"]
 
 LONGEST = 1_000
 """Characters of a command. Default 1,000: ten times the length of any useful one."""

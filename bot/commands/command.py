@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bot.blocks import Message
-from bot.state import Schedule
+from bot.state import Invocation, Schedule
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Job
 from workers.contract.record import Record
@@ -47,72 +47,72 @@ class Lookup(Protocol):
         """Return the newest jobs, newest first."""
 
 
-class ScheduleDesk(Protocol):
-    """The schedules, as a request may use them."""
+class ScheduleStore(Protocol):
+    """The stored schedules."""
 
     def all(self) -> Sequence[Schedule]:
         """Return all schedules, oldest first."""
 
-    def add(self, *, cron: str, time_zone: str, command: str) -> Schedule:
-        """Store a new schedule of the asker, for the channel of the request."""
-
-    def announce(self, *, schedule: Schedule, message: Message) -> Message | None:
-        """Post `message` to the schedule's channel and return None, or return a reply if Slack does not take it.
-
-        A schedule is removed again if its channel refuses messages.
-        """
-
-    def next_times(self, *, schedule: Schedule) -> Sequence[float]:
-        """Return the next firings in Unix seconds."""
-
-    def pause(self, *, schedule: Schedule) -> None:
+    def pause(self, schedule: Schedule) -> None:
         """Stop firing."""
 
-    def resume(self, *, schedule: Schedule) -> Schedule:
+    def resume(self, schedule: Schedule) -> Schedule:
         """Fire again from the next time on. Return the new state."""
 
-    def remove(self, *, schedule: Schedule) -> None:
+    def remove(self, schedule: Schedule) -> None:
         """Delete the schedule."""
-
-    def run(self, *, schedule: Schedule) -> Message | None:
-        """Submit the schedule's job now; its card goes to the schedule's channel."""
 
 
 class Desk(Lookup, Protocol):
     """The services that a request may use on behalf of its asker. Methods raise Refused if a rule forbids it."""
 
     @property
-    def asker_id(self) -> str:
-        """The asker's Slack user id."""
+    def invocation(self) -> Invocation:
+        """The asker, and the channel and time of the request."""
 
     @property
     def commands(self) -> Mapping[str, "Command"]:
         """All commands by their verb."""
 
     @property
-    def schedules(self) -> ScheduleDesk:
+    def schedules(self) -> ScheduleStore:
         """The schedules."""
 
-    def read(self, *, command: str) -> "Request":
+    def read(self, command: str) -> "Request":
         """Parse a whole command. Raises UsageError."""
 
     def workers(self) -> Sequence[str]:
         """Return the names of the live workers."""
 
-    def job(self, *, job_id: str) -> Record:
+    def job(self, job_id: str) -> Record:
         """Return the record of a job. Raises Refused if the job is unknown."""
 
-    def check(self, *, job: Job) -> None:
+    def check(self, job: Job) -> None:
         """Raise Refused if a rule forbids the job."""
 
-    def submit(self, *, job: Job, dry_run: bool = False) -> Message | None:
+    def submit(self, job: Job, *, dry_run: bool = False) -> Message | None:
         """Submit a job, or with `dry_run` only explain it."""
 
-    def cancel(self, *, record: Record) -> Message | None:
+    def cancel(self, record: Record) -> Message | None:
         """Cancel a job, or ask a running job to stop."""
 
-    def decide(self, *, record: Record, approve: bool) -> Message | None:
+    def decide(self, record: Record, *, approve: bool) -> Message | None:
         """Approve or deny a job."""
+
+    def add_schedule(self, *, cron: str, time_zone: str, command: str) -> Schedule:
+        """Store a new schedule of the asker, for the channel of the request; once for each invocation."""
+
+    def announce(self, schedule: Schedule, message: Message) -> Message | None:
+        """Post `message` to the schedule's channel and return None, or return a reply if Slack does not take it.
+
+        A schedule is removed again if its channel refuses messages.
+        """
+
+    def next_times(self, schedule: Schedule) -> Sequence[float]:
+        """Return the next firings in Unix seconds."""
+
+    def run_schedule(self, schedule: Schedule) -> Message | None:
+        """Submit the schedule's job now, once for requests at about the same time. Its card goes to its channel."""
 
 
 class Request(Protocol):
@@ -136,26 +136,22 @@ class Submit(ABC):
     def command(self, settings: SettingsFile, *, model: str) -> str:
         """Return the command for the job. `model` is the model's name, or "" to leave it out."""
 
-    def full_command(self, settings: SettingsFile) -> str:
-        """Return the command that names its model, so that it keeps its meaning if the settings get a second one."""
-        return self.command(settings, model=self.job.model)
-
     def spelled(self, settings: SettingsFile) -> str:
         command = self.command(settings, model=self.job.model if len(settings.models) > 1 else "")
         return f"{command} dry-run" if self.dry_run else command
 
     def answer(self, desk: Desk) -> Message | None:
-        return desk.submit(job=self.job, dry_run=self.dry_run)
+        return desk.submit(self.job, dry_run=self.dry_run)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """The request of a command without arguments: `command` in full, and the function that answers it."""
+@dataclass(frozen=True, slots=True)
+class SimpleRequest:
+    """A request that one function answers. Its whole command identifies it, under any settings."""
 
     command: str
-    reply: Callable[[Desk], Message] = field(compare=False)
+    reply: Callable[[Desk], Message | None] = field(compare=False)
 
-    def answer(self, desk: Desk) -> Message:
+    def answer(self, desk: Desk) -> Message | None:
         return self.reply(desk)
 
     def spelled(self, settings: SettingsFile) -> str:

@@ -15,9 +15,10 @@ from bot.commands.arguments import (
     take_model,
     take_replicas,
 )
-from bot.commands.command import Command, Desk, Form, Lookup, Question, Request, Submit, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, Submit, UsageError
 from bot.commands.line import Line, join_words
 from bot.views import replies
+from workers.contract.catalogue import Version
 from workers.contract.jobs import Deploy, Deployed
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
@@ -48,31 +49,18 @@ class SubmitDeploy(Submit):
         return join_words(f"/deploy v{self.job.version}", model, f"to {self.job.environment}", replicas)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowHistory:
-    """`/deploy history [ENV]`."""
-
-    environment: str | None
-
-    def answer(self, desk: Desk) -> Message:
-        deploys = [record for record in desk.recent() if isinstance(record.job, Deploy)]
-        here = [record for record in deploys if self.environment in (None, record.job.environment)]
-        return replies.jobs(here, "There has been no deployment yet.")
-
-    def spelled(self, settings: SettingsFile) -> str:
-        return join_words("/deploy history", self.environment)
-
-
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/deploy", text, _DEPLOY)
     match line.subcommand(_FORMS):
         case "status":
             end(line, lookup)
-            return Question(command="/deploy status", reply=_list_deployments)
+            return SimpleRequest("/deploy status", _list_deployments)
         case "history":
             environment = take_environment(line, lookup)
             end(line, lookup)
-            return ShowHistory(environment=environment)
+            return SimpleRequest(
+                join_words("/deploy history", environment), lambda desk: _list_history(desk, environment)
+            )
         case "rollback":
             return _roll_back(line, lookup)
     return _deploy(line, lookup)
@@ -80,6 +68,12 @@ def _parse(text: str, lookup: Lookup) -> Request:
 
 def _list_deployments(desk: Desk) -> Message:
     return replies.deployments(desk.served(), desk.settings)
+
+
+def _list_history(desk: Desk, environment: str | None) -> Message:
+    deploys = [record for record in desk.recent() if record.job.kind == "deploy"]
+    here = [record for record in deploys if environment in (None, record.job.environment)]
+    return replies.jobs(here, "There has been no deployment yet.")
 
 
 def _deploy(line: Line, lookup: Lookup) -> SubmitDeploy:
@@ -109,29 +103,27 @@ def _roll_back(line: Line, lookup: Lookup) -> SubmitDeploy:
     environment = environment or only_environment(line, lookup)
     if word:
         found = published(line, lookup, model=model, word=word)
-        job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest)
-        return SubmitDeploy(job=job, dry_run=dry_run)
-    version = _previous_version(lookup, model=model, environment=environment)
-    if version is None:
-        problem = f"{model} has no earlier version to roll back to on {environment}."
-        raise UsageError(problem, usage=line.usage, nearest=f"/deploy history {environment}")
-    digest = next((item.digest for item in lookup.versions(model) if item.version == version), None)
-    if digest is None:
-        problem = f"{model} v{version}, which ran on {environment} before, is no longer in the model store."
-        raise UsageError(problem, usage=line.usage, nearest=f"/model show {model}")
-    job = Deploy(model=model, version=version, environment=environment, digest=digest)
+    else:
+        found = _previous_version(line, lookup, model=model, environment=environment)
+    job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest)
     return SubmitDeploy(job=job, dry_run=dry_run)
 
 
-def _previous_version(lookup: Lookup, *, model: str, environment: str) -> int | None:
-    """Return the version that ran before the one that an endpoint serves now, if any."""
+def _previous_version(line: Line, lookup: Lookup, *, model: str, environment: str) -> Version:
+    """Return the version that ran before the one that an endpoint serves now. Raises UsageError."""
     endpoint = (environment, model)
     live = next((item.version for item in lookup.served() if (item.environment, item.model) == endpoint), None)
     here = [record for record in lookup.recent() if (record.job.environment, record.job.model) == endpoint]
-    for outcome in (record.outcome for record in here):
-        if isinstance(outcome, Deployed) and outcome.version == live and outcome.replaced is not None:
-            return outcome.replaced
-    return None
+    deployed = [record.outcome for record in here if isinstance(record.outcome, Deployed)]
+    number = next((outcome.replaced for outcome in deployed if outcome.version == live and outcome.replaced), None)
+    if number is None:
+        problem = f"{model} has no earlier version to roll back to on {environment}."
+        raise UsageError(problem, usage=line.usage, nearest=f"/deploy history {environment}")
+    found = next((item for item in lookup.versions(model) if item.version == number), None)
+    if found is None:
+        problem = f"{model} v{number}, which ran on {environment} before, is no longer in the model store."
+        raise UsageError(problem, usage=line.usage, nearest=f"/model show {model}")
+    return found
 
 
 def _roll_back_deployed(record: Record, desk: Desk) -> Message | None:
@@ -139,7 +131,7 @@ def _roll_back_deployed(record: Record, desk: Desk) -> Message | None:
     if not isinstance(record.outcome, Deployed):
         return replies.button_outdated()
     command = f"/deploy rollback to v{record.outcome.previous} {record.job.model} {record.job.environment}"
-    return desk.read(command=command).answer(desk)
+    return desk.read(command).answer(desk)
 
 
 COMMAND = Command(

@@ -1,15 +1,13 @@
 """`/jobs`: list, show, cancel and retry jobs; and the buttons that every card has."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
 from bot.blocks import Message
 from bot.cards.card import render
 from bot.commands.arguments import end, is_number, take_job_id, unknown_subcommand
-from bot.commands.command import Command, Desk, Form, Lookup, Request, UsageError
+from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
 from bot.commands.line import Line
 from bot.views import replies
-from workers.contract.settings import SettingsFile
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; running: those that have not ended; mine: yours")
 _FORMS = {
@@ -18,59 +16,25 @@ _FORMS = {
     "retry": Form(usage="/jobs retry JOB", does="submits the same job again"),
 }
 _FILTERS = {"running": _LIST, "mine": _LIST}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListJobs:
-    """`/jobs [running|mine]`."""
-
-    which: Literal["all", "running", "mine"]
-
-    def answer(self, desk: Desk) -> Message:
-        recent = desk.recent()
-        match self.which:
-            case "running":
-                found, if_empty = [record for record in recent if not record.final], "No job is running or queued."
-            case "mine":
-                found = [record for record in recent if record.asked.by == desk.asker_id]
-                if_empty = "You have not submitted a job yet."
-            case "all":
-                found, if_empty = list(recent), "There has been no job yet."
-        return replies.jobs(found, if_empty)
-
-    def spelled(self, settings: SettingsFile) -> str:
-        return "/jobs" if self.which == "all" else f"/jobs {self.which}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobRequest:
-    """`/jobs show|cancel|retry JOB`."""
-
-    action: Literal["show", "cancel", "retry"]
-    job_id: str
-
-    def answer(self, desk: Desk) -> Message | None:
-        record = desk.job(job_id=self.job_id)
-        match self.action:
-            case "show":
-                return render(record)
-            case "cancel":
-                return desk.cancel(record=record)
-            case "retry":
-                return desk.submit(job=record.job)
-
-    def spelled(self, settings: SettingsFile) -> str:
-        return f"/jobs {self.action} {self.job_id}"
+_ACTIONS: Mapping[str, ButtonHandler] = {
+    "show": lambda record, desk: render(record),
+    "cancel": lambda record, desk: desk.cancel(record),
+    "retry": lambda record, desk: desk.submit(record.job),
+}
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Line("/jobs", text, _LIST)
     match line.subcommand(_FORMS | _FILTERS):
-        case ("running" | "mine") as which:
+        case "running":
             end(line, lookup)
-            return ListJobs(which=which)
+            return SimpleRequest("/jobs running", _list_running)
+        case "mine":
+            end(line, lookup)
+            return SimpleRequest("/jobs mine", _list_mine)
         case ("show" | "cancel" | "retry") as action:
-            return JobRequest(action=action, job_id=_job_id(line, lookup))
+            job_id = _job_id(line, lookup)
+            return SimpleRequest(f"/jobs {action} {job_id}", lambda desk: _ACTIONS[action](desk.job(job_id), desk))
     # A number alone probably asks for that job's card.
     raise unknown_subcommand(line, _FORMS | _FILTERS, shown=lambda word: is_number(word.lstrip("#")))
 
@@ -83,16 +47,29 @@ def _job_id(line: Line, lookup: Lookup) -> str:
     return job_id
 
 
+def _list_all(desk: Desk) -> Message:
+    return replies.jobs(list(desk.recent()), "There has been no job yet.")
+
+
+def _list_running(desk: Desk) -> Message:
+    return replies.jobs([record for record in desk.recent() if not record.final], "No job is running or queued.")
+
+
+def _list_mine(desk: Desk) -> Message:
+    mine = [record for record in desk.recent() if record.asked.by == desk.invocation.by.id]
+    return replies.jobs(mine, "You have not submitted a job yet.")
+
+
 COMMAND = Command(
     verb="/jobs",
     does="List, show, cancel and retry jobs.",
     forms=(_LIST, *_FORMS.values()),
     parse=_parse,
-    alone=ListJobs(which="all"),
+    alone=SimpleRequest("/jobs", _list_all),
     buttons={
-        "approve": lambda record, desk: desk.decide(record=record, approve=True),
-        "deny": lambda record, desk: desk.decide(record=record, approve=False),
-        "cancel": lambda record, desk: desk.cancel(record=record),
-        "retry": lambda record, desk: desk.submit(job=record.job),
+        "approve": lambda record, desk: desk.decide(record, approve=True),
+        "deny": lambda record, desk: desk.decide(record, approve=False),
+        "cancel": _ACTIONS["cancel"],
+        "retry": _ACTIONS["retry"],
     },
 )

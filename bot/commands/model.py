@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.blocks import Message
 from bot.commands.arguments import end, is_version, named_model, published, unknown_subcommand
-from bot.commands.command import Command, Desk, Form, Lookup, Question, Request, Submit
+from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, Submit
 from bot.commands.line import Line, join_words
 from bot.views import replies
 from workers.contract.jobs import Trained, TrainModel
@@ -31,40 +31,7 @@ class SubmitTraining(Submit):
     job: TrainModel
 
     def command(self, settings: SettingsFile, *, model: str) -> str:
-        """Return the command, which always names the model."""
         return f"/model train {self.job.model}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShowModel:
-    """`/model show MODEL [vN]`; without a version, all versions."""
-
-    model: str
-    version: int | None
-
-    def answer(self, desk: Desk) -> Message:
-        found = [item for item in desk.versions(self.model) if self.version in (None, item.version)]
-        return replies.model(self.model, found, desk.served())
-
-    def spelled(self, settings: SettingsFile) -> str:
-        return join_words("/model show", self.model, f"v{self.version}" if self.version else "")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompareVersions:
-    """`/model compare vA vB [MODEL]`."""
-
-    model: str
-    first: int
-    second: int
-
-    def answer(self, desk: Desk) -> Message:
-        by_number = {item.version: item for item in desk.versions(self.model)}
-        return replies.comparison(by_number[self.first], by_number[self.second])
-
-    def spelled(self, settings: SettingsFile) -> str:
-        model = self.model if len(settings.models) > 1 else ""
-        return join_words(f"/model compare v{self.first} v{self.second}", model)
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
@@ -77,7 +44,7 @@ def _parse(text: str, lookup: Lookup) -> Request:
             return SubmitTraining(job=TrainModel(model=model), dry_run=dry_run)
         case "list":
             end(line, lookup)
-            return Question(command="/model list", reply=_list_models)
+            return SimpleRequest("/model list", _list_models)
         case "show":
             return _show(line, lookup)
         case "compare":
@@ -90,29 +57,37 @@ def _list_models(desk: Desk) -> Message:
     return replies.models(desk.settings, {name: list(desk.versions(name)) for name in desk.settings.models})
 
 
-def _show(line: Line, lookup: Lookup) -> ShowModel:
-    version = line.take(is_version)
+def _show(line: Line, lookup: Lookup) -> Request:
+    word = line.take(is_version)
     model = named_model(line, lookup)
     end(line, lookup)
-    if version is None:
-        return ShowModel(model=model, version=None)
-    return ShowModel(model=model, version=published(line, lookup, model=model, word=version).version)
+    number = published(line, lookup, model=model, word=word).version if word else None
+
+    def show(desk: Desk) -> Message:
+        found = [item for item in desk.versions(model) if number in (None, item.version)]
+        return replies.model(model, found, desk.served())
+
+    return SimpleRequest(join_words("/model show", model, f"v{number}" if number else ""), show)
 
 
-def _compare(line: Line, lookup: Lookup) -> CompareVersions:
-    first, second = line.take(is_version), line.take(is_version)
+def _compare(line: Line, lookup: Lookup) -> Request:
+    words = line.take(is_version), line.take(is_version)
     model = named_model(line, lookup)
     end(line, lookup)
-    before = published(line, lookup, model=model, word=first)
-    after = published(line, lookup, model=model, word=second)
-    return CompareVersions(model=model, first=before.version, second=after.version)
+    first, second = (published(line, lookup, model=model, word=word).version for word in words)
+
+    def compare(desk: Desk) -> Message:
+        by_number = {item.version: item for item in desk.versions(model)}
+        return replies.comparison(by_number[first], by_number[second])
+
+    return SimpleRequest(f"/model compare v{first} v{second} {model}", compare)
 
 
 def _deploy_trained(record: Record, desk: Desk) -> Message | None:
     """Answer the button that deploys the trained version."""
     if not isinstance(record.outcome, Trained):
         return replies.button_outdated()
-    return desk.read(command=f"/deploy v{record.outcome.version} {record.job.model}").answer(desk)
+    return desk.read(f"/deploy v{record.outcome.version} {record.job.model}").answer(desk)
 
 
 COMMAND = Command(

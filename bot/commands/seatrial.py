@@ -2,7 +2,7 @@
 
 from bot.blocks import Message
 from bot.commands.arguments import end, unknown_subcommand
-from bot.commands.command import Command, Desk, Form, Lookup, Question, Request
+from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest
 from bot.commands.help import ShowHelp
 from bot.commands.line import Line
 from bot.views import replies
@@ -20,7 +20,7 @@ def _parse(text: str, lookup: Lookup) -> Request:
             return ShowHelp()
         case "status":
             end(line, lookup)
-            return Question(command="/seatrial status", reply=_status)
+            return SimpleRequest("/seatrial status", _status)
     raise unknown_subcommand(line, _FORMS)
 
 

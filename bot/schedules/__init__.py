@@ -5,9 +5,8 @@ handle clock changes, store JSON instead of pickles, and let many schedulers sha
 """
 
 from bot.schedules.clock import next_times
-from bot.schedules.desk import BotScheduleDesk
 from bot.schedules.firing import Firing
 from bot.schedules.repository import Schedules
 from bot.schedules.timekeeper import Timekeeper
 
-__all__ = ["BotScheduleDesk", "Firing", "Schedules", "Timekeeper", "next_times"]
+__all__ = ["Firing", "Schedules", "Timekeeper", "next_times"]

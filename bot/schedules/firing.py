@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bot.blocks import Message
 from bot.chat import Chat, ChatRefused
-from bot.commands import read_command
 from bot.dispatcher import Dispatcher
 from bot.state import Schedule
 from bot.views import replies
@@ -14,12 +14,12 @@ from bot.views import schedules as views
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Firing:
     """Submits the jobs of schedules. Raises ChatError if Slack must be tried again later."""
 
-    def __init__(self, *, dispatcher: Dispatcher, chat: Chat) -> None:
-        self._dispatcher = dispatcher
-        self._chat = chat
+    dispatcher: Dispatcher
+    chat: Chat
 
     def fire(self, schedule: Schedule, due_s: float) -> None:
         """Submit the schedule's job on behalf of its author, or report the reason to its channel.
@@ -27,8 +27,8 @@ class Firing:
         A second call for the same time submits no second job.
         """
         try:
-            problem = self._dispatcher.run(
-                lambda desk: read_command(schedule.command, desk).answer(desk),
+            problem = self.dispatcher.run(
+                lambda desk: desk.read(schedule.command).answer(desk),
                 user=schedule.by,
                 channel=schedule.channel,
                 key=f"schedule:{schedule.id}:{due_s:.0f}",
@@ -47,7 +47,7 @@ class Firing:
         """Post to the schedule's channel, or to its author if the channel refuses messages."""
         for place in (schedule.channel, schedule.by):
             try:
-                self._chat.post(place, message)
+                self.chat.post(place, message)
                 return
             except ChatRefused as error:
                 logger.warning("a report about schedule %s cannot be posted in %s: %s", schedule.id, place, error.error)

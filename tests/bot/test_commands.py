@@ -5,18 +5,15 @@ from typing import Any
 
 import pytest
 
-from bot.blocks import Message
 from bot.commands import COMMANDS, read, read_command, read_mention
-from bot.commands.command import Question, Request, Submit, UsageError
-from bot.commands.deploy import ShowHistory, SubmitDeploy
+from bot.commands.command import Request, SimpleRequest, Submit, UsageError
+from bot.commands.deploy import SubmitDeploy
 from bot.commands.help import ShowHelp
-from bot.commands.jobs import JobRequest, ListJobs
 from bot.commands.loadtest.find_capacity import SubmitSearch
 from bot.commands.loadtest.load_test import SubmitLoadTest
-from bot.commands.loadtest.questions import CompareLoadTests, LastLoadTest, StopLoadTest
-from bot.commands.model import CompareVersions, ShowModel, SubmitTraining
+from bot.commands.model import SubmitTraining
 from bot.commands.scale import SubmitScale
-from bot.commands.schedule.requests import AddSchedule, ChangeSchedule
+from bot.commands.schedule.add import AddSchedule
 from tests.bot.lookup import LookupValues, settings
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
@@ -61,8 +58,8 @@ def ending(abort: Abort | None, *, duration_s: float = 60.0) -> SubmitLoadTest:
     return SubmitLoadTest(job=replace(SHAPED, shape=shape, duration_s=duration_s, abort=abort))
 
 
-def question(command: str) -> Question:
-    return Question(command=command, reply=lambda desk: Message(text=""))
+def simple(command: str) -> SimpleRequest:
+    return SimpleRequest(command, lambda desk: None)
 
 
 def scale(minimum: int, maximum: int) -> SubmitScale:
@@ -86,24 +83,24 @@ TRAIN = SubmitTraining(job=TrainModel(model="iris"))
 
 EXAMPLES: dict[str, list[tuple[str, Request]]] = {
     "/model train MODEL": [("/model train iris", TRAIN)],
-    "/model list": [("/model list", question("/model list"))],
+    "/model list": [("/model list", simple("/model list"))],
     "/model show MODEL [vN]": [
-        ("/model show iris", ShowModel(model="iris", version=None)),
-        ("/model show iris v2", ShowModel(model="iris", version=2)),
+        ("/model show iris", simple("/model show iris")),
+        ("/model show iris v2", simple("/model show iris v2")),
     ],
     "/model compare vA vB [MODEL]": [
-        ("/model compare v2 v1 iris", CompareVersions(model="iris", first=2, second=1)),
-        ("/model compare v1 v2", CompareVersions(model="iris", first=1, second=2)),
+        ("/model compare v2 v1 iris", simple("/model compare v2 v1 iris")),
+        ("/model compare v1 v2", simple("/model compare v1 v2 iris")),
     ],
     "/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]": [
         ("/deploy v1", deploy()),
         ("/deploy v2 iris to production", deploy(2, "production")),
         ("/deploy v1 to staging replicas 2..4", deploy(replicas=Replicas(minimum=2, maximum=4))),
     ],
-    "/deploy status": [("/deploy status", question("/deploy status"))],
+    "/deploy status": [("/deploy status", simple("/deploy status"))],
     "/deploy history [ENV]": [
-        ("/deploy history", ShowHistory(environment=None)),
-        ("/deploy history production", ShowHistory(environment="production")),
+        ("/deploy history", simple("/deploy history")),
+        ("/deploy history production", simple("/deploy history production")),
     ],
     "/deploy rollback [to vN] [MODEL] [ENV]": [
         ("/deploy rollback", deploy(1)),
@@ -148,15 +145,15 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
         ),
         ("/loadtest find on docs", SubmitSearch(job=replace(SEARCH, **ON_DOCS, lowest_rps=10.0, highest_rps=100.0))),
     ],
-    "/loadtest compare JOB JOB": [("/loadtest compare 41 #42", CompareLoadTests(first="41", second="42"))],
+    "/loadtest compare JOB JOB": [("/loadtest compare 41 #42", simple("/loadtest compare 41 42"))],
     "/loadtest stop [JOB]": [
-        ("/loadtest stop", StopLoadTest(job_id=None)),
-        ("/loadtest stop #42", StopLoadTest(job_id="42")),
+        ("/loadtest stop", simple("/loadtest stop")),
+        ("/loadtest stop #42", simple("/loadtest stop 42")),
     ],
     "/loadtest last [ENV|TARGET]": [
-        ("/loadtest last", LastLoadTest(place=None)),
-        ("/loadtest last staging", LastLoadTest(place="staging")),
-        ("/loadtest last docs", LastLoadTest(place="docs")),
+        ("/loadtest last", simple("/loadtest last")),
+        ("/loadtest last staging", simple("/loadtest last staging")),
+        ("/loadtest last docs", simple("/loadtest last docs")),
     ],
     '/schedule add "CRON" [TIMEZONE] COMMAND…': [
         (
@@ -168,21 +165,21 @@ EXAMPLES: dict[str, list[tuple[str, Request]]] = {
             AddSchedule(cron="0 2 * * mon", time_zone="Europe/Berlin", submit=TRAIN),
         ),
     ],
-    "/schedule list": [("/schedule list", question("/schedule list"))],
-    "/schedule pause ID": [("/schedule pause s1", ChangeSchedule(change="pause", schedule_id="s1"))],
-    "/schedule resume ID": [("/schedule resume S2", ChangeSchedule(change="resume", schedule_id="s2"))],
-    "/schedule run ID": [("/schedule run 3", ChangeSchedule(change="run", schedule_id="s3"))],
-    "/schedule remove ID": [("/schedule remove s4", ChangeSchedule(change="remove", schedule_id="s4"))],
+    "/schedule list": [("/schedule list", simple("/schedule list"))],
+    "/schedule pause ID": [("/schedule pause s1", simple("/schedule pause s1"))],
+    "/schedule resume ID": [("/schedule resume S2", simple("/schedule resume s2"))],
+    "/schedule run ID": [("/schedule run 3", simple("/schedule run s3"))],
+    "/schedule remove ID": [("/schedule remove s4", simple("/schedule remove s4"))],
     "/jobs [running|mine]": [
-        ("/jobs", ListJobs(which="all")),
-        ("/jobs running", ListJobs(which="running")),
-        ("/jobs mine", ListJobs(which="mine")),
+        ("/jobs", simple("/jobs")),
+        ("/jobs running", simple("/jobs running")),
+        ("/jobs mine", simple("/jobs mine")),
     ],
-    "/jobs show JOB": [("/jobs show 42", JobRequest(action="show", job_id="42"))],
-    "/jobs cancel JOB": [("/jobs cancel #42", JobRequest(action="cancel", job_id="42"))],
-    "/jobs retry JOB": [("/jobs retry 042", JobRequest(action="retry", job_id="42"))],
+    "/jobs show JOB": [("/jobs show 42", simple("/jobs show 42"))],
+    "/jobs cancel JOB": [("/jobs cancel #42", simple("/jobs cancel 42"))],
+    "/jobs retry JOB": [("/jobs retry 042", simple("/jobs retry 42"))],
     "/seatrial help": [("/seatrial help", ShowHelp())],
-    "/seatrial status": [("/seatrial status", question("/seatrial status"))],
+    "/seatrial status": [("/seatrial status", simple("/seatrial status"))],
 }
 COMMAND_EXAMPLES = [example for examples in EXAMPLES.values() for example in examples]
 
@@ -232,7 +229,7 @@ def test_spelled_request_is_parsed_to_itself(command: str, expected: Request, mo
         ("/loadtest find 100..10000rps for 20 s on staging", SubmitSearch(job=SEARCH)),
         ("/loadtest find to 50rps", SubmitSearch(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
         ("/loadtest find replicas held", SubmitSearch(job=replace(SEARCH, hold_replicas=True))),
-        ("/loadtest compare job 41 and job 42", CompareLoadTests(first="41", second="42")),
+        ("/loadtest compare job 41 and job 42", simple("/loadtest compare 41 42")),
         ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
     ],
 )
@@ -275,22 +272,22 @@ def test_default_environment_is_the_only_one_without_approvals() -> None:
 @pytest.mark.parametrize(
     ("text", "job_id", "expected"),
     [
-        ("<@U1> cancel", "7", JobRequest(action="cancel", job_id="7")),
-        ("<@U1> stop", "7", JobRequest(action="cancel", job_id="7")),
-        ("<@U1> STOP!", "7", JobRequest(action="cancel", job_id="7")),
-        ("<@U1> *cancel*, please", "7", JobRequest(action="cancel", job_id="7")),
-        ("cancel <@U1>", "7", JobRequest(action="cancel", job_id="7")),
-        ("hey <@U1>, please cancel", "7", JobRequest(action="cancel", job_id="7")),
-        ("retry", "7", JobRequest(action="retry", job_id="7")),
-        ("show", "7", JobRequest(action="show", job_id="7")),
-        ("jobs cancel", "7", JobRequest(action="cancel", job_id="7")),
-        ("cancel #12", "7", JobRequest(action="cancel", job_id="12")),
-        ("cancel 12", None, JobRequest(action="cancel", job_id="12")),
+        ("<@U1> cancel", "7", simple("/jobs cancel 7")),
+        ("<@U1> stop", "7", simple("/jobs cancel 7")),
+        ("<@U1> STOP!", "7", simple("/jobs cancel 7")),
+        ("<@U1> *cancel*, please", "7", simple("/jobs cancel 7")),
+        ("cancel <@U1>", "7", simple("/jobs cancel 7")),
+        ("hey <@U1>, please cancel", "7", simple("/jobs cancel 7")),
+        ("retry", "7", simple("/jobs retry 7")),
+        ("show", "7", simple("/jobs show 7")),
+        ("jobs cancel", "7", simple("/jobs cancel 7")),
+        ("cancel #12", "7", simple("/jobs cancel 12")),
+        ("cancel 12", None, simple("/jobs cancel 12")),
         ("<@U1>: deploy v1", "7", deploy()),
         ("/deploy v1", None, deploy()),
         ("`deploy v1`", None, deploy()),
         ("loadtest 1000rps slo p95&lt;200ms,errors&lt;1%", None, load()),
-        ("status", None, question("/seatrial status")),
+        ("status", None, simple("/seatrial status")),
         ("<@U1>", "7", ShowHelp()),
         ("help", None, ShowHelp()),
     ],
@@ -330,7 +327,7 @@ def test_scheduled_command_keeps_its_request_under_new_settings() -> None:
     added = read("/schedule", 'add "0 2 * * *" deploy v1', LookupValues())
     assert isinstance(added, AddSchedule)
     grown = settings(models=("iris", "wine"), environments={"staging": False, "canary": False})
-    assert read_command(added.submit.full_command(settings()), LookupValues(settings=grown)) == deploy()
+    assert read_command(added.command(settings()), LookupValues(settings=grown)) == deploy()
 
 
 def test_manual_fits_into_a_slack_manifest() -> None:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
+from bot.blocks import Message
 from bot.commands.arguments import end, unknown_subcommand
-from bot.commands.command import Command, Form, Lookup, Question, Request, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
 from bot.commands.line import Line, clean
 from bot.commands.schedule.add import ADD, AddParser
-from bot.commands.schedule.requests import ChangeSchedule, list_schedules
+from bot.views import replies
+from bot.views import schedules as views
 
 _FORMS = {
     "add": ADD,
@@ -21,26 +24,26 @@ _FORMS = {
 
 def command(job_commands: Sequence[Command]) -> Command:
     """Return the command `/schedule` for jobs of `job_commands`."""
-    parser = AddParser(job_commands)
     return Command(
         verb="/schedule",
         does="Run commands at set times. When clocks change, a skipped time fires as much later, and a time that "
         "occurs twice fires once.",
         forms=tuple(_FORMS.values()),
-        parse=lambda text, lookup: _parse(text, lookup, parser),
+        parse=partial(_parse, AddParser(job_commands)),
     )
 
 
-def _parse(text: str, lookup: Lookup, parser: AddParser) -> Request:
+def _parse(parser: AddParser, text: str, lookup: Lookup) -> Request:
     line = Line("/schedule", text, ADD)
     match line.subcommand(_FORMS):
         case "add":
             return parser.parse(re.split(r"\badd\b", clean(text), maxsplit=1, flags=re.IGNORECASE)[-1], lookup)
         case "list":
             end(line, lookup)
-            return Question(command="/schedule list", reply=list_schedules)
-        case ("pause" | "resume" | "run" | "remove") as change:
-            return ChangeSchedule(change=change, schedule_id=_schedule_id(line, lookup))
+            return SimpleRequest("/schedule list", _list)
+        case ("pause" | "resume" | "run" | "remove") as action:
+            schedule_id = _schedule_id(line, lookup)
+            return SimpleRequest(f"/schedule {action} {schedule_id}", lambda desk: _apply(desk, action, schedule_id))
     raise unknown_subcommand(line, _FORMS)
 
 
@@ -53,3 +56,24 @@ def _schedule_id(line: Line, lookup: Lookup) -> str:
         raise UsageError(problem, usage=line.usage, nearest="/schedule list")
     end(line, lookup)
     return f"s{int(match[1])}"
+
+
+def _list(desk: Desk) -> Message:
+    return views.listed([(item, desk.next_times(item)) for item in desk.schedules.all()])
+
+
+def _apply(desk: Desk, action: str, schedule_id: str) -> Message | None:
+    schedule = next((item for item in desk.schedules.all() if item.id == schedule_id), None)
+    if schedule is None:
+        return replies.refused(f"There is no schedule {schedule_id}. /schedule list shows all schedules.")
+    match action:
+        case "pause":
+            desk.schedules.pause(schedule)
+            return replies.plain(f"Schedule {schedule.id} is paused. `/schedule resume {schedule.id}` resumes it.")
+        case "resume":
+            resumed = desk.schedules.resume(schedule)
+            return views.resumed(resumed, desk.next_times(resumed))
+        case "remove":
+            desk.schedules.remove(schedule)
+            return views.removed(schedule)
+    return desk.run_schedule(schedule)

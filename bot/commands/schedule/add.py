@@ -1,15 +1,19 @@
-"""The parser of `/schedule add`: a cron expression, a time zone and a command that submits a job."""
+"""The request and the parser of `/schedule add`: a cron expression, a time zone and a command that submits a job."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import dropwhile
 from zoneinfo import available_timezones
 
+from bot.blocks import Message
 from bot.commands import cron
-from bot.commands.command import Command, Form, Lookup, Submit, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Submit, UsageError
 from bot.commands.corrections import closest
-from bot.commands.schedule.requests import AddSchedule
+from bot.commands.line import join_words
+from bot.views import schedules as views
+from workers.contract.settings import SettingsFile
 from workers.contract.units import quoted
 
 ADD = Form(
@@ -17,6 +21,30 @@ ADD = Form(
     does="runs any command that starts a job at set times; shows the next three; its cards come here",
 )
 _EXAMPLE_COMMAND = "loadtest 1000rps for 5m"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddSchedule:
+    """`/schedule add "CRON" [TIMEZONE] COMMAND…`. `cron` has five fields, as `cron.for_apscheduler` takes them."""
+
+    cron: str
+    time_zone: str
+    submit: Submit
+
+    def answer(self, desk: Desk) -> Message | None:
+        """Store the schedule and announce it."""
+        desk.check(self.submit.job)
+        approvals = self.submit.job.approvals_needed(desk.settings)
+        command = self.command(desk.settings)
+        added = desk.add_schedule(cron=self.cron, time_zone=self.time_zone, command=command)
+        return desk.announce(added, views.added(added, desk.next_times(added), approvals))
+
+    def command(self, settings: SettingsFile) -> str:
+        """Return the scheduled command. It names its model, so that its meaning lasts if the settings get another."""
+        return self.submit.command(settings, model=self.submit.job.model)
+
+    def spelled(self, settings: SettingsFile) -> str:
+        return _spell(self.cron, self.time_zone, self.command(settings).removeprefix("/"))
 
 
 class AddParser:
@@ -91,7 +119,9 @@ def _zones() -> dict[str, str]:
     return {name.lower(): name for name in available_timezones() | {"UTC"}}
 
 
+def _spell(expression: str, zone: str, command: str) -> str:
+    return join_words(f'/schedule add "{expression}"', "" if zone == "UTC" else zone, command)
+
+
 def _mistake(problem: str, expression: str, zone: str, command: str) -> UsageError:
-    zone = "" if zone == "UTC" else f" {zone}"
-    nearest = f'/schedule add "{expression}"{zone} {command or _EXAMPLE_COMMAND}'
-    return UsageError(problem, usage=ADD.usage, nearest=nearest)
+    return UsageError(problem, usage=ADD.usage, nearest=_spell(expression, zone, command or _EXAMPLE_COMMAND))
