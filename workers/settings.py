@@ -1,84 +1,50 @@
-"""What a worker is told by its environment, beside `seatrial.toml`. Read once, at its start."""
+"""Settings of a worker: its environment variables and the settings file.
+
+The SDKs themselves read STORAGE_EMULATOR_HOST, KUBECONFIG and the variables of Application Default Credentials.
+"""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from workers.contract.settings import SettingsError, SettingsFile
-from workers.contract.settings_reader import read_settings_file
+from pydantic import AfterValidator, Field
 
-DOCKER = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+from workers.contract.process_settings import ProcessSettings
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerSettings:
-    """A worker's settings.
+class WorkerSettings(ProcessSettings):
+    """The variables of a worker, beside those of ProcessSettings."""
 
-    * `redis_url` (REDIS_URL): default redis://127.0.0.1:6379/0.
-    * `config` (SEATRIAL_CONFIG): the settings file; default seatrial.toml in the working folder.
-    * `home` (SEATRIAL_HOME): where this machine's models and endpoints are kept; default .seatrial.
-    * `threads` (SEATRIAL_THREADS): jobs at once, 1..64; default 4: they mostly wait for something outside.
-    * `lease_s` (SEATRIAL_LEASE_S): seconds, 1..300, after which a silent worker's jobs go to another; default 10: above
-      a pause for breath of a busy machine, below what a person waits for.
-    * `grace_s` (SEATRIAL_GRACE_S): seconds, 0..600, that running jobs get to end on SIGTERM before they are handed
-      back; default 20: below the 30 s of Kubernetes' terminationGracePeriodSeconds.
-    * `bigquery_endpoint` (BIGQUERY_EMULATOR_HOST): base URL of an emulator's API, as Google's own SDKs read it; default
-      "": Google's, with Application Default Credentials. Cloud Storage's SDK reads STORAGE_EMULATOR_HOST by itself, as
-      Kubernetes' reads KUBECONFIG.
-    * `docker` (DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH): the engine that builds images; default the local one.
-    * `registry_username` (REGISTRY_USERNAME), `registry_password` (REGISTRY_PASSWORD): the registry's, where it is not
-      Google's, which takes Application Default Credentials.
-    """
+    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        Path(".seatrial"), alias="SEATRIAL_HOME", validate_default=True
+    )
+    """The folder of this machine's models and endpoints."""
+    threads: int = Field(4, ge=1, le=64, alias="SEATRIAL_THREADS")
+    """Number of jobs at once. Default 4: jobs mostly wait for other services."""
+    lease_s: float = Field(10.0, ge=1, le=300, alias="SEATRIAL_LEASE_S")
+    """Seconds without a heartbeat after which other workers take over the jobs. Default 10: more than a pause of a busy
+    machine, less than the patience of a person."""
+    grace_s: float = Field(20.0, ge=0, le=600, alias="SEATRIAL_GRACE_S")
+    """Seconds that running jobs get on SIGTERM before they are requeued. Default 20: less than the 30 s of Kubernetes'
+    terminationGracePeriodSeconds."""
+    bigquery_endpoint: str = Field("", alias="BIGQUERY_EMULATOR_HOST")
+    """Base URL of an emulator's API, as in Google's SDKs. Default: Google, with Application Default Credentials."""
+    docker_host: str = ""
+    """The engine that builds images. Default: the local one."""
+    docker_tls_verify: str = ""
+    docker_cert_path: str = ""
+    registry_username: str = ""
+    registry_password: str = Field("", repr=False)
+    """Login of the image registry. Not needed for Google's, which takes Application Default Credentials."""
 
-    redis_url: str
-    config: Path
-    home: Path
-    threads: int
-    lease_s: float
-    grace_s: float
-    bigquery_endpoint: str
-    docker: Mapping[str, str]
-    registry_username: str
-    registry_password: str = field(repr=False)
-    file: SettingsFile
+    @property
+    def docker(self) -> Mapping[str, str]:
+        """Return the variables for Docker's SDK that are set."""
+        texts = self.model_dump(include={"docker_host", "docker_tls_verify", "docker_cert_path"})
+        return {name.upper(): text for name, text in texts.items() if text}
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> WorkerSettings:
-    """The settings in `environ` and in the file that it names. Raises SettingsError with every mistake."""
-    mistakes: list[str] = []
-
-    def number(name: str, default: float, low: float, high: float) -> float:
-        text = environ.get(name, "")
-        try:
-            value = float(text) if text else default
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            mistakes.append(f"{name}: wanted a number from {low:g} to {high:g}, found {text!r}.")
-        return value
-
-    threads = number("SEATRIAL_THREADS", 4, 1, 64)
-    lease_s = number("SEATRIAL_LEASE_S", 10, 1, 300)
-    grace_s = number("SEATRIAL_GRACE_S", 20, 0, 600)
-    config = Path(environ.get("SEATRIAL_CONFIG") or "seatrial.toml")
-    file = SettingsFile()
-    try:
-        file = read_settings_file(config)
-    except SettingsError as error:
-        mistakes.extend(error.mistakes)
-    if mistakes:
-        raise SettingsError(tuple(mistakes))
-    return WorkerSettings(
-        redis_url=environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
-        config=config,
-        home=Path(environ.get("SEATRIAL_HOME") or ".seatrial").absolute(),
-        threads=int(threads),
-        lease_s=lease_s,
-        grace_s=grace_s,
-        bigquery_endpoint=environ.get("BIGQUERY_EMULATOR_HOST", ""),
-        docker={name: environ[name] for name in DOCKER if name in environ},
-        registry_username=environ.get("REGISTRY_USERNAME", ""),
-        registry_password=environ.get("REGISTRY_PASSWORD", ""),
-        file=file,
-    )
+    """Read `environ` and the settings file that it names. Raises SettingsError with every mistake."""
+    return WorkerSettings.read(environ)

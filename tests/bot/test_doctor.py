@@ -175,5 +175,5 @@ def test_failure_of_the_worker_fails_the_doctor(bot_environ: dict[str, str]) -> 
     assert status == 1
     assert lines[0].startswith("✓ the bot's settings")
     assert [line for line in lines if not line.startswith("✓")] == [
-        "✗ SEATRIAL_THREADS: wanted a number from 1 to 64, found 'none'."
+        "✗ SEATRIAL_THREADS: it must be a whole number, found 'none'."
     ]

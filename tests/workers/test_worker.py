@@ -168,7 +168,7 @@ def test_worker_reports_an_invalid_redis_url_without_its_password(tmp_path: Path
         processes.python("-m", "workers"), env=wrong, capture_output=True, text=True, check=False, timeout=WAIT_S
     )
     assert done.returncode == 2
-    assert "REDIS_URL is no Redis URL" in done.stderr
+    assert "REDIS_URL: write an address" in done.stderr
     assert "Traceback" not in done.stderr
     assert "geh" not in done.stderr
 

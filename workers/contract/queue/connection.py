@@ -11,7 +11,6 @@ from workers.contract import wire
 from workers.contract.events import Event
 from workers.contract.queue import scripts
 from workers.contract.record import Record, fold
-from workers.contract.settings import SettingsError
 
 PREFIX = "seatrial:"
 RETENTION_S = 30 * 24 * 3600
@@ -25,23 +24,16 @@ QueueUnavailable = (redis.ConnectionError, redis.TimeoutError, redis.ResponseErr
 
 
 def connect(url: str) -> "redis.Redis":
-    """Return a client. Its calls fail within about 2 s if Redis is unavailable: Slack waits 3 s for a reply.
-
-    Raises SettingsError for what is no Redis URL.
-    """
-    try:
-        return redis.Redis.from_url(
-            url,
-            socket_connect_timeout=1.0,
-            socket_timeout=2.0,
-            health_check_interval=15,
-            # One more try at once mends a connection that went stale; waiting longer is for the caller to decide.
-            retry=Retry(NoBackoff(), 1),
-            retry_on_error=[redis.ConnectionError],
-        )
-    except ValueError:
-        # Its words may hold a part of the password.
-        raise SettingsError(("REDIS_URL is no Redis URL. Write it like redis://HOST:6379/0.",)) from None
+    """Return a client. Its calls fail within about 2 s if Redis is unavailable: Slack waits 3 s for a reply."""
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=1.0,
+        socket_timeout=2.0,
+        health_check_interval=15,
+        # One immediate retry repairs a stale connection. Callers decide how long to wait for Redis.
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
 
 
 class QueueClient:
