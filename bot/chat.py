@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
@@ -62,14 +63,11 @@ class Chat:
         self.client = WebClient(token=token, base_url=api_url, timeout=int(TIMEOUT_S))
         self._api_url = api_url
         # A pool: slack-sdk 3.47 opens a connection for every call, and reads all certificates again for HTTPS.
-        options: dict[str, Any] = {
-            "headers": {"Authorization": f"Bearer {token}"},
-            "maxsize": POOL_SIZE,
-            "timeout": TIMEOUT_S,
-            "retries": False,
-        }
-        proxy = _proxy(api_url)
-        self._http = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        parts = urlsplit(api_url)
+        proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+        pool = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = pool(headers=headers, maxsize=POOL_SIZE, timeout=TIMEOUT_S, retries=False)
 
     def whoami(self) -> Mapping[str, Any]:
         """Call auth.test: team_id, user_id, bot_id."""
@@ -77,18 +75,18 @@ class Chat:
 
     def post(self, channel: str, message: Message, *, thread_ts: str | None = None) -> tuple[str, str]:
         """Post a message. Return the channel's id and the message's ts."""
-        sent = {"channel": channel, "text": message.text, "blocks": list(message.blocks), "unfurl_links": False}
-        answer = self._call("chat.postMessage", sent | ({"thread_ts": thread_ts} if thread_ts else {}))
+        place = {"channel": channel, "thread_ts": thread_ts, "unfurl_links": False}
+        answer = self._call("chat.postMessage", place | _content(message))
         return answer["channel"], answer["ts"]
 
     def edit(self, channel: str, ts: str, message: Message) -> None:
         """Replace an earlier message."""
-        self._call("chat.update", {"channel": channel, "ts": ts, "text": message.text, "blocks": list(message.blocks)})
+        self._call("chat.update", {"channel": channel, "ts": ts} | _content(message))
 
     def post_ephemeral(self, channel: str, user: str, message: Message, *, thread_ts: str | None = None) -> None:
         """Post a message that only `user` sees."""
-        sent = {"channel": channel, "user": user, "text": message.text, "blocks": list(message.blocks)}
-        self._call("chat.postEphemeral", sent | ({"thread_ts": thread_ts} if thread_ts else {}))
+        place = {"channel": channel, "user": user, "thread_ts": thread_ts}
+        self._call("chat.postEphemeral", place | _content(message))
 
     def permalink(self, channel: str, ts: str) -> str:
         """Return a message's address for a browser: chat.getPermalink."""
@@ -103,8 +101,7 @@ class Chat:
             )
         except SlackApiError as error:
             answer = error.response
-            code = str(answer.get("error", ""))
-            raise _error(answer.status_code, answer.headers.get("Retry-After"), code) from error
+            raise _error(answer.status_code, answer.headers, str(answer.get("error", ""))) from error
         except (SlackClientError, URLError, HTTPException, OSError) as error:
             raise ChatUnavailable("Slack cannot be reached") from error
 
@@ -125,7 +122,8 @@ class Chat:
 
     def _call(self, method: str, sent: Mapping[str, Any]) -> Mapping[str, Any]:
         # Every method accepts a form. Methods that only read accept no JSON.
-        form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sent.items()}
+        given = {name: value for name, value in sent.items() if value is not None}
+        form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
         try:
             response = self._http.request("POST", self._api_url + method, fields=form, encode_multipart=False)
         except urllib3.exceptions.HTTPError as error:
@@ -135,19 +133,18 @@ class Chat:
         except ValueError:
             answer = {}  # from a proxy, or from a fault of Slack
         if response.status != 200 or not answer.get("ok"):
-            raise _error(response.status, response.headers.get("Retry-After"), str(answer.get("error", "")))
+            raise _error(response.status, response.headers, str(answer.get("error", "")))
         return answer
 
 
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment sets for `url`, unless it excludes the host."""
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+def _content(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": list(message.blocks)}
 
 
-def _error(status: int, retry_after: str | None, code: str) -> ChatError:
+def _error(status: int, headers: Mapping[str, str], code: str) -> ChatError:
     if status == 429 or code in ("ratelimited", "rate_limited"):
-        return RateLimited(float(retry_after) if retry_after and retry_after.isdecimal() else 1.0)
+        retry_after = headers.get("Retry-After", "")
+        return RateLimited(float(retry_after) if retry_after.isdecimal() else 1.0)
     if status >= 500 or code in _TEMPORARY:
         return ChatUnavailable(f"Slack answers {status} {code}".rstrip())
     if code in _TOKEN:

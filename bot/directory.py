@@ -1,12 +1,10 @@
-"""Slack users and user groups, cached for a few minutes.
+"""Slack users and user groups, cached for a few minutes. Listeners and intake look members up here."""
 
-Listeners and intake look members up here. Requests to Slack go through `bot.chat`.
-"""
-
-import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 from bot.chat import Chat
 from bot.state import Member
@@ -17,36 +15,29 @@ CACHED_S = 300.0
 _Value = TypeVar("_Value")
 
 
+@dataclass
 class Directory:
     """The members and user groups of the workspace `team`. Raises ChatError."""
 
-    def __init__(self, chat: Chat, *, team: str) -> None:
-        self._chat = chat
-        self.team = team
-        self._cache: dict[str, tuple[float, object]] = {}
-        self._lock = threading.Lock()
+    chat: Chat
+    team: str
+    _cache: dict[str, tuple[float, Any]] = field(default_factory=dict, init=False)
 
     def member(self, user: str) -> Member:
         """Return the member with the id `user`."""
-        return self._cached(f"member {user}", lambda: self._chat.member(user, team=self.team))
+        return self._cached(f"member {user}", partial(self.chat.member, user, team=self.team))
 
     def is_among(self, user: str, names: tuple[str, ...]) -> bool:
         """Return True if `user` is one of `names`, user ids and groups as "@handle", or if `names` is empty."""
         if not names or user in names:
             return True
-        groups = (name.removeprefix("@") for name in names if name.startswith("@"))
-        return any(user in self._group(handle) for handle in groups)
-
-    def _group(self, handle: str) -> tuple[str, ...]:
-        return self._cached(f"group {handle}", lambda: tuple(self._chat.group(handle)))
+        handles = (name.removeprefix("@") for name in names if name.startswith("@"))
+        return any(user in self._cached(f"group {handle}", partial(self.chat.group, handle)) for handle in handles)
 
     def _cached(self, key: str, find: Callable[[], _Value]) -> _Value:
         now = time.monotonic()
-        with self._lock:
-            entry = self._cache.get(key)
-        if entry is not None and entry[0] > now:
-            return entry[1]  # type: ignore[return-value]  # each key has values of one type
-        found = find()
-        with self._lock:
+        until_s, found = self._cache.get(key, (0.0, None))
+        if until_s <= now:
+            found = find()
             self._cache[key] = (now + CACHED_S, found)
-        return found
+        return found  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 The worker has a doctor of its own, which needs no Slack token.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from urllib.error import URLError
 
@@ -18,14 +18,6 @@ from workers.contract.findings import Finding
 from workers.contract.formatting import show_count
 from workers.contract.queue.diagnosis import diagnose as diagnose_redis
 from workers.contract.settings import SettingsError
-
-
-class _CallFailed(Exception):
-    """A call that Slack refuses (`refused`) or that does not reach Slack."""
-
-    def __init__(self, reason: str, *, refused: bool) -> None:
-        super().__init__(reason)
-        self.refused = refused
 
 
 def doctor(environ: Mapping[str, str]) -> int:
@@ -44,16 +36,15 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     except SettingsError as error:
         yield from (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)
         return
-    file = settings.file
-    places = f"environments {_list(file.environments)}; targets {_list(file.targets)}"
-    yield Finding(what=f"the bot's settings: models {_list(file.models)}; {places}", ok=True)
+    models, environments, targets = (
+        ", ".join(names) or "–" for names in (settings.file.models, settings.file.environments, settings.file.targets)
+    )
+    places = f"environments {environments}; targets {targets}"
+    yield Finding(what=f"the bot's settings: models {models}; {places}", ok=True)
     yield from _bot_token(settings)
-    yield _app_token(settings) if settings.app_token else _signing_secret()
+    # Slack has no method that checks the signing secret. A wrong one fails at the first request.
+    yield _app_token(settings) if settings.app_token else Finding(what="SLACK_SIGNING_SECRET is set", ok=True)
     yield from diagnose_redis(settings.redis_url)
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names) or "–"
 
 
 def _bot_token(settings: BotSettings) -> Iterator[Finding]:
@@ -62,28 +53,23 @@ def _bot_token(settings: BotSettings) -> Iterator[Finding]:
     auth.test needs no scope: https://docs.slack.dev/reference/methods/auth.test. The header X-OAuth-Scopes of every
     answer lists the token's scopes: https://docs.slack.dev/authentication/installing-with-oauth.
     """
-    try:
-        answer = _call(settings, settings.bot_token, "auth.test")
-    except _CallFailed as error:
-        copy = "Copy the bot token, xoxb-…, from OAuth & Permissions of the app into SLACK_BOT_TOKEN."
-        yield Finding(what=f"SLACK_BOT_TOKEN: {error}", ok=False, advice=_advice(error, copy))
+    copy = "Copy the bot token, xoxb-…, from OAuth & Permissions of the app into SLACK_BOT_TOKEN."
+    answer = _call(settings, "SLACK_BOT_TOKEN", settings.bot_token, "auth.test", if_refused=copy)
+    if isinstance(answer, Finding):
+        yield answer
         return
     yield Finding(what=f"SLACK_BOT_TOKEN belongs to {answer['user']} in {answer['team']}", ok=True)
     granted = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")}
-    missing = [scope for scope in SCOPES if scope not in granted]
-    yield _scopes(missing)
+    if missing := [scope for scope in SCOPES if scope not in granted]:
+        advice = (
+            "Add them under OAuth & Permissions of the app, or use the manifest that `seatrial manifest` prints. "
+            "Then reinstall the app."
+        )
+        yield Finding(what=f"scopes: {', '.join(missing)} missing", ok=False, advice=advice)
+    else:
+        yield Finding(what=f"scopes: {', '.join(SCOPES)}", ok=True)
     if "usergroups:read" not in missing:
         yield from _approvers(settings)
-
-
-def _scopes(missing: list[str]) -> Finding:
-    if not missing:
-        return Finding(what=f"scopes: {', '.join(SCOPES)}", ok=True)
-    advice = (
-        "Add them under OAuth & Permissions of the app, or use the manifest that `seatrial manifest` prints. "
-        "Then reinstall the app."
-    )
-    return Finding(what=f"scopes: {', '.join(missing)} missing", ok=False, advice=advice)
 
 
 def _approvers(settings: BotSettings) -> Iterator[Finding]:
@@ -105,32 +91,23 @@ def _approvers(settings: BotSettings) -> Iterator[Finding]:
 
 def _app_token(settings: BotSettings) -> Finding:
     """Request an address for Socket Mode: https://docs.slack.dev/reference/methods/apps.connections.open."""
-    try:
-        _call(settings, settings.app_token, "apps.connections.open")
-    except _CallFailed as error:
-        copy = (
-            "Turn on Socket Mode of the app and copy an app-level token, xapp-…, with the scope connections:write into"
-            " SLACK_APP_TOKEN."
-        )
-        return Finding(what=f"SLACK_APP_TOKEN: {error}", ok=False, advice=_advice(error, copy))
-    return Finding(what="SLACK_APP_TOKEN opens Socket Mode", ok=True)
+    copy = (
+        "Turn on Socket Mode of the app and copy an app-level token, xapp-…, with the scope connections:write into "
+        "SLACK_APP_TOKEN."
+    )
+    answer = _call(settings, "SLACK_APP_TOKEN", settings.app_token, "apps.connections.open", if_refused=copy)
+    return answer if isinstance(answer, Finding) else Finding(what="SLACK_APP_TOKEN opens Socket Mode", ok=True)
 
 
-def _signing_secret() -> Finding:
-    # Slack has no method that checks the secret. A wrong one fails at the first request.
-    return Finding(what="SLACK_SIGNING_SECRET is set", ok=True)
-
-
-def _advice(error: _CallFailed, if_refused: str) -> str:
-    return if_refused if error.refused else "Check the network, and SLACK_API_URL if it is set."
-
-
-def _call(settings: BotSettings, token: str, method: str) -> SlackResponse:
-    """Return Slack's answer with its headers. Raises _CallFailed."""
+def _call(settings: BotSettings, name: str, token: str, method: str, *, if_refused: str) -> SlackResponse | Finding:
+    """Return Slack's answer with its headers, or the failed check of the token `name`."""
+    advice = "Check the network, and SLACK_API_URL if it is set."
     try:
         return WebClient(token=token, base_url=settings.api_url, timeout=int(TIMEOUT_S)).api_call(method)
     except SlackApiError as error:
-        code = str(error.response.get("error", "")) or f"HTTP {error.response.status_code}"
-        raise _CallFailed(f"Slack answers {code}", refused=error.response.status_code == 200) from error
-    except (SlackClientError, URLError, HTTPException, OSError) as error:
-        raise _CallFailed("Slack cannot be reached", refused=False) from error
+        status = error.response.status_code
+        why = f"Slack answers {error.response.get('error') or f'HTTP {status}'}"
+        advice = if_refused if status == 200 else advice
+    except (SlackClientError, URLError, HTTPException, OSError):
+        why = "Slack cannot be reached"
+    return Finding(what=f"{name}: {why}", ok=False, advice=advice)
