@@ -28,24 +28,6 @@ Report = Callable[[Schedule, Sequence[float]], None]
 """Reports missed firings, oldest first, in Unix seconds."""
 
 
-class Timekeeper:
-    """Fires the newest due time of each schedule, or reports it if it is too late, and reports all earlier ones first.
-
-    If `fire` or `missed` raises, or the process dies, a later round repeats the call. Two bots make a call at the same
-    time only if one of them was held up for longer than its lock lasts. The firing is one job even then, but a report
-    may appear twice.
-    """
-
-    def __init__(self, client: "redis.Redis", *, store: Store, fire: Fire, missed: Report) -> None:
-        job_store = JobStore(client)
-        self._scheduler = Scheduler(job_store, _InlineExecutor(job_store, store=store, fire=fire, missed=missed))
-        self._scheduler.start()
-
-    def round(self) -> None:
-        """Check all schedules once. Raises QueueUnavailable if Redis goes away."""
-        self._scheduler.round()
-
-
 class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler publishes no types
     """APScheduler without a thread: the caller makes its rounds.
 
@@ -56,15 +38,29 @@ class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler publishes n
         executors = {"default": executor} if executor else {}
         super().__init__(jobstores={"default": job_store}, executors=executors, timezone=UTC)
 
-    def round(self) -> None:
-        """Submit due jobs to the executor."""
-        self._process_jobs()
-
     def wakeup(self) -> None:
         """Do nothing: no thread sleeps."""
 
     def shutdown(self, wait: bool = True) -> None:
         """Do nothing: the store's client belongs to its creator."""
+
+
+class Timekeeper(Scheduler):
+    """Fires the newest due time of each schedule, or reports it if it is too late, and reports all earlier ones first.
+
+    If `fire` or `missed` raises, or the process dies, a later round repeats the call. Two bots make a call at the same
+    time only if one of them was held up for longer than its lock lasts. The firing is one job even then, but a report
+    may appear twice.
+    """
+
+    def __init__(self, client: "redis.Redis", *, store: Store, fire: Fire, missed: Report) -> None:
+        job_store = JobStore(client)
+        super().__init__(job_store, _InlineExecutor(job_store, store=store, fire=fire, missed=missed))
+        self.start()
+
+    def round(self) -> None:
+        """Check all schedules once. Raises QueueUnavailable if Redis goes away."""
+        self._process_jobs()
 
 
 class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publishes no types
