@@ -32,15 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
         match words:
             case [] | ["bot"]:
                 return _bot()
-            case ["worker"]:
+            case ["worker"] | ["down"]:
                 # A program of its own, without the bot's modules and credentials.
-                os.execv(sys.executable, [sys.executable, "-m", "workers"])
-            case ["down"]:
-                os.execv(sys.executable, [sys.executable, "-m", "workers", "down"])
+                command = ["-m", "workers", "down"] if words == ["down"] else ["-m", "workers"]
+                os.execv(sys.executable, [sys.executable, *command])
             case ["doctor"]:
                 return _doctor()
             case ["manifest", *rest] if len(rest) < 2:
-                return _manifest(rest[0] if rest else None)
+                from bot.manifest import manifest
+
+                print(json.dumps(manifest(request_url=rest[0] if rest else None), indent=2))
+                return 0
             case ["demo", *rest] if set(rest) <= {"--once"}:
                 from bot.demo.tour import demo
 
@@ -70,13 +72,12 @@ def _bot() -> int:
         for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"):
             os.environ.pop(name, None)
         serve(settings, stop)
+        return 0
     except ChatError as error:
         print(f"{error}. Check SLACK_BOT_TOKEN, and SLACK_API_URL if it is set.", file=sys.stderr)
-        return 1
     except CannotServe as error:
         print(error, file=sys.stderr)
-        return 1
-    return 0
+    return 1
 
 
 def _doctor() -> int:
@@ -94,13 +95,6 @@ def _doctor() -> int:
     else:
         print("– the worker is not installed here: pip install 'seatrial[worker,load]'", flush=True)
     return status
-
-
-def _manifest(request_url: str | None) -> int:
-    from bot.manifest import manifest
-
-    print(json.dumps(manifest(request_url=request_url), indent=2))
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ logger = logging.getLogger(__name__)
 
 EVENTS_PATH = "/slack/events"
 HEALTH_PATH = "/healthz"
-_PLAIN = [("content-type", "text/plain")]
-_TIMESTAMP = "HTTP_X_SLACK_REQUEST_TIMESTAMP"
 LARGEST_REQUEST_BYTES = 1024 * 1024
 """Slack's requests have some kilobytes, those with a modal's state some dozens."""
 SERVER_THREADS = 16
@@ -36,8 +34,7 @@ def serve(settings: BotSettings, stop: threading.Event) -> None:
     """Run the bot until `stop`. Raises CannotServe, and ChatError if Slack rejects the token."""
     bot = Bot(settings)
     # In Socket Mode no request is signed, so the server answers the health check only.
-    application = health(bot) if settings.app_token else wsgi(bot)
-    server = http_server(application, host=settings.host, port=settings.port)
+    server = http_server(wsgi(bot, signed=not settings.app_token), host=settings.host, port=settings.port)
     threading.Thread(target=server.run, daemon=True, name="http").start()
     bot.start()
     try:
@@ -57,11 +54,12 @@ def _serve_sockets(bot: Bot, settings: BotSettings, stop: threading.Event) -> No
     try:
         handler.connect()  # type: ignore[no-untyped-call]  # Bolt 1.30 leaves it out
     except SlackApiError as error:
-        why = f"Slack refuses Socket Mode: {error.response.get('error')}. Check SLACK_APP_TOKEN."
-        raise CannotServe(why) from error
+        code = error.response.get("error")
+        raise CannotServe(f"Slack refuses Socket Mode: {code}. Check SLACK_APP_TOKEN.") from error
     except OSError as error:
-        why = "Slack cannot be reached for Socket Mode. Check the network, and SLACK_API_URL if it is set."
-        raise CannotServe(why) from error
+        raise CannotServe(
+            "Slack cannot be reached for Socket Mode. Check the network, and SLACK_API_URL if it is set."
+        ) from error
     logger.info("connected by Socket Mode")
     stop.wait()
     handler.close()  # type: ignore[no-untyped-call]
@@ -85,31 +83,28 @@ def http_server(application: Application, *, host: str, port: int) -> Any:
         raise CannotServe(f"The bot cannot listen on {host}:{port} ({error}). Check HOST and PORT.") from error
 
 
-def health(bot: Bot) -> Application:
-    """Return an application for GET /healthz: 200 while the bot works, otherwise 503. Other paths are not found."""
+def wsgi(bot: Bot, *, signed: bool) -> Application:
+    """Return an application for GET /healthz, and for `signed` POST /slack/events.
+
+    The health check returns 200 while the bot works, otherwise 503. Other paths are not found.
+    """
+    slack = SlackRequestHandler(bot.app, path=EVENTS_PATH)
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != HEALTH_PATH:
-            start_response("404 Not Found", _PLAIN)
-            return [b"not found\n"]
-        healthy = bot.healthy()
-        start_response("200 OK" if healthy else "503 Service Unavailable", _PLAIN)
-        return [b"ok\n" if healthy else b"Redis is away, or a thread of the bot has ended. See the bot's log.\n"]
-
-    return application
-
-
-def wsgi(bot: Bot) -> Application:
-    """Return an application for POST /slack/events, signed, and for the health check."""
-    slack, other = SlackRequestHandler(bot.app, path=EVENTS_PATH), health(bot)
-
-    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != EVENTS_PATH:
-            return other(environ, start_response)
-        if not environ.get(_TIMESTAMP, "").isdecimal():
-            # slack-sdk 3.47 raises ValueError for such a timestamp, and Bolt would answer 500.
-            start_response("401 Unauthorized", _PLAIN)
-            return [b"not signed\n"]
-        return slack(environ, start_response)
+        path = environ["PATH_INFO"]
+        if path == EVENTS_PATH and signed:
+            if environ.get("HTTP_X_SLACK_REQUEST_TIMESTAMP", "").isdecimal():
+                return slack(environ, start_response)
+            # slack-sdk 3.47 raises ValueError for another timestamp, and Bolt would answer 500.
+            status, text = "401 Unauthorized", "not signed"
+        elif path != HEALTH_PATH:
+            status, text = "404 Not Found", "not found"
+        elif bot.healthy():
+            status, text = "200 OK", "ok"
+        else:
+            status = "503 Service Unavailable"
+            text = "Redis is away, or a thread of the bot has ended. See the bot's log."
+        start_response(status, [("content-type", "text/plain")])
+        return [f"{text}\n".encode()]
 
     return application

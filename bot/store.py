@@ -27,14 +27,10 @@ _P = "seatrial:bot:"
 _RETENTION_S = 30 * 24 * 3600
 SCHEDULES_KEY = _P + "schedules"
 """`schedules.job_store` writes it."""
+LOCK_S = 30
 EDITS_A_MINUTE = 45
 """chat.update is a Tier 3 method: 50 and more calls a minute for the app in a workspace, shared by all bots."""
 
-_SAVE_CARD = """
-redis.call('HSET', KEYS[1], 'channel', ARGV[2], 'ts', ARGV[3], 'shown', ARGV[4], 'posted_at', ARGV[5])
-redis.call('EXPIRE', KEYS[1], ARGV[6])
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[6])
-"""
 _ACQUIRE_EDIT = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] - 60)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
@@ -55,7 +51,6 @@ class Store:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis: Any = client  # redis-py's annotations do not fix the types of replies
-        self._save_card = self._redis.register_script(_SAVE_CARD)
 
     def card(self, job_id: str) -> PostedCard | None:
         """Return the job's card, if it was posted."""
@@ -73,8 +68,11 @@ class Store:
 
     def save_card(self, job_id: str, *, channel: str, ts: str, rendered_digest: str) -> PostedCard:
         """Store the card that was posted, and return it."""
-        keys, now = [f"{_P}card:{job_id}", f"{_P}at:{channel}:{ts}"], time.time()
-        self._save_card(keys=keys, args=[job_id, channel, ts, rendered_digest, now, _RETENTION_S])
+        key, now = f"{_P}card:{job_id}", time.time()
+        card = {"channel": channel, "ts": ts, "shown": rendered_digest, "posted_at": now}
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(key, mapping=card).expire(key, _RETENTION_S)
+            pipe.set(f"{_P}at:{channel}:{ts}", job_id, ex=_RETENTION_S).execute()
         return PostedCard(channel=channel, ts=ts, rendered_digest=rendered_digest, posted_events=0, posted_at_s=now)
 
     def set_rendered(self, job_id: str, rendered_digest: str) -> None:
@@ -95,10 +93,10 @@ class Store:
         return bool(self._redis.eval(_ACQUIRE_EDIT, 1, _P + "edits", time.time(), EDITS_A_MINUTE, uuid4().hex))
 
     @contextmanager
-    def locked(self, name: str, *, for_s: float = 30.0) -> Iterator[bool]:
-        """Try to lock `name`, and yield True on success. The lock ends with the context, or after `for_s`."""
+    def locked(self, name: str) -> Iterator[bool]:
+        """Try to lock `name`, and yield True on success. The lock ends with the context, or after LOCK_S."""
         key, token = f"{_P}lock:{name}", uuid4().hex
-        acquired = bool(self._redis.set(key, token, nx=True, px=int(for_s * 1000)))
+        acquired = bool(self._redis.set(key, token, nx=True, ex=LOCK_S))
         try:
             yield acquired
         finally:
@@ -121,8 +119,7 @@ class Store:
         stored = json.dumps({"job_id": result.job_id, "word": result.status, "at_s": result.at_s})
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.eval(_SAVE_RESULT, 2, SCHEDULES_KEY, _P + "results", schedule_id, stored)
-            pipe.hset(f"{_P}card:{result.job_id}", "compared", 1)
-            pipe.execute()
+            pipe.hset(f"{_P}card:{result.job_id}", "compared", 1).execute()
 
     def result(self, schedule_id: str) -> Result | None:
         """Return the result of a schedule's newest job."""
