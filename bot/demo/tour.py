@@ -20,6 +20,10 @@ from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
 from bot.manifest import manifest
 
+Words = tuple[str, ...]
+Watch = Callable[[VisibleMessage], None]
+_DONE = ("· done",)
+_FAILURES = ("failed", "cancelled", "denied", "expired", "lost", "FAIL", "INVALID")
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEP_S = 120.0
 """Time limit of a step on a slow and busy machine."""
@@ -75,9 +79,8 @@ def _processes(folder: Path) -> Iterator[LocalSlack]:
             "HOST": "127.0.0.1",
             "PORT": str(port),
         }
-        stack.callback(
-            subprocess.run, python("-m", "workers", "down"), env=for_worker, check=False, capture_output=True
-        )
+        down = python("-m", "workers", "down")
+        stack.callback(subprocess.run, down, env=for_worker, check=False, capture_output=True)
         stack.enter_context(process("worker", python("-m", "workers"), folder=folder, environ=for_worker))
         bot = stack.enter_context(process("bot", python("-m", "bot"), folder=folder, environ=for_bot))
         await_port(bot, port, name="bot", folder=folder)
@@ -90,7 +93,7 @@ def _play(slack: LocalSlack, folder: Path) -> bool:
     print(f"The local Slack is at {slack.url}\n", flush=True)
     steps: list[tuple[str, Callable[[], str]]] = [
         ("/model train iris", lambda: _train(ada)),
-        ("/deploy v1 to staging", lambda: _deploy(ada, "v1 is live")),
+        ("/deploy v1 to staging", lambda: _line(_ask(ada, "/deploy v1 to staging"), "v1 is live")),
         ("/deploy v1 to production", lambda: _deploy_with_approval(ada, grace)),
         ("/loadtest 1000rps for 30s on staging", lambda: _load(ada)),
         ("/jobs", lambda: _jobs(ada)),
@@ -110,13 +113,8 @@ def _play(slack: LocalSlack, folder: Path) -> bool:
 
 
 def _train(ada: Person) -> str:
-    card = _ask(ada, "/model train iris", until=("· done",))
+    card = _ask(ada, "/model train iris")
     return _line(card, "evaluate") + "; " + _line(card, "publish")
-
-
-def _deploy(ada: Person, pattern: str) -> str:
-    card = _ask(ada, "/deploy v1 to staging", until=("· done",))
-    return _line(card, pattern)
 
 
 def _deploy_with_approval(ada: Person, grace: Person) -> str:
@@ -125,7 +123,7 @@ def _deploy_with_approval(ada: Person, grace: Person) -> str:
     ada.wait_for(lambda: any("another member must approve" in one.plain for one in ada.ephemerals()), STEP_S)
     print("    Ada may not approve her own request; Grace approves it", flush=True)
     grace.click_button(card, "Approve")
-    card = _follow(ada, card, until=("· done",))
+    card = _follow(ada, card)
     if grace.id not in next(line for line in card.plain.splitlines() if "approved by" in line):
         raise StepFailed(f"The card does not say who approved:\n{card.plain}")
     return _line(card, "v1 is live") + " Approved by Grace"
@@ -138,19 +136,20 @@ def _load(ada: Person) -> str:
         if "· running" not in card.plain:
             return
         replicas = _line(card, r"^\d+( → \d+)*( \(|$)").partition(" (")[0]
-        pieces = (_line(card, "of 1,000 rps"), _line(card, "^p95"), replicas and f"replicas {replicas}")
-        line = " · ".join(piece for piece in pieces if piece)
+        line = " · ".join(
+            filter(None, [_line(card, "of 1,000 rps"), _line(card, "^p95"), replicas and f"replicas {replicas}"])
+        )
         if line and line not in printed:
             printed.append(line)
             print(f"    {line}", flush=True)
 
     until = ("· PASS", "· INVALID")
-    cards = [_ask(ada, "/loadtest 1000rps for 30s on staging", until=until, watch=watch)]
-    while "· INVALID" in cards[-1].plain and len(cards) < MOST_TRIES:
-        print(f"    INVALID: {_line(cards[-1], '^•')}\n    Ada clicks Run again", flush=True)
-        again = partial(ada.click_button, cards[-1], "Run again")
-        cards.append(_card_of(ada, again, until=until, watch=watch))
-    card = cards[-1]
+    card = _ask(ada, "/loadtest 1000rps for 30s on staging", until=until, watch=watch)
+    cards = [card]
+    while "· INVALID" in card.plain and len(cards) < MOST_TRIES:
+        print(f"    INVALID: {_line(card, '^•')}\n    Ada clicks Run again", flush=True)
+        card = _card_of(ada, partial(ada.click_button, card, "Run again"), until=until, watch=watch)
+        cards.append(card)
     if "· INVALID" in card.plain:
         raise StepFailed(card.plain)
     chart = ada.wait_for(
@@ -173,23 +172,14 @@ def _jobs(ada: Person) -> str:
     return f"{len(lines)} jobs"
 
 
-def _ask(
-    ada: Person, command: str, *, until: tuple[str, ...], watch: Callable[[VisibleMessage], None] | None = None
-) -> VisibleMessage:
+def _ask(ada: Person, command: str, *, until: Words = _DONE, watch: Watch | None = None) -> VisibleMessage:
     """Type a command, and follow the card that appears."""
     return _card_of(ada, lambda: ada.type(command), until=until, watch=watch)
 
 
-def _card_of(
-    ada: Person,
-    action: Callable[[], str],
-    *,
-    until: tuple[str, ...],
-    watch: Callable[[VisibleMessage], None] | None = None,
-) -> VisibleMessage:
+def _card_of(ada: Person, action: Callable[[], str], *, until: Words, watch: Watch | None) -> VisibleMessage:
     """Do `action`, and follow the card that appears."""
-    before = {one.ts for one in ada.messages()}
-    ephemerals = len(ada.ephemerals())
+    before, ephemerals = {one.ts for one in ada.messages()}, len(ada.ephemerals())
     if failure := action():
         raise StepFailed(f"Slack shows: {failure}")
 
@@ -203,9 +193,7 @@ def _card_of(
     return _follow(ada, ada.wait_for(appeared, STEP_S), until=until, watch=watch)
 
 
-def _follow(
-    ada: Person, card: VisibleMessage, *, until: tuple[str, ...], watch: Callable[[VisibleMessage], None] | None = None
-) -> VisibleMessage:
+def _follow(ada: Person, card: VisibleMessage, *, until: Words = _DONE, watch: Watch | None = None) -> VisibleMessage:
     """Wait until the first line of a card has one of `until`. Raises StepFailed if the job ends otherwise."""
 
     def ended() -> VisibleMessage | None:
@@ -217,9 +205,7 @@ def _follow(
         first = now.plain.splitlines()[0]
         if any(word in first for word in until):
             return now
-        if any(
-            f"· {word}" in first for word in ("failed", "cancelled", "denied", "expired", "lost", "FAIL", "INVALID")
-        ):
+        if any(f"· {word}" in first for word in _FAILURES):
             raise StepFailed(now.plain)
         return None
 
