@@ -51,9 +51,9 @@ def learned(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     classes = np.where(score > 2, "high", np.where((score > 0) & (count > 2), "mid", "low"))
     labels = classes if is_classifier(model) else score.to_numpy()
     given_rows = Examples(features=FEATURES, frame=rows, labels=labels, unlabelled=0)
-    fitted = fit(model, given_rows, np.arange(len(rows)), report=lambda *_: None)
-    graph = to_onnx(fitted.pipeline, FEATURES, "status", classify=is_classifier(model))
-    return fitted.pipeline, lambda frame: run_onnx(graph, FEATURES, frame)
+    pipeline, _ = fit(model, given_rows, np.arange(len(rows)), report=lambda *_: None)
+    graph = to_onnx(pipeline, FEATURES, "status", classify=is_classifier(model))
+    return pipeline, lambda frame: run_onnx(graph, FEATURES, frame)
 
 
 def assert_same(learned: tuple[Any, Any], frame: pd.DataFrame) -> None:

@@ -13,8 +13,8 @@ from tests.platforms.orders import orders_model, orders_tables
 from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.errors import JobCancelled, PermanentError
-from workers.platforms.embedded.warehouse.example_reader import read_examples
 from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
+from workers.platforms.embedded.warehouse.warehouse import read_examples
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.platforms.orders import orders_model, orders_warehouse, train_and_exp
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.warehouse import example_reader, features
+from workers.platforms.embedded.warehouse import features
 from workers.platforms.embedded.warehouse import warehouse as embedded_warehouse
 from workers.platforms.embedded.warehouse.sql import IRIS
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
@@ -105,7 +105,7 @@ def test_local_limits_are_reported_with_the_field_of_the_settings(
 
 
 def test_too_many_rows_are_refused(warehouse: EmbeddedWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (example_reader, features):
+    for module in (embedded_warehouse, features):
         monkeypatch.setattr(module, "MAXIMUM_ROWS", 1_000)
     query = "SELECT n, n > 5 AS status FROM UNNEST(GENERATE_ARRAY(1, 1001)) AS n"
     with pytest.raises(PermanentError, match="1,000 rows"):

@@ -19,7 +19,7 @@ def evaluation(metrics: Mapping[str, float], *, rows: str) -> Evaluation:
     """Return the finite metrics. The note names `rows` and the undefined metrics."""
     undefined = [name for name, value in metrics.items() if not math.isfinite(value)]
     note = rows + (f"; {', '.join(undefined)} undefined on them" if undefined else "")
-    return Evaluation(metrics={name: value for name, value in metrics.items() if name not in undefined}, note=note)
+    return Evaluation(metrics={name: float(metrics[name]) for name in metrics if name not in undefined}, note=note)
 
 
 def classification_metrics(
@@ -44,7 +44,7 @@ def classification_metrics(
         for column, name in enumerate(classes)
         if (name == positive or len(classes) > 2) and 0 < (labels == name).sum() < len(labels)
     ]
-    values = {
+    return {
         "precision": precision,
         "recall": recall,
         "accuracy": metrics.accuracy_score(labels, predicted),
@@ -52,7 +52,6 @@ def classification_metrics(
         "log_loss": metrics.log_loss(labels, exact, labels=classes),
         "roc_auc": np.mean(areas) if areas else math.nan,
     }
-    return {name: float(value) for name, value in values.items()}
 
 
 def regression_metrics(labels: "Array", predicted: "Array") -> dict[str, float]:
@@ -63,7 +62,7 @@ def regression_metrics(labels: "Array", predicted: "Array") -> dict[str, float]:
     from sklearn import metrics
 
     has_logarithms = min(labels.min(), predicted.min()) > -1
-    values = {
+    return {
         "mean_absolute_error": metrics.mean_absolute_error(labels, predicted),
         "mean_squared_error": metrics.mean_squared_error(labels, predicted),
         "mean_squared_log_error": metrics.mean_squared_log_error(labels, predicted) if has_logarithms else math.nan,
@@ -71,4 +70,3 @@ def regression_metrics(labels: "Array", predicted: "Array") -> dict[str, float]:
         "r2_score": metrics.r2_score(labels, predicted),
         "explained_variance": metrics.explained_variance_score(labels, predicted),
     }
-    return {name: float(value) for name, value in values.items()}

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Literal
 from workers.contract.formatting import show_count
 from workers.contract.settings import Model
 from workers.platforms.embedded.errors import join_names, label_error, query_error
-from workers.platforms.embedded.warehouse.sql import Column
+from workers.platforms.embedded.warehouse.sql import CastType, Column
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    Labels = np.ndarray[tuple[int], np.dtype[np.str_ | np.float64]]
 
 MAXIMUM_ROWS = 1_000_000
 """Limit for training on one machine, which is for trying out a model: more rows would take hours."""
@@ -34,6 +36,7 @@ MISSING = r"\N"
 _INTEGERS = re.compile(r'U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|"NULL"')
 _NUMBERS = re.compile(rf"{_INTEGERS.pattern}|FLOAT|DOUBLE|DECIMAL\(.*\)|BIGNUM")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FEATURE_TYPES: dict[str, Literal["STRING", "BOOL"]] = {"VARCHAR": "STRING", "BOOLEAN": "BOOL"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +59,11 @@ class Examples:
 
     features: tuple[Feature, ...]
     frame: "pd.DataFrame"
-    labels: "np.ndarray[tuple[int], np.dtype[np.str_ | np.float64]]"
+    labels: "Labels"
     unlabelled: int
 
 
 def is_classifier(model: Model) -> bool:
-    """Return True if the model predicts a class, not a number."""
     return model.type in ("logistic_reg", "boosted_tree_classifier")
 
 
@@ -109,12 +111,8 @@ def _check_label(model: Model, columns: Sequence[Column]) -> None:
 
 
 def _feature(model: Model, column: Column) -> Feature:
-    if _NUMBERS.fullmatch(column.type):
-        return Feature(name=column.name, type="FLOAT")
-    if column.type == "VARCHAR":
-        return Feature(name=column.name, type="STRING")
-    if column.type == "BOOLEAN":
-        return Feature(name=column.name, type="BOOL")
+    if type_ := "FLOAT" if _NUMBERS.fullmatch(column.type) else _FEATURE_TYPES.get(column.type):
+        return Feature(name=column.name, type=type_)
     problem = f'the column "{column.name}" is {_bigquery(column.type)}; a feature is a number, a STRING or a BOOL.'
     advice = f"Remove it, as in * EXCEPT({column.name}), or use a part of it, as in EXTRACT(DAYOFWEEK FROM …)."
     raise query_error(model, problem, advice)
@@ -130,12 +128,10 @@ def _bigquery(type_: str) -> str:
         return type_
 
 
-def column_casts(model: Model, features: Sequence[Feature]) -> list[tuple[str, Literal["DOUBLE", "VARCHAR"]]]:
+def column_casts(model: Model, features: Sequence[Feature]) -> dict[str, CastType]:
     """Return the columns to fetch with their types: the features, then the label."""
-    columns: list[tuple[str, Literal["DOUBLE", "VARCHAR"]]] = [
-        (feature.name, "VARCHAR" if feature.type == "STRING" else "DOUBLE") for feature in features
-    ]
-    return [*columns, (model.label, "VARCHAR" if is_classifier(model) else "DOUBLE")]
+    casts: dict[str, CastType] = {item.name: "VARCHAR" if item.type == "STRING" else "DOUBLE" for item in features}
+    return casts | {model.label: "VARCHAR" if is_classifier(model) else "DOUBLE"}
 
 
 def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -> Examples:
@@ -148,8 +144,7 @@ def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -
 
     if len(rows) > MAXIMUM_ROWS:
         problem = f"it returns more than {MAXIMUM_ROWS:,} rows, the limit for training on this machine."
-        advice = "Take a sample (LIMIT, or WHERE RAND() < 0.1), or train in BigQuery."
-        raise query_error(model, problem, advice)
+        raise query_error(model, problem, "Take a sample (LIMIT, or WHERE RAND() < 0.1), or train in BigQuery.")
     labelled = rows[rows[model.label].notna()].reset_index(drop=True)
     if len(labelled) < 2:
         found = f"{show_count(len(labelled), 'row')} with a label and {len(rows) - len(labelled)} without"
@@ -162,7 +157,6 @@ def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -
 
 
 def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Series":
-    """Return one feature's values without missing ones."""
     import numpy as np
 
     if column.isna().all():
@@ -171,9 +165,8 @@ def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Se
     if feature.type == "STRING":
         strings = column.astype(object).where(column.notna(), MISSING)
         if (different := strings.nunique()) > MAXIMUM_CATEGORIES:
-            problem = (
-                f'the column "{feature.name}" has {different:,} different strings; the limit is {MAXIMUM_CATEGORIES:,}.'
-            )
+            limit = f"the limit is {MAXIMUM_CATEGORIES:,}"
+            problem = f'the column "{feature.name}" has {different:,} different strings; {limit}.'
             raise query_error(model, problem, "Remove it, or group its values into fewer categories.")
         return strings
     with np.errstate(over="ignore"):
@@ -184,7 +177,7 @@ def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Se
     return numbers.fillna(numbers.mode().iloc[0] if feature.type == "BOOL" else np.float32(numbers.mean()))
 
 
-def _check_values(model: Model, labels: "np.ndarray[tuple[int], np.dtype[np.str_ | np.float64]]") -> None:
+def _check_values(model: Model, labels: "Labels") -> None:
     import numpy as np
 
     if not is_classifier(model):

@@ -14,9 +14,11 @@ from workers.errors import PermanentError
 from workers.platforms.embedded.errors import join_names, query_error
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
+    from duckdb import DuckDBPyConnection as Connection
     from sqlglot import exp
+
+CastType = Literal["DOUBLE", "VARCHAR"]
 
 IRIS = "bigquery-public-data.ml_datasets.iris"
 """The public data set that needs no file: scikit-learn has a copy."""
@@ -70,7 +72,9 @@ def translate(model: Model, *, known: Sequence[str]) -> Translation:
         if name in known:
             tables.add(name)
         elif name.lower() not in local:
-            raise _unknown_table(model, name, known)
+            problem = f'there is no table "{name}" in the local warehouse, which has {join_names(sorted(known))}.'
+            advice = f'Add "{name}" = "FILE.csv" (or .parquet) under [tables] in the settings, or train in BigQuery.'
+            raise query_error(model, problem, advice)
     try:
         sql = query.sql(dialect="duckdb", identify=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
     except sqlglot.UnsupportedError as error:
@@ -88,12 +92,10 @@ def _single_query(model: Model) -> "exp.Query":
         tokens = sqlglot.tokenize(model.query, dialect="bigquery")
         first = tokens[0].text.upper() if tokens else "an empty query"
         if first not in ("SELECT", "WITH", "FROM", "("):
-            problem = f"a query must begin with SELECT or WITH, found {first:.40}."
-            raise query_error(model, problem, advice)
+            raise query_error(model, f"a query must begin with SELECT or WITH, found {first:.40}.", advice)
         statements = [statement for statement in sqlglot.parse(model.query, dialect="bigquery") if statement]
     except sqlglot.TokenError as error:
-        problem = "it is not SQL: a quote or a comment is probably not closed."
-        raise query_error(model, problem, advice) from error
+        raise query_error(model, "it is not SQL: a quote or a comment is probably not closed.", advice) from error
     except sqlglot.ParseError as error:
         at = error.errors[0]
         problem = f'it does not parse at line {at["line"]}, column {at["col"]}, near "{at["highlight"]}".'
@@ -102,28 +104,21 @@ def _single_query(model: Model) -> "exp.Query":
         raise query_error(model, "it is nested too deeply.", advice) from error
     statements = [statement for statement in statements if not isinstance(statement, exp.Semicolon)]
     if len(statements) != 1:
-        problem = f"it must be a single query, found {len(statements)} statements."
-        raise query_error(model, problem, advice)
+        raise query_error(model, f"it must be a single query, found {len(statements)} statements.", advice)
     (query,) = statements
     if not isinstance(query, exp.Query):
         raise query_error(model, "it must be a SELECT query.", advice)
     return query
 
 
-def _unknown_table(model: Model, name: str, known: Sequence[str]) -> PermanentError:
-    problem = f'there is no table "{name}" in the local warehouse, which has {join_names(sorted(known))}.'
-    advice = f'Add "{name}" = "FILE.csv" (or .parquet) under [tables] in the settings, or train in BigQuery.'
-    return query_error(model, problem, advice)
-
-
-def open_database() -> "duckdb.DuckDBPyConnection":
+def open_database() -> "Connection":
     """Open an empty in-memory DuckDB. Any thread may call its `interrupt`."""
     import duckdb
 
     return duckdb.connect(":memory:", config=_CONFIG)
 
 
-def load_tables(connection: "duckdb.DuckDBPyConnection", tables: frozenset[str], *, files: Mapping[str, Path]) -> None:
+def load_tables(connection: "Connection", tables: frozenset[str], *, files: Mapping[str, Path]) -> None:
     """Load `tables` under their BigQuery names, then lock the database: it has no external access afterwards.
 
     `files` maps names to CSV or Parquet files. Raises PermanentError with the table's name if its file is unreadable.
@@ -135,7 +130,7 @@ def load_tables(connection: "duckdb.DuckDBPyConnection", tables: frozenset[str],
     connection.execute("SET lock_configuration = true")
 
 
-def _load(connection: "duckdb.DuckDBPyConnection", name: str, file: Path | None) -> None:
+def _load(connection: "Connection", name: str, file: Path | None) -> None:
     import duckdb
 
     *parents, table = name.split(".")
@@ -145,9 +140,7 @@ def _load(connection: "duckdb.DuckDBPyConnection", name: str, file: Path | None)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(*parents)}")
     create = f"CREATE TABLE {_quoted(*parents, table)} AS FROM "
     if file is None:
-        connection.register("bundled", _iris())
-        connection.execute(create + "bundled")
-        connection.unregister("bundled")
+        connection.register("bundled", _iris()).execute(create + "bundled").unregister("bundled")
         return
     advice = "Use a CSV file with a header line, or a Parquet file."
     if not file.is_file() or file.stat().st_size == 0:
@@ -167,30 +160,25 @@ def _iris() -> object:
     return frame.assign(species=bunch.target_names[bunch.target].astype(object))
 
 
-def describe(connection: "duckdb.DuckDBPyConnection", translation: Translation, *, model: Model) -> tuple[Column, ...]:
+def describe(connection: "Connection", translation: Translation, *, model: Model) -> tuple[Column, ...]:
     """Return the columns of the query's result, without running it."""
     rows = _execute(connection, f"DESCRIBE {translation.sql}", model=model).fetchall()
     return tuple(Column(name=row[0], type=row[1]) for row in rows)
 
 
 def fetch(
-    connection: "duckdb.DuckDBPyConnection",
-    translation: Translation,
-    *,
-    model: Model,
-    columns: Sequence[tuple[str, Literal["DOUBLE", "VARCHAR"]]],
-    limit: int,
+    connection: "Connection", translation: Translation, *, model: Model, columns: Mapping[str, CastType], limit: int
 ) -> "pd.DataFrame":
     """Return at most `limit` rows of the query, with these columns cast to the given types.
 
     The rows are sorted by all columns: the order does not depend on DuckDB's threads.
     """
-    casts = ", ".join(f"CAST({_quoted(name)} AS {type_}) AS {_quoted(name)}" for name, type_ in columns)
+    casts = ", ".join(f"CAST({_quoted(name)} AS {type_}) AS {_quoted(name)}" for name, type_ in columns.items())
     sql = f"SELECT {casts} FROM ({translation.sql}) AS query ORDER BY ALL LIMIT {limit:d}"  # noqa: S608  generated
     return _execute(connection, sql, model=model).df()
 
 
-def _execute(connection: "duckdb.DuckDBPyConnection", sql: str, *, model: Model) -> "duckdb.DuckDBPyConnection":
+def _execute(connection: "Connection", sql: str, *, model: Model) -> "Connection":
     import duckdb
 
     try:

@@ -13,6 +13,8 @@ from workers.platforms.embedded.warehouse.features import Examples, Feature
 if TYPE_CHECKING:
     import numpy as np
 
+    Array = np.ndarray[tuple[int], np.dtype[np.intp]]
+
 # BigQuery ML's defaults of MAX_ITERATIONS, LEARN_RATE and MAX_TREE_DEPTH:
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-boosted-tree
 TREE_ITERATIONS = 20
@@ -29,8 +31,8 @@ SEED = 0
 class Split:
     """Row numbers for training and for evaluation. They are equal if no rows are held out."""
 
-    train: "np.ndarray[tuple[int], np.dtype[np.intp]]"
-    evaluate: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+    train: "Array"
+    evaluate: "Array"
     note: str
 
 
@@ -44,10 +46,8 @@ def split(examples: Examples, *, classify: bool) -> Split:
 
     count = len(examples.labels)
     if count < 500:
-        every = np.arange(count)
-        return Split(
-            train=every, evaluate=every, note=f"on the {count} training rows: under 500 rows none are held out"
-        )
+        every, note = np.arange(count), f"on the {count} training rows: under 500 rows none are held out"
+        return Split(train=every, evaluate=every, note=note)
     share = 0.2 if count <= 50_000 else 10_000 / count
     shuffled = np.random.default_rng(SEED).permutation(count)
     groups = examples.labels[shuffled] if classify else np.zeros(count)
@@ -59,24 +59,17 @@ def split(examples: Examples, *, classify: bool) -> Split:
     return Split(train=np.flatnonzero(~held), evaluate=evaluate, note=f"on {len(evaluate):,} rows held out")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FittedPipeline:
-    """A fitted scikit-learn pipeline, and one fact about its training."""
+def fit(model: Model, examples: Examples, rows: "Array", *, report: ReportStage) -> tuple[Any, str]:
+    """Train on these rows and report every iteration or stage. The same rows give the same model.
 
-    pipeline: Any
-    note: str
-
-
-def fit(
-    model: Model, examples: Examples, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]", *, report: ReportStage
-) -> FittedPipeline:
-    """Train on these rows and report every iteration or stage. The same rows give the same model."""
+    Returns a scikit-learn pipeline and one fact about its training.
+    """
     from sklearn.pipeline import Pipeline
 
     preprocessing = _preprocessing(examples.features, standardise=model.type in ("linear_reg", "logistic_reg"))
     inputs = preprocessing.fit_transform(examples.frame.iloc[rows])
     estimator, note = _ESTIMATORS[model.type](inputs, examples.labels[rows], report)
-    return FittedPipeline(pipeline=Pipeline([("features", preprocessing), ("estimator", estimator)]), note=note)
+    return Pipeline([("features", preprocessing), ("estimator", estimator)]), note
 
 
 def _preprocessing(features: tuple[Feature, ...], *, standardise: bool) -> Any:
@@ -87,12 +80,9 @@ def _preprocessing(features: tuple[Feature, ...], *, standardise: bool) -> Any:
     # Select columns by position: the ONNX converter fails on a column named "label".
     numbers = [position for position, feature in enumerate(features) if feature.type != "STRING"]
     strings = [position for position, feature in enumerate(features) if feature.type == "STRING"]
-    steps: list[tuple[str, Any, list[int]]] = []
-    if numbers:
-        steps.append(("numbers", StandardScaler() if standardise else "passthrough", numbers))
-    if strings:
-        steps.append(("strings", OneHotEncoder(handle_unknown="ignore"), strings))
-    return ColumnTransformer(steps)
+    scaler = StandardScaler() if standardise else "passthrough"
+    steps = [("numbers", scaler, numbers), ("strings", OneHotEncoder(handle_unknown="ignore"), strings)]
+    return ColumnTransformer([step for step in steps if step[2]])
 
 
 def _linear(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
@@ -134,8 +124,8 @@ def _boosted(inputs: Any, labels: Any, report: ReportStage, *, kind: str) -> tup
     from sklearn import ensemble
 
     def stage(iteration: int, estimator: Any, _: dict[str, Any]) -> bool:
-        fact = f"iteration {iteration + 1}, loss {estimator.train_score_[iteration]:.4g}"
-        report(iteration + 1, TREE_ITERATIONS, fact)
+        loss = estimator.train_score_[iteration]
+        report(iteration + 1, TREE_ITERATIONS, f"iteration {iteration + 1}, loss {loss:.4g}")
         return False
 
     estimator = getattr(ensemble, kind)(

@@ -4,22 +4,33 @@ A finished training is a folder HOME/warehouse/MODEL/vN with model.onnx, signatu
 unpickled: the ONNX graph is made and evaluated while the pipeline is in memory.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from json import dumps
 from pathlib import Path
 from secrets import token_hex
 
 from pydantic import TypeAdapter, ValidationError
 
+from workers.contract.formatting import show_count
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.background import run_in_background
+from workers.platforms.embedded.background import ReportStage, run_in_background
 from workers.platforms.embedded.errors import translated_errors
-from workers.platforms.embedded.warehouse.example_reader import read_examples
-from workers.platforms.embedded.warehouse.model_builder import build_model
+from workers.platforms.embedded.warehouse.evaluation import classification_metrics, evaluation, regression_metrics
+from workers.platforms.embedded.warehouse.features import (
+    MAXIMUM_ROWS,
+    Examples,
+    choose_features,
+    column_casts,
+    is_classifier,
+    prepare,
+)
+from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
+from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
+from workers.platforms.embedded.warehouse.training import fit, split
 from workers.platforms.protocols.progress import Progress
 from workers.platforms.protocols.warehouse import Evaluation, Training
 
@@ -53,8 +64,7 @@ class EmbeddedWarehouse:
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
         """Train, or return the training that an earlier attempt of the same job finished; see Warehouse.
 
-        Reports iterations (boosted trees, logistic_reg) or the only stage (linear_reg). An interrupted job stops
-        within a second; the current stage then ends in the background.
+        An interrupted job stops within a second; the current stage then ends in the background.
         """
         folder = self._folder(model, version)
         identity = progress.external_id("training")
@@ -65,16 +75,15 @@ class EmbeddedWarehouse:
         identity = f"{model.name}-v{version}-{token_hex(4)}"
         progress.save_external_id("training", identity)
         examples = read_examples(model, tables=self._tables, progress=progress)
-        built = run_in_background(lambda report: build_model(model, examples, identity, report), progress=progress)
+        record, files = run_in_background(lambda report: _build(model, examples, identity, report), progress=progress)
         progress.check()
-        record = _TrainingRecord(training=built.training, settings_sha256=_digest(model), evaluation=built.evaluation)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for name, content in built.files.items():
+        for name, content in files.items():
             (folder / name).write_bytes(content)
         (folder / "training.json").write_bytes(_RECORD.dump_json(record, indent=2))
-        self._delete_old(folder)
-        return built.training
+        _delete_old(folder)
+        return record.training
 
     @translated_errors()
     def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
@@ -107,17 +116,70 @@ class EmbeddedWarehouse:
             )
         return record
 
-    @staticmethod
-    def _delete_old(newest: Path) -> None:
-        others = [folder for folder in newest.parent.iterdir() if folder != newest]
-        others.sort(key=lambda folder: folder.stat().st_mtime)
-        for folder in others[: -(MAX_TRAININGS - 1)]:
-            shutil.rmtree(folder, ignore_errors=True)
+
+def read_examples(model: Model, *, tables: Mapping[str, Path], progress: Progress) -> Examples:
+    """Run the model's query on `tables`, BigQuery names of CSV or Parquet files, and on the public irises.
+
+    Raises PermanentError that begins with the field of the settings at fault. An interrupted job ends its query.
+    """
+    translation = translate(model, known=[IRIS, *tables])
+    database = open_database()
+
+    def read(report: ReportStage) -> Examples:
+        with database as connection:
+            report(0, None, "loading tables")
+            load_tables(connection, translation.tables, files=tables)
+            features = choose_features(model, describe(connection, translation, model=model))
+            columns = column_casts(model, features)
+            report(0, None, "running the query")
+            rows = fetch(connection, translation, model=model, columns=columns, limit=MAXIMUM_ROWS + 1)
+        return prepare(model, features, rows)
+
+    examples = run_in_background(read, progress=progress, interrupt=database.interrupt)
+    features = ", ".join(f"{feature.name} {feature.type}" for feature in examples.features)
+    progress.log(f"{show_count(len(examples.labels), 'row')}; features: {features}; label: {model.label}.")
+    if examples.unlabelled:
+        progress.log(f"{show_count(examples.unlabelled, 'row')} without a label skipped.")
+    return examples
+
+
+def _build(
+    model: Model, examples: Examples, identity: str, report: ReportStage
+) -> tuple[_TrainingRecord, dict[str, bytes]]:
+    """Split, fit, convert to ONNX and evaluate the graph. Return the record and the exported files by name.
+
+    Writes no file: the job may have been interrupted meanwhile.
+    """
+    classify = is_classifier(model)
+    rows = split(examples, classify=classify)
+    pipeline, note = fit(model, examples, rows.train, report=report)
+    classes = [str(name) for name in pipeline.classes_] if classify else None
+    graph = to_onnx(pipeline, examples.features, model.label, classify=classify)
+    outputs = run_onnx(graph, examples.features, examples.frame.iloc[rows.evaluate])
+    labels = examples.labels[rows.evaluate]
+    if classes is None:
+        metrics = regression_metrics(labels, outputs[0][:, 0])
+    else:
+        metrics = classification_metrics(labels, outputs[0], outputs[1], classes)
+    if examples.unlabelled:
+        note += f"; {show_count(examples.unlabelled, 'row')} without a label skipped"
+    training = Training(identity=identity, rows=len(examples.labels), note=note)
+    measured = evaluation(metrics, rows=rows.note)
+    signature = json.dumps(signature_document(examples.features, model.label, classes=classes), indent=2) + "\n"
+    record = _TrainingRecord(training=training, settings_sha256=_digest(model), evaluation=measured)
+    return record, {"model.onnx": graph, "signature.json": signature.encode()}
+
+
+def _delete_old(newest: Path) -> None:
+    others = [folder for folder in newest.parent.iterdir() if folder != newest]
+    others.sort(key=lambda folder: folder.stat().st_mtime)
+    for folder in others[: -(MAX_TRAININGS - 1)]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _digest(model: Model) -> str:
     """Return a digest of the settings that determine the training."""
-    return sha256(dumps([model.type, model.label, model.query]).encode()).hexdigest()
+    return sha256(json.dumps([model.type, model.label, model.query]).encode()).hexdigest()
 
 
 def _read(folder: Path) -> _TrainingRecord | None:
