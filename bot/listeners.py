@@ -121,13 +121,13 @@ def _reply(run: Callable[[], Message | None]) -> Message | None:
         return run()
     except QueueUnavailable as error:
         logger.warning("Redis is away: %s", error)
-        return replies.redis_away()
+        return replies.REDIS_AWAY
     except ChatRefused as error:
         logger.warning("%s", error)
         return replies.slack_refuses(error.error)
     except ChatError as error:
         logger.warning("%s", error)
-        return replies.slack_away()
+        return replies.SLACK_AWAY
 
 
 def _respond(respond: Any, reply: Message) -> None:

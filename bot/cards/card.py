@@ -144,11 +144,9 @@ def _progress(progress: Progressed) -> str:
 
 
 def _footer(record: Record) -> str:
-    parts = [f"#{record.id}", f"requested by {person(record.asked.by)} {date(record.asked.at_s)}"]
-    if record.asked.scheduled_by:
-        parts[-1] += f" through schedule {escape(record.asked.scheduled_by)}"
-    if owner := card_of(record.job).owner(record.job):
-        parts.append(owner)
+    asked, job_owner = record.asked, card_of(record.job).owner(record.job)
+    through = f" through schedule {escape(asked.scheduled_by)}" if asked.scheduled_by else ""
+    parts = [f"#{record.id}", f"requested by {person(asked.by)} {date(asked.at_s)}{through}", job_owner]
     if record.approved_by:
         parts.append("approved by " + ", ".join(map(person, record.approved_by)))
     if record.ended_by:
@@ -161,17 +159,15 @@ def _footer(record: Record) -> str:
         parts.append(f"attempt {record.attempt}")
     if record.started_at_s and record.ended_at_s:
         parts.append(f"took {show_duration(record.ended_at_s - record.started_at_s)}")
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))
 
 
 def _buttons(record: Record) -> list[Button]:
     kind = card_of(record.job)
     if record.state == "awaiting_approval":
-        return [
-            Button(text="Approve", action="approve", value=record.id, style="primary"),
-            Button(text="Deny", action="deny", value=record.id, style="danger"),
-            Button(text="Cancel", action="cancel", value=record.id),
-        ]
+        approve = Button(text="Approve", action="approve", value=record.id, style="primary")
+        deny = Button(text="Deny", action="deny", value=record.id, style="danger")
+        return [approve, deny, Button(text="Cancel", action="cancel", value=record.id)]
     if record.outcome:
         return kind.next_buttons(record.id, record.outcome)
     if record.final:

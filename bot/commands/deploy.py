@@ -129,7 +129,7 @@ def _previous_version(line: Line, lookup: Lookup, *, model: str, environment: st
 def _roll_back_deployed(record: Record, desk: Desk) -> Message | None:
     """Answer the button that deploys the previous version again."""
     if not isinstance(record.outcome, Deployed):
-        return replies.button_outdated()
+        return replies.BUTTON_OUTDATED
     command = f"/deploy rollback to v{record.outcome.previous} {record.job.model} {record.job.environment}"
     return desk.read(command).answer(desk)
 

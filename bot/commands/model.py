@@ -86,7 +86,7 @@ def _compare(line: Line, lookup: Lookup) -> Request:
 def _deploy_trained(record: Record, desk: Desk) -> Message | None:
     """Answer the button that deploys the trained version."""
     if not isinstance(record.outcome, Trained):
-        return replies.button_outdated()
+        return replies.BUTTON_OUTDATED
     return desk.read(f"/deploy v{record.outcome.version} {record.job.model}").answer(desk)
 
 

@@ -37,22 +37,13 @@ def refused(reason: str) -> Message:
     return plain(f":no_entry: {escape(reason)}")
 
 
-def button_outdated() -> Message:
-    """Return the answer to a button that no longer fits its job."""
-    return refused("This button is out of date. Nothing was changed.")
-
-
-def redis_away() -> Message:
-    """Return the answer while Redis is away. The request may have been stored just before."""
-    return plain(
-        ":warning: Seatrial cannot reach its queue (Redis). Unless a card appears, nothing was changed. "
-        "Try again in a minute."
-    )
-
-
-def slack_away() -> Message:
-    """Return the answer after a call to Slack that failed."""
-    return plain(":warning: Slack did not respond. Nothing was changed; try again in a minute.")
+BUTTON_OUTDATED = refused("This button is out of date. Nothing was changed.")
+REDIS_AWAY = plain(
+    ":warning: Seatrial cannot reach its queue (Redis). Unless a card appears, nothing was changed. "
+    "Try again in a minute."
+)
+"""The request may have been stored just before."""
+SLACK_AWAY = plain(":warning: Slack did not respond. Nothing was changed; try again in a minute.")
 
 
 def slack_refuses(error: str) -> Message:
@@ -66,13 +57,10 @@ def slack_refuses(error: str) -> Message:
 def no_card(channel: str, error: str) -> Message:
     """Return the answer if the bot may not post in the channel."""
     if error in ("not_in_channel", "channel_not_found"):
-        return plain(
-            f"Seatrial is not in <#{channel}>, so nothing was started. "
-            "Invite it with `/invite @seatrial` and try again."
-        )
-    return plain(
-        f"Slack accepts no message in <#{channel}> ({code(error)}), so nothing was started. Try another channel."
-    )
+        invite = "Invite it with `/invite @seatrial` and try again."
+        return plain(f"Seatrial is not in <#{channel}>, so nothing was started. {invite}")
+    why = f"Slack accepts no message in <#{channel}> ({code(error)})"
+    return plain(f"{why}, so nothing was started. Try another channel.")
 
 
 def dry_run(job: Job, approvals: Approvals | None) -> Message:
@@ -83,10 +71,8 @@ def dry_run(job: Job, approvals: Approvals | None) -> Message:
         lines.append(f"Would run: {facts}.")
     if owner := kind.owner(job):
         lines.append(owner)
-    if approvals is None:
-        lines.append("It needs no approval. It would start at once, or after the jobs ahead of it.")
-    else:
-        lines.append(f"It would {waiting(approvals)}")
+    at_once = "It needs no approval. It would start at once, or after the jobs ahead of it."
+    lines.append(f"It would {waiting(approvals)}" if approvals else at_once)
     return plain("\n".join(lines))
 
 
@@ -100,12 +86,9 @@ def models(settings: SettingsFile, versions: dict[str, list[Version]]) -> Messag
     """Return the answer to `/model list`."""
     lines = []
     for name, model in settings.models.items():
-        found = versions[name]
-        newest = (
-            f"newest v{found[-1].version}, {_metrics(found[-1])}"
-            if found
-            else f"no version yet: {code(f'/model train {name}')}"
-        )
+        newest = f"no version yet: {code(f'/model train {name}')}"
+        if found := versions[name]:
+            newest = f"newest v{found[-1].version}, {_metrics(found[-1])}"
         lines.append(f"*{name}* ({model.type}): {newest}")
     return message(paragraphs(lines or ["The settings have no model. Add one under [models.NAME] in seatrial.toml."]))
 
@@ -118,11 +101,9 @@ def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Mess
     for version in reversed(found):
         places = [item.environment for item in served if item.model == name and item.version == version.version]
         live = f" · live on {', '.join(places)}" if places else ""
-        by = escape(version.trained_by)
-        lines.append(
-            f"*v{version.version}* {_metrics(version)} · {version.size_bytes / 1024:.1f} kB · by {by} "
-            f"{date(version.created_at_s)}, job #{version.job_id}{live}"
-        )
+        size = f"{version.size_bytes / 1024:.1f} kB"
+        trained = f"by {escape(version.trained_by)} {date(version.created_at_s)}, job #{version.job_id}"
+        lines.append(f"*v{version.version}* {_metrics(version)} · {size} · {trained}{live}")
     return message(paragraphs(lines))
 
 
@@ -190,16 +171,13 @@ def deployments(served: Sequence[Served], settings: SettingsFile) -> Message:
 
 def jobs(records: Sequence[Record], if_empty: str) -> Message:
     """Return a line for each of the newest jobs; `records` are newest first."""
-    return message(paragraphs([_job_line(record) for record in records[:MOST_JOBS]] or [if_empty]))
+    return message(paragraphs(map(_job_line, records[:MOST_JOBS]) if records else [if_empty]))
 
 
 def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
     """Return the answer to `/seatrial status`."""
-    count = (
-        f"{len(workers)} alive ({', '.join(map(escape, workers[:_MOST_WORKERS]))})"
-        if workers
-        else "*0 alive*: start one with `seatrial worker`"
-    )
+    alive = f"{len(workers)} alive ({', '.join(map(escape, workers[:_MOST_WORKERS]))})"
+    count = alive if workers else "*0 alive*: start one with `seatrial worker`"
     return plain(f"Redis: reachable\nWorkers: {count}\nJobs: {running} running, {waiting} waiting")
 
 
