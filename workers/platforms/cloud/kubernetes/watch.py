@@ -12,10 +12,10 @@ from typing import Any
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.kubernetes.objects import Object
 
-WINDOW_S = 30
+_WINDOW_S = 30
 """Length of one watch; the next one continues from its end. Short, to notice dead connections soon."""
 
-_READ_S = WINDOW_S + 5.0
+_READ_S = _WINDOW_S + 5.0
 _RETRY_S = 1.0
 
 ListObjects = Callable[[], Object]
@@ -23,12 +23,20 @@ OpenStream = Callable[[Mapping[str, str], float], Any]
 
 
 class Watched:
-    """The selected objects in their newest known state. Thread-safe."""
+    """The selected objects in their newest known state. Thread-safe.
 
-    def __init__(self) -> None:
+    A thread follows the server. After any failed watch (410 Gone, a broken connection, a timeout), it lists and
+    watches again.
+    """
+
+    def __init__(self, list_objects: ListObjects, open_stream: OpenStream) -> None:
+        self._list_objects = list_objects
+        self._open_stream = open_stream
         self._objects: dict[str, Object] = {}
         self._error: JobError | None = None
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._response: Any = None
 
     def now(self) -> tuple[Object, ...]:
         """Return the newest known state at once. Raises PermanentError if the right to list or watch is missing.
@@ -40,51 +48,7 @@ class Watched:
                 raise self._error
             return tuple(self._objects.values())
 
-    def _replace(self, objects: list[Object]) -> None:
-        with self._lock:
-            self._objects = {obj["metadata"]["name"]: obj for obj in objects}
-
-    def _change(self, kind: str, obj: Object) -> None:
-        with self._lock:
-            if kind == "DELETED":
-                self._objects.pop(obj["metadata"]["name"], None)
-            else:
-                self._objects[obj["metadata"]["name"]] = obj
-
-    def _fail(self, error: JobError) -> None:
-        with self._lock:
-            self._error = error
-
-
-@contextlib.contextmanager
-def watching(*, name: str, list_objects: ListObjects, open_stream: OpenStream) -> Iterator[Watched]:
-    """List the objects, then keep the copy up to date in a thread until the context exits.
-
-    `list_objects` returns a List object. `open_stream` opens a watch with the given query and read timeout in seconds
-    and returns urllib3's unread response. Raises what the first `list_objects` raises.
-    """
-    watched = Watched()
-    reflector = _Reflector(watched, list_objects, open_stream)
-    version = reflector.list_all()
-    thread = threading.Thread(target=reflector.run, args=(version,), name=name, daemon=True)
-    thread.start()
-    try:
-        yield watched
-    finally:
-        reflector.stop()
-
-
-class _Reflector:
-    """Work of the thread. After any failed watch (410 Gone, a broken connection, a timeout), list and watch again."""
-
-    def __init__(self, watched: Watched, list_objects: ListObjects, open_stream: OpenStream) -> None:
-        self._watched = watched
-        self._list_objects = list_objects
-        self._open_stream = open_stream
-        self._stopped = threading.Event()
-        self._response: Any = None
-
-    def stop(self) -> None:
+    def _stop(self) -> None:
         self._stopped.set()
         response = self._response
         if response is not None:
@@ -92,20 +56,22 @@ class _Reflector:
             with contextlib.suppress(ValueError, RuntimeError, OSError):
                 response.shutdown()
 
-    def list_all(self) -> str:
+    def _list(self) -> str:
         """Replace the copy; return the resourceVersion to watch from."""
         answer = self._list_objects()
-        self._watched._replace(answer["items"])
+        with self._lock:
+            self._objects = {obj["metadata"]["name"]: obj for obj in answer["items"]}
         return str(answer["metadata"]["resourceVersion"])
 
-    def run(self, version: str) -> None:
+    def _run(self, version: str) -> None:
         while not self._stopped.is_set():
             try:
                 version = self._follow(version)
                 if not version and not self._stopped.is_set():
-                    version = self.list_all()
+                    version = self._list()
             except PermanentError as error:
-                self._watched._fail(error)
+                with self._lock:
+                    self._error = error
                 return
             except JobError:
                 version = ""
@@ -120,13 +86,8 @@ class _Reflector:
 
         if not version:
             return ""
-        query = {
-            "watch": "true",
-            "resourceVersion": version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WINDOW_S),
-        }
-        self._response = response = self._open_stream(query, _READ_S)
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WINDOW_S)}
+        self._response = response = self._open_stream(query | {"resourceVersion": version}, _READ_S)
         try:
             # Checked before the first read too: a stop() that ran before there was a response could not wake it.
             lines = iter(response)
@@ -137,7 +98,7 @@ class _Reflector:
                     return ""
                 version = change["object"]["metadata"]["resourceVersion"]
                 if change["type"] != "BOOKMARK":
-                    self._watched._change(change["type"], change["object"])
+                    self._change(change["type"], change["object"])
         except (urllib3.exceptions.HTTPError, OSError, ValueError, LookupError, TypeError):  # broken off, or no event
             self._stopped.wait(_RETRY_S)
             return ""
@@ -145,3 +106,26 @@ class _Reflector:
             self._response = None
             response.close()
         return version
+
+    def _change(self, kind: str, obj: Object) -> None:
+        with self._lock:
+            if kind == "DELETED":
+                self._objects.pop(obj["metadata"]["name"], None)
+            else:
+                self._objects[obj["metadata"]["name"]] = obj
+
+
+@contextlib.contextmanager
+def watching(*, name: str, list_objects: ListObjects, open_stream: OpenStream) -> Iterator[Watched]:
+    """List the objects, then keep the copy up to date in a thread until the context exits.
+
+    `list_objects` returns a List object. `open_stream` opens a watch with the given query and read timeout in seconds
+    and returns urllib3's unread response. Raises what the first `list_objects` raises.
+    """
+    watched = Watched(list_objects, open_stream)
+    version = watched._list()
+    threading.Thread(target=watched._run, args=(version,), name=name, daemon=True).start()
+    try:
+        yield watched
+    finally:
+        watched._stop()
