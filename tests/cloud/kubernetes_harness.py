@@ -16,7 +16,7 @@ from tests.platforms.progress import RecordedProgress
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment, Model
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
-from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming
+from workers.platforms.cloud.endpoints.endpoint_objects import RolloutTiming
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.cluster import Endpoint, Release
 

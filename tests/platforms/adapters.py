@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment, Model
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
-from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming
+from workers.platforms.cloud.endpoints.endpoint_objects import RolloutTiming
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
 from workers.platforms.embedded.cluster.supervisor import SupervisorTiming

@@ -9,10 +9,10 @@ from workers.contract.findings import Finding
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment
 from workers.platforms.cloud.endpoints.diagnosis import diagnose
-from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects
-from workers.platforms.cloud.endpoints.manifests import EndpointId, Manifests
+from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, RolloutTiming
+from workers.platforms.cloud.endpoints.manifests import Manifests
 from workers.platforms.cloud.endpoints.rollout import Rollout
-from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming, RolloutWatcher
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutWatcher
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.protocols.cluster import Endpoint, Release
 from workers.platforms.protocols.progress import Progress
@@ -30,28 +30,23 @@ class KubernetesCluster:
     def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
         """Bring the release up; see Cluster. On failure, see Rollout.run."""
         objects = self._objects(release.model.name, release.environment)
-        deployment = Rollout(objects, release=release, progress=progress, timing=self._timing).run()
+        deployment = Rollout(objects=objects, release=release, progress=progress).run()
         return _described(objects.describe(deployment), progress)
 
     def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
         """Set the bounds and return; see Cluster."""
         objects = self._objects(model, environment)
-        objects.set_bounds(objects.find_deployed(), replicas, cpu_target=environment.cpu_target)
+        objects.set_bounds(objects.find_deployed(), replicas)
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
         """Set the bounds and wait; see Cluster."""
         objects = self._objects(model, environment)
         before = objects.find_deployed()
         progress.check()
-        set_to = objects.set_bounds(before, replicas, cpu_target=environment.cpu_target)
-        with RolloutWatcher(objects, before, progress=progress, timing=self._timing) as watcher:
-            deployment = watcher.wait_until_ready(
-                minimum=replicas.minimum,
-                maximum=replicas.maximum,
-                before=before,
-                set_to=set_to,
-                reason=f"replicas set to {replicas}",
-            )
+        set_to = objects.set_bounds(before, replicas)
+        reason = f"replicas set to {replicas}"
+        watcher = RolloutWatcher(objects=objects, progress=progress, before=before, set_to=set_to, reason=reason)
+        deployment = watcher.wait_until_ready(minimum=replicas.minimum, maximum=replicas.maximum)
         return _described(objects.describe(deployment), progress)
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
@@ -62,15 +57,16 @@ class KubernetesCluster:
 
     def remove(self, *, model: str, environment: Environment) -> None:
         """Stop serving and wait until every pod has ended; see Cluster. Raises TemporaryError after `ended_s`."""
-        objects = self._objects(model, environment)
-        objects.remove(patience_s=self._timing.ended_s, poll_s=self._timing.poll_s)
+        self._objects(model, environment).remove()
 
     def diagnose(self) -> Iterator[Finding]:
         """Check the connection and the rights in the namespace; see Diagnosable."""
         return diagnose(self._api)
 
     def _objects(self, model: str, environment: Environment) -> EndpointObjects:
-        return EndpointObjects(self._api, self._manifests, EndpointId(model=model, environment=environment.name))
+        return EndpointObjects(
+            api=self._api, manifests=self._manifests, model=model, environment=environment, timing=self._timing
+        )
 
 
 def _described(endpoint: Endpoint, progress: Progress) -> Endpoint:

@@ -1,8 +1,10 @@
 """Objects of one endpoint in its namespace: found, described, scaled and deleted. Rollouts are in rollout.py."""
 
 import time
+from dataclasses import dataclass
 
 from workers.contract.replicas import Replicas
+from workers.contract.settings import Environment
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.endpoints.manifests import EndpointId, Manifests
 from workers.platforms.cloud.endpoints.revisions import (
@@ -31,35 +33,67 @@ _NO_AUTOSCALER = (
 )
 
 
-class EndpointObjects:
-    """The Deployment, Service, autoscaler and disruption budget of one endpoint."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutTiming:
+    """Limits of waits, in seconds. Tests shorten them.
 
-    def __init__(self, api: Api, manifests: Manifests, endpoint_id: EndpointId) -> None:
-        self.api = api
-        self.manifests = manifests
-        self.id = endpoint_id
-        self.name = endpoint_id.name
+    `poll_s`: interval between looks at the watched copy. `address_s`: until a load balancer has an address, one or two
+    minutes on most clouds. `answer_s`: until the first correct answer. `undone_s`: until only the previous revision
+    runs; the cluster continues in any case. `ended_s`: until pods end (terminationGracePeriodSeconds is 30).
+    `stuck_s`: without any change; None: the Deployment's progressDeadlineSeconds and 30 s more.
+    """
+
+    poll_s: float = 0.25
+    address_s: float = 240.0
+    answer_s: float = 60.0
+    undone_s: float = 60.0
+    ended_s: float = 90.0
+    stuck_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointObjects:
+    """The Deployment, Service, autoscaler and disruption budget of one endpoint, and the limits of waits for them."""
+
+    api: Api
+    manifests: Manifests
+    model: str
+    environment: Environment
+    timing: RolloutTiming
+
+    @property
+    def id(self) -> EndpointId:
+        """The identity of the endpoint in the namespace."""
+        return EndpointId(model=self.model, environment=self.environment.name)
+
+    @property
+    def name(self) -> str:
+        """The name of every object."""
+        return self.id.name
 
     def find(self) -> Object | None:
         """Return the Deployment, or None. Raises PermanentError if one of this name is not Seatrial's."""
         found = self.api.get("Deployment", self.name)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return None
-        self._check_owner("Deployment", found)
+        self.check_owner(found)
         return found
 
     def find_deployed(self) -> Object:
         """Return the Deployment. Raises PermanentError if the model is not deployed."""
-        deployment = self.find()
-        if deployment is None:
-            raise PermanentError(
-                f"{self.id.model} is not deployed on {self.id.environment}.", advice="Deploy a version there first."
-            )
-        return deployment
+        if deployment := self.find():
+            return deployment
+        raise PermanentError(
+            f"{self.model} is not deployed on {self.environment.name}.", advice="Deploy a version there first."
+        )
 
-    def check_service_owner(self) -> None:
-        """Raise PermanentError if there is a Service of this name that is not Seatrial's."""
-        self._check_owner("Service", self.api.get("Service", self.name))
+    def check_owner(self, found: Object) -> None:
+        """Raise PermanentError if an object of this name is not Seatrial's."""
+        if not self._owns(found):
+            raise PermanentError(
+                f"The {found['kind']} {self.name} in namespace {self.api.namespace} is not one of Seatrial's.",
+                advice="Delete or rename it, or give the environment its own namespace.",
+            )
 
     def describe(self, deployment: Object) -> Endpoint:
         """Return the endpoint as its objects describe it.
@@ -76,8 +110,8 @@ class EndpointObjects:
         ready, desired = ready_replicas(deployment), desired_replicas(deployment)
         trouble = self._trouble(deployment) if ready < desired else ""
         return Endpoint(
-            model=self.id.model,
-            environment=self.id.environment,
+            model=self.model,
+            environment=self.environment.name,
             version=release.version,
             address=self.find_address(service) if service else "",
             ready=ready,
@@ -107,15 +141,13 @@ class EndpointObjects:
                 return _url(hosts[0], port["nodePort"]) if hosts and port.get("nodePort") else ""
         return _url(f"{self.name}.{self.api.namespace}.svc", port["port"])
 
-    def set_bounds(self, deployment: Object, replicas: Replicas, *, cpu_target: int) -> int:
+    def set_bounds(self, deployment: Object, replicas: Replicas) -> int:
         """Record the bounds and apply them; return the number of replicas set now."""
         if replicas != deployed_release(deployment).replicas:
             self.api.patch("Deployment", self.name, {"metadata": {"annotations": bounds_annotation(replicas)}})
-        return self.set_replicas(deployment, replicas, cpu_target=cpu_target)
+        return self.set_replicas(deployment, replicas)
 
-    def set_replicas(
-        self, deployment: Object, replicas: Replicas, *, cpu_target: int, previous: Object | None = None
-    ) -> int:
+    def set_replicas(self, deployment: Object, replicas: Replicas, *, previous: Object | None = None) -> int:
         """Keep the number of replicas within bounds, by an autoscaler unless they are fixed; return the number set now.
 
         It is the number within the bounds that is nearest to that of `previous`, or else to the present one. The
@@ -124,6 +156,7 @@ class EndpointObjects:
         if replicas.fixed:
             self.api.delete("HorizontalPodAutoscaler", self.name)
         else:
+            cpu_target = self.environment.cpu_target
             self.api.apply(self.manifests.autoscaler(self.id, replicas=replicas, cpu_target=cpu_target))
         now = desired_replicas(deployment)
         preferred = (desired_replicas(previous) if previous else 0) or now
@@ -132,14 +165,14 @@ class EndpointObjects:
             self.api.scale("Deployment", self.name, count)
         return count
 
-    def remove(self, *, patience_s: float, poll_s: float) -> None:
-        """Delete the objects and wait until every pod has ended. Raises TemporaryError after `patience_s`."""
+    def remove(self) -> None:
+        """Delete the objects and wait until every pod has ended. Raises TemporaryError after `timing.ended_s`."""
         self.delete()
-        gives_up_at_s = time.monotonic() + patience_s
+        gives_up_at_s = time.monotonic() + self.timing.ended_s
         while self.pods():
             if time.monotonic() > gives_up_at_s:
-                raise TemporaryError(f"The pods of {self.name} have not ended within {patience_s:g} s.")
-            time.sleep(poll_s)
+                raise TemporaryError(f"The pods of {self.name} have not ended within {self.timing.ended_s:g} s.")
+            time.sleep(self.timing.poll_s)
 
     def delete(self) -> None:
         """Delete the objects that belong to this endpoint. Their pods end in the background."""
@@ -159,13 +192,6 @@ class EndpointObjects:
     def _trouble(self, deployment: Object) -> str:
         troubles = find_troubles(deployment, replica_sets=self.replica_sets(), pods=self.pods(), events=())
         return troubles[0].message if troubles else ""
-
-    def _check_owner(self, kind: str, found: Object | None) -> None:
-        if found is not None and not self._owns(found):
-            raise PermanentError(
-                f"The {kind} {self.name} in namespace {self.api.namespace} is not one of Seatrial's.",
-                advice="Delete or rename it, or give the environment its own namespace.",
-            )
 
     def _owns(self, obj: Object) -> bool:
         labels = obj["metadata"].get("labels") or {}

@@ -19,11 +19,9 @@ SERVING = Path(__file__).resolve().parents[4] / "k8s" / "serving"
 CONTAINER = "model"
 """Name of the container that serves. Other containers are left unchanged."""
 
+# A pod's name adds two hashes, and can be its host name only up to 63 characters.
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _NAME_LENGTH = 63 - len("-0123456789-01234")
-"""A pod's name adds two hashes, and can be its host name only up to 63 characters.
-
-https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-"""
 
 _FILES = {
     "Deployment": "deployment.yaml",
@@ -74,8 +72,8 @@ class Manifests:
         """Read `folder`. Raises PermanentError with the name of a file that is missing, invalid or incomplete."""
         # Kept as JSON text: places that share an anchor in the YAML would otherwise be one object.
         self._objects = {kind: json.dumps(read_object(folder / file, kind)) for kind, file in _FILES.items()}
-        self._folder = folder
-        _container(json.loads(self._objects["Deployment"]), folder)
+        if _container(json.loads(self._objects["Deployment"])) is None:
+            raise PermanentError(f"{folder / _FILES['Deployment']} has no container named {CONTAINER!r}.")
 
     def deployment(self, endpoint_id: EndpointId, release: DeployedRelease, *, image: str, cpu_request: str) -> Object:
         """Return the Deployment of a release, without replicas: the scale subresource sets them."""
@@ -92,7 +90,7 @@ class Manifests:
         metadata.setdefault("annotations", {})["seatrial/digest"] = release.digest
         for constraint in pods["spec"].get("topologySpreadConstraints", ()):
             constraint["labelSelector"] = {"matchLabels": endpoint_id.selector}
-        container = _container(obj, self._folder)
+        container = _container(obj) or {}
         container["image"] = image
         container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = cpu_request
         others = [item for item in container.get("env", ()) if item["name"] != "MODEL_NAME"]
@@ -100,9 +98,8 @@ class Manifests:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             if "httpGet" in container.get(probe, {}):
                 container[probe]["httpGet"]["path"] = f"/v1/models/{endpoint_id.model}/metadata"
-        obj["metadata"]["annotations"][TEMPLATE] = hashlib.sha256(
-            json.dumps(pods, sort_keys=True).encode()
-        ).hexdigest()[:16]
+        template = json.dumps(pods, sort_keys=True).encode()
+        obj["metadata"]["annotations"][TEMPLATE] = hashlib.sha256(template).hexdigest()[:16]
         return obj
 
     def service(self, endpoint_id: EndpointId) -> Object:
@@ -135,9 +132,6 @@ class Manifests:
         return obj
 
 
-def _container(deployment: Object, folder: Path) -> Object:
-    for container in deployment["spec"]["template"]["spec"]["containers"]:
-        if container["name"] == CONTAINER:
-            found: Object = container
-            return found
-    raise PermanentError(f"{folder / _FILES['Deployment']} has no container named {CONTAINER!r}.")
+def _container(deployment: Object) -> Object | None:
+    containers: list[Object] = deployment["spec"]["template"]["spec"]["containers"]
+    return next((container for container in containers if container["name"] == CONTAINER), None)

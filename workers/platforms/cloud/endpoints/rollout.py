@@ -8,7 +8,7 @@ field that is applied once and then omitted would fall back to 1 for a moment.
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from workers.errors import Interrupted, JobError, PermanentError, ShuttingDown, Superseded, TemporaryError
 from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects
@@ -22,7 +22,7 @@ from workers.platforms.cloud.endpoints.revisions import (
     template_hash,
     verified_hash,
 )
-from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming, RolloutWatcher, wait_until_settled
+from workers.platforms.cloud.endpoints.rollout_watcher import RolloutWatcher, wait_until_settled
 from workers.platforms.cloud.endpoints.verification import verify
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.protocols.cluster import Release
@@ -31,16 +31,13 @@ from workers.platforms.protocols.progress import Progress
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
     """The rollout of one release to one endpoint, by one attempt of a job."""
 
-    def __init__(
-        self, objects: EndpointObjects, *, release: Release, progress: Progress, timing: RolloutTiming
-    ) -> None:
-        self._objects = objects
-        self._release = release
-        self._progress = progress
-        self._timing = timing
+    objects: EndpointObjects
+    release: Release
+    progress: Progress
 
     def run(self) -> Object:
         """Roll the release out and return its Deployment.
@@ -48,13 +45,14 @@ class Rollout:
         On PermanentError and Interrupted, restores the newest verified revision, or removes a first release. Superseded
         and TemporaryError leave the rollout to the next attempt, which continues it.
         """
-        before = self._objects.find()
-        self._objects.check_service_owner()
+        before = self.objects.find()
+        if service := self.objects.api.get("Service", self.objects.name):
+            self.objects.check_owner(service)
         desired = self._desired(before)
-        self._progress.check()
+        self.progress.check()
         try:
             deployment = self._bring_up(desired, before)
-            self._progress.check()
+            self.progress.check()
         except (Superseded, TemporaryError):
             raise
         except (PermanentError, Interrupted) as error:
@@ -62,12 +60,12 @@ class Rollout:
             raise
         if not is_verified(deployment):
             desired["metadata"]["annotations"][VERIFIED] = template_hash(desired)
-            deployment = self._objects.api.apply(desired)
+            deployment = self.objects.api.apply(desired)
         return deployment
 
     def _desired(self, before: Object | None) -> Object:
         """Return the Deployment to apply. A release that already runs keeps the job that deployed it."""
-        manifest = self._release.manifest
+        manifest = self.release.manifest
         if not manifest.image:
             raise PermanentError(
                 f"{manifest.model} v{manifest.version} has no container image, which Kubernetes needs.",
@@ -77,9 +75,9 @@ class Rollout:
         release = DeployedRelease(
             version=manifest.version,
             digest=manifest.digest,
-            replicas=self._release.replicas,
-            job_id=self._release.job_id,
-            asked_by=self._release.asked_by,
+            replicas=self.release.replicas,
+            job_id=self.release.job_id,
+            asked_by=self.release.asked_by,
             since_s=time.time(),
             verified=was.verified if was else "",
         )
@@ -91,26 +89,24 @@ class Rollout:
         return self._deployment(replace(release, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s))
 
     def _deployment(self, release: DeployedRelease) -> Object:
-        return self._objects.manifests.deployment(
-            self._objects.id,
+        return self.objects.manifests.deployment(
+            self.objects.id,
             release,
-            image=self._release.manifest.image,
-            cpu_request=self._release.environment.cpu_request,
+            image=self.release.manifest.image,
+            cpu_request=self.objects.environment.cpu_request,
         )
 
     def _bring_up(self, desired: Object, before: Object | None) -> Object:
         """Apply the objects, wait until they are ready and verified, and return the Deployment."""
-        objects, release, timing = self._objects, self._release, self._timing
+        objects, release = self.objects, self.release
         service = objects.api.apply(objects.manifests.service(objects.id))
         applied = objects.api.apply(desired)
-        set_to = objects.set_replicas(applied, release.replicas, cpu_target=release.environment.cpu_target)
+        set_to = objects.set_replicas(applied, release.replicas)
         objects.api.apply(objects.manifests.disruption_budget(objects.id))
         reason = f"v{release.manifest.version} is rolled out" if before else f"replicas set to {release.replicas}"
-        with RolloutWatcher(objects, applied, progress=self._progress, timing=timing) as watcher:
-            deployment = watcher.wait_until_ready(
-                minimum=release.replicas.minimum, before=before, set_to=set_to, reason=reason
-            )
-        verify(objects, service, release=release, progress=self._progress, timing=timing)
+        watcher = RolloutWatcher(objects=objects, progress=self.progress, before=before, set_to=set_to, reason=reason)
+        deployment = watcher.wait_until_ready(minimum=release.replicas.minimum)
+        verify(objects, service, release=release, progress=self.progress)
         return deployment
 
     def _undo_after(self, error: JobError, desired: Object, before: Object | None) -> None:
@@ -118,25 +114,21 @@ class Rollout:
         try:
             restored = self._undo(desired, before)
             if restored and not isinstance(error, ShuttingDown):
-                wait_until_settled(self._objects, self._timing)
+                wait_until_settled(self.objects)
         except JobError as second:
-            logger.warning("Undoing the rollout of %s failed: %s", self._objects.name, second)
+            logger.warning("Undoing the rollout of %s failed: %s", self.objects.name, second)
             if isinstance(error, PermanentError):
                 raise PermanentError(f"{error} Undoing it failed: {second}", advice=error.advice) from error
 
     def _undo(self, desired: Object, before: Object | None) -> bool:
         """Restore the release that was last verified. Return False if a first release was removed."""
-        objects, now = self._objects, self._objects.find()
+        objects, now = self.objects, self.objects.find()
         if now is None or not verified_hash(now):
             objects.delete()
             return False
         revision = before if is_verified(now) else rollback_revision(now, objects.replica_sets())
         if revision is None:
             raise PermanentError(f"Kubernetes no longer keeps the revision of {objects.name} that was last verified.")
-        objects.set_replicas(
-            objects.api.apply(rolled_back(desired, revision)),
-            deployed_release(revision).replicas,
-            cpu_target=self._release.environment.cpu_target,
-            previous=before,
-        )
+        restored = objects.api.apply(rolled_back(desired, revision))
+        objects.set_replicas(restored, deployed_release(revision).replicas, previous=before)
         return True

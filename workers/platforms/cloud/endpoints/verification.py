@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, http_port
-from workers.platforms.cloud.endpoints.rollout_watcher import RolloutTiming
 from workers.platforms.cloud.kubernetes.api import Api, ApiResponse
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.protocols.cluster import Release
@@ -19,22 +18,18 @@ from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, pr
 _RETRY_S = 1.0
 
 
-def verify(
-    objects: EndpointObjects, service: Object, *, release: Release, progress: Progress, timing: RolloutTiming
-) -> None:
+def verify(objects: EndpointObjects, service: Object, *, release: Release, progress: Progress) -> None:
     """Wait for the Service's address, then request one real prediction there until it is correct, and log it.
 
-    Raises PermanentError after `timing.address_s` or `timing.answer_s`: proxies need a while to follow a rollout.
+    Raises PermanentError after `address_s` or `answer_s`: proxies need a while to follow a rollout.
     """
-    address = _await_address(objects, service, progress, timing)
-    model, version = release.model, release.manifest.version
-    gives_up_at_s = time.monotonic() + timing.answer_s
+    address = _await_address(objects, service, progress)
+    model, version, signature = release.model, release.manifest.version, expected_signature(release.model)
+    gives_up_at_s = time.monotonic() + objects.timing.answer_s
     with _reachable(objects.api, service, address) as url:
         while True:
             try:
-                fact = predict_once(
-                    url, model=model.name, version=version, sample=model.sample, signature=expected_signature(model)
-                )
+                fact = predict_once(url, model=model.name, version=version, sample=model.sample, signature=signature)
                 break
             except SmokeTestFailed as error:
                 if time.monotonic() > gives_up_at_s:
@@ -43,8 +38,8 @@ def verify(
     progress.log(f"{address} answers: {fact}")
 
 
-def _await_address(objects: EndpointObjects, service: Object, progress: Progress, timing: RolloutTiming) -> str:
-    gives_up_at_s = time.monotonic() + timing.address_s
+def _await_address(objects: EndpointObjects, service: Object, progress: Progress) -> str:
+    gives_up_at_s = time.monotonic() + objects.timing.address_s
     while not (address := objects.find_address(service)):
         if time.monotonic() > gives_up_at_s:
             raise PermanentError(
@@ -52,7 +47,7 @@ def _await_address(objects: EndpointObjects, service: Object, progress: Progress
                 advice="Run `kubectl describe service`. A cluster outside a cloud cannot provide a LoadBalancer.",
             )
         progress.report(0, None, fact=f"waiting for the address of the Service {objects.name}")
-        progress.wait(timing.poll_s)
+        progress.wait(objects.timing.poll_s)
         service = objects.api.get("Service", objects.name) or service
     return address
 

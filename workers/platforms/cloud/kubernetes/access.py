@@ -2,7 +2,6 @@
 
 import base64
 import tempfile
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,6 @@ from workers.platforms.cloud.google_login import LOG_IN, log_in, refresh
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/userinfo.email")
 _GKE = "https://container.googleapis.com/v1"
 _DEADLINE_S = 15.0
-_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
-"""Raised by the SDK for a kubeconfig with the wrong structure, or with data that is not in base64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +65,8 @@ def open_client(target: ClusterAddress) -> Any:
     import yaml
     from kubernetes import client, config
 
+    # The SDK raises these for a kubeconfig with the wrong structure, or with data that is not in base64.
+    malformed = (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError)
     configuration = client.Configuration()
     try:
         if target.gke:
@@ -76,33 +75,9 @@ def open_client(target: ClusterAddress) -> Any:
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(context=target.context, client_configuration=configuration, persist_config=False)
-    except (config.ConfigException, OSError, yaml.YAMLError, *_MALFORMED) as error:
+    except (config.ConfigException, OSError, *malformed) as error:
         raise PermanentError(f"{target.cluster} cannot be used: {error}", advice=_advice(target)) from error
     return client.ApiClient(configuration)
-
-
-class Login:
-    """Client of one cluster, opened on first use and again after `forget`. Thread-safe."""
-
-    def __init__(self, target: ClusterAddress, client: Any = None) -> None:
-        """A given `client` is used always."""
-        self._target = target
-        self._given = client
-        self._client: Any = None
-        self._opening = threading.Lock()
-
-    def client(self) -> Any:
-        """Return the client; raises what `open_client` raises."""
-        with self._opening:
-            if self._client is None:
-                self._client = self._given or open_client(self._target)
-            return self._client
-
-    def forget(self, client: Any) -> None:
-        """Make the next call log in again, with the credentials available then."""
-        with self._opening:
-            if self._client is client:
-                self._client = None
 
 
 def _advice(target: ClusterAddress) -> str:

@@ -1,18 +1,17 @@
-"""Client for one namespace of a Kubernetes API server. No other module sends requests to one.
+"""Client for one namespace of a Kubernetes API server. Requests are sent, and errors translated, in http.py.
 
 Objects are the API's own JSON, as dicts. https://kubernetes.io/docs/reference/using-api/api-concepts/
-Requests are sent, and errors translated, in http.py.
 """
 
 import json
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes.access import ClusterAddress, read_address
+from workers.errors import PermanentError, TemporaryError
+from workers.platforms.cloud.kubernetes.access import ClusterAddress, open_client, read_address
 from workers.platforms.cloud.kubernetes.errors import ApiCall, unreachable
 from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, HttpRequest, parse_object
 from workers.platforms.cloud.kubernetes.objects import Object
@@ -30,6 +29,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
 }
 """Kind → (apiVersion, resource) of the kinds in use. All of them are namespaced."""
 
+_LOG_LINES = 5
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiResponse:
@@ -43,8 +44,7 @@ def connect(address: str) -> "Api":
     """Return a client for "kubernetes://CONTEXT/NAMESPACE", "kubernetes://in-cluster/NAMESPACE" or
     "gke://PROJECT/LOCATION/CLUSTER/NAMESPACE".
 
-    The first call connects, and raises PermanentError if the context or the credentials are missing.
-    Raises ValueError, with one sentence, for an address of another form.
+    Connects on the first call. Raises ValueError, with one sentence, for an address of another form.
     """
     return Api(target=read_address(address))
 
@@ -61,7 +61,7 @@ class Api:
         a broken connection is retried once."""
         self.target = target
         self.namespace = target.namespace
-        self._http = Http(target, client=client, answer_s=answer_s)
+        self._http = Http(lambda: client or open_client(target), answer_s=answer_s)
 
     def apply(self, obj: Object) -> Object:
         """Create or update the object by forced server-side apply; return all of it.
@@ -70,15 +70,13 @@ class Api:
         unknown fields.
         """
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
-        name = obj["metadata"]["name"]
         content = "application/apply-patch+yaml"
-        return dict(self._json("patch", obj["kind"], name, query=query, body=obj, content=content))
+        return self._json("patch", obj["kind"], obj["metadata"]["name"], query=query, body=obj, content=content)
 
     def patch(self, kind: str, name: str, changes: Object, *, subresource: str = "") -> Object:
         """Merge `changes` into the object (JSON merge patch: None removes a field); return all of it."""
-        query = {"fieldManager": FIELD_MANAGER}
-        content = "application/merge-patch+json"
-        return dict(self._json("patch", kind, name, subresource, query=query, body=changes, content=content))
+        query, content = {"fieldManager": FIELD_MANAGER}, "application/merge-patch+json"
+        return self._json("patch", kind, name, subresource, query=query, body=changes, content=content)
 
     def scale(self, kind: str, name: str, replicas: int) -> None:
         """Set the count through the scale subresource, as `kubectl scale` and the autoscaler do."""
@@ -86,68 +84,56 @@ class Api:
 
     def get(self, kind: str, name: str) -> Object | None:
         """Return the object, or None if it does not exist."""
-        answer: Object | None = self._json("get", kind, name, may_miss=True)
-        return answer
+        return self._json("get", kind, name, may_miss=True) or None
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None, fields: str = "") -> tuple[Object, ...]:
         """Return the selected objects of the kind."""
-        answer = self._json("list", kind, query=_selection(labels, fields))
-        return tuple(answer["items"])
+        return tuple(self._json("list", kind, query=_selection(labels, fields))["items"])
 
     def delete(self, kind: str, name: str) -> bool:
         """Delete the object, and its dependents in the background. Return False if it did not exist."""
-        query = {"propagationPolicy": "Background"}
-        return self._json("delete", kind, name, query=query, may_miss=True) is not None
+        return bool(self._json("delete", kind, name, query={"propagationPolicy": "Background"}, may_miss=True))
 
     def watch(
         self, kind: str, *, labels: Mapping[str, str] | None = None, fields: str = ""
     ) -> AbstractContextManager[Watched]:
         """Keep a copy of the selected objects up to date until the context exits; see Watched."""
-        api_version, resource = KINDS[kind]
-        call = self._call("watch", api_version, resource)
         query = _selection(labels, fields)
 
         def list_objects() -> Object:
-            return dict(self._json("list", kind, query=query))
+            return self._json("list", kind, query=query)
 
         def open_stream(query_of_watch: Mapping[str, str], read_s: float) -> Any:
-            parameters = {**query, **query_of_watch}
-            request = HttpRequest(path=self._path(kind), query=parameters, read_s=read_s, stream=True)
-            return self._http.send(call, request)
+            request = HttpRequest(path=self._path(kind), query={**query, **query_of_watch}, read_s=read_s, stream=True)
+            return self._http.send(self._call("watch", kind), request)
 
-        return watching(name=f"watch {resource}", list_objects=list_objects, open_stream=open_stream)
+        return watching(name=f"watch {KINDS[kind][1]}", list_objects=list_objects, open_stream=open_stream)
 
-    def logs(self, pod: str, *, container: str = "", lines: int = 20, previous: bool = False) -> str:
-        """Return the last log lines of a container (`previous`: before its restart), or ""."""
-        query = {"tailLines": str(lines), "previous": str(previous).lower()}
-        if container:
-            query["container"] = container
-        call = self._call("get", "v1", "pods/log")
-        try:
-            response = self._http.send(call, HttpRequest(path=self._path("Pod", pod, "log"), query=query))
-        except PermanentError:  # the container has not started, or the pod is gone
-            return ""
-        return str(response.data.decode(errors="replace")).strip()
+    def log_end(self, pod: str, container: str) -> str:
+        """Return the last log lines of a container, those before its restart if it was restarted, or "".
+
+        Raises no error: the log only adds to a failure that is known already.
+        """
+        for previous in ("true", "false"):
+            query = {"tailLines": str(_LOG_LINES), "previous": previous, "container": container}
+            request = HttpRequest(path=self._path("Pod", pod, "log"), query=query)
+            with suppress(PermanentError, TemporaryError):  # the container has not started, or the pod is gone
+                data: bytes = self._http.send(self._call("get", "Pod", "log"), request).data
+                if text := data.decode(errors="replace").strip():
+                    return text
+        return ""
 
     def ask_service(
-        self,
-        name: str,
-        port: int,
-        method: str,
-        path: str,
-        *,
-        body: bytes = b"",
-        content: str = "application/json",
-        answer_s: float | None = None,
+        self, name: str, port: int, method: str, path: str, *, body: bytes = b"", answer_s: float | None = None
     ) -> ApiResponse:
         """Send one HTTP request to a Service's `port` through the API server, for workers outside the cluster.
 
         Returns the Service's answer with any status. Raises TemporaryError if the Service has no ready pod.
         https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
         """
-        call = self._call("create" if method == "POST" else "get", "v1", "services/proxy")
+        call = self._call("create" if method == "POST" else "get", "Service", "proxy")
         proxy_path = self._proxy_path(name, port, path)
-        request = HttpRequest(method=method, path=proxy_path, body=body or None, content=content, read_s=answer_s)
+        request = HttpRequest(method=method, path=proxy_path, body=body or None, read_s=answer_s)
         response = self._http.send(call, request, by_service=True)
         return ApiResponse(status=response.status, body=response.data)
 
@@ -159,7 +145,7 @@ class Api:
         """
         import urllib3
 
-        call = self._call("get", "v1", "services/proxy")
+        call = self._call("get", "Service", "proxy")
         request = HttpRequest(path=self._proxy_path(name, port, path), read_s=silence_s, stream=True)
         response = self._http.send(call, request)
         try:
@@ -171,15 +157,15 @@ class Api:
 
     def may(self, verb: str, kind: str, *, subresource: str = "") -> bool:
         """Return True if these credentials have the right, as `kubectl auth can-i` does."""
-        api_version, resource = KINDS[kind]
-        asked = {"group": _group(api_version), "resource": resource, "subresource": subresource}
+        call = self._call(verb, kind)
+        right = {"group": call.group, "resource": call.resource, "subresource": subresource, "verb": verb}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"namespace": self.namespace, "verb": verb, **asked}},
+            "spec": {"resourceAttributes": {"namespace": self.namespace, **right}},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        call = self._call("create", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
+        call = replace(call, verb="create", group="authorization.k8s.io", resource="selfsubjectaccessreviews")
         response = self._http.send(call, HttpRequest(method="POST", path=path, body=json.dumps(review).encode()))
         return bool(parse_object(call, response.data)["status"]["allowed"])
 
@@ -194,16 +180,15 @@ class Api:
         body: Object | None = None,
         content: str = "application/json",
         may_miss: bool = False,
-    ) -> Any:
-        """Return the object in the answer to a call on `kind`, or None for a 404 if it `may_miss`."""
-        api_version, resource = KINDS[kind]
-        call = self._call(verb, api_version, f"{resource}/{subresource}" if subresource else resource)
+    ) -> Object:
+        """Return the object in the answer to a call on `kind`, or {} for a 404 if it `may_miss`."""
+        call = self._call(verb, kind, subresource)
         method = {"get": "GET", "list": "GET", "patch": "PATCH", "delete": "DELETE"}[verb]
         data = None if body is None else json.dumps(body).encode()
         path = self._path(kind, name, subresource)
         request = HttpRequest(method=method, path=path, query=query, body=data, content=content)
         response = self._http.send(call, request, may_miss=may_miss)
-        return None if response is None else parse_object(call, response.data)
+        return {} if response is None else parse_object(call, response.data)
 
     def _path(self, kind: str, name: str = "", subresource: str = "") -> str:
         api_version, resource = KINDS[kind]
@@ -212,27 +197,15 @@ class Api:
         return "/".join([root, *(quote(part, safe=":") for part in parts if part)])
 
     def _proxy_path(self, service: str, port: int, path: str) -> str:
-        """Return the path by which the API server's proxy forwards to a Service."""
         return f"{self._path('Service', f'{service}:{port}', 'proxy')}/{path.lstrip('/')}"
 
-    def _call(self, verb: str, api_version: str, resource: str) -> ApiCall:
-        return ApiCall(
-            verb=verb,
-            group=_group(api_version),
-            resource=resource,
-            namespace=self.namespace,
-            cluster=self.target.cluster,
-        )
-
-
-def _group(api_version: str) -> str:
-    return api_version.rpartition("/")[0]
+    def _call(self, verb: str, kind: str, subresource: str = "") -> ApiCall:
+        api_version, resource = KINDS[kind]
+        resource = f"{resource}/{subresource}" if subresource else resource
+        group = api_version.rpartition("/")[0]
+        return ApiCall(verb=verb, group=group, resource=resource, namespace=self.namespace, cluster=self.target.cluster)
 
 
 def _selection(labels: Mapping[str, str] | None, fields: str) -> dict[str, str]:
-    query = {}
-    if labels:
-        query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
-    if fields:
-        query["fieldSelector"] = fields
-    return query
+    selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+    return {key: value for key, value in (("labelSelector", selector), ("fieldSelector", fields)) if value}

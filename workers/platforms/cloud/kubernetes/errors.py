@@ -29,7 +29,7 @@ class ApiCall:
 
     @property
     def description(self) -> str:
-        """The call in a sentence: "get pods in namespace 'prod'"."""
+        """The call as "get pods in namespace 'prod'"."""
         return f"{self.verb} {self.resource} in namespace {self.namespace!r}"
 
 
@@ -39,7 +39,7 @@ def refusal(call: ApiCall, *, status: int, body: bytes, headers: Mapping[str, st
     Permanent: missing rights, missing objects, invalid requests (the server's message names the field).
     Temporary: conflicts of two writers, too many requests, and faults of the server.
     """
-    answer = _status_object(body)
+    answer = status_object(body)
     reason = str(answer.get("message") or body[:300].decode(errors="replace") or f"HTTP {status}").strip().rstrip(".")
     match status:
         case 401:
@@ -57,24 +57,14 @@ def refusal(call: ApiCall, *, status: int, body: bytes, headers: Mapping[str, st
         case 408 | 409 | 410 | 429:
             return TemporaryError(f"{call.cluster} answered: {reason}.", retry_after_s=_retry_after_s(headers))
         case _ if status >= 500:
-            return TemporaryError(
-                f"{call.cluster} failed to {call.description}: {reason}.", retry_after_s=_retry_after_s(headers)
-            )
+            message = f"{call.cluster} failed to {call.description}: {reason}."
+            return TemporaryError(message, retry_after_s=_retry_after_s(headers))
     return PermanentError(f"{call.cluster} refused to {call.description}: {reason}.")
 
 
 def is_rejected_login(*, status: int, body: bytes) -> bool:
     """Return True if the server did not recognize the login, so a new one may help."""
     return status == 401 or (status == 403 and _ANONYMOUS.encode() in body)
-
-
-def not_an_object(call: ApiCall, body: bytes) -> JobError:
-    """Return the error for a successful answer that is no object of the API, such as a login page."""
-    reason = " ".join(body[:100].decode(errors="replace").split())
-    return PermanentError(
-        f"{call.cluster} did not {call.description} as a Kubernetes API server does. It answered: {reason}",
-        advice="Check the server's address in the kubeconfig, and any proxy in front of it.",
-    )
 
 
 def unreachable(call: ApiCall, error: Exception) -> JobError:
@@ -91,7 +81,8 @@ def _grant(call: ApiCall) -> str:
     return f"Grant the worker's account a Role in namespace {call.namespace!r} with {rule}{iam}."
 
 
-def _status_object(body: bytes) -> Mapping[str, Any]:
+def status_object(body: bytes) -> Mapping[str, Any]:
+    """Return the object of kind Status in a refusal, or {} if another server answered."""
     try:
         answer = json.loads(body)
     except ValueError:

@@ -5,14 +5,14 @@ TemporaryError (errors.py). Every call has a deadline.
 """
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from workers.errors import PermanentError
-from workers.platforms.cloud.kubernetes.access import ClusterAddress, Login
-from workers.platforms.cloud.kubernetes.errors import ApiCall, is_rejected_login, not_an_object, refusal, unreachable
+from workers.platforms.cloud.kubernetes.errors import ApiCall, is_rejected_login, refusal, status_object, unreachable
 from workers.platforms.cloud.kubernetes.objects import Object
 
 FIELD_MANAGER = "seatrial"
@@ -43,12 +43,16 @@ class HttpRequest:
 
 
 class Http:
-    """Connection to one server. Thread-safe."""
+    """Connection to one server, with a client that is opened on first use and again after a rejected login.
 
-    def __init__(self, target: ClusterAddress, *, client: Any, answer_s: float) -> None:
-        """`client` and `answer_s` as in Api."""
-        self._login = Login(target, client)
+    Thread-safe. Calls raise what `open_client` raises.
+    """
+
+    def __init__(self, open_client: Callable[[], Any], *, answer_s: float) -> None:
+        self._open_client = open_client
         self._answer_s = answer_s
+        self._opened: Any = None
+        self._opening = threading.Lock()
 
     def send(self, call: ApiCall, request: HttpRequest, *, may_miss: bool = False, by_service: bool = False) -> Any:
         """Send one request and return urllib3's response, or None for a 404 if it `may_miss`.
@@ -57,18 +61,30 @@ class Http:
         """
 
         def succeeded(response: Any) -> bool:
-            return 200 <= response.status < 300 or (by_service and not _from_api_server(response))
+            return 200 <= response.status < 300 or (by_service and status_object(response.data).get("kind") != "Status")
 
-        client = self._login.client()
+        client = self._client()
         response = self._response(call, request, client)
         if not succeeded(response) and is_rejected_login(status=response.status, body=response.data):
-            self._login.forget(client)
-            response = self._response(call, request, self._login.client())
+            self._forget(client)
+            response = self._response(call, request, self._client())
         if succeeded(response):
             return response
         if response.status == 404 and may_miss:
             return None
         raise refusal(call, status=response.status, body=response.data, headers=response.headers)
+
+    def _client(self) -> Any:
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open_client()
+            return self._opened
+
+    def _forget(self, client: Any) -> None:
+        """Make the next call log in again, with the credentials available then."""
+        with self._opening:
+            if self._opened is client:
+                self._opened = None
 
     def _response(self, call: ApiCall, request: HttpRequest, client: Any) -> Any:
         """Return the response to one request. The body of a refusal is read in any case."""
@@ -78,7 +94,7 @@ class Http:
         try:
             client.update_params_for_auth(headers, [], ["BearerToken"])
         except PermanentError:
-            self._login.forget(client)
+            self._forget(client)
             raise
         headers = {name: value.strip() for name, value in headers.items()}  # a token file may end with a line break
         url = f"{client.configuration.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
@@ -101,16 +117,12 @@ class Http:
 
 
 def parse_object(call: ApiCall, body: bytes) -> Object:
-    """Parse the object in an answer. Raises PermanentError if it is not JSON."""
+    """Parse the object in an answer. Raises PermanentError if it is not one, such as a login page."""
     try:
         return dict(json.loads(body))
     except (ValueError, TypeError) as error:
-        raise not_an_object(call, body) from error
-
-
-def _from_api_server(response: Any) -> bool:
-    """Return True if the API server itself refused (an object of kind Status), not the Service behind it."""
-    try:
-        return bool(json.loads(response.data)["kind"] == "Status")
-    except (ValueError, TypeError, KeyError):
-        return False
+        start = " ".join(body[:100].decode(errors="replace").split())
+        raise PermanentError(
+            f"{call.cluster} did not {call.description} as a Kubernetes API server does. It answered: {start}",
+            advice="Check the server's address in the kubeconfig, and any proxy in front of it.",
+        ) from error

@@ -16,7 +16,6 @@ from workers.platforms.protocols.progress import Progress
 from workers.platforms.swarm import FUTURE, MasterClient
 
 _POLL_S = 0.5
-_LOG_LINES = 5
 
 
 class LoadPods:
@@ -99,12 +98,8 @@ class LoadPods:
 
     def _ended(self, pod: Object, what: str) -> PermanentError:
         """Return the error for an ended pod, with the cluster's words and the pod's last log lines."""
-        trouble, name = pod_trouble(pod), pod["metadata"]["name"]
-        logs = (
-            self._api.logs(name, container=CONTAINER, lines=_LOG_LINES, previous=previous) for previous in (True, False)
-        )
-        words = [what, trouble.message if trouble else "", *filter(None, logs)]
-        return PermanentError("\n".join(filter(None, words[:3])))
+        trouble, log = pod_trouble(pod), self._api.log_end(pod["metadata"]["name"], CONTAINER)
+        return PermanentError("\n".join(filter(None, (what, trouble.message if trouble else "", log))))
 
 
 def _has_ended(pod: Object) -> bool:
