@@ -16,8 +16,8 @@ from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import is_quiet, plan
 from tests.waiting import wait_until
 from workers.platforms.cloud.load.generator import KubernetesLoad
-from workers.platforms.cloud.load.keepalive import THREAD, keepalive
 from workers.platforms.cloud.load.manifests import WEB_PORT
+from workers.platforms.cloud.load.master import THREAD, keepalive
 from workers.platforms.swarm import KEEPALIVE_PATH, MasterClient
 
 RATE_RPS = 100

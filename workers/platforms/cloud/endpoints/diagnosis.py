@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from workers.contract.findings import Finding
-from workers.errors import JobError, PermanentError
+from workers.errors import JobError
 from workers.platforms.cloud.kubernetes.api import KINDS, Api
 
 _ALL = ("get", "list", "watch", "create", "patch", "delete")
@@ -36,16 +36,11 @@ def diagnose(api: Api) -> Iterator[Finding]:
             missing = [verb for verb in verbs if not api.may(verb, kind, subresource=subresource)]
             if position == 0:
                 yield Finding(what=f"{where} is reachable", ok=True)
-            resource = "/".join(part for part in (KINDS[kind][1], subresource) if part)
-            yield Finding(
-                what=f"{', '.join(missing or verbs)} {resource} on {where}",
-                ok=not missing,
-                advice=_grant(api, kind, resource, missing),
-            )
+            resource = "/".join(filter(None, (KINDS[kind][1], subresource)))
+            what = f"{', '.join(missing or verbs)} {resource} on {where}"
+            yield Finding(what=what, ok=not missing, advice=_grant(api, kind, resource, missing))
     except JobError as error:
-        advice = (
-            error.advice if isinstance(error, PermanentError) else "Check the network path to the cluster's API server."
-        )
+        advice = getattr(error, "advice", "Check the network path to the cluster's API server.")
         yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
 
 
@@ -55,9 +50,8 @@ def _grant(api: Api, kind: str, resource: str, verbs: list[str]) -> str:
     https://kubernetes.io/docs/reference/access-authn-authz/rbac/#kubectl-create-role
     """
     group = KINDS[kind][0].rpartition("/")[0]
-    name, _, subresource = resource.partition("/")
-    qualified = f"{name}.{group}" if group else name
-    qualified = f"{qualified}/{subresource}" if subresource else qualified
+    name, slash, subresource = resource.partition("/")
+    qualified = f"{name}.{group}{slash}{subresource}" if group else resource
     role = f"seatrial-{resource.replace('/', '-')}"
     return (
         f"kubectl --namespace {api.namespace} create role {role} --verb={','.join(verbs)} --resource={qualified}, "

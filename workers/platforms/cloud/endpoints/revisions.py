@@ -77,10 +77,7 @@ def bounds_annotation(replicas: Replicas) -> dict[str, str]:
 
 
 def newest_replica_set(deployment: Object, replica_sets: Objects) -> Object | None:
-    """Return the ReplicaSet of the Deployment's newest template.
-
-    None if the controller has not created it yet, or if `replica_sets` were read before that.
-    """
+    """Return the ReplicaSet of the newest template, or None if `replica_sets` were read before it was created."""
     if deployment["metadata"]["generation"] > deployment.get("status", {}).get("observedGeneration", 0):
         return None
     return _latest(deployment, replica_sets, template_hash(deployment))
@@ -108,10 +105,8 @@ def rolled_back(deployment: Object, revision: Object) -> Object:
 
 def pods_of(replica_set: Object | None, pods: Objects) -> list[Object]:
     """Return the pods that the ReplicaSet created."""
-    if replica_set is None:
-        return []
-    owner = replica_set["metadata"]["labels"].get(HASH)
-    return [pod for pod in pods if pod["metadata"].get("labels", {}).get(HASH) == owner]
+    owner = replica_set["metadata"]["labels"].get(HASH) if replica_set else None
+    return [pod for pod in pods if owner and pod["metadata"].get("labels", {}).get(HASH) == owner]
 
 
 def is_verified(deployment: Object) -> bool:
@@ -144,13 +139,10 @@ def _annotation(obj: Object, key: str) -> str:
 
 def _latest(deployment: Object, replica_sets: Objects, release: str) -> Object | None:
     uid = deployment["metadata"]["uid"]
-    found = [
-        item
-        for item in replica_sets
-        if template_hash(item) == release
-        and any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences", ()))
+    own = [
+        item for item in replica_sets if uid in (owner["uid"] for owner in item["metadata"].get("ownerReferences", ()))
     ]
-    return max(found, key=_revision_number, default=None)
+    return max((item for item in own if template_hash(item) == release), key=_revision_number, default=None)
 
 
 def _revision_number(replica_set: Object) -> int:

@@ -89,12 +89,8 @@ class Rollout:
         return self._deployment(replace(release, job_id=was.job_id, asked_by=was.asked_by, since_s=was.since_s))
 
     def _deployment(self, release: DeployedRelease) -> Object:
-        return self.objects.manifests.deployment(
-            self.objects.id,
-            release,
-            image=self.release.manifest.image,
-            cpu_request=self.objects.environment.cpu_request,
-        )
+        image, cpu_request = self.release.manifest.image, self.objects.environment.cpu_request
+        return self.objects.manifests.deployment(self.objects.id, release, image=image, cpu_request=cpu_request)
 
     def _bring_up(self, desired: Object, before: Object | None) -> Object:
         """Apply the objects, wait until they are ready and verified, and return the Deployment."""

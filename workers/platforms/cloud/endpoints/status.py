@@ -102,49 +102,41 @@ def ready_replicas(obj: Object) -> int:
 
 
 def desired_replicas(deployment: Object) -> int:
-    """Return the desired replicas.
-
-    https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
-    """
+    """Return the desired replicas: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas"""
     return int(deployment["spec"].get("replicas", 1))
 
 
 def cpu_percent(autoscaler: Object | None) -> float | None:
     """Return the replicas' mean CPU in percent of their request, as the autoscaler last measured it, or None."""
-    for metric in ((autoscaler or {}).get("status") or {}).get("currentMetrics") or ():
-        current = metric.get("resource", {}).get("current", {})
-        if metric.get("resource", {}).get("name") == "cpu" and "averageUtilization" in current:
-            return float(current["averageUtilization"])
-    return None
+    metrics = ((autoscaler or {}).get("status") or {}).get("currentMetrics")
+    percent = _cpu(metrics).get("current", {}).get("averageUtilization")
+    return None if percent is None else float(percent)
 
 
 def scaling_reason(autoscaler: Object | None, events: Objects) -> str:
     """Return the autoscaler's own reason for its last change, with the CPU it measured, or ""."""
     rescaled = [event for event in events if event.get("reason") == "SuccessfulRescale"]
     reason = str(max(rescaled, key=_event_time).get("message", "")) if rescaled else ""
-    percent, target = cpu_percent(autoscaler), _cpu_target(autoscaler)
+    percent = cpu_percent(autoscaler)
+    target = _cpu(((autoscaler or {}).get("spec") or {}).get("metrics")).get("target", {}).get("averageUtilization")
     measured = f"CPU {percent:.0f} % of the request, target {target} %" if percent is not None and target else ""
     return "; ".join(part for part in (reason, measured) if part)
 
 
 def scaling_trouble(autoscaler: Object | None) -> str:
     """Return the autoscaler's own reason why it cannot work (such as missing metrics), or ""."""
-    if autoscaler is None:
-        return ""
     for kind in ("AbleToScale", "ScalingActive"):
-        found = condition(autoscaler, kind)
+        found = condition(autoscaler or {}, kind)
         # Zero replicas switch the autoscaler off by design, but it reports the condition as False.
         if found.get("status") == "False" and found.get("reason") != "ScalingDisabled":
             return sentence(f"The autoscaler does not scale: {found.get('message') or found.get('reason')}")
     return ""
 
 
-def _cpu_target(autoscaler: Object | None) -> int | None:
-    for metric in ((autoscaler or {}).get("spec") or {}).get("metrics") or ():
-        if metric.get("resource", {}).get("name") == "cpu":
-            target: int | None = metric["resource"]["target"].get("averageUtilization")
-            return target
-    return None
+def _cpu(metrics: Objects | None) -> Object:
+    """Return the metric of the resource cpu, or {}."""
+    resources = (metric.get("resource", {}) for metric in metrics or ())
+    return next((resource for resource in resources if resource.get("name") == "cpu"), {})
 
 
 def _event_time(event: Object) -> str:

@@ -116,9 +116,8 @@ def _look_up(credentials: Any, target: ClusterAddress) -> dict[str, Any]:
     from google.auth import exceptions
     from google.auth.transport.requests import AuthorizedSession
 
-    open_session: Any = AuthorizedSession  # without types
     try:
-        with open_session(credentials) as session:
+        with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
             response = session.get(f"{_GKE}/{target.gke}", timeout=_DEADLINE_S)
     except (exceptions.TransportError, requests.RequestException) as error:
         raise TemporaryError(f"Google Kubernetes Engine did not answer for {target.cluster}: {error}") from error
@@ -146,8 +145,7 @@ def _endpoint(found: dict[str, Any]) -> tuple[str, str]:
     https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#controlplaneendpointsconfig
     """
     endpoints = found.get("controlPlaneEndpointsConfig", {})
-    by_dns = endpoints.get("dnsEndpointConfig", {})
-    by_ip = endpoints.get("ipEndpointsConfig", {})
+    by_dns, by_ip = endpoints.get("dnsEndpointConfig", {}), endpoints.get("ipEndpointsConfig", {})
     if by_dns.get("allowExternalTraffic") and by_dns.get("endpoint") and not by_ip.get("enabled", True):
         return f"https://{by_dns['endpoint']}", ""
     if not found.get("endpoint"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from workers.platforms.cloud.kubernetes.objects import Object, condition, sentence
 
-CRASHES_ALLOWED = 2
+_CRASHES_ALLOWED = 2
 """A container may fail to start twice by accident. The third failure is blamed on the release."""
 
 
@@ -36,10 +36,9 @@ def pod_trouble(pod: Object) -> Trouble | None:
     if scheduled.get("status") == "False":
         reason = scheduled.get("message") or scheduled.get("reason")
         return Trouble(message=sentence(f"The pod cannot be scheduled: {reason}"))
-    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        if trouble := _container_trouble(pod["metadata"]["name"], container):
-            return trouble
-    return None
+    containers = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+    troubles = (_container_trouble(pod["metadata"]["name"], container) for container in containers)
+    return next(filter(None, troubles), None)
 
 
 # Reasons for which a container waits; https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff and
@@ -58,13 +57,11 @@ def _container_trouble(pod: str, container: Object) -> Trouble | None:
         text = sentence(f"The image {container['image']} cannot be pulled: {message or reason}")
         return Trouble(message=text, permanent=permanent)
     if reason in _NOT_STARTED:
-        text = sentence(f"The container cannot be started ({reason}): {message}")
-        return Trouble(message=text, crashed_pod=pod)
+        return Trouble(message=sentence(f"The container cannot be started ({reason}): {message}"), crashed_pod=pod)
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     if not ended or container.get("ready"):
         return None
     crashes = container.get("restartCount", 0) + ("terminated" in container.get("state", {}))
     cause = f"exit code {ended.get('exitCode')}" + (f", {ended['reason']}" if ended.get("reason") else "")
-    times = "once" if crashes == 1 else f"{crashes} times"
-    text = f"The container ended {times} ({cause})."
-    return Trouble(message=text, permanent=crashes > CRASHES_ALLOWED, crashed_pod=pod)
+    text = f"The container ended {'once' if crashes == 1 else f'{crashes} times'} ({cause})."
+    return Trouble(message=text, permanent=crashes > _CRASHES_ALLOWED, crashed_pod=pod)

@@ -23,7 +23,7 @@ OpenStream = Callable[[Mapping[str, str], float], Any]
 
 
 class Watched:
-    """The selected objects in their newest known state. Thread-safe.
+    """The selected objects in their newest known state. Thread-safe: each change replaces the whole dict.
 
     A thread follows the server. After any failed watch (410 Gone, a broken connection, a timeout), it lists and
     watches again.
@@ -34,7 +34,6 @@ class Watched:
         self._open_stream = open_stream
         self._objects: dict[str, Object] = {}
         self._error: JobError | None = None
-        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._response: Any = None
 
@@ -43,15 +42,13 @@ class Watched:
 
         While the server is unreachable, this is the state of the last contact.
         """
-        with self._lock:
-            if self._error:
-                raise self._error
-            return tuple(self._objects.values())
+        if self._error:
+            raise self._error
+        return tuple(self._objects.values())
 
     def _stop(self) -> None:
         self._stopped.set()
-        response = self._response
-        if response is not None:
+        if (response := self._response) is not None:
             # Wakes a read that blocks in the other thread. If that has just ended, the shutdown fails.
             with contextlib.suppress(ValueError, RuntimeError, OSError):
                 response.shutdown()
@@ -59,8 +56,7 @@ class Watched:
     def _list(self) -> str:
         """Replace the copy; return the resourceVersion to watch from."""
         answer = self._list_objects()
-        with self._lock:
-            self._objects = {obj["metadata"]["name"]: obj for obj in answer["items"]}
+        self._objects = {obj["metadata"]["name"]: obj for obj in answer["items"]}
         return str(answer["metadata"]["resourceVersion"])
 
     def _run(self, version: str) -> None:
@@ -70,8 +66,7 @@ class Watched:
                 if not version and not self._stopped.is_set():
                     version = self._list()
             except PermanentError as error:
-                with self._lock:
-                    self._error = error
+                self._error = error
                 return
             except JobError:
                 version = ""
@@ -108,11 +103,10 @@ class Watched:
         return version
 
     def _change(self, kind: str, obj: Object) -> None:
-        with self._lock:
-            if kind == "DELETED":
-                self._objects.pop(obj["metadata"]["name"], None)
-            else:
-                self._objects[obj["metadata"]["name"]] = obj
+        objects = self._objects | {obj["metadata"]["name"]: obj}
+        if kind == "DELETED":
+            del objects[obj["metadata"]["name"]]
+        self._objects = objects
 
 
 @contextlib.contextmanager

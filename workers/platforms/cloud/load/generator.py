@@ -7,8 +7,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,25 +17,23 @@ from workers.contract.formatting import show_count
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms import destination
 from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.cloud.load.keepalive import keepalive
-from workers.platforms.cloud.load.manifests import ALL, JOB, USER_LOCUSTFILE, WEB_PORT, Attempt, LoadManifests, is_over
+from workers.platforms.cloud.load.manifests import ALL, JOB, USER_LOCUSTFILE, Attempt, LoadManifests, is_over
+from workers.platforms.cloud.load.master import master_client, traffic
 from workers.platforms.cloud.load.pods import LoadPods
 from workers.platforms.protocols.load import RunningLoad, TrafficPlan
 from workers.platforms.protocols.progress import Progress
-from workers.platforms.swarm import KEEPALIVE_PATH, SILENCE_S, MasterClient, Swarm, check
+from workers.platforms.swarm import SILENCE_S, MasterClient, Swarm
 from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 
 logger = logging.getLogger(__name__)
 
-MIN_WORKERS = 2
+_MIN_WORKERS = 2
 """Two workers use two nodes if the cluster has them."""
-START_S = 300.0
+_START_S = 300.0
 """Time limit for the pods to start: a node pool that must grow takes two or three minutes."""
-GONE_S = 30.0
+_GONE_S = 30.0
 """Time limit for pods to end; their terminationGracePeriodSeconds is 5."""
-DELETE_TRIES = 3
-MASTER_TIMEOUT_S = 5.0
-"""Time limit for a response of the master through the API server."""
+_DELETE_TRIES = 3
 _POLL_S = 0.2
 _IDENTITY = "locust"
 
@@ -43,24 +41,14 @@ _IDENTITY = "locust"
 class KubernetesLoad:
     """LoadGenerator that runs Locust in the namespace of `api`.
 
-    `image` is the Dockerfile's target `load`. The default of `manifests` is the YAML in k8s/locust. `locust_dir` has
-    the Locust file; `timeout_s` is the time limit of a request.
+    `image` is the Dockerfile's target `load`. `locust_dir` has the Locust file.
     """
 
-    def __init__(
-        self,
-        *,
-        api: Api,
-        image: str,
-        manifests: LoadManifests | None = None,
-        locust_dir: Path = LOCUST_DIR,
-        timeout_s: float = REQUEST_TIMEOUT_S,
-    ) -> None:
+    def __init__(self, *, api: Api, image: str, locust_dir: Path = LOCUST_DIR) -> None:
         self._api = api
         self._image = image
-        self._manifests = manifests or LoadManifests()
+        self._manifests = LoadManifests()
         self._locust_dir = locust_dir
-        self._timeout_s = timeout_s
 
     def sweep(self, *, ended: Callable[[str], bool]) -> int:
         """Remove what tests of dead jobs left in the namespace; see LoadGenerator. Raises JobError as Api does.
@@ -91,20 +79,21 @@ class KubernetesLoad:
             _remove(self._api, Attempt(name=earlier))
         attempt = Attempt.at(plan.job_id, secrets.token_hex(3))
         progress.save_external_id(_IDENTITY, attempt.name)
-        workers = max(workers_for(plan), MIN_WORKERS)
-        text = plan_json(plan, workers=workers, timeout_s=self._timeout_s, addresses=addresses, answer=answer)
-        files["plan.json"] = text
-        master = self._master(attempt)
+        workers = max(workers_for(plan), _MIN_WORKERS)
+        files["plan.json"] = plan_json(
+            plan, workers=workers, timeout_s=REQUEST_TIMEOUT_S, addresses=addresses, answer=answer
+        )
+        master = master_client(self._api, attempt)
         try:
             self._apply(attempt, plan, workers, files)
             with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
-                pods.await_all(progress=progress, patience_s=START_S)
-                with _traffic(master):
+                pods.await_all(progress=progress, patience_s=_START_S)
+                with traffic(master):
                     progress.log(f"Locust: {show_count(workers, 'worker pod')}.")
                     yield Swarm(
                         master=master,
                         whole_s=plan.whole_s,
-                        timeout_s=self._timeout_s,
+                        timeout_s=REQUEST_TIMEOUT_S,
                         progress=progress,
                         watch=pods.watch,
                     )
@@ -125,20 +114,12 @@ class KubernetesLoad:
         return files
 
     def _apply(self, attempt: Attempt, plan: TrafficPlan, workers: int, files: Mapping[str, str]) -> None:
-        limit_s = START_S + plan.whole_s + self._timeout_s + SILENCE_S + GONE_S
+        until_s = time.time() + _START_S + plan.whole_s + REQUEST_TIMEOUT_S + SILENCE_S + _GONE_S
         data = {**files, "host": destination.origin(plan.url), "master": attempt.master}
-        root = self._api.apply(
-            self._manifests.config_map(attempt, job_id=plan.job_id, until_s=time.time() + limit_s, data=data)
-        )
-        for obj in self._manifests.owned(
-            attempt, root, image=self._image, workers=workers, user_locustfile=USER_LOCUSTFILE in files
-        ):
+        root = self._manifests.config_map(attempt, job_id=plan.job_id, until_s=until_s, data=data)
+        root = self._api.apply(root)
+        for obj in self._manifests.owned(attempt, root, image=self._image, workers=workers):
             self._api.apply(obj)
-
-    def _master(self, attempt: Attempt) -> MasterClient:
-        if self._api.target.inside:
-            return MasterClient(host=f"{attempt.master}.{self._api.namespace}.svc", port=WEB_PORT)
-        return _MasterByApiServer(self._api, attempt.master)
 
     def _find_destination(self, plan: TrafficPlan) -> tuple[tuple[str, ...], bytes]:
         """Return the target's addresses and its response to one request.
@@ -149,7 +130,7 @@ class KubernetesLoad:
         parts = urlsplit(plan.url)
         service = re.fullmatch(rf"(.+)\.{re.escape(self._api.namespace)}\.svc", parts.hostname or "")
         if service is None or self._api.target.inside:
-            return destination.find_destination(plan, timeout_s=self._timeout_s)
+            return destination.find_destination(plan, timeout_s=REQUEST_TIMEOUT_S)
         destination.check_name(plan)
         try:
             reply = self._api.ask_service(
@@ -158,7 +139,7 @@ class KubernetesLoad:
                 "POST" if plan.body else "GET",
                 destination.request_path(plan.url),
                 body=plan.body,
-                answer_s=self._timeout_s,
+                answer_s=REQUEST_TIMEOUT_S,
             )
         except TemporaryError as error:
             raise destination.target_down(plan, f"does not answer: {error}") from error
@@ -166,50 +147,11 @@ class KubernetesLoad:
         return (), reply.body
 
 
-class _MasterByApiServer(MasterClient):
-    """Client outside the cluster: requests to the master go through the API server."""
-
-    def __init__(self, api: Api, service: str) -> None:
-        super().__init__(host=service, port=WEB_PORT)
-        self._api = api
-
-    def request(self, method: str, path: str) -> bytes:
-        """See MasterClient."""
-        try:
-            reply = self._api.ask_service(self._host, self._port, method, path, answer_s=MASTER_TIMEOUT_S)
-        except TemporaryError as error:
-            raise HTTPException(str(error)) from error
-        return check(method, path, status=reply.status, body=reply.body)
-
-    def keepalive(self) -> Generator[None, None, None]:
-        """See MasterClient."""
-        with closing(
-            self._api.follow_service(self._host, self._port, KEEPALIVE_PATH, silence_s=MASTER_TIMEOUT_S)
-        ) as lines:
-            try:
-                for _ in lines:
-                    yield
-            except TemporaryError as error:
-                raise HTTPException(str(error)) from error
-
-
-@contextmanager
-def _traffic(master: MasterClient) -> Iterator[None]:
-    """Begin the traffic; it ends with the context or with this process. Raise PermanentError if it does not begin."""
-    with ExitStack() as exit_stack:
-        try:
-            exit_stack.enter_context(keepalive(master))
-            master.start()
-        except (OSError, HTTPException, ValueError) as error:
-            raise PermanentError(f"The load test could not be started: {error}.") from error
-        yield
-
-
 def _end(api: Api, attempt: Attempt, master: MasterClient) -> None:
     """End the traffic, then remove all objects. If the cluster cannot be reached, `sweep` removes them later."""
     with suppress(JobError, OSError, HTTPException, ValueError):
         master.stop()
-    for left in reversed(range(DELETE_TRIES)):
+    for left in reversed(range(_DELETE_TRIES)):
         try:
             _remove(api, attempt)
             return
@@ -227,8 +169,8 @@ def _delete(api: Api, attempt: Attempt) -> None:
 def _remove(api: Api, attempt: Attempt) -> None:
     """Delete all objects and wait until the pods are gone. Raise TemporaryError if they do not end in time."""
     _delete(api, attempt)
-    gives_up_at_s = time.monotonic() + GONE_S
+    gives_up_at_s = time.monotonic() + _GONE_S
     while api.list("Pod", labels=attempt.selector):
         if time.monotonic() > gives_up_at_s:
-            raise TemporaryError(f"The pods of {attempt.name} did not end within {GONE_S:g} s.")
+            raise TemporaryError(f"The pods of {attempt.name} did not end within {_GONE_S:g} s.")
         time.sleep(_POLL_S)

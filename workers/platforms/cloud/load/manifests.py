@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from workers.platforms.cloud.kubernetes.objects import Object, read_object
 
-LOCUST = Path(__file__).resolve().parents[4] / "k8s" / "locust"
+_FOLDER = Path(__file__).resolve().parents[4] / "k8s" / "locust"
 """Folder of the YAML, in a checkout and in the worker's image."""
 
 WEB_PORT = 8089
@@ -25,6 +25,7 @@ CONTAINER = "locust"
 USER_LOCUSTFILE = "user_locustfile.py"
 """Key of the user's Locust file in the ConfigMap."""
 _LOCUSTFILE = "--locustfile=locustfile.py"
+_BOTH_FILES = f"{_LOCUSTFILE},{USER_LOCUSTFILE}"
 _CONFIG_MAP = "locust"
 """Name of the ConfigMap in the YAML."""
 
@@ -58,17 +59,17 @@ class Attempt:
 
     @property
     def master(self) -> str:
-        """Return the name of the master's Deployment and Service."""
+        """The name of the master's Deployment and Service."""
         return f"{self.name}-master"
 
     @property
     def worker(self) -> str:
-        """Return the name of the workers' Deployment."""
+        """The name of the workers' Deployment."""
         return f"{self.name}-worker"
 
     @property
     def objects(self) -> tuple[tuple[str, str], ...]:
-        """Return kind and name of all objects, in the order of removal."""
+        """Kind and name of all objects, in the order of removal."""
         return (
             ("Deployment", self.worker),
             ("Deployment", self.master),
@@ -78,44 +79,36 @@ class Attempt:
 
     @property
     def selector(self) -> dict[str, str]:
-        """Return the labels that select all pods of the attempt."""
+        """Labels that select all pods of the attempt."""
         return {"app.kubernetes.io/name": "locust", "app.kubernetes.io/instance": self.name}
 
 
 class LoadManifests:
-    """YAML of a load test, read once."""
+    """YAML of a load test, read once. Raises PermanentError with the name of a file that is missing or broken."""
 
-    def __init__(self, *, folder: Path = LOCUST) -> None:
-        """Read `folder`. Raise PermanentError with the file's name if one is missing, broken or of another kind."""
-        self._objects = {part: read_object(folder / file, kind) for part, (kind, file) in _FILES.items()}
+    def __init__(self) -> None:
+        self._objects = {part: read_object(_FOLDER / file, kind) for part, (kind, file) in _FILES.items()}
 
     def config_map(self, attempt: Attempt, *, job_id: str, until_s: float, data: Mapping[str, str]) -> Object:
         """Return the root object. `data` maps file names and keys to content."""
-        until = datetime.fromtimestamp(until_s, UTC).isoformat(timespec="seconds")
+        annotations = {JOB: job_id, UNTIL: datetime.fromtimestamp(until_s, UTC).isoformat(timespec="seconds")}
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {
-                "name": attempt.name,
-                "labels": _labels(attempt, "plan"),
-                "annotations": {JOB: job_id, UNTIL: until},
-            },
+            "metadata": {"name": attempt.name, "labels": _labels(attempt, "plan"), "annotations": annotations},
             "data": dict(data),
         }
 
-    def owned(
-        self, attempt: Attempt, root: Object, *, image: str, workers: int, user_locustfile: bool = False
-    ) -> Iterator[Object]:
+    def owned(self, attempt: Attempt, root: Object, *, image: str, workers: int) -> Iterator[Object]:
         """Yield all other objects in the order of creation. `root` is the ConfigMap as the server returned it."""
-        yield self._build("service", attempt, root, attempt.master, "master")
-        for part, name, replicas in (("master", attempt.master, 1), ("worker", attempt.worker, workers)):
-            controller = self._controller(part, attempt, root, name, image=image, replicas=replicas)
-            if user_locustfile:
-                _add_user_locustfile(controller)
-            yield controller
+        service = self._build("service", attempt, root, component="master")
+        service["spec"]["selector"] = _selector(attempt, "master")
+        yield service
+        yield self._controller("master", attempt, root, image=image, replicas=1)
+        yield self._controller("worker", attempt, root, image=image, replicas=workers)
 
-    def _controller(self, part: str, attempt: Attempt, root: Object, name: str, *, image: str, replicas: int) -> Object:
-        controller = self._build(part, attempt, root, name, part)
+    def _controller(self, part: str, attempt: Attempt, root: Object, *, image: str, replicas: int) -> Object:
+        controller = self._build(part, attempt, root, component=part)
         spec, template = controller["spec"], controller["spec"]["template"]
         selector = _selector(attempt, part)
         spec["replicas"] = replicas
@@ -128,16 +121,18 @@ class LoadManifests:
         for container in template["spec"]["containers"]:
             if container["name"] == CONTAINER:
                 container["image"] = image
+                if USER_LOCUSTFILE in root["data"]:
+                    command = container["command"]
+                    container["command"] = [_BOTH_FILES if word == _LOCUSTFILE else word for word in command]
             for variable in container.get("env", ()):
                 _rename(variable.get("valueFrom", {}).get("configMapKeyRef", {}), attempt)
         return controller
 
-    def _build(self, part: str, attempt: Attempt, root: Object, name: str, component: str) -> Object:
+    def _build(self, part: str, attempt: Attempt, root: Object, *, component: str) -> Object:
         obj = copy.deepcopy(self._objects[part])
         owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": attempt.name, "uid": root["metadata"]["uid"]}
-        obj["metadata"] = {"name": name, "labels": _labels(attempt, component), "ownerReferences": [owner]}
-        if obj["kind"] == "Service":
-            obj["spec"]["selector"] = _selector(attempt, component)
+        name, labels = f"{attempt.name}-{component}", _labels(attempt, component)
+        obj["metadata"] = {"name": name, "labels": labels, "ownerReferences": [owner]}
         return obj
 
 
@@ -156,15 +151,6 @@ def _labels(attempt: Attempt, component: str) -> dict[str, str]:
 
 def _selector(attempt: Attempt, component: str) -> dict[str, str]:
     return {**attempt.selector, COMPONENT: component}
-
-
-def _add_user_locustfile(controller: Object) -> None:
-    """Let Locust read the user's file beside ours."""
-    for container in controller["spec"]["template"]["spec"]["containers"]:
-        if container["name"] == CONTAINER:
-            container["command"] = [
-                f"{word},{USER_LOCUSTFILE}" if word == _LOCUSTFILE else word for word in container["command"]
-            ]
 
 
 def _rename(reference: Object, attempt: Attempt) -> None:

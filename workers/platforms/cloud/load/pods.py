@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from time import monotonic
 from typing import Self
@@ -18,17 +19,17 @@ from workers.platforms.swarm import FUTURE, MasterClient
 _POLL_S = 0.5
 
 
+@dataclass(kw_only=True)
 class LoadPods:
     """Pods of an attempt; create it with `watched`."""
 
-    def __init__(self, *, api: Api, pods: Watched, deployments: Watched, workers: int, master: MasterClient) -> None:
-        self._api = api
-        self._pods = pods
-        self._deployments = deployments
-        self._workers = workers
-        self._master = master
-        self._master_error = ""
-        self._logged: set[str] = set()
+    api: Api
+    pods: Watched
+    deployments: Watched
+    workers: int
+    master: MasterClient
+    _master_error: str = ""
+    _logged: set[str] = field(default_factory=set)
 
     @classmethod
     @contextmanager
@@ -46,7 +47,7 @@ class LoadPods:
         Raises PermanentError, with the cluster's own words, if they cannot join or do not within `patience_s`.
         """
         gives_up_at_s = monotonic() + patience_s
-        while (joined := self._joined()) < self._workers:
+        while (joined := self._joined()) < self.workers:
             self._check_pods()
             troubles = self._troubles()
             for trouble in troubles:
@@ -58,10 +59,10 @@ class LoadPods:
             if monotonic() > gives_up_at_s:
                 words = " ".join(trouble.message for trouble in troubles) or self._master_error
                 raise PermanentError(
-                    f"Only {joined} of {self._workers} load workers joined within {patience_s:g} s. {words}".strip(),
+                    f"Only {joined} of {self.workers} load workers joined within {patience_s:g} s. {words}".strip(),
                     advice="Each load worker requests a core. Add nodes to the cluster, or test at a lower rate.",
                 )
-            progress.report(joined, self._workers, fact=f"{joined} of {self._workers} load workers ready")
+            progress.report(joined, self.workers, fact=f"{joined} of {self.workers} load workers ready")
             progress.wait(_POLL_S)
         self._check_pods()  # a restarted worker has the wrong share of the rate
 
@@ -70,7 +71,7 @@ class LoadPods:
 
         If a worker ends, the others take over its share, and the result reports it.
         """
-        masters = [pod for pod in self._pods.now() if pod["metadata"]["labels"][COMPONENT] == "master"]
+        masters = [pod for pod in self.pods.now() if pod["metadata"]["labels"][COMPONENT] == "master"]
         if not masters:
             raise PermanentError("The load test's master ended during the test: its pod is gone.")
         for pod in masters:
@@ -79,7 +80,7 @@ class LoadPods:
 
     def _joined(self) -> int:
         try:
-            joined = self._master.status(since=FUTURE).workers
+            joined = self.master.status(since=FUTURE).workers
         except (OSError, HTTPException, ValueError) as error:
             self._master_error = f"Locust's master does not answer: {error}."
             return 0
@@ -87,18 +88,17 @@ class LoadPods:
         return joined
 
     def _troubles(self) -> list[Trouble]:
-        found = [trouble for pod in self._pods.now() if (trouble := pod_trouble(pod))]
-        return found + [trouble for each in self._deployments.now() if (trouble := _not_created(each))]
+        found = [trouble for pod in self.pods.now() if (trouble := pod_trouble(pod))]
+        return found + [trouble for each in self.deployments.now() if (trouble := _not_created(each))]
 
     def _check_pods(self) -> None:
-        """Raise PermanentError if a pod has ended."""
-        for pod in self._pods.now():
+        for pod in self.pods.now():
             if _has_ended(pod):
                 raise self._ended(pod, "A load process ended before it was ready.")
 
     def _ended(self, pod: Object, what: str) -> PermanentError:
         """Return the error for an ended pod, with the cluster's words and the pod's last log lines."""
-        trouble, log = pod_trouble(pod), self._api.log_end(pod["metadata"]["name"], CONTAINER)
+        trouble, log = pod_trouble(pod), self.api.log_end(pod["metadata"]["name"], CONTAINER)
         return PermanentError("\n".join(filter(None, (what, trouble.message if trouble else "", log))))
 
 
