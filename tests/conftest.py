@@ -17,25 +17,39 @@ IN_CI = "CI" in os.environ
 """In CI, Hypothesis tries the same examples in each run, keeps no database, and prints how to reproduce a failure."""
 
 settings.register_profile(
-    "seatrial", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI, print_blob=IN_CI
+    "seatrial",
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=IN_CI,
+    print_blob=IN_CI,
 )
 settings.load_profile("seatrial")
 
 SLOWEST_FIRST = (
     "cloud/test_whole_loop.py",
     "platforms/test_load.py",
-    "workers/test_find_capacity.py",
     "platforms/test_load_engine.py",
-    "flows/test_schedules.py",
-    "cloud/test_load_on_kubernetes.py",
-    "workers/test_worker.py",
+    "workers/test_reports_chart.py",
+    "platforms/test_load_destination.py",
     "cloud/test_load_driver.py",
-    "flows/test_loadtest.py",
     "workers/test_load_tests.py",
-    "browser/test_whole_loop.py",
+    "platforms/test_images.py",
     "flows/test_loop.py",
-    "platforms/test_load_processes.py",
+    "workers/test_worker.py",
+    "flows/test_schedules.py",
+    "browser/test_whole_loop.py",
+    "cloud/test_compose_file.py",
+    "cloud/test_gcs_registry.py",
     "flows/test_faults.py",
+    "cloud/test_load_on_kubernetes.py",
+    "workers/test_find_capacity.py",
+    "flows/test_loadtest.py",
+    "cloud/test_docker_images.py",
+    "platforms/test_load_processes.py",
+    "platforms/test_serving.py",
+    "bot/test_commands_cron.py",
+    "bot/test_local_slack_limits.py",
 )
 """Slow files run first. Otherwise one process would work on the last of them alone at the end."""
 

@@ -78,7 +78,7 @@ def check(error: UsageError, lookup: LookupValues) -> None:
     assert len(error.problem) < 400 and len(error.nearest) < 400
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(verb=VERBS, text=TEXTS, lookup=LOOKUPS)
 def test_any_text_is_a_request_or_a_usage_error(verb: str, text: str, lookup: LookupValues) -> None:
     """The request can be spelled; the suggestion is understood as it stands."""
