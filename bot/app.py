@@ -15,7 +15,9 @@ from bot.dispatcher import Dispatcher
 from bot.intake import Intake
 from bot.listeners import Listeners
 from bot.relay import Relay
-from bot.schedules import Firing, Schedules, Timekeeper
+from bot.schedules.firing import Firing
+from bot.schedules.repository import Schedules
+from bot.schedules.timekeeper import Timekeeper
 from bot.settings import BotSettings
 from bot.store import Store
 from workers.contract.queue import Catalogue, Queue, QueueUnavailable, connect

@@ -12,7 +12,8 @@ from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, Command, Request, read_command
 from bot.intake import Intake
 from bot.policy import Refused
-from bot.schedules import Schedules, next_times
+from bot.schedules.clock import next_times
+from bot.schedules.repository import Schedules
 from bot.state import Invocation, Schedule
 from bot.store import Store
 from bot.views import replies

@@ -3,10 +3,3 @@
 APScheduler brings the cron parser, the store in Redis and the round over due jobs, and lets us replace each part. Ours
 handle clock changes, store JSON instead of pickles, and let many schedulers share one store.
 """
-
-from bot.schedules.clock import next_times
-from bot.schedules.firing import Firing
-from bot.schedules.repository import Schedules
-from bot.schedules.timekeeper import Timekeeper
-
-__all__ = ["Firing", "Schedules", "Timekeeper", "next_times"]

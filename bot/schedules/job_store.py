@@ -17,7 +17,7 @@ bot:run_times   zset   the next run times in Unix seconds, without paused schedu
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 GRACE_S = 300
 """A firing that was missed while no bot ran is repeated within this time, and reported as missed after it."""
-
-_REQUEST_FIELDS = ("cron", "time_zone", "command", "channel", "by", "by_name")
 
 _ADD = """
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
@@ -58,7 +56,7 @@ return 1
 """
 
 
-def submit(**_: Any) -> None:
+def submit(schedule: Schedule) -> None:
     """Stand for the function that APScheduler requires. A Timekeeper's executor submits the command instead."""
     raise NotImplementedError("schedules are fired by a Timekeeper")
 
@@ -100,15 +98,8 @@ class JobStore(RedisJobStore):  # type: ignore[misc]
 
     def _reconstitute_job(self, job_state: bytes) -> Job:
         schedule = Schedule(**json.loads(job_state))
-        job = _ReadJob(
-            self._scheduler,
-            **as_job(schedule),
-            args=(),
-            executor="default",
-            misfire_grace_time=GRACE_S,
-            coalesce=False,
-            max_instances=1,
-        )
+        defaults = {"args": (), "executor": "default", "coalesce": False, "max_instances": 1}
+        job = _ReadJob(self._scheduler, **as_job(schedule), **defaults, misfire_grace_time=GRACE_S)
         job.read_run_time = job.next_run_time
         job._jobstore_alias = self._alias
         return job
@@ -134,7 +125,7 @@ def as_job(schedule: Schedule) -> dict[str, Any]:
         "id": schedule.id,
         "name": schedule.command,
         "func": submit,
-        "kwargs": {name: getattr(schedule, name) for name in _REQUEST_FIELDS},
+        "kwargs": {"schedule": schedule},
         "trigger": ClockTrigger(schedule.cron, schedule.time_zone),
         "next_run_time": None if next_due_s is None else datetime.fromtimestamp(next_due_s, UTC),
     }
@@ -142,14 +133,14 @@ def as_job(schedule: Schedule) -> dict[str, Any]:
 
 def as_schedule(job: Job, result: Result | None = None) -> Schedule:
     """Return the schedule of a job, with the result of its newest firing."""
-    next_due_s = None if job.next_run_time is None else job.next_run_time.timestamp()
-    return Schedule(id=job.id, **job.kwargs, next_due_s=next_due_s, result=result)
+    schedule: Schedule = job.kwargs["schedule"]
+    return replace(schedule, next_due_s=job.next_run_time and job.next_run_time.timestamp(), result=result)
 
 
 def _json(job: Job) -> str:
-    fields = asdict(as_schedule(job))
-    del fields["result"]  # `bot.store` has it
-    return json.dumps(fields)
+    stored = asdict(as_schedule(job))
+    del stored["result"]  # `bot.store` has it
+    return json.dumps(stored)
 
 
 def _seconds(run_time: datetime | None) -> str:

@@ -11,8 +11,10 @@ import pytest
 from redis import Redis
 
 from bot.chat import ChatError
-from bot.schedules import Schedules, Timekeeper, next_times
+from bot.schedules.clock import next_times
 from bot.schedules.job_store import GRACE_S
+from bot.schedules.repository import Schedules
+from bot.schedules.timekeeper import Timekeeper
 from bot.state import Result, Schedule
 from bot.store import Store
 from workers.contract.queue import connect

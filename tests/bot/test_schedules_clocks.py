@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.schedules import next_times
+from bot.schedules.clock import next_times
 from bot.state import Schedule
 
 MINUTE = timedelta(minutes=1)

@@ -6,7 +6,7 @@ from bot.commands import read
 from bot.commands.command import UsageError
 from bot.commands.model import SubmitTraining
 from bot.commands.schedule.add import AddSchedule
-from bot.schedules import next_times
+from bot.schedules.clock import next_times
 from bot.state import Result, Schedule
 from bot.views import schedules
 from tests.bot.lookup import LookupValues

@@ -7,7 +7,7 @@ import pytest
 
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
-from bot.schedules import Schedules
+from bot.schedules.repository import Schedules
 from tests.bot.relay_harness import NIGHTLY, RelayHarness, report
 
 

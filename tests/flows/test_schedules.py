@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.demo import processes
-from bot.schedules import Schedules
+from bot.schedules.repository import Schedules
 from bot.state import Schedule
 from bot.store import Store
 from tests.stack import WAIT_S, Stack, ask, ephemeral
