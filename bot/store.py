@@ -85,8 +85,7 @@ class Store:
 
     def job_at(self, *, channel: str, ts: str) -> str | None:
         """Return the id of the job of a card, if the message is a card."""
-        found = self._redis.get(f"{_P}at:{channel}:{ts}")
-        return found.decode() if found else None
+        return found.decode() if (found := self._redis.get(f"{_P}at:{channel}:{ts}")) else None
 
     def acquire_edit(self) -> bool:
         """Take one edit from the budget for the last minute, which all bots share. Return False if it is used up."""

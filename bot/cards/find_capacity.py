@@ -46,8 +46,8 @@ def _on_replicas(found: CapacityFound) -> str:
 def _probes(found: CapacityFound, slo: Slo) -> Block:
     """Return a table of the probes, lowest rate first: verdict, the SLO's percentiles, failures and replicas."""
     with_replicas = any(probe.replicas for probe in found.probes)
-    percentiles = [percentile for percentile, _ in slo.latency_ms][: _MOST_COLUMNS - with_replicas]
-    percentiles = percentiles or [_DEFAULT_PERCENTILE]
+    percentiles = [percentile for percentile, _ in slo.latency_ms] or [_DEFAULT_PERCENTILE]
+    percentiles = percentiles[: _MOST_COLUMNS - with_replicas]
     probes = sorted(found.probes, key=lambda probe: probe.rate_rps)
     rates = [show_number(probe.rate_rps) for probe in probes]
     width = max(map(len, rates))

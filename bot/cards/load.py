@@ -19,7 +19,7 @@ class LoadCard(Card[LoadJobT, OutcomeT]):
     stop: ClassVar[str] = "Stop"
 
     def owner(self, job: LoadJobT) -> str:
-        """See Card. `job.owner` is a member's id or a group's handle."""
+        # `job.owner` is a member's id or a group's handle.
         return f"{escape(job.environment)} belongs to {person(job.owner)}" if job.owner else ""
 
     def live(self, record: Record) -> list[Block]:
@@ -34,13 +34,11 @@ class LoadCard(Card[LoadJobT, OutcomeT]):
 
 def _second(measured: Measured, *, history: str, final: bool) -> Block:
     sample = measured.sample
-    time = f"*Time*\n{whole_seconds(sample.at_s)}, {whole_seconds(measured.left_s)} left"
-    if final:
-        time = f"*Last seen*\n{whole_seconds(sample.at_s)} after the start"
+    at = whole_seconds(sample.at_s)
     failures = f"{sample.failures:,} of {show_count(sample.requests, 'request')}"
     dropped = f"\n{sample.dropped:,} of them dropped" if sample.dropped else ""
     texts = [
-        time,
+        f"*Last seen*\n{at} after the start" if final else f"*Time*\n{at}, {whole_seconds(measured.left_s)} left",
         f"*Rate*\n{show_number(sample.achieved_rps)} of {show_number(sample.asked_rps)} rps",
         f"*Latency*\np95 {ms(sample.p95_ms)} · p50 {ms(sample.p50_ms)}",
         f"*Failures*\n{show_number(sample.failures_per_s)}/s · {failures}{dropped}",

@@ -34,13 +34,11 @@ class LoadTestCard(LoadCard[LoadTest, Tested]):
 
     def report(self, job: LoadTest, outcome: Tested) -> list[Block]:
         """See Card. A test that sent no request has its reasons only."""
-        blocks = []
-        if outcome.reasons:
-            blocks.append(section("\n".join(f"• {escape(reason)}" for reason in outcome.reasons)))
+        reasons = "\n".join(f"• {escape(reason)}" for reason in outcome.reasons)
+        blocks = [section(reasons)] if reasons else []
         if not outcome.requests:
             return blocks
-        blocks.append(fields(_numbers(outcome)))
-        blocks.append(section(f"*Latency*\n{latency(outcome.latency_ms) or 'no answer'}"))
+        blocks += [fields(_numbers(outcome)), section(f"*Latency*\n{latency(outcome.latency_ms) or 'no answer'}")]
         if outcome.earlier:
             blocks.append(section(_comparison(outcome, outcome.earlier)))
         if outcome.send_lag_ms and outcome.service_ms:
@@ -95,10 +93,8 @@ def _scaling(tested: Tested) -> str:
     if tested.scaled_after_s is None:
         return ", no change"
     most = " at most" if tested.replicas_most == tested.replicas_before else ""
-    settled_s = tested.settled_after_s
-    settled = ""
-    if settled_s is not None and settled_s > tested.scaled_after_s:
-        settled = f", settled after {whole_seconds(settled_s)}"
+    settled_s = tested.settled_after_s or 0.0
+    settled = f", settled after {whole_seconds(settled_s)}" if settled_s > tested.scaled_after_s else ""
     return f"{most}\nchanged after {whole_seconds(tested.scaled_after_s)}{settled}"
 
 

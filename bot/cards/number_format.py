@@ -38,8 +38,8 @@ def replicas(before: int, most: int) -> str:
 def table(rows: Sequence[Sequence[str]]) -> Block:
     """Return rows in columns. The first column is aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return preformatted("\n".join(lines))
+    aligned = [
+        [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+        for first, *rest in rows
+    ]
+    return preformatted("\n".join("  ".join(cells).rstrip() for cells in aligned))

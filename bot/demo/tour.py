@@ -136,9 +136,8 @@ def _load(ada: Person) -> str:
         if "· running" not in card.plain:
             return
         replicas = _line(card, r"^\d+( → \d+)*( \(|$)").partition(" (")[0]
-        line = " · ".join(
-            filter(None, [_line(card, "of 1,000 rps"), _line(card, "^p95"), replicas and f"replicas {replicas}"])
-        )
+        parts = [_line(card, "of 1,000 rps"), _line(card, "^p95"), replicas and f"replicas {replicas}"]
+        line = " · ".join(filter(None, parts))
         if line and line not in printed:
             printed.append(line)
             print(f"    {line}", flush=True)

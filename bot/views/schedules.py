@@ -19,9 +19,8 @@ _MOST_IN_FULL = 15
 def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
     """Return the answer to `/schedule list`: each schedule with its next firings."""
     if not found:
-        return plain(
-            "There is no schedule. Add one: " + code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
-        )
+        example = code('/schedule add "0 2 * * 1-5" Europe/Berlin loadtest 1000rps 5m')
+        return plain(f"There is no schedule. Add one: {example}")
     if len(found) > _MOST_IN_FULL:
         return message(paragraphs(_in_short(schedule, times) for schedule, times in found))
     return message([section(_in_full(schedule, times)) for schedule, times in found])
@@ -29,10 +28,8 @@ def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
 
 def added(schedule: Schedule, times: Sequence[float], approvals: Approvals | None) -> Message:
     """Return the announcement of a new schedule. `approvals` are the ones that each of its jobs needs."""
-    lines = [f"{person(schedule.by)} added a schedule.", _in_full(schedule, times)]
-    if approvals is not None:
-        lines.append(f"Each job will {waiting(approvals)}")
-    return plain("\n".join(lines))
+    needs = f"\nEach job will {waiting(approvals)}" if approvals else ""
+    return plain(f"{person(schedule.by)} added a schedule.\n{_in_full(schedule, times)}{needs}")
 
 
 def resumed(schedule: Schedule, times: Sequence[float]) -> Message:
@@ -50,10 +47,8 @@ def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
     when = date(due_s[0], _DAY)
     if len(due_s) > 1:
         when = f"{len(due_s):,} times from {when} to {date(due_s[-1], _DAY)}"
-    return plain(
-        f":warning: {_name(schedule)} was due {when} and was missed: no bot was running that could reach Slack and "
-        "Redis."
-    )
+    why = "no bot was running that could reach Slack and Redis"
+    return plain(f":warning: {_name(schedule)} was due {when} and was missed: {why}.")
 
 
 def not_fired(schedule: Schedule, why: Message) -> Message:
@@ -69,12 +64,8 @@ def changed(record: Record, before: Result, now: Result, *, link: str) -> Messag
     what = f"<{link}|{name}>" if link else name
     schedule = escape(record.asked.scheduled_by or "")
     reason = card_of(record.job).reason(record.outcome) if record.outcome else record.reason
-    lines = [
-        f"{sign(record)} <!channel> *{now.status}*, after *{before.status}* in job #{before.job_id}: "
-        f"{what} (schedule {schedule})",
-        escape(reason),
-    ]
-    return plain("\n".join(filter(None, lines)))
+    change = f"*{now.status}*, after *{before.status}* in job #{before.job_id}: {what} (schedule {schedule})"
+    return plain(f"{sign(record)} <!channel> {change}\n{escape(reason)}".rstrip("\n"))
 
 
 def _name(schedule: Schedule) -> str:
@@ -89,8 +80,7 @@ def _in_full(schedule: Schedule, times: Sequence[float]) -> str:
         in_zone = " · ".join(_in_zone(schedule, times))
         for_reader = ", ".join(date(at_s, _DAY) for at_s in times)
         lines += [f"next: {in_zone} in {schedule.time_zone}", f"for you: {for_reader}"]
-    if schedule.result:
-        result = schedule.result
+    if result := schedule.result:
         lines.append(f"last: *{result.status}* in job #{result.job_id}, {date(result.at_s, _DAY)}")
     return "\n".join(lines)
 
