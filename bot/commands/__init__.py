@@ -1,4 +1,4 @@
-"""The table of commands, and the functions that parse a typed command or a mention with it.
+"""The table of commands, and the functions that parse a command or a mention with it and correct their mistakes.
 
 The bot, its manifest and its manual use the table. A new verb is one file and one line of the table.
 """
@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
+from bot.commands.arguments import closest
 from bot.commands.command import Command, Desk, Lookup, Request, UsageError
-from bot.commands.corrections import correct, unknown_verb
 from bot.commands.help import ShowHelp
 from bot.commands.line import FILLERS, HELP, Line, clean
+from workers.contract.units import quoted
 
 __all__ = ["COMMANDS", "Command", "Desk", "Lookup", "Request", "UsageError", "read", "read_command", "read_mention"]
 
@@ -24,6 +25,7 @@ COMMANDS: Mapping[str, Command] = {
     for command in (*_JOB_COMMANDS, schedule.command(_JOB_COMMANDS), jobs.COMMAND, seatrial.COMMAND)
 }
 _ABOUT_A_JOB = ("show", "cancel", "retry")
+_MOST_MISTAKES = 12
 
 
 def read(verb: str, text: str, lookup: Lookup) -> Request:
@@ -31,9 +33,7 @@ def read(verb: str, text: str, lookup: Lookup) -> Request:
     try:
         return _parse(verb, text, lookup)
     except UsageError as error:
-        raise correct(
-            error, lookup, commands=COMMANDS, parse=lambda command: _parse(*_split(command), lookup)
-        ) from error
+        raise _correct(error, lookup) from error
 
 
 def read_command(command: str, lookup: Lookup) -> Request:
@@ -63,25 +63,74 @@ def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
 
 
 def _parse(verb: str, text: str, lookup: Lookup) -> Request:
+    """Parse a command. Raises UsageError for its first mistake."""
     command = COMMANDS.get(verb.lower())
     if command is None:
-        raise unknown_verb(verb, text[: LONGEST // 2], COMMANDS)
+        raise _unknown_verb(verb, text[: LONGEST // 2])
     if len(text) > LONGEST:
-        raise UsageError(
-            f"That is {len(text):,} characters long; a command has at most {LONGEST:,}.",
-            usage=command.forms[0].usage,
-            nearest=f"{command.verb} help",
-        )
+        problem = f"That is {len(text):,} characters long; a command has at most {LONGEST:,}."
+        raise UsageError(problem, usage=command.forms[0].usage, nearest=f"{command.verb} help")
+    help_request = ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
     words = clean(text).lower().split()
     if words and not HELP.isdisjoint((words[0], words[-1])):  # after a verb, or after a subcommand
-        return _help(command)
+        return help_request
     if Line(command.verb, text, command.forms[0]).is_empty:
-        return command.alone or _help(command)
+        return command.alone or help_request
     return command.parse(text, lookup)
 
 
-def _help(command: Command) -> ShowHelp:
-    return ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
+def _unknown_verb(verb: str, text: str) -> UsageError:
+    """Return the error for an unknown verb. It may be a misspelled verb, or a subcommand without its verb."""
+    name, names = verb.lower().removeprefix("/"), [other.removeprefix("/") for other in COMMANDS]
+    nearest = "/seatrial help"
+    if owner := next((other for other in COMMANDS if _subcommand(f"{other} {name}")), None):
+        nearest = f"{owner} {name} {text}"
+    elif similar := closest(name, names):
+        nearest = f"/{similar} {text}"
+    usage = "/VERB …, where VERB is " + ", ".join(names)
+    return UsageError(f"There is no command {quoted(verb)}.", usage=usage, nearest=nearest)
+
+
+def _correct(error: UsageError, lookup: Lookup) -> UsageError:
+    """Return `error` with a `nearest` command that is understood as it stands.
+
+    The problem also names the last mistake if its correction is another command, such as a deployment that must come
+    first.
+    """
+    nearest, last_problem = _corrected(error.nearest, lookup)
+    problem = error.problem
+    if last_problem not in ("", problem) and nearest.split()[0] != error.nearest.split()[0]:
+        problem = f"{problem} {last_problem}"
+    return UsageError(problem, usage=error.usage, nearest=nearest)
+
+
+def _corrected(command: str, lookup: Lookup) -> tuple[str, str]:
+    """Return `command` with its mistakes corrected one after another, and the last problem.
+
+    A command that cannot be corrected becomes a request for help, which is always understood.
+    """
+    problem = ""
+    for _ in range(_MOST_MISTAKES):
+        try:
+            request = _parse(*_split(command), lookup)
+        except UsageError as error:
+            command, problem = error.nearest, error.problem
+            continue
+        if isinstance(request, ShowHelp):
+            break
+        short = request.spelled(lookup.settings)
+        # Keep a subcommand such as `/deploy rollback`, although `/deploy v1` requests the same.
+        return (command if _subcommand(command) not in ("", _subcommand(short)) else short), problem
+    verb = command.split()[0]
+    return f"{verb if verb in COMMANDS else '/seatrial'} help", problem
+
+
+def _subcommand(command: str) -> str:
+    """Return the subcommand in a command, or ""."""
+    verb, _, text = command.partition(" ")
+    name = text.partition(" ")[0]
+    usages = (form.usage.split() for form in COMMANDS[verb].forms)
+    return name if name.islower() and any(words[1:2] == [name] for words in usages) else ""
 
 
 def _split(command: str) -> tuple[str, str]:

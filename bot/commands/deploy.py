@@ -1,22 +1,12 @@
 """`/deploy`: deploy a version, list deployments, and roll back."""
 
+import re
 from dataclasses import dataclass
 
 from bot.blocks import Message
-from bot.commands.arguments import (
-    end,
-    is_number,
-    is_version,
-    not_a_version,
-    only_environment,
-    only_model,
-    published,
-    take_environment,
-    take_model,
-    take_replicas,
-)
+from bot.commands.arguments import Arguments, is_number, is_version
 from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, Submit, UsageError
-from bot.commands.line import Line, join_words
+from bot.commands.line import join_words
 from bot.views import replies
 from workers.contract.catalogue import Version
 from workers.contract.jobs import Deploy, Deployed
@@ -50,20 +40,20 @@ class SubmitDeploy(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/deploy", text, _DEPLOY)
+    line = Arguments("/deploy", text, _DEPLOY, lookup)
     match line.subcommand(_FORMS):
         case "status":
-            end(line, lookup)
+            line.end()
             return SimpleRequest("/deploy status", _list_deployments)
         case "history":
-            environment = take_environment(line, lookup)
-            end(line, lookup)
+            environment = line.take_environment()
+            line.end()
             return SimpleRequest(
                 join_words("/deploy history", environment), lambda desk: _list_history(desk, environment)
             )
         case "rollback":
-            return _roll_back(line, lookup)
-    return _deploy(line, lookup)
+            return _roll_back(line)
+    return _deploy(line)
 
 
 def _list_deployments(desk: Desk) -> Message:
@@ -76,50 +66,49 @@ def _list_history(desk: Desk, environment: str | None) -> Message:
     return replies.jobs(here, "There has been no deployment yet.")
 
 
-def _deploy(line: Line, lookup: Lookup) -> SubmitDeploy:
+def _deploy(line: Arguments) -> SubmitDeploy:
     dry_run = line.dry_run()
-    replicas = take_replicas(line)
+    replicas = line.take_replicas()
     version = line.take(is_version, after=("to", "version"))
-    environment = take_environment(line, lookup)
-    model = take_model(line, lookup)
+    environment = line.take_environment()
+    model = line.take_model()
     stray = line.next_left()
     if version is None and stray and is_number(stray.text):
-        raise not_a_version(line, stray)
-    end(line, lookup, _FORMS, missing="" if version else _NO_VERSION)
-    model = model or only_model(line, lookup)
-    found = published(line, lookup, model=model, word=version)
-    environment = environment or only_environment(line, lookup)
+        digits = "".join(re.findall("[0-9]", stray.text))[:9]
+        problem = f"{stray.quoted} is not a version; a version looks like v3."
+        raise line.mistake(problem, at=stray.at, instead=f"v{digits}")
+    line.end(_FORMS, missing="" if version else _NO_VERSION)
+    model = model or line.only_model()
+    found = line.published(model, version)
+    environment = environment or line.only_environment()
     job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest, replicas=replicas)
     return SubmitDeploy(job=job, dry_run=dry_run)
 
 
-def _roll_back(line: Line, lookup: Lookup) -> SubmitDeploy:
+def _roll_back(line: Arguments) -> SubmitDeploy:
     dry_run = line.dry_run()
     word = line.take(is_version, after=("to", "version"))
-    environment = take_environment(line, lookup)
-    model = take_model(line, lookup)
-    end(line, lookup)
-    model = model or only_model(line, lookup)
-    environment = environment or only_environment(line, lookup)
-    if word:
-        found = published(line, lookup, model=model, word=word)
-    else:
-        found = _previous_version(line, lookup, model=model, environment=environment)
+    environment = line.take_environment()
+    model = line.take_model()
+    line.end()
+    model = model or line.only_model()
+    environment = environment or line.only_environment()
+    found = line.published(model, word) if word else _previous_version(line, model=model, environment=environment)
     job = Deploy(model=model, version=found.version, environment=environment, digest=found.digest)
     return SubmitDeploy(job=job, dry_run=dry_run)
 
 
-def _previous_version(line: Line, lookup: Lookup, *, model: str, environment: str) -> Version:
+def _previous_version(line: Arguments, *, model: str, environment: str) -> Version:
     """Return the version that ran before the one that an endpoint serves now. Raises UsageError."""
     endpoint = (environment, model)
-    live = next((item.version for item in lookup.served() if (item.environment, item.model) == endpoint), None)
-    here = [record for record in lookup.recent() if (record.job.environment, record.job.model) == endpoint]
+    live = next((item.version for item in line.lookup.served() if (item.environment, item.model) == endpoint), None)
+    here = [record for record in line.lookup.recent() if (record.job.environment, record.job.model) == endpoint]
     deployed = [record.outcome for record in here if isinstance(record.outcome, Deployed)]
     number = next((outcome.replaced for outcome in deployed if outcome.version == live and outcome.replaced), None)
     if number is None:
         problem = f"{model} has no earlier version to roll back to on {environment}."
         raise UsageError(problem, usage=line.usage, nearest=f"/deploy history {environment}")
-    found = next((item for item in lookup.versions(model) if item.version == number), None)
+    found = next((item for item in line.lookup.versions(model) if item.version == number), None)
     if found is None:
         problem = f"{model} v{number}, which ran on {environment} before, is no longer in the model store."
         raise UsageError(problem, usage=line.usage, nearest=f"/model show {model}")

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from bot.blocks import Message
 from bot.cards.card import render
-from bot.commands.arguments import end, is_number, take_job_id, unknown_subcommand
+from bot.commands.arguments import Arguments, is_number
 from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
-from bot.commands.line import Line
 from bot.views import replies
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; running: those that have not ended; mine: yours")
@@ -24,24 +23,24 @@ _ACTIONS: Mapping[str, ButtonHandler] = {
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/jobs", text, _LIST)
+    line = Arguments("/jobs", text, _LIST, lookup)
     match line.subcommand(_FORMS | _FILTERS):
         case "running":
-            end(line, lookup)
+            line.end()
             return SimpleRequest("/jobs running", _list_running)
         case "mine":
-            end(line, lookup)
+            line.end()
             return SimpleRequest("/jobs mine", _list_mine)
         case ("show" | "cancel" | "retry") as action:
-            job_id = _job_id(line, lookup)
+            job_id = _job_id(line)
             return SimpleRequest(f"/jobs {action} {job_id}", lambda desk: _ACTIONS[action](desk.job(job_id), desk))
     # A number alone probably asks for that job's card.
-    raise unknown_subcommand(line, _FORMS | _FILTERS, shown=lambda word: is_number(word.lstrip("#")))
+    raise line.unknown_subcommand(_FORMS | _FILTERS, shown=lambda word: is_number(word.lstrip("#")))
 
 
-def _job_id(line: Line, lookup: Lookup) -> str:
-    job_id = take_job_id(line)
-    end(line, lookup)
+def _job_id(line: Arguments) -> str:
+    job_id = line.take_job_id()
+    line.end()
     if job_id is None:
         raise UsageError("Say which job; /jobs lists them.", usage=line.usage, nearest="/jobs")
     return job_id

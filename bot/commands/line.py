@@ -5,7 +5,7 @@ Every verb uses it. This module must not know the commands.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from bot.commands.command import Form, UsageError
@@ -99,32 +99,22 @@ class Line:
         return name
 
     def take(
-        self, fits: Callable[[str], bool], *, after: Iterable[str] = (), before: Iterable[str] = ()
+        self, fits: Callable[[str], bool], *, after: Collection[str] = (), before: Collection[str] = ()
     ) -> Word | None:
         """Take the first word that fits, with a preceding word of `after` and a following word of `before`."""
-        at = next((at for at in self._left if fits(self._text(at))), None)
-        if at is None:
-            return None
-        word = Word(self._text(at), at)
-        neighbours = {at - 1: after, at + 1: before}
-        taken = {at} | {near for near, names in neighbours.items() if near in self._left and self._text(near) in names}
-        self._left = [left for left in self._left if left not in taken]
-        return word
+        return self._take(fits, after, before)
 
-    def take_after(self, names: Iterable[str], fits: Callable[[str], bool]) -> Word | None:
+    def take_after(self, names: Collection[str], fits: Callable[[str], bool]) -> Word | None:
         """Take the first word that fits and directly follows one of `names`, with that name."""
-        return self._take_pair(-1, tuple(names), fits)
+        return self._take(fits, names, required=-1)
 
     def take_before(
-        self, names: Iterable[str], fits: Callable[[str], bool], *, after: Iterable[str] = ()
+        self, names: Collection[str], fits: Callable[[str], bool], *, after: Collection[str] = ()
     ) -> Word | None:
         """Take the first word that fits and directly precedes one of `names`, with that name and a word of `after`."""
-        word = self._take_pair(1, tuple(names), fits)
-        if word and word.at - 1 in self._left and self._text(word.at - 1) in after:
-            self._left.remove(word.at - 1)
-        return word
+        return self._take(fits, after, names, required=1)
 
-    def take_behind(self, word: Word, names: Iterable[str], fits: Callable[[str], bool]) -> Word | None:
+    def take_behind(self, word: Word, names: Collection[str], fits: Callable[[str], bool]) -> Word | None:
         """Take one of `names` directly behind `word` and the word after it, if that fits. Return the latter."""
         between, at = word.at + 1, word.at + 2
         if not {between, at} <= set(self._left) or self._text(between) not in names or not fits(self._text(at)):
@@ -150,10 +140,15 @@ class Line:
         words = [*self._words, instead] if at is None else [*self._words[:at], instead, *self._words[at + 1 :]]
         return UsageError(problem, usage=self.usage, nearest=" ".join([self.verb, *filter(None, words)]))
 
-    def _take_pair(self, side: int, names: tuple[str, ...], fits: Callable[[str], bool]) -> Word | None:
+    def _take(
+        self, fits: Callable[[str], bool], after: Collection[str], before: Collection[str] = (), *, required: int = 0
+    ) -> Word | None:
+        """Take the first word that fits, with its neighbours. The one at the offset `required` must be there."""
         for at in self._left:
-            if at + side in self._left and self._text(at + side) in names and fits(self._text(at)):
-                self._left = [left for left in self._left if left not in (at + side, at)]
+            neighbours = ((at - 1, after), (at + 1, before))
+            taken = {at} | {near for near, names in neighbours if near in self._left and self._text(near) in names}
+            if at + required in taken and fits(self._text(at)):
+                self._left = [left for left in self._left if left not in taken]
                 return Word(self._text(at), at)
         return None
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from bot.blocks import Message
-from bot.commands.arguments import end, is_version, named_model, published, unknown_subcommand
+from bot.commands.arguments import Arguments, is_version
 from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, Submit
-from bot.commands.line import Line, join_words
+from bot.commands.line import join_words
 from bot.views import replies
 from workers.contract.jobs import Trained, TrainModel
 from workers.contract.record import Record
@@ -35,33 +35,33 @@ class SubmitTraining(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/model", text, _FORMS["train"])
+    line = Arguments("/model", text, _FORMS["train"], lookup)
     match line.subcommand(_FORMS):
         case "train":
             dry_run = line.dry_run()
-            model = named_model(line, lookup)
-            end(line, lookup)
+            model = line.named_model()
+            line.end()
             return SubmitTraining(job=TrainModel(model=model), dry_run=dry_run)
         case "list":
-            end(line, lookup)
+            line.end()
             return SimpleRequest("/model list", _list_models)
         case "show":
-            return _show(line, lookup)
+            return _show(line)
         case "compare":
-            return _compare(line, lookup)
+            return _compare(line)
     # A model's name alone probably asks for its versions.
-    raise unknown_subcommand(line, _FORMS, shown=lookup.settings.models.__contains__)
+    raise line.unknown_subcommand(_FORMS, shown=lookup.settings.models.__contains__)
 
 
 def _list_models(desk: Desk) -> Message:
     return replies.models(desk.settings, {name: list(desk.versions(name)) for name in desk.settings.models})
 
 
-def _show(line: Line, lookup: Lookup) -> Request:
+def _show(line: Arguments) -> Request:
     word = line.take(is_version)
-    model = named_model(line, lookup)
-    end(line, lookup)
-    number = published(line, lookup, model=model, word=word).version if word else None
+    model = line.named_model()
+    line.end()
+    number = line.published(model, word).version if word else None
 
     def show(desk: Desk) -> Message:
         found = [item for item in desk.versions(model) if number in (None, item.version)]
@@ -70,11 +70,11 @@ def _show(line: Line, lookup: Lookup) -> Request:
     return SimpleRequest(join_words("/model show", model, f"v{number}" if number else ""), show)
 
 
-def _compare(line: Line, lookup: Lookup) -> Request:
+def _compare(line: Arguments) -> Request:
     words = line.take(is_version), line.take(is_version)
-    model = named_model(line, lookup)
-    end(line, lookup)
-    first, second = (published(line, lookup, model=model, word=word).version for word in words)
+    model = line.named_model()
+    line.end()
+    first, second = (line.published(model, word).version for word in words)
 
     def compare(desk: Desk) -> Message:
         by_number = {item.version: item for item in desk.versions(model)}

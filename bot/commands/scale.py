@@ -2,17 +2,9 @@
 
 from dataclasses import dataclass
 
-from bot.commands.arguments import (
-    end,
-    must_be_served,
-    only_environment,
-    only_model,
-    take_environment,
-    take_model,
-    take_replicas,
-)
+from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Form, Lookup, Request, Submit
-from bot.commands.line import Line, join_words
+from bot.commands.line import join_words
 from workers.contract.jobs import Scale
 from workers.contract.settings import SettingsFile
 
@@ -34,17 +26,17 @@ class SubmitScale(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/scale", text, _FORMS[1] if ".." in text else _FORMS[0])
+    line = Arguments("/scale", text, _FORMS[1] if ".." in text else _FORMS[0], lookup)
     dry_run = line.dry_run()
-    replicas = take_replicas(line, bare=True)
-    environment = take_environment(line, lookup)
-    model = take_model(line, lookup)
-    end(line, lookup, missing="" if replicas else _EXAMPLE)
+    replicas = line.take_replicas(bare=True)
+    environment = line.take_environment()
+    model = line.take_model()
+    line.end(missing="" if replicas else _EXAMPLE)
     if replicas is None:
         raise line.mistake("Say how many replicas: 3 for a fixed number, 1..4 for bounds.", instead=_EXAMPLE)
-    model = model or only_model(line, lookup)
-    environment = environment or only_environment(line, lookup)
-    must_be_served(line, lookup, model=model, environment=environment)
+    model = model or line.only_model()
+    environment = environment or line.only_environment()
+    line.must_be_served(model, environment)
     return SubmitScale(job=Scale(model=model, environment=environment, replicas=replicas), dry_run=dry_run)
 
 

@@ -1,10 +1,9 @@
 """`/seatrial`: the manual, and the health of Seatrial."""
 
 from bot.blocks import Message
-from bot.commands.arguments import end, unknown_subcommand
+from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest
 from bot.commands.help import ShowHelp
-from bot.commands.line import Line
 from bot.views import replies
 
 _FORMS = {
@@ -14,14 +13,14 @@ _FORMS = {
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/seatrial", text, _FORMS["help"])
+    line = Arguments("/seatrial", text, _FORMS["help"], lookup)
     match line.subcommand(_FORMS):
         case "help":
             return ShowHelp()
         case "status":
-            end(line, lookup)
+            line.end()
             return SimpleRequest("/seatrial status", _status)
-    raise unknown_subcommand(line, _FORMS)
+    raise line.unknown_subcommand(_FORMS)
 
 
 def _status(desk: Desk) -> Message:

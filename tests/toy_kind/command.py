@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from workers.contract.jobs.warm_up import WarmUp
 
-from bot.commands.arguments import end, only_environment, only_model, take_environment, take_model
+from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Form, Lookup, Request, Submit
-from bot.commands.line import Line, join_words
+from bot.commands.line import join_words
 from workers.contract.settings import SettingsFile
 
 _FORM = Form(usage="/warmup now [MODEL] [on ENV]", does="sends a few requests")
@@ -23,13 +23,13 @@ class SubmitWarmUp(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/warmup", text, _FORM)
+    line = Arguments("/warmup", text, _FORM, lookup)
     dry_run = line.dry_run()
     line.subcommand({"now": _FORM})
-    environment = take_environment(line, lookup)
-    model = take_model(line, lookup)
-    end(line, lookup, ["now"])
-    job = WarmUp(model=model or only_model(line, lookup), environment=environment or only_environment(line, lookup))
+    environment = line.take_environment()
+    model = line.take_model()
+    line.end(["now"])
+    job = WarmUp(model=model or line.only_model(), environment=environment or line.only_environment())
     return SubmitWarmUp(job=job, dry_run=dry_run)
 
 

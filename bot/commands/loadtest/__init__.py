@@ -2,9 +2,9 @@
 
 from bot.blocks import Message
 from bot.cards.card import render
-from bot.commands.arguments import end, take_job_id, take_place
+from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
-from bot.commands.line import Line, join_words, joined
+from bot.commands.line import join_words, joined
 from bot.commands.loadtest.find_capacity import FIND, parse_find
 from bot.commands.loadtest.load_test import LOAD_TEST, parse_load_test
 from bot.views import replies
@@ -19,26 +19,26 @@ _FORMS = {
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Line("/loadtest", joined(text), LOAD_TEST)
+    line = Arguments("/loadtest", joined(text), LOAD_TEST, lookup)
     match line.subcommand(_FORMS):
         case "find":
-            return parse_find(line, lookup)
+            return parse_find(line)
         case "compare":
-            first, second = take_job_id(line), take_job_id(line)
-            end(line, lookup)
+            first, second = line.take_job_id(), line.take_job_id()
+            line.end()
             if first is None or second is None or first == second:
                 problem = "Say which two load tests, like /loadtest compare 41 42; /jobs lists them."
                 raise UsageError(problem, usage=line.usage, nearest="/jobs")
             return SimpleRequest(f"/loadtest compare {first} {second}", lambda desk: _compare(desk, first, second))
         case "stop":
-            job_id = take_job_id(line)
-            end(line, lookup)
+            job_id = line.take_job_id()
+            line.end()
             return SimpleRequest(join_words("/loadtest stop", job_id), lambda desk: _stop(desk, job_id))
         case "last":
-            place = take_place(line, lookup)
-            end(line, lookup, lookup.settings.targets)
+            place = line.take_place()
+            line.end(line.settings.targets)
             return SimpleRequest(join_words("/loadtest last", place), lambda desk: _show_last(desk, place))
-    return parse_load_test(line, lookup, subcommands=_FORMS)
+    return parse_load_test(line, subcommands=_FORMS)
 
 
 def _compare(desk: Desk, *job_ids: str) -> Message:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from bot.commands.arguments import end, is_number, not_possible
-from bot.commands.command import Form, Lookup, Submit
-from bot.commands.line import Line, Word, join_words, spell_duration, spell_rate
-from bot.commands.loadtest.place import LoadPlace, take_place_names
+from bot.commands.arguments import Arguments, is_number
+from bot.commands.command import Form, Submit
+from bot.commands.line import Word, join_words, spell_duration, spell_rate
+from bot.commands.loadtest.place import LoadPlace, find_place, take_place_names
 from bot.commands.loadtest.quantities import (
     is_range,
     is_rate,
@@ -47,12 +47,12 @@ class SubmitSearch(Submit):
         return join_words("/loadtest find", rates, hold, model, f"on {job.environment}", spell_slo(job.slo, settings))
 
 
-def parse_find(line: Line, lookup: Lookup) -> SubmitSearch:
+def parse_find(line: Arguments) -> SubmitSearch:
     """Parse the words after `find`. Raises UsageError."""
     dry_run = line.dry_run()
-    slo = take_slo(line, lookup)
+    slo = take_slo(line)
     hold = line.take(lambda text: text in ("hold", "held"), before=("replicas",), after=("replicas",))
-    names = take_place_names(line, lookup)
+    names = take_place_names(line)
     both = line.take(is_range)
     lowest = both or line.take_after(("from",), is_number)
     highest = both or line.take_after(("to",), is_number)
@@ -61,13 +61,13 @@ def parse_find(line: Line, lookup: Lookup) -> SubmitSearch:
     if stray and is_rate(stray.text):
         problem = f"{stray.quoted} needs from or to, which say whether to search above it or below it."
         raise line.mistake(problem, at=stray.at, instead="" if highest else f"to {stray.text}")
-    end(line, lookup, ("from", "to", "for", "slo", "hold", "replicas", *lookup.settings.targets))
-    found = names.resolve(line, lookup)
+    line.end(("from", "to", "for", "slo", "hold", "replicas", *line.settings.targets))
+    found = find_place(line, *names)
     if hold and not found.model:
         problem = f"{found.place.name} is a load target; Seatrial cannot hold its replicas."
         raise line.mistake(problem, at=hold.at)
     lowest_rps, highest_rps = _rates(line, found, lowest, highest)
-    probe_s = _read_probe_s(line, probe) if probe else _default_probe_s(line, lookup)
+    probe_s = _read_probe_s(line, probe) if probe else _default_probe_s(line)
     job = FindCapacity(
         model=found.model,
         environment=found.place.name,
@@ -78,12 +78,12 @@ def parse_find(line: Line, lookup: Lookup) -> SubmitSearch:
         slo=slo,
         owner=found.owner,
     )
-    fitting_s = max(lookup.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
-    must_be_short_enough(line, lookup, job.load.duration_s, probe, instead=spell_duration(fitting_s))
+    fitting_s = max(line.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
+    must_be_short_enough(line, job.load.duration_s, probe, instead=spell_duration(fitting_s))
     return SubmitSearch(job=job, dry_run=dry_run)
 
 
-def _rates(line: Line, found: LoadPlace, lowest: Word | None, highest: Word | None) -> tuple[float, float]:
+def _rates(line: Arguments, found: LoadPlace, lowest: Word | None, highest: Word | None) -> tuple[float, float]:
     """Return the lowest and the highest rate of the search. Raises UsageError."""
     if lowest and lowest is highest:
         lowest_rps, highest_rps = read_range(line, lowest)
@@ -101,10 +101,10 @@ def _rates(line: Line, found: LoadPlace, lowest: Word | None, highest: Word | No
     if word := lowest or highest:
         instead = spell_rate(highest_rps / 10) if lowest else spell_rate(HIGHEST_DEFAULT_RPS)
         raise line.mistake(f"{rates}.", at=word.at, instead=instead)
-    raise not_possible(f"{rates}, but the cap {found.place.key}.max_load is too low.", line)
+    raise line.not_possible(f"{rates}, but the cap {found.place.key}.max_load is too low.")
 
 
-def _read_probe_s(line: Line, word: Word) -> float:
+def _read_probe_s(line: Arguments, word: Word) -> float:
     probe_s = read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
     if probe_s > LONGEST_PROBE_S:
         instead = spell_duration(LONGEST_PROBE_S)
@@ -113,9 +113,9 @@ def _read_probe_s(line: Line, word: Word) -> float:
     return probe_s
 
 
-def _default_probe_s(line: Line, lookup: Lookup) -> float:
+def _default_probe_s(line: Arguments) -> float:
     """Return the usual time per rate, or less if all rates together would exceed loadtest.longest."""
-    probe_s = min(PROBE_S, lookup.settings.loadtest.longest_s / MOST_PROBES)
+    probe_s = min(PROBE_S, line.settings.loadtest.longest_s / MOST_PROBES)
     if probe_s < SHORTEST_PROBE_S:
-        raise not_possible("A search takes at least 1m, and loadtest.longest in seatrial.toml is shorter.", line)
+        raise line.not_possible("A search takes at least 1m, and loadtest.longest in seatrial.toml is shorter.")
     return probe_s

@@ -4,16 +4,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.commands.arguments import end, is_number
-from bot.commands.command import Form, Lookup, Submit
-from bot.commands.corrections import EXAMPLE_RATE, range_below
-from bot.commands.line import Line, Word, join_words, spell_duration, spell_rate
-from bot.commands.loadtest.place import take_place_names
+from bot.commands.arguments import Arguments, is_number
+from bot.commands.command import Form, Submit
+from bot.commands.line import Word, join_words, spell_duration, spell_rate
+from bot.commands.loadtest.place import find_place, take_place_names
 from bot.commands.loadtest.quantities import (
+    EXAMPLE_RATE,
     is_range,
     is_rate,
     is_time,
     must_be_short_enough,
+    range_below,
     read_range,
     read_rate,
     read_time_s,
@@ -53,27 +54,27 @@ class SubmitLoadTest(Submit):
         return join_words("/loadtest", *words, spell_slo(job.slo, settings), abort)
 
 
-def parse_load_test(line: Line, lookup: Lookup, *, subcommands: Iterable[str]) -> SubmitLoadTest:
+def parse_load_test(line: Arguments, *, subcommands: Iterable[str]) -> SubmitLoadTest:
     """Parse the words of a load test. `subcommands` are other words that may have been meant. Raises UsageError."""
     dry_run = line.dry_run()
-    abort, abort_time = take_abort(line, lookup)
-    slo = take_slo(line, lookup)
+    abort, abort_time = take_abort(line)
+    slo = take_slo(line)
     ramp = line.take_after(("ramp",), is_number)
     kind, steps = _take_kind(line)
     poisson = line.take(lambda text: text == "poisson", before=("arrivals",)) is not None
-    names = take_place_names(line, lookup)
+    names = take_place_names(line)
     rate = line.take(lambda text: is_rate(text) or is_range(text), after=("at", "for", "of", "from"))
     duration = line.take_after(("for",), is_number) or line.take(is_time)
     # Take a number without unit, too: the error about its unit is better than "not understood".
     rate = rate or line.take(is_number, after=("at", "of"))
     duration = duration or line.take(lambda text: is_number(text) and not is_rate(text))
-    end(line, lookup, (*subcommands, *_KEYWORDS, *lookup.settings.targets), missing="" if rate else EXAMPLE_RATE)
+    line.end((*subcommands, *_KEYWORDS, *line.settings.targets), missing="" if rate else EXAMPLE_RATE)
     if rate is None:
         raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=EXAMPLE_RATE)
     shape = _shape(line, rate, kind, steps)
-    duration_s = read_time_s(line, duration) if duration else lookup.settings.loadtest.duration_s
+    duration_s = read_time_s(line, duration) if duration else line.settings.loadtest.duration_s
     ramp_s = read_time_s(line, ramp) if ramp else 0.0
-    found = names.resolve(line, lookup)
+    found = find_place(line, *names)
     found.check_cap(line, shape.highest_rps, rate)
     job = LoadTest(
         model=found.model,
@@ -86,11 +87,11 @@ def parse_load_test(line: Line, lookup: Lookup, *, subcommands: Iterable[str]) -
         abort=abort,
         owner=found.owner,
     )
-    _check_duration(line, lookup, job, duration=duration, ramp=ramp, abort_time=abort_time)
+    _check_duration(line, job, duration=duration, ramp=ramp, abort_time=abort_time)
     return SubmitLoadTest(job=job, dry_run=dry_run)
 
 
-def _take_kind(line: Line) -> tuple[ShapeKind, Word | None]:
+def _take_kind(line: Arguments) -> tuple[ShapeKind, Word | None]:
     """Take the kind of a shape, and its number of steps, if any."""
     count = line.take_after(_STEPS, _is_count) or line.take_before(_STEPS, _is_count, after=("in",))
     if count or line.take(lambda text: text in _STEPS, after=("in",)):
@@ -102,7 +103,7 @@ def _is_count(word: str) -> bool:
     return re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", word) is not None
 
 
-def _shape(line: Line, rate: Word, kind: ShapeKind, steps: Word | None) -> Shape:
+def _shape(line: Arguments, rate: Word, kind: ShapeKind, steps: Word | None) -> Shape:
     """Read a shape. Raises UsageError."""
     count = _step_count(line, steps) if steps else USUAL_STEPS
     if is_range(rate.text):
@@ -117,7 +118,7 @@ def _shape(line: Line, rate: Word, kind: ShapeKind, steps: Word | None) -> Shape
     raise line.mistake(problem, at=rate.at, instead=instead)
 
 
-def _step_count(line: Line, word: Word) -> int:
+def _step_count(line: Arguments, word: Word) -> int:
     if word.text.isdigit() and FEWEST_STEPS <= int(word.text[:9]) <= MOST_STEPS:
         return int(word.text)
     nearest = min(max(round(float(word.text[:9])), FEWEST_STEPS), MOST_STEPS)
@@ -126,7 +127,7 @@ def _step_count(line: Line, word: Word) -> int:
 
 
 def _check_duration(
-    line: Line, lookup: Lookup, job: LoadTest, *, duration: Word | None, ramp: Word | None, abort_time: Word | None
+    line: Arguments, job: LoadTest, *, duration: Word | None, ramp: Word | None, abort_time: Word | None
 ) -> None:
     """Raise UsageError if the test is too short for its shape or its abort condition, or longer than allowed."""
     steps = job.shape.step_count
@@ -142,9 +143,9 @@ def _check_duration(
         problem = f"{abort_time.quoted} of failures cannot abort a test of {show_duration(whole_s)}."
         raise line.mistake(problem, at=abort_time.at, instead=f"10s for {abort_time.text}")
     wrong, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
-    left_s = max(lookup.settings.loadtest.longest_s - other_s, SHORTEST_S)
+    left_s = max(line.settings.loadtest.longest_s - other_s, SHORTEST_S)
     instead = spell_duration(left_s) if wrong else f"for {spell_duration(left_s)}"
-    must_be_short_enough(line, lookup, whole_s, wrong, instead=instead)
+    must_be_short_enough(line, whole_s, wrong, instead=instead)
 
 
 def _spell_shape(shape: Shape) -> str:

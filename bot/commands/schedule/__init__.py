@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from bot.blocks import Message
-from bot.commands.arguments import end, unknown_subcommand
+from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
-from bot.commands.line import Line, clean
+from bot.commands.line import clean
 from bot.commands.schedule.add import ADD, AddParser
 from bot.views import replies
 from bot.views import schedules as views
@@ -34,27 +34,27 @@ def command(job_commands: Sequence[Command]) -> Command:
 
 
 def _parse(parser: AddParser, text: str, lookup: Lookup) -> Request:
-    line = Line("/schedule", text, ADD)
+    line = Arguments("/schedule", text, ADD, lookup)
     match line.subcommand(_FORMS):
         case "add":
             return parser.parse(re.split(r"\badd\b", clean(text), maxsplit=1, flags=re.IGNORECASE)[-1], lookup)
         case "list":
-            end(line, lookup)
+            line.end()
             return SimpleRequest("/schedule list", _list)
         case ("pause" | "resume" | "run" | "remove") as action:
-            schedule_id = _schedule_id(line, lookup)
+            schedule_id = _schedule_id(line)
             return SimpleRequest(f"/schedule {action} {schedule_id}", lambda desk: _apply(desk, action, schedule_id))
-    raise unknown_subcommand(line, _FORMS)
+    raise line.unknown_subcommand(_FORMS)
 
 
-def _schedule_id(line: Line, lookup: Lookup) -> str:
+def _schedule_id(line: Arguments) -> str:
     """Take a schedule's id: the letter s and a number, or the number alone. Raises UsageError."""
     word = line.take(lambda text: True)
     match = re.fullmatch(r"[s#]?([0-9]{1,9})", word.text) if word else None
     if match is None:
         problem = f"{word.quoted} is not a schedule; schedules have ids like s1." if word else "Say which schedule."
         raise UsageError(problem, usage=line.usage, nearest="/schedule list")
-    end(line, lookup)
+    line.end()
     return f"s{int(match[1])}"
 
 

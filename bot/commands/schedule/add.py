@@ -9,8 +9,8 @@ from zoneinfo import available_timezones
 
 from bot.blocks import Message
 from bot.commands import cron
+from bot.commands.arguments import closest
 from bot.commands.command import Command, Desk, Form, Lookup, Submit, UsageError
-from bot.commands.corrections import closest
 from bot.commands.line import join_words
 from bot.views import schedules as views
 from workers.contract.settings import SettingsFile
