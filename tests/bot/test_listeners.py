@@ -26,7 +26,7 @@ class ListenersHarness(RelayHarness):
         """Wire a bot without its threads."""
         slack = self.slack
         bot = Bot(
-            BotSettings(
+            BotSettings.model_construct(
                 bot_token=slack.settings.bot_token,
                 signing_secret=slack.settings.signing_secret,
                 app_token="",
