@@ -14,11 +14,10 @@ when the holder dies. Process ids are never trusted.
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any
 
 from workers.contract.replicas import Replicas
 from workers.errors import PermanentError
@@ -122,49 +121,34 @@ class EndpointFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    @property
-    def supervisor_log(self) -> Path:
-        return self.folder / "supervisor.log"
-
-    @property
-    def supervisor_error(self) -> Path:
-        return self.folder / "supervisor.err"
+        self.spec = folder / "spec.json"
+        self.status = folder / "status.json"
+        self.supervisor_log = folder / "supervisor.log"
+        self.supervisor_error = folder / "supervisor.err"
 
     def read_spec(self) -> Spec | None:
         """Return the spec, or None if there is no endpoint. Raises PermanentError if the spec is damaged."""
-        path = self.folder / "spec.json"
         try:
-            document = json.loads(path.read_bytes())
-            fallback = document["fallback"]
-            return Spec(
-                **{
-                    **document,
-                    "desired": DesiredState(**document["desired"]),
-                    "fallback": DesiredState(**fallback) if fallback else None,
-                }
-            )
+            document = json.loads(self.spec.read_bytes())
+            fallback = document["fallback"] and DesiredState(**document["fallback"])
+            return Spec(**{**document, "desired": DesiredState(**document["desired"]), "fallback": fallback})
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise PermanentError(
-                f"{path} is damaged: the desired state is unknown.",
+                f"{self.spec} is damaged: the desired state is unknown.",
                 advice="Stop all endpoints of this machine with seatrial down, and deploy again.",
             ) from error
 
     def write_spec(self, spec: Spec) -> None:
         """Replace the spec. Creates the folder if necessary."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        _replace(self.folder / "spec.json", asdict(spec))
-
-    def delete_spec(self) -> None:
-        """Delete the spec, which ends the endpoint like a spec with `removed`."""
-        (self.folder / "spec.json").unlink()
+        _replace(self.spec, asdict(spec))
 
     def read_status(self) -> EndpointStatus | None:
         """Return the last status, or None if it is missing or damaged. Its supervisor may be dead."""
         try:
-            document = json.loads((self.folder / "status.json").read_bytes())
+            document = json.loads(self.status.read_bytes())
             replicas = tuple(ReplicaStatus(**item) for item in document["replicas"])
             events = tuple(ScalingEvent(**item) for item in document["events"])
             return EndpointStatus(**{**document, "replicas": replicas, "events": events})
@@ -172,50 +156,33 @@ class EndpointFiles:
             return None
 
     def write_status(self, status: EndpointStatus) -> None:
-        _replace(self.folder / "status.json", asdict(status))
+        _replace(self.status, asdict(status))
 
-    def delete(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def acquire_change_lock(self) -> "Lock | None":
+    def acquire_change_lock(self) -> IO[bytes] | None:
         """Return the lock for changes of the spec, or None if another process holds it."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return Lock.acquire(self.folder.with_suffix(".lock"))
+        return _acquire_lock(self.folder.with_suffix(".lock"))
 
-    def acquire_supervisor_lock(self) -> "Lock | None":
+    def acquire_supervisor_lock(self) -> IO[bytes] | None:
         """Return the supervisor's lock, or None if a supervisor lives or the folder does not exist."""
         try:
-            return Lock.acquire(self.folder / "supervisor.lock")
+            return _acquire_lock(self.folder / "supervisor.lock")
         except FileNotFoundError:
             return None
 
 
-class Lock:
-    """A held flock. It ends when this process and every child that inherited `fd` have closed it."""
+def _acquire_lock(path: Path) -> IO[bytes] | None:
+    """Return the file with an exclusive flock, or None if another process holds it. Does not wait.
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    @classmethod
-    def acquire(cls, path: Path) -> Self | None:
-        """Return the lock on `path`, or None if another process holds it. Does not wait."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        return cls(fd)
-
-    def release(self) -> None:
-        """Close this process's descriptor of the lock."""
-        os.close(self.fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    The lock ends when this process and every child that inherited the descriptor have closed the file.
+    """
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:

@@ -123,7 +123,14 @@ class Fleet:
         starting = sum(replica.state == "starting" for replica in self.replicas)
         for _ in range(min(count - len(self.current), MAX_STARTING - starting)):
             try:
-                replica = Replica(desired, listener_fd=self._listener_fd)
+                replica = Replica(
+                    folder=desired.folder,
+                    model=desired.model,
+                    version=desired.version,
+                    listener_fd=self._listener_fd,
+                    template=desired.template,
+                    sample=desired.sample,
+                )
             except OSError as error:  # out of memory or processes: the other replicas must continue to serve
                 self._count_crash(f"A replica of v{desired.version} cannot be started: {error.strerror}.")
                 return
@@ -132,9 +139,7 @@ class Fleet:
 
     def _drain_surplus(self, count: int) -> None:
         current = self.current
-        surplus: list[Replica] = []
-        if sum(replica.state == "ready" for replica in current) >= count:
-            surplus = self.old
+        surplus = self.old if sum(replica.state == "ready" for replica in current) >= count else []
         # First the ones that are not ready, then the youngest, as in a ReplicaSet.
         youngest_first = sorted(current, key=lambda item: (item.state == "ready", -item.started_at_s))
         surplus += youngest_first[: max(0, len(current) - count)]

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import psutil
 
-from workers.platforms.embedded.cluster.endpoint_files import DesiredState, ReplicaStatus
+from workers.platforms.embedded.cluster.endpoint_files import ReplicaStatus
 
 State = Literal["starting", "ready", "draining"]
 
@@ -30,10 +31,19 @@ _MAX_WARM_UP_BYTES = 60_000
 class Replica:
     """A replica process. It exits when the process that made this object dies."""
 
-    def __init__(self, desired: DesiredState, *, listener_fd: int) -> None:
+    def __init__(
+        self,
+        *,
+        folder: str,
+        model: str,
+        version: int,
+        listener_fd: int,
+        template: str = "",
+        sample: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         """Start a process that accepts from the listening socket `listener_fd` once it has answered the sample."""
-        self.template = desired.template
-        self.version = desired.version
+        self.template = template
+        self.version = version
         self.state: State = "starting"
         self.accepting = False
         self.started_at_s = time.monotonic()
@@ -41,12 +51,11 @@ class Replica:
         self.cpu_percent: float | None = None
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._cpu_mark: tuple[float, float] | None = None
-        command = serving_command(folder=desired.folder, model=desired.model, version=desired.version)
-        # The end of this pipe, at the death of this process, makes the replica exit.
+        serving = [sys.executable, "-m", "workers.platforms.serving", "--folder", folder, "--model", model]
         self._process = subprocess.Popen(
-            [*command, "--fd", str(listener_fd), "--supervised"],
+            [*serving, "--version", str(version), "--fd", str(listener_fd), "--supervised"],
             cwd=IMPORT_ROOT,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE,  # its end, at the death of this process, makes the replica exit
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[listener_fd],
@@ -55,7 +64,7 @@ class Replica:
         self._measured = psutil.Process(self._process.pid)
         for pipe in self.pipes:
             os.set_blocking(pipe.fileno(), False)
-        self._send_warm_up(desired)
+        self._send_warm_up(sample)
 
     @property
     def pid(self) -> int:
@@ -63,7 +72,7 @@ class Replica:
 
     @property
     def pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        """Standard output, which has the words "ready" and "draining", and standard error, which is for people."""
+        """Standard output, with the words "ready" and "draining", and standard error, which is for people."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         return self._process.stdout, self._process.stderr
@@ -101,7 +110,9 @@ class Replica:
         return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
     def close(self) -> None:
-        """Close the pipes of an ended replica."""
+        """Kill the process unless it has ended, and close its pipes."""
+        self._process.kill()
+        self._process.wait()
         assert self._process.stdin is not None
         for pipe in (self._process.stdin, *self.pipes):
             with contextlib.suppress(BrokenPipeError):
@@ -113,12 +124,11 @@ class Replica:
         It is None until the second call after the replica became ready, to leave out its start, as the
         HorizontalPodAutoscaler leaves out a pod's initialisation.
         """
-        if self.state != "ready":
-            self.cpu_percent = None
-            return
         try:
-            times = self._measured.cpu_times()
+            times = self._measured.cpu_times() if self.state == "ready" else None
         except psutil.NoSuchProcess:
+            times = None
+        if times is None:
             self.cpu_percent = None
             return
         now_s, cpu_s = time.monotonic(), times.user + times.system
@@ -128,24 +138,17 @@ class Replica:
         self._cpu_mark = (now_s, cpu_s)
 
     def status(self) -> ReplicaStatus:
-        """Return the replica's part of the endpoint's status."""
         cpu_percent = None if self.cpu_percent is None else round(self.cpu_percent, 1)
         return ReplicaStatus(pid=self.pid, version=self.version, state=self.state, cpu_percent=cpu_percent)
 
-    def _send_warm_up(self, desired: DesiredState) -> None:
+    def _send_warm_up(self, sample: Sequence[Mapping[str, Any]]) -> None:
         assert self._process.stdin is not None
-        request = json.dumps({"instances": desired.sample[:1]}).encode()
+        request = json.dumps({"instances": sample[:1]}).encode() if sample else b""
         if len(request) > _MAX_WARM_UP_BYTES:
             request = b""
         with contextlib.suppress(BrokenPipeError):  # the process has ended: see `ended`
             self._process.stdin.write(request + b"\n")
             self._process.stdin.flush()
-
-
-def serving_command(*, folder: str, model: str, version: int) -> list[str]:
-    """Return the command of a serving process. Run it in IMPORT_ROOT."""
-    arguments = ["--folder", folder, "--model", model, "--version", str(version)]
-    return [sys.executable, "-m", "workers.platforms.serving", *arguments]
 
 
 def _lines(pipe: IO[bytes]) -> list[str]:

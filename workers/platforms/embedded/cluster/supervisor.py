@@ -81,17 +81,14 @@ class Supervisor:
                 if not self._fleet.replicas:
                     return
             else:
-                self._keep_count_in_bounds(spec)
+                bounds = spec.desired.bounds
+                count = min(max(self._count, bounds.minimum), bounds.maximum)
+                self._set_count(count, f"replicas set to {bounds}")
                 self._fleet.reconcile(spec.desired, self._count)
                 if time.monotonic() - self._synced_at_s >= self._timing.sync_period_s:
                     self._sync(spec)
                 self._write_status(spec)
             time.sleep(TICK_S)
-
-    def _keep_count_in_bounds(self, spec: Spec) -> None:
-        bounds = spec.desired.bounds
-        count = min(max(self._count, bounds.minimum), bounds.maximum)
-        self._set_count(count, f"replicas set to {bounds}")
 
     def _sync(self, spec: Spec) -> None:
         self._synced_at_s = time.monotonic()
@@ -162,21 +159,20 @@ def launch_supervisor(files: EndpointFiles, timing: SupervisorTiming) -> None:
     with lock, files.supervisor_error.open("wb") as output:
         if last := files.read_status():  # do not report the replicas of a dead supervisor as ready
             trouble = "The endpoint's supervisor had ended. It has been started again."
-            files.write_status(
-                replace(last, ready=0, updated=0, rolled_out=False, cpu_percent=None, replicas=(), trouble=trouble)
-            )
+            down = replace(last, ready=0, updated=0, rolled_out=False, cpu_percent=None, replicas=())
+            files.write_status(replace(down, trouble=trouble))
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "workers.platforms.embedded.cluster.supervisor"),
                 *("--folder", str(files.folder)),
-                *("--lock-fd", str(lock.fd)),
+                *("--lock-fd", str(lock.fileno())),
                 *("--timing", json.dumps(asdict(timing))),
             ],
             cwd=IMPORT_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[lock.fd],
+            pass_fds=[lock.fileno()],
             start_new_session=True,  # signals to the worker or its terminal do not reach the supervisor
         )
     # Reap the supervisor if it ends before this process does.
@@ -197,7 +193,10 @@ def main() -> None:
     # The terminal's Ctrl-C is meant for the worker. Only its spec ends an endpoint.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     files = EndpointFiles(folder)
-    _log_to(files.supervisor_log)
+    handler = RotatingFileHandler(files.supervisor_log, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
     last = files.read_status()
     with contextlib.closing(_listen_on_last_port(last)) as listener:
         log.info("supervisor %d of %s starts at %s", os.getpid(), folder, address_of(listener))
@@ -221,13 +220,6 @@ def _listen_on_last_port(last: EndpointStatus | None) -> socket.socket:
         except OSError:
             time.sleep(0.05)
     return listen(0)
-
-
-def _log_to(path: Path) -> None:
-    handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
 
 
 if __name__ == "__main__":
