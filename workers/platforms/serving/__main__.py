@@ -33,9 +33,8 @@ def main() -> None:
         servable = Servable(folder)
         if arguments.supervised and (warm_up := sys.stdin.buffer.readline().strip()):
             servable.predict(warm_up)
-        listener = (
-            socket.socket(fileno=arguments.fd) if arguments.fd is not None else listen(arguments.port, arguments.host)
-        )
+        shared = arguments.fd is not None
+        listener = socket.socket(fileno=arguments.fd) if shared else listen(arguments.port, arguments.host)
     except UnusableModel as error:
         _exit(str(error))
     except (InvalidRequest, ModelFailed) as error:
@@ -45,7 +44,7 @@ def main() -> None:
     address = address_of(listener)
     server = ReplicaServer(
         RestApi(model=model, version=version, servable=servable),
-        shared=arguments.fd is not None,
+        shared=shared,
         announce=lambda word: print(word, address, flush=True),
     )
     if arguments.supervised:

@@ -9,10 +9,8 @@ from threading import Thread
 
 BACKLOG = 2048
 """Connections that may wait to be accepted; the system may cap it (net.core.somaxconn)."""
-
 STOP_CHECK_S = 0.5
 """Interval between an acceptor's checks for its stop. Each check costs it its place in the queue of acceptors."""
-
 RETRY_S = 0.05
 """Pause after a failed accept: the process or the system may have run out of descriptors."""
 

@@ -14,7 +14,7 @@ package are never run. Array features and TRANSFORM clauses are refused: they ne
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,6 @@ class NumberEncoder:
     width: int = 1
 
     def columns(self, values: Tensor) -> Tensor:
-        """Return one column."""
         numbers = values.astype(numpy.float32)
         return numpy.where(numpy.isnan(numbers), numpy.float32(self.mean), numbers)
 
@@ -67,25 +66,26 @@ class CategoryEncoder:
         return numpy.array(rows, dtype=numpy.float32).reshape(-1, self.width)
 
 
-class BoosterSession:
-    """A loaded booster. Implements Session."""
+Encoder = NumberEncoder | CategoryEncoder
 
-    def __init__(self, booster: Any, signature: Signature, encoders: Sequence[NumberEncoder | CategoryEncoder]) -> None:
-        self._booster = booster
-        self._signature = signature
-        self._encoders = encoders
+
+@dataclass(frozen=True, slots=True)
+class BoosterSession:
+    """A loaded booster."""
+
+    booster: Any
+    signature: Signature
+    encoders: Sequence[Encoder]
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor]) -> list[Tensor]:
         """Return each instance's predicted value and, for a classifier, the probability of each class."""
-        columns = [
-            encoder.columns(feed[item.name])
-            for item, encoder in zip(self._signature.inputs, self._encoders, strict=True)
-        ]
-        predicted: Tensor = self._booster.inplace_predict(numpy.hstack(columns), missing=numpy.nan)
-        if self._signature.task == "regression":
+        inputs = zip(self.signature.inputs, self.encoders, strict=True)
+        columns = [encoder.columns(feed[item.name]) for item, encoder in inputs]
+        predicted: Tensor = self.booster.inplace_predict(numpy.hstack(columns), missing=numpy.nan)
+        if self.signature.task == "regression":
             return [predicted.reshape(-1, 1)]
-        probabilities = predicted.reshape(-1, len(self._signature.classes))
-        classes = numpy.array(self._signature.classes, dtype=numpy.object_)
+        probabilities = predicted.reshape(-1, len(self.signature.classes))
+        classes = numpy.array(self.signature.classes, dtype=numpy.object_)
         return [classes[probabilities.argmax(axis=1)], probabilities]
 
 
@@ -94,7 +94,7 @@ def is_booster(folder: Path) -> bool:
     return (folder / MODEL_FILE).exists()
 
 
-def load_booster(folder: Path) -> tuple[Signature, BoosterSession]:
+def load_booster(folder: Path) -> tuple[Signature, Callable[[Sequence[str], Mapping[str, Tensor]], list[Tensor]]]:
     """Load the model in `folder`. Raises UnusableModel, also for features that Google's predictor leaves undefined."""
     if (folder / "transform").exists():
         raise UnusableModel(f"{folder} was trained with a TRANSFORM clause, which only TensorFlow can apply.")
@@ -105,7 +105,7 @@ def load_booster(folder: Path) -> tuple[Signature, BoosterSession]:
         raise UnusableModel(f"{folder / METADATA_FILE} and the assets beside it do not fit: {error!r}.") from error
     booster = _load(folder / MODEL_FILE)
     _check_agreement(booster, signature, sum(encoder.width for encoder in encoders))
-    return signature, BoosterSession(booster, signature, encoders)
+    return signature, BoosterSession(booster, signature, encoders).run
 
 
 def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:
@@ -118,9 +118,7 @@ def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:
     return found
 
 
-def _interpret(
-    metadata: Any, assets: Mapping[int, Mapping[str, Sequence[str]]]
-) -> tuple[Signature, list[NumberEncoder | CategoryEncoder]]:
+def _interpret(metadata: Any, assets: Mapping[int, Mapping[str, Sequence[str]]]) -> tuple[Signature, list[Encoder]]:
     if metadata["model_type"] not in _TASKS:
         raise UnusableModel(f"A model of type {metadata['model_type']!r} is not served; {', '.join(_TASKS)} are.")
     names = [str(name) for name in metadata["feature_names"]]
@@ -137,15 +135,12 @@ def _interpret(
     return Signature(label=str(metadata["label_col"]), task=task, inputs=inputs, classes=classes), encoders
 
 
-def _encoder(
-    name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequence[str]]
-) -> NumberEncoder | CategoryEncoder:
+def _encoder(name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequence[str]]) -> Encoder:
     """Choose by the asset, in the predictor's order: older exports may lack `encode_type`."""
     if _ONE_HOT in assets:
-        words = assets[_ONE_HOT]
-        return CategoryEncoder(
-            numbers={word: _one_hot(len(words), index) for index, word in enumerate(words)}, width=len(words)
-        )
+        width = len(assets[_ONE_HOT])
+        numbers = {word: _one_hot(width, index) for index, word in enumerate(assets[_ONE_HOT])}
+        return CategoryEncoder(numbers=numbers, width=width)
     if _TARGET in assets:
         return _target(assets[_TARGET])
     if _LABEL in assets:
@@ -175,9 +170,8 @@ def _load(path: Path) -> Any:
     try:
         import xgboost
     except ImportError as error:
-        raise UnusableModel(
-            f"{path} needs the package xgboost-cpu below 3.1, the last that reads BigQuery ML's exports."
-        ) from error
+        needed = "the package xgboost-cpu below 3.1, the last that reads BigQuery ML's exports"
+        raise UnusableModel(f"{path} needs {needed}.") from error
     try:
         # One core per replica: an endpoint scales by replicas, not threads.
         with xgboost.config_context(verbosity=0):

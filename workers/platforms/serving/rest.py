@@ -6,22 +6,29 @@ errors have the body {"error": "…"}, and a wrong method is a malformed request
 
 import json
 import re
+from bisect import bisect_left
+from itertools import accumulate
 from time import perf_counter_ns
 from typing import Any
 
-from workers.platforms.serving.metrics import RequestMetrics
 from workers.platforms.serving.servable import SIGNATURE_NAME, ModelFailed, Servable
 from workers.platforms.serving.signature import Signature
 from workers.platforms.serving.tensors import InvalidRequest
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Limit for one request: parsing a larger body would delay the replica's other clients."""
-
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _PREDICTION = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
 _MODEL = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(/metadata)?")
 _DTYPES = {"FLOAT": "DT_FLOAT", "STRING": "DT_STRING", "BOOL": "DT_BOOL"}
+
+# Metrics have the names, labels and buckets that TensorFlow Serving publishes with `--monitoring_config_file`:
+# latencies in microseconds, 33 buckets from 10 µs, each 1.8 times the one before.
+_BOUNDS_US = [10 * 1.8**power for power in range(33)]
+
+# TensorFlow's status codes for the HTTP statuses of a predict request.
+_STATUS_CODES = {200: "OK", 400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 413: "OUT_OF_RANGE", 500: "INTERNAL"}
 
 Response = tuple[int, bytes]
 
@@ -33,11 +40,10 @@ class RestApi:
         self._model = model
         self._version = str(version)
         self._servable = servable
-        self._metrics = RequestMetrics(model)
+        self._metrics = _RequestMetrics(model)
         self._predict_paths = {f"/v1/models/{model}:predict", f"/v1/models/{model}/versions/{version}:predict"}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle one request."""
         content_type = b"application/json"
         if scope["path"] in self._predict_paths and scope["method"] == "POST":
             message = await receive()
@@ -51,13 +57,8 @@ class RestApi:
             status, answer, content_type = 200, self._metrics.text().encode(), b"text/plain; version=0.0.4"
         else:
             status, answer = self._handle_other(scope["method"], scope["path"])
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [(b"content-type", content_type), (b"content-length", b"%d" % len(answer))],
-            }
-        )
+        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
     def _predict(self, body: bytes | None) -> Response:
@@ -76,17 +77,16 @@ class RestApi:
             if not self._serves(model, version):
                 asked = f"Specific({model}, {version})" if version else f"Latest({model})"
                 return _error(404, f"Servable not found for request: {asked}")
-            return _error(
-                400,
-                f"Expected {'classification' if verb == 'classify' else 'regression'} signature method_name to be "
-                f"tensorflow/serving/{verb}. Was: tensorflow/serving/predict",
-            )
+            expected = f"{'classification' if verb == 'classify' else 'regression'} signature method_name"
+            found = f"to be tensorflow/serving/{verb}. Was: tensorflow/serving/predict"
+            return _error(400, f"Expected {expected} {found}")
         if method == "GET" and (match := _MODEL.fullmatch(path)):
             model, version, metadata = match.groups()
             if not self._serves(model, version):
                 asked = f"version {version} of model {model}" if version else f"any versions of model {model}"
                 return _error(404, f"Could not find {asked}")
-            return 200, _indented(self._metadata() if metadata else self._state())
+            document = self._metadata() if metadata else self._state()
+            return 200, json.dumps(document, indent=1).encode() + b"\n"
         if path.startswith("/v1/"):
             return _error(400, f"Malformed request: {method} {path}")
         return _error(404, "Not Found")
@@ -143,5 +143,35 @@ def _error(status: int, message: str) -> Response:
     return status, json.dumps({"error": message}).encode()
 
 
-def _indented(document: object) -> bytes:
-    return json.dumps(document, indent=1).encode() + b"\n"
+class _RequestMetrics:
+    """Counts of predict requests since the process started, in Prometheus' text format."""
+
+    def __init__(self, model: str) -> None:
+        """Start at zero for `model`, a name without quotes or backslashes."""
+        self._model = model
+        self._by_status: dict[int, int] = {200: 0}
+        self._by_bucket = [0] * (len(_BOUNDS_US) + 1)
+        self._sum_us = 0.0
+
+    def count(self, status: int, latency_us: float) -> None:
+        """Add one predict request that was answered with the HTTP `status`."""
+        self._by_status[status] = self._by_status.get(status, 0) + 1
+        self._by_bucket[bisect_left(_BOUNDS_US, latency_us)] += 1
+        self._sum_us += latency_us
+
+    def text(self) -> str:
+        """Return the exposition (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+        count, latency = ":tensorflow:serving:request_count", ":tensorflow:serving:request_latency"
+        labels = f'model_name="{self._model}",API="predict",entrypoint="REST"'
+        lines = [f"# TYPE {count} counter"]
+        lines += [
+            f'{count}{{model_name="{self._model}",status="{_STATUS_CODES[status]}"}} {number}'
+            for status, number in sorted(self._by_status.items())
+        ]
+        lines.append(f"# TYPE {latency} histogram")
+        cumulative = list(accumulate(self._by_bucket))
+        bounds = [f"{bound:g}" for bound in _BOUNDS_US] + ["+Inf"]
+        buckets = zip(bounds, cumulative, strict=True)
+        lines += [f'{latency}_bucket{{{labels},le="{bound}"}} {number}' for bound, number in buckets]
+        lines += [f"{latency}_sum{{{labels}}} {self._sum_us:.0f}", f"{latency}_count{{{labels}}} {cumulative[-1]}"]
+        return "\n".join(lines) + "\n"

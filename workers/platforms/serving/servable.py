@@ -5,9 +5,9 @@ Requests, responses and error messages are TensorFlow Serving's
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import onnxruntime
 import orjson
@@ -26,28 +26,8 @@ _ONNX_ERRORS = tuple(
 _ONNX_TYPES: Mapping[InputType, str] = {"FLOAT": "tensor(float)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
 
 
-class Session(Protocol):
-    """A loaded model: the part of ONNX Runtime's session that Servable needs."""
-
-    def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor], /) -> list[Tensor]:
-        """Return the requested outputs, one row per instance."""
-
-
-class _UncheckedSession:
-    """ONNX Runtime's session, without the checks of names and types that its `run` makes for every request.
-
-    The checks take as long as the inference of a small model, and `_check_agreement` makes them once. In ONNX Runtime
-    1.32, `run` itself calls `_sess`.
-    """
-
-    __slots__ = ("_run",)
-
-    def __init__(self, session: Any) -> None:
-        self._run = session._sess.run
-
-    def run(self, outputs: Sequence[str], feed: Mapping[str, Tensor], /) -> list[Tensor]:
-        found: list[Tensor] = self._run(outputs, feed, None)
-        return found
+Run = Callable[[Sequence[str], Mapping[str, Tensor]], list[Tensor]]
+"""Inference: returns the requested outputs, one row per instance."""
 
 
 class ModelFailed(Exception):
@@ -59,7 +39,7 @@ class Servable:
 
     def __init__(self, folder: Path) -> None:
         """Load the model in `folder`. Raises UnusableModel."""
-        self.signature, self._session = _load(folder)
+        self.signature, self._infer = _load(folder)
         self._outputs = [self.signature.predicted]
         if self.signature.task == "classification":
             self._outputs.append(self.signature.probabilities)
@@ -146,9 +126,8 @@ class Servable:
                 raise InvalidRequest(f"Missing named input: {feature.name} in 'inputs' object.")
             column = inputs[feature.name]
             if not isinstance(column, list) or not column:
-                raise InvalidRequest(
-                    f"JSON Value: {quote_json(column)} is not a list of values for input: {feature.name}"
-                )
+                column = quote_json(column)
+                raise InvalidRequest(f"JSON Value: {column} is not a list of values for input: {feature.name}")
             feed[feature.name] = feature.many(column)
         sizes = sorted({len(column) for column in feed.values()})
         if len(sizes) > 1:
@@ -157,7 +136,7 @@ class Servable:
 
     def _run(self, feed: dict[str, Tensor]) -> list[Tensor]:
         try:
-            return self._session.run(self._outputs, feed)
+            return self._infer(self._outputs, feed)
         except _ONNX_ERRORS as error:
             raise ModelFailed(_first_line(error)) from error
 
@@ -172,21 +151,24 @@ class Servable:
         return _encode({"predictions": rows})
 
     def _columns(self, outputs: list[Tensor]) -> bytes:
-        predicted, signature = outputs[0].reshape(-1, 1).tolist(), self.signature
-        if signature.task == "regression":
+        if self.signature.task == "regression":
             return _encode({"outputs": outputs[0].reshape(-1, 1)})
-        values = [signature.classes] * len(predicted)
+        predicted = outputs[0].reshape(-1, 1).tolist()
+        values = [self.signature.classes] * len(predicted)
         columns = {self._predicted: predicted, self._probabilities: outputs[1], self._values: values}
         return _encode({"outputs": columns})
 
 
-def _load(folder: Path) -> tuple[Signature, Session]:
+def _load(folder: Path) -> tuple[Signature, Run]:
     if is_booster(folder):
         return load_booster(folder)
     signature = read_signature(folder)
     session = _load_onnx(folder / MODEL_FILE)
     _check_agreement(session, signature)
-    return signature, _UncheckedSession(session)
+    # In ONNX Runtime 1.32, the session's `run` calls `_sess` after checks of names and types. These take as long as the
+    # inference of a small model, and `_check_agreement` makes them once.
+    run = session._sess.run
+    return signature, lambda outputs, feed: run(outputs, feed, None)
 
 
 def _load_onnx(path: Path) -> Any:
@@ -206,9 +188,7 @@ def _check_agreement(session: Any, signature: Signature) -> None:
     if found != expected:
         raise UnusableModel(f"The model takes {found}, but its signature says {expected}.")
     outputs = {item.name for item in session.get_outputs()}
-    needed = {signature.predicted}
-    if signature.task == "classification":
-        needed.add(signature.probabilities)
+    needed = {signature.predicted} | ({signature.probabilities} if signature.task == "classification" else set())
     if not needed <= outputs:
         raise UnusableModel(f"The model returns {sorted(outputs)}, but its signature needs {sorted(needed)}.")
 

@@ -24,16 +24,12 @@ A kept-alive connection stays with the replica that accepted it: without a maxim
 from existing clients. gRPC's MAX_CONNECTION_AGE has the same purpose (https://grpc.io/docs/guides/keepalive/). Short,
 because a new replica must take its share of the load within seconds.
 """
-
 IDLE_TIMEOUT_S = 75.0
 """nginx's default keepalive_timeout: longer than usual clients keep an idle connection."""
-
 DRAIN_GRACE_S = 2.0
 """Time that a draining replica keeps idle connections open, to answer requests already on their way."""
-
 REQUEST_GRACE_S = 10.0
 """Time that a draining replica waits for requests in progress."""
-
 USES_ACCEPTOR = sys.platform == "linux"
 """True if shared sockets get an Acceptor. Otherwise the event loop accepts, and the replicas' shares are uneven."""
 

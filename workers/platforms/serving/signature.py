@@ -60,7 +60,14 @@ def read_signature(folder: Path) -> Signature:
     """Read the signature of the model in `folder`. Raises UnusableModel."""
     document = read_json(folder / SIGNATURE_FILE)
     try:
-        return _signature(document)
+        signature = Signature(
+            label=str(document["label"]),
+            task=document["task"],
+            inputs=tuple(Input(name=str(item["name"]), type=item["type"]) for item in document["inputs"]),
+            classes=tuple(str(value) for value in document.get("classes") or ()),
+        )
+        _check(signature)
+        return signature
     except (KeyError, TypeError, ValueError) as error:
         raise UnusableModel(f"{folder / SIGNATURE_FILE} is not a signature: {error!r}.") from error
 
@@ -75,21 +82,14 @@ def read_json(path: Path) -> Any:
         raise UnusableModel(f"{path} is not JSON: {error}.") from error
 
 
-def _signature(document: Any) -> Signature:
-    inputs = tuple(Input(name=str(item["name"]), type=item["type"]) for item in document["inputs"])
-    signature = Signature(
-        label=str(document["label"]),
-        task=document["task"],
-        inputs=inputs,
-        classes=tuple(str(value) for value in document.get("classes") or ()),
-    )
+def _check(signature: Signature) -> None:
+    """Raise ValueError if the signature contradicts itself."""
     if signature.task not in get_args(Task):
         raise ValueError(f"task {signature.task!r}")
-    if not inputs or len({item.name for item in inputs}) < len(inputs):
+    if not signature.inputs or len({item.name for item in signature.inputs}) < len(signature.inputs):
         raise ValueError("inputs must have names, and no name twice")
-    for item in inputs:
+    for item in signature.inputs:
         if item.type not in get_args(InputType):
             raise ValueError(f"type {item.type!r} of input {item.name!r}")
     if signature.task == "classification" and not signature.classes:
         raise ValueError("a classification needs classes")
-    return signature
