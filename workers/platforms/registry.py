@@ -15,7 +15,6 @@ from workers.platforms.protocols.artifacts import Manifest
 
 REPORTS = "_reports"
 """The folder of the reports: no model can have this name."""
-
 _NAME = TypeAdapter(Name)
 _REPORT = re.compile(r"[0-9]{8}T[0-9]{12}Z-([A-Za-z0-9_-]{1,64})\.json")
 _MANIFEST = TypeAdapter(Manifest)
@@ -23,10 +22,15 @@ _MANIFEST = TypeAdapter(Manifest)
 
 def check_model(model: str) -> None:
     """Raise PermanentError if `model` is not a model's name. Call before it becomes part of a path."""
+    if not _is_name(model):
+        raise PermanentError(f"{model!r:.80} is not a model's name.")
+
+
+def _is_name(text: str) -> bool:
     try:
-        _NAME.validate_python(model, strict=True)
-    except ValidationError as error:
-        raise PermanentError(f"{model!r:.80} is not a model's name.") from error
+        return bool(_NAME.validate_python(text, strict=True))
+    except ValidationError:
+        return False
 
 
 def check_version(*, model: str, version: int) -> None:
@@ -64,11 +68,8 @@ def read_manifest(written: bytes, *, source: str, advice: str) -> Manifest:
 
 def reports_folder(place: str) -> str:
     """Return the folder of a place's reports, "_reports/staging/iris". Raises PermanentError for an invalid place."""
-    for name in place.split("/"):
-        try:
-            _NAME.validate_python(name, strict=True)
-        except ValidationError as error:
-            raise PermanentError(f"{place!r:.80} is not a place for load test reports.") from error
+    if not all(_is_name(name) for name in place.split("/")):
+        raise PermanentError(f"{place!r:.80} is not a place for load test reports.")
     return f"{REPORTS}/{place}"
 
 
@@ -82,10 +83,7 @@ def report_name(*, job_id: str, at_s: float) -> str:
 
 def newest_reports(names: Iterable[str]) -> list[str]:
     """Return the file name of each job's newest report, newest first. Ignores other files."""
-    newest: dict[str, str] = {}
-    for name in sorted(names):
-        if match := _REPORT.fullmatch(name):
-            newest[match[1]] = name
+    newest = {match[1]: match[0] for name in sorted(names) if (match := _REPORT.fullmatch(name))}
     return sorted(newest.values(), reverse=True)
 
 

@@ -49,7 +49,8 @@ class EmbeddedArtifacts:
     def claim(self, *, model: str, job_id: str) -> int:
         folder = self._model_folder(model)
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with _opened(folder) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # excludes all other processes until the descriptor is closed
             numbers = _numbers(folder)
             for number in numbers:
                 if _claimed_by(folder / str(number)) == job_id:
@@ -78,7 +79,7 @@ class EmbeddedArtifacts:
         files = _files(self._version_folder(model, version) / "staging")
         if not files:
             raise PermanentError(f"{model} v{version} has no files to publish.", advice="Train a new version.")
-        return digest(_contents(files)), sum(path.stat().st_size for path in files.values())
+        return _digest(files), sum(path.stat().st_size for path in files.values())
 
     @translated_errors()
     def publish(self, *, manifest: Manifest) -> None:
@@ -93,7 +94,7 @@ class EmbeddedArtifacts:
             return
         # An attempt that died between the move and the manifest left the files in place and no staging folder.
         source = folder / "staging" if (folder / "staging").exists() else folder / "files"
-        if not (files := _files(source)) or digest(_contents(files)) != manifest.digest:
+        if not (files := _files(source)) or _digest(files) != manifest.digest:
             raise PermanentError(f"{version}: the files do not match its manifest.", advice="Train a new version.")
         for path in {*files.values(), *(path.parent for path in files.values())}:
             _sync(path)
@@ -116,14 +117,11 @@ class EmbeddedArtifacts:
             written = path.read_bytes()
         except FileNotFoundError as error:
             raise self._missing(model, version) from error
-        manifest = read_manifest(
-            written, source=str(path), advice="Restore the file, or delete it to withdraw the version."
-        )
+        advice = "Restore the file, or delete it to withdraw the version."
+        manifest = read_manifest(written, source=str(path), advice=advice)
         if (manifest.model, manifest.version) != (model, version):
-            raise PermanentError(
-                f"{path} is the manifest of another version, {manifest.model} v{manifest.version}.",
-                advice="Move the folder back.",
-            )
+            problem = f"{path} is the manifest of another version, {manifest.model} v{manifest.version}."
+            raise PermanentError(problem, advice="Move the folder back.")
         return manifest
 
     @translated_errors()
@@ -134,7 +132,7 @@ class EmbeddedArtifacts:
         manifest = self.manifest(model=model, version=version)
         folder = version_folder / "files"
         files = _files(folder)
-        if (found := digest(_contents(files))) != manifest.digest:
+        if (found := _digest(files)) != manifest.digest:
             raise PermanentError(
                 f"{model} v{version}: the files in {folder} have changed since they were published"
                 f" (found {', '.join(files) or 'no file'}: {found:.19}…, published {manifest.digest:.19}…).",
@@ -157,16 +155,14 @@ class EmbeddedArtifacts:
     def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:
         folder = self._root / reports_folder(place)
         names = newest_reports(path.name for path in folder.glob("*.json"))
-        found = [_read(folder / name) for name in names[:newest]]
-        return [report for report in found if report is not None]
+        return [report for name in names[:newest] if (report := _read(folder / name)) is not None]
 
     def _missing(self, model: str, version: int) -> PermanentError:
         folder = self._version_folder(model, version)
         published = ", ".join(f"v{manifest.version}" for manifest in self.versions(model=model)) or "no version yet"
+        problem = f"There is no {model} v{version}."
         if folder.is_dir():
             problem = f"{model} v{version} was never published: job {_claimed_by(folder)} claimed it."
-        else:
-            problem = f"There is no {model} v{version}."
         return PermanentError(problem, advice=f"{model} has {published}.")
 
     def _model_folder(self, model: str) -> Path:
@@ -179,21 +175,17 @@ class EmbeddedArtifacts:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Exclude all other processes on this machine. The lock ends with its process."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
 def _numbers(folder: Path) -> list[int]:
     """Return all numbers ever claimed in a model's folder, ascending."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"[1-9][0-9]*", path.name))
+    return sorted(int(path.name) for path in folder.glob("*") if re.fullmatch(r"[1-9][0-9]*", path.name))
 
 
 def _claimed_by(folder: Path) -> str | None:
@@ -207,22 +199,19 @@ def _claimed_by(folder: Path) -> str | None:
 
 def _files(folder: Path) -> dict[str, Path]:
     """Return all files under `folder` by relative name, sorted. Raises PermanentError for links and devices."""
-    files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    paths = sorted(folder.rglob("*"))
+    for path in paths:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise PermanentError(f"{path} is not a regular file.", advice="Replace it by a copy of the file.")
-        if path.is_file():
-            files[path.relative_to(folder).as_posix()] = path
-    return files
+    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
 
 
-def _contents(files: dict[str, Path]) -> dict[str, str]:
-    """Return the SHA-256 of each file in hexadecimal, by relative name."""
+def _digest(files: dict[str, Path]) -> str:
     contents = {}
     for name, path in files.items():
         with path.open("rb") as file:
             contents[name] = file_digest(file, "sha256").hexdigest()
-    return contents
+    return digest(contents)
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:
@@ -250,8 +239,5 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync(path: Path) -> None:
     """Flush a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
+    with _opened(path) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -47,10 +47,10 @@ def _writable(home: Path) -> Finding:
 def _installed(packages: set[str]) -> Finding:
     # Read package metadata instead of importing: locust/ is also a folder of this project.
     missing = [package for package in sorted(packages) if not any(distributions(name=package))]
-    if not missing:
-        return Finding(what=f"{len(packages)} packages for work on this machine are installed", ok=True)
-    advice = "Run: pip install 'seatrial[worker,load]'"
-    return Finding(what=f"not installed: {', '.join(missing)}", ok=False, advice=advice)
+    if missing:
+        advice = "Run: pip install 'seatrial[worker,load]'"
+        return Finding(what=f"not installed: {', '.join(missing)}", ok=False, advice=advice)
+    return Finding(what=f"{len(packages)} packages for work on this machine are installed", ok=True)
 
 
 def _locustfile() -> Finding:

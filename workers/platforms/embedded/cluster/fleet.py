@@ -19,13 +19,10 @@ MAX_RESTART_DELAY_S = 10.0
 kubelet's 10 s to 5 min (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy) protect a
 node with a hundred pods. Here a replica starts in under a second, and a person is waiting.
 """
-
 MAX_STARTING = max(1, os.cpu_count() or 1)
 """Replicas that start at the same time. Starting is bound by CPU: more would only slow down those that serve."""
-
 RESET_AFTER_S = 10.0
 """Healthy time after which the crash counter is reset."""
-
 KILL_AFTER_S = 15.0
 """Time that a draining replica may take: longer than its own timeouts (serving.server)."""
 

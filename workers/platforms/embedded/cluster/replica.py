@@ -20,7 +20,6 @@ State = Literal["starting", "ready", "draining"]
 
 IMPORT_ROOT = Path(__file__).resolve().parents[4]
 """The folder that `workers` is imported from: the working folder of child processes, which import it, too."""
-
 _LAST_LINES = 5
 _MAX_LINE_CHARACTERS = 500
 

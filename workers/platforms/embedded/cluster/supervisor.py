@@ -28,10 +28,8 @@ from workers.platforms.serving.acceptor import address_of, listen
 
 TICK_S = 0.1
 """Interval between reconciliations: feels immediate to a person, for 0.6 % of a core."""
-
 PORT_TIMEOUT_S = 5.0
 """Time to wait for the port of a dead supervisor, until its replicas have exited."""
-
 _LOG_BYTES = 1_000_000
 _MAX_EVENTS = 20
 

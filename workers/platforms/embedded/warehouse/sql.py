@@ -22,10 +22,8 @@ CastType = Literal["DOUBLE", "VARCHAR"]
 
 IRIS = "bigquery-public-data.ml_datasets.iris"
 """The public data set that needs no file: scikit-learn has a copy."""
-
 MEMORY_LIMIT = "2GB"
 """Limit for one query: several jobs run at the same time on a machine with 8 GB."""
-
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
