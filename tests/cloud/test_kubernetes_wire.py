@@ -17,7 +17,7 @@ kmock = pytest.importorskip("kmock")
 from tests.cloud.kubernetes_stand_in import StandIn  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 from workers.errors import PermanentError, TemporaryError  # noqa: E402
-from workers.platforms.cloud.kubernetes import api  # noqa: E402
+from workers.platforms.cloud.kubernetes import api, http  # noqa: E402
 from workers.platforms.cloud.kubernetes.access import ClusterAddress  # noqa: E402
 from workers.platforms.cloud.kubernetes.api import Api  # noqa: E402
 
@@ -60,9 +60,9 @@ def peer() -> Iterator[Kmock]:
     peer.close()
 
 
-def api_at(url: str, **how: Any) -> Api:
+def api_at(url: str) -> Api:
     target = ClusterAddress(cluster="kubernetes://kind", namespace="ns", context="kind")
-    return Api(target=target, client=client.ApiClient(client.Configuration(host=url)), **how)
+    return Api(target=target, client=client.ApiClient(client.Configuration(host=url)))
 
 
 def put(peer: Kmock, plural: str, name: str, obj: dict[str, Any], *, group: str = "") -> None:
@@ -206,9 +206,10 @@ def test_unreachable_server_is_a_temporary_error() -> None:
         api_at("http://127.0.0.1:1").get("Service", "a")
 
 
-def test_call_times_out_if_the_server_is_silent() -> None:
+def test_call_times_out_if_the_server_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        api = api_at(f"http://127.0.0.1:{silent.getsockname()[1]}", answer_s=0.2)
+        api = api_at(f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(TemporaryError, match="timed out"):
             api.get("Service", "a")
 

@@ -4,6 +4,7 @@ All facts about an endpoint are stored on its objects, which any worker can read
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from workers.contract.findings import Finding
 from workers.contract.replicas import Replicas
@@ -18,28 +19,24 @@ from workers.platforms.protocols.cluster import Endpoint, Release
 from workers.platforms.protocols.progress import Progress
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KubernetesCluster:
-    """Protocol Cluster in one namespace of a Kubernetes cluster, 1.30 or newer."""
+    """Protocol Cluster in one namespace of a Kubernetes cluster, 1.30 or newer. Any number may share a namespace."""
 
-    def __init__(self, *, api: Api, manifests: Manifests | None = None, timing: RolloutTiming | None = None) -> None:
-        """Any number of these may share a namespace. `manifests` defaults to the YAML in k8s/serving."""
-        self._api = api
-        self._manifests = manifests or Manifests()
-        self._timing = timing or RolloutTiming()
+    api: Api
+    manifests: Manifests = field(default_factory=Manifests)
+    timing: RolloutTiming = field(default_factory=RolloutTiming)
 
     def roll_out(self, *, release: Release, progress: Progress) -> Endpoint:
-        """Bring the release up; see Cluster. On failure, see Rollout.run."""
         objects = self._objects(release.model.name, release.environment)
         deployment = Rollout(objects=objects, release=release, progress=progress).run()
         return _described(objects.describe(deployment), progress)
 
     def set_bounds(self, *, model: str, environment: Environment, replicas: Replicas) -> None:
-        """Set the bounds and return; see Cluster."""
         objects = self._objects(model, environment)
         objects.set_bounds(objects.find_deployed(), replicas)
 
     def scale(self, *, model: str, environment: Environment, replicas: Replicas, progress: Progress) -> Endpoint:
-        """Set the bounds and wait; see Cluster."""
         objects = self._objects(model, environment)
         before = objects.find_deployed()
         progress.check()
@@ -50,22 +47,22 @@ class KubernetesCluster:
         return _described(objects.describe(deployment), progress)
 
     def endpoint(self, *, model: str, environment: Environment) -> Endpoint | None:
-        """Describe the endpoint; see Cluster. Reads three or four objects, and more if a replica is not ready."""
+        """Read three or four objects, and more if a replica is not ready."""
         objects = self._objects(model, environment)
         deployment = objects.find()
         return None if deployment is None else objects.describe(deployment)
 
     def remove(self, *, model: str, environment: Environment) -> None:
-        """Stop serving and wait until every pod has ended; see Cluster. Raises TemporaryError after `ended_s`."""
+        """Delete all objects and wait until every pod has ended. Raises TemporaryError after `ended_s`."""
         self._objects(model, environment).remove()
 
     def diagnose(self) -> Iterator[Finding]:
-        """Check the connection and the rights in the namespace; see Diagnosable."""
-        return diagnose(self._api)
+        """Check the connection and the rights in the namespace."""
+        return diagnose(self.api)
 
     def _objects(self, model: str, environment: Environment) -> EndpointObjects:
         return EndpointObjects(
-            api=self._api, manifests=self._manifests, model=model, environment=environment, timing=self._timing
+            api=self.api, manifests=self.manifests, model=model, environment=environment, timing=self.timing
         )
 
 

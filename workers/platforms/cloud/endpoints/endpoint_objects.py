@@ -63,12 +63,10 @@ class EndpointObjects:
 
     @property
     def id(self) -> EndpointId:
-        """The identity of the endpoint in the namespace."""
         return EndpointId(model=self.model, environment=self.environment.name)
 
     @property
     def name(self) -> str:
-        """The name of every object."""
         return self.id.name
 
     def find(self) -> Object | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from workers.platforms.cloud.endpoints.revisions import newest_replica_set, pods_of
 from workers.platforms.cloud.kubernetes.objects import Object, Objects, condition, sentence
-from workers.platforms.cloud.kubernetes.pods import Trouble, pod_trouble
+from workers.platforms.cloud.kubernetes.pods import Trouble, creation_trouble, pod_trouble
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,12 +72,8 @@ def find_troubles(deployment: Object, *, replica_sets: Objects, pods: Objects, e
     `events` are Warnings of the namespace. Events of other objects are ignored.
     """
     own_pods = pods_of(newest_replica_set(deployment, replica_sets), pods)
-    found = [trouble for pod in own_pods if (trouble := pod_trouble(pod))]
-    failure = condition(deployment, "ReplicaFailure")
-    if failure.get("status") == "True":  # a quota or an admission rule: there is no pod to report it
-        found.append(Trouble(message=sentence(f"Replicas cannot be created: {failure.get('message', '')}")))
-    found += _warnings(own_pods, events)
-    distinct = {trouble.message: trouble for trouble in found}
+    found = [*map(pod_trouble, own_pods), creation_trouble(deployment, "Replicas"), *_warnings(own_pods, events)]
+    distinct = {trouble.message: trouble for trouble in found if trouble}
     return tuple(sorted(distinct.values(), key=lambda trouble: not trouble.permanent))
 
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, http_port
-from workers.platforms.cloud.kubernetes.api import Api, ApiResponse
+from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.protocols.cluster import Release
 from workers.platforms.protocols.progress import Progress
@@ -82,13 +82,13 @@ class _Relay(BaseHTTPRequestHandler):
         """Forward the request. A refusal of the API server becomes an error in the form that endpoints use."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
-            reply = self.api.ask_service(self.service, self.port, "POST", self.path, body=body)
+            status, answer = self.api.ask_service(self.service, self.port, "POST", self.path, body=body)
         except JobError as error:
             advice = getattr(error, "advice", "")
-            reply = ApiResponse(status=502, body=json.dumps({"error": f"{error} {advice}".strip()}).encode())
-        self.send_response(reply.status)
+            status, answer = 502, json.dumps({"error": f"{error} {advice}".strip()}).encode()
+        self.send_response(status)
         self.end_headers()
-        self.wfile.write(reply.body)
+        self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
         """Do not log: the smoke test reports failures."""

@@ -6,14 +6,14 @@ Objects are the API's own JSON, as dicts. https://kubernetes.io/docs/reference/u
 import json
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.kubernetes.access import ClusterAddress, open_client, read_address
 from workers.platforms.cloud.kubernetes.errors import ApiCall, unreachable
-from workers.platforms.cloud.kubernetes.http import ANSWER_S, FIELD_MANAGER, Http, HttpRequest, parse_object
+from workers.platforms.cloud.kubernetes.http import FIELD_MANAGER, Http, HttpRequest, parse_object
 from workers.platforms.cloud.kubernetes.objects import Object
 from workers.platforms.cloud.kubernetes.watch import Watched, watching
 
@@ -32,14 +32,6 @@ KINDS: Mapping[str, tuple[str, str]] = {
 _LOG_LINES = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApiResponse:
-    """Answer of a Service, carried by the API server."""
-
-    status: int
-    body: bytes
-
-
 def connect(address: str) -> "Api":
     """Return a client for "kubernetes://CONTEXT/NAMESPACE", "kubernetes://in-cluster/NAMESPACE" or
     "gke://PROJECT/LOCATION/CLUSTER/NAMESPACE".
@@ -56,12 +48,11 @@ class Api:
     conflict). `labels` select objects that carry all of them; `fields` is a field selector ("type=Warning").
     """
 
-    def __init__(self, *, target: ClusterAddress, client: Any = None, answer_s: float = ANSWER_S) -> None:
-        """`client` replaces the `kubernetes.client.ApiClient` for `target`. `answer_s` limits the wait for an answer;
-        a broken connection is retried once."""
+    def __init__(self, *, target: ClusterAddress, client: Any = None) -> None:
+        """`client` replaces the `kubernetes.client.ApiClient` for `target`."""
         self.target = target
         self.namespace = target.namespace
-        self._http = Http(lambda: client or open_client(target), answer_s=answer_s)
+        self._http = Http(lambda: client or open_client(target))
 
     def apply(self, obj: Object) -> Object:
         """Create or update the object by forced server-side apply; return all of it.
@@ -125,17 +116,17 @@ class Api:
 
     def ask_service(
         self, name: str, port: int, method: str, path: str, *, body: bytes = b"", answer_s: float | None = None
-    ) -> ApiResponse:
+    ) -> tuple[int, bytes]:
         """Send one HTTP request to a Service's `port` through the API server, for workers outside the cluster.
 
-        Returns the Service's answer with any status. Raises TemporaryError if the Service has no ready pod.
+        Returns the status of its answer, of an error too, and the body. Raises TemporaryError without a ready pod.
         https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
         """
         call = self._call("create" if method == "POST" else "get", "Service", "proxy")
         proxy_path = self._proxy_path(name, port, path)
         request = HttpRequest(method=method, path=proxy_path, body=body or None, read_s=answer_s)
         response = self._http.send(call, request, by_service=True)
-        return ApiResponse(status=response.status, body=response.data)
+        return response.status, response.data
 
     def follow_service(self, name: str, port: int, path: str, *, silence_s: float) -> Generator[bytes, None, None]:
         """Yield the lines of an endless answer to a GET through the API server.

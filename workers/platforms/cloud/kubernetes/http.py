@@ -16,12 +16,9 @@ from workers.platforms.cloud.kubernetes.errors import ApiCall, is_rejected_login
 from workers.platforms.cloud.kubernetes.objects import Object
 
 FIELD_MANAGER = "seatrial"
-"""Owner of the fields that are applied.
+"""Owner of the fields that are applied: https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers"""
 
-https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
-"""
-
-CONNECT_S = 5.0
+_CONNECT_S = 5.0
 ANSWER_S = 20.0
 """Deadline of one call. Admission webhooks have 10 s each by default, and a few may run in a row."""
 
@@ -48,9 +45,8 @@ class Http:
     Thread-safe. Calls raise what `open_client` raises.
     """
 
-    def __init__(self, open_client: Callable[[], Any], *, answer_s: float) -> None:
+    def __init__(self, open_client: Callable[[], Any]) -> None:
         self._open_client = open_client
-        self._answer_s = answer_s
         self._opened: Any = None
         self._opening = threading.Lock()
 
@@ -104,7 +100,7 @@ class Http:
                 url,
                 body=request.body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_S, read=request.read_s or self._answer_s),
+                timeout=urllib3.Timeout(connect=_CONNECT_S, read=request.read_s or ANSWER_S),
                 retries=urllib3.Retry(1, allowed_methods=_REPEATABLE, respect_retry_after_header=False),
                 preload_content=not request.stream,
                 redirect=False,

@@ -41,6 +41,14 @@ def pod_trouble(pod: Object) -> Trouble | None:
     return next(filter(None, troubles), None)
 
 
+def creation_trouble(deployment: Object, pods: str) -> Trouble | None:
+    """Return why a quota or an admission rule rejects a Deployment's `pods`, or None. There is no pod to report it."""
+    failure = condition(deployment, "ReplicaFailure")
+    if failure.get("status") != "True":
+        return None
+    return Trouble(message=sentence(f"{pods} cannot be created: {failure.get('message', '')}"))
+
+
 # Reasons for which a container waits; https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff and
 # the kubelet's pkg/kubelet/images/types.go, pkg/kubelet/container/sync_result.go, pkg/kubelet/kuberuntime.
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError", "SignatureValidationFailed"}

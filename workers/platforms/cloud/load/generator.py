@@ -86,8 +86,8 @@ class KubernetesLoad:
         master = master_client(self._api, attempt)
         try:
             self._apply(attempt, plan, workers, files)
-            with LoadPods.watched(self._api, attempt, workers=workers, master=master) as pods:
-                pods.await_all(progress=progress, patience_s=_START_S)
+            with LoadPods.watched(self._api, attempt, master=master) as pods:
+                pods.await_all(workers, progress=progress, patience_s=_START_S)
                 with traffic(master):
                     progress.log(f"Locust: {show_count(workers, 'worker pod')}.")
                     yield Swarm(
@@ -132,19 +132,15 @@ class KubernetesLoad:
         if service is None or self._api.target.inside:
             return destination.find_destination(plan, timeout_s=REQUEST_TIMEOUT_S)
         destination.check_name(plan)
+        method, path = "POST" if plan.body else "GET", destination.request_path(plan.url)
         try:
-            reply = self._api.ask_service(
-                service[1],
-                parts.port or 80,
-                "POST" if plan.body else "GET",
-                destination.request_path(plan.url),
-                body=plan.body,
-                answer_s=REQUEST_TIMEOUT_S,
+            status, body = self._api.ask_service(
+                service[1], parts.port or 80, method, path, body=plan.body, answer_s=REQUEST_TIMEOUT_S
             )
         except TemporaryError as error:
             raise destination.target_down(plan, f"does not answer: {error}") from error
-        destination.check_response(plan, status=reply.status, body=reply.body)
-        return (), reply.body
+        destination.check_response(plan, status=status, body=body)
+        return (), body
 
 
 def _end(api: Api, attempt: Attempt, master: MasterClient) -> None:
@@ -162,8 +158,10 @@ def _end(api: Api, attempt: Attempt, master: MasterClient) -> None:
 
 def _delete(api: Api, attempt: Attempt) -> None:
     """Delete all objects. Their pods end by themselves, those of a lost node much later."""
-    for kind, name in attempt.objects:
-        api.delete(kind, name)
+    for name in (attempt.worker, attempt.master):
+        api.delete("Deployment", name)
+    api.delete("Service", attempt.master)
+    api.delete("ConfigMap", attempt.name)
 
 
 def _remove(api: Api, attempt: Attempt) -> None:

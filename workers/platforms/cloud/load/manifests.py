@@ -68,16 +68,6 @@ class Attempt:
         return f"{self.name}-worker"
 
     @property
-    def objects(self) -> tuple[tuple[str, str], ...]:
-        """Kind and name of all objects, in the order of removal."""
-        return (
-            ("Deployment", self.worker),
-            ("Deployment", self.master),
-            ("Service", self.master),
-            ("ConfigMap", self.name),
-        )
-
-    @property
     def selector(self) -> dict[str, str]:
         """Labels that select all pods of the attempt."""
         return {"app.kubernetes.io/name": "locust", "app.kubernetes.io/instance": self.name}

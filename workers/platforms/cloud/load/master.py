@@ -35,10 +35,10 @@ class _MasterByApiServer(MasterClient):
 
     def request(self, method: str, path: str) -> bytes:
         try:
-            reply = self._api.ask_service(self._host, self._port, method, path, answer_s=_TIMEOUT_S)
+            status, body = self._api.ask_service(self._host, self._port, method, path, answer_s=_TIMEOUT_S)
         except TemporaryError as error:
             raise HTTPException(str(error)) from error
-        return check(method, path, status=reply.status, body=reply.body)
+        return check(method, path, status=status, body=body)
 
     def keepalive(self) -> Generator[None, None, None]:
         lines = self._api.follow_service(self._host, self._port, KEEPALIVE_PATH, silence_s=_TIMEOUT_S)
