@@ -57,7 +57,6 @@ class KubernetesCluster:
         self._objects(model, environment).remove()
 
     def diagnose(self) -> Iterator[Finding]:
-        """Check the connection and the rights in the namespace."""
         return diagnose(self.api)
 
     def _objects(self, model: str, environment: Environment) -> EndpointObjects:

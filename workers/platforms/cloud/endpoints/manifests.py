@@ -120,7 +120,6 @@ class Manifests:
         return obj
 
     def disruption_budget(self, endpoint_id: EndpointId) -> Object:
-        """Return the PodDisruptionBudget of the replicas."""
         obj = self._named("PodDisruptionBudget", endpoint_id)
         obj["spec"]["selector"] = {"matchLabels": endpoint_id.selector}
         return obj

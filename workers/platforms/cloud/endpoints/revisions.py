@@ -72,7 +72,6 @@ def deployed_release(obj: Object) -> DeployedRelease:
 
 
 def bounds_annotation(replicas: Replicas) -> dict[str, str]:
-    """Return the annotation that records the bounds of the replicas."""
     return {"seatrial/replicas": f"{replicas.minimum}..{replicas.maximum}"}
 
 
@@ -104,7 +103,6 @@ def rolled_back(deployment: Object, revision: Object) -> Object:
 
 
 def pods_of(replica_set: Object | None, pods: Objects) -> list[Object]:
-    """Return the pods that the ReplicaSet created."""
     owner = replica_set["metadata"]["labels"].get(HASH) if replica_set else None
     return [pod for pod in pods if owner and pod["metadata"].get("labels", {}).get(HASH) == owner]
 

@@ -91,4 +91,4 @@ class _Relay(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
-        """Do not log: the smoke test reports failures."""
+        pass  # the smoke test reports failures

@@ -91,10 +91,7 @@ def status_object(body: bytes) -> Mapping[str, Any]:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """Return the Retry-After of a 429, within 0.5–30 s.
-
-    https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
-    """
+    """Return Retry-After, within 0.5–30 s: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/"""
     try:
         return min(max(float(headers.get("Retry-After", "")), 0.5), 30.0)
     except ValueError:

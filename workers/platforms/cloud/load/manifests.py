@@ -59,12 +59,10 @@ class Attempt:
 
     @property
     def master(self) -> str:
-        """The name of the master's Deployment and Service."""
         return f"{self.name}-master"
 
     @property
     def worker(self) -> str:
-        """The name of the workers' Deployment."""
         return f"{self.name}-worker"
 
     @property
