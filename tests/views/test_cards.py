@@ -188,7 +188,10 @@ def story(job: Job, state: State) -> list[e.Event]:
         "cancelled": [*run, e.CancelRequested(at_s=T0 + 11, by="U2"), e.Cancelled(at_s=T0 + 12, by="U2")],
         "denied": [APPROVAL, e.Denied(at_s=T0 + 12, by="U2")],
         "expired": [APPROVAL, e.Expired(at_s=T0 + 1800)],
-        "lost": [*run, e.Lost(at_s=T0 + 12, reason="4 workers stopped in the middle of this job.")],
+        "lost": [
+            *run,
+            e.Lost(at_s=T0 + 12, reason="4 workers stopped while they ran this job. It will not be tried again."),
+        ],
     }
     return stories[state]
 
