@@ -30,28 +30,20 @@ _SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
 
 def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
     """Read seconds in "90s", "5m", "1h30m", "1d"; more than 0 and at most `longest_s`."""
-    if not _DURATION.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is not a time; write it like 30s, 5m or 1h30m.")
+    _match(_DURATION, text, "is not a time; write it like 30s, 5m or 1h30m.")
     seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
-    if not 0 < seconds <= longest_s:
-        raise ValueError(
-            f"{quoted(text)} is out of range; a time is more than 0s and at most {show_duration(longest_s)}."
-        )
+    bounds = f"is out of range; a time is more than 0s and at most {show_duration(longest_s)}."
+    _require(0 < seconds <= longest_s, text, bounds)
     return seconds
 
 
 def read_rate_rps(text: str) -> float:
     """Read requests per second in "1000rps", "1krps", "60/s", "90/min"; LOWEST_RPS to HIGHEST_RPS."""
-    match = _RATE.fullmatch(text)
-    if not match:
-        raise ValueError(f"{quoted(text)} is not a rate; write it like 1000rps, 1krps or 60/s.")
+    match = _match(_RATE, text, "is not a rate; write it like 1000rps, 1krps or 60/s.")
     number, factor = float(match[1]), {"k": 1e3, "m": 1e6}.get((match[2] or "").lower(), 1.0)
-    per_s = 60.0 if text.lower().endswith(("/m", "/min")) else 1.0
-    rate_rps = number * factor / per_s
-    if not LOWEST_RPS <= rate_rps <= HIGHEST_RPS:
-        raise ValueError(
-            f"{quoted(text)} is out of range; a rate is at least {LOWEST_RPS:g}rps and at most {HIGHEST_RPS:.0f}rps."
-        )
+    rate_rps = number * factor / (60.0 if text.lower().endswith(("/m", "/min")) else 1.0)
+    bounds = f"is out of range; a rate is at least {LOWEST_RPS:g}rps and at most {HIGHEST_RPS:.0f}rps."
+    _require(LOWEST_RPS <= rate_rps <= HIGHEST_RPS, text, bounds)
     return rate_rps
 
 
@@ -62,30 +54,22 @@ def read_rates_rps(text: str) -> tuple[float, float]:
     if not match or not highest:
         raise ValueError(f"{quoted(text)} is not a range of rates; write it like 200..2000rps.")
     lowest_rps, highest_rps = read_rate_rps(f"{match[1]}{match[2] or highest[3]}"), read_rate_rps(match[3])
-    if lowest_rps >= highest_rps:
-        raise ValueError(f"{quoted(text)} does not rise; write the lower rate first, like 200..2000rps.")
+    _require(lowest_rps < highest_rps, text, "does not rise; write the lower rate first, like 200..2000rps.")
     return lowest_rps, highest_rps
 
 
 def read_replicas(text: str) -> Replicas:
     """Read bounds in "3" (a fixed count) or "1..4"."""
-    match = _REPLICAS.fullmatch(text)
-    if not match:
-        raise ValueError(f"{quoted(text)} is not a number of replicas; write 3 for a fixed number or 1..4 for bounds.")
-    minimum = int(match[1])
-    maximum = int(match[2]) if match[2] else minimum
-    if not 1 <= minimum <= maximum <= MOST_REPLICAS:
-        raise ValueError(
-            f"{quoted(text)} is out of range; replicas are 1 to {MOST_REPLICAS}, the smaller bound first, like 1..4."
-        )
+    match = _match(_REPLICAS, text, "is not a number of replicas; write 3 for a fixed number or 1..4 for bounds.")
+    minimum, maximum = int(match[1]), int(match[2] or match[1])
+    bounds = f"is out of range; replicas are 1 to {MOST_REPLICAS}, the smaller bound first, like 1..4."
+    _require(1 <= minimum <= maximum <= MOST_REPLICAS, text, bounds)
     return Replicas(minimum=minimum, maximum=maximum)
 
 
 def read_size_bytes(text: str) -> int:
     """Read bytes in "500MB", "10GB", "1TB" (powers of 1,000)."""
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise ValueError(f"{quoted(text)} is not a size; write it like 500MB, 10GB or 1TB.")
+    match = _match(_SIZE, text, "is not a size; write it like 500MB, 10GB or 1TB.")
     return int(float(match[1]) * 1000 ** (1 + "KMGT".index(match[2].upper())))
 
 
@@ -96,21 +80,15 @@ def read_slo(text: str) -> Slo:
     for part in text.replace(" ", "").split(","):
         if match := _SLO_LATENCY.fullmatch(part):
             percentile, bound = float(match[1]), float(match[2]) * (1000.0 if match[3].lower() == "s" else 1.0)
-            if not (0 < percentile < 100 and 0 < bound <= LONGEST_S * 1000):
-                raise ValueError(
-                    f"{quoted(part)} is out of range; write a percentile between 0 and 100 and a time above 0ms."
-                )
-            if percentile in latency:
-                raise ValueError(f"{quoted(part)} is a second bound for p{percentile:g}; write one.")
+            bounds = "is out of range; write a percentile between 0 and 100 and a time above 0ms."
+            _require(0 < percentile < 100 and 0 < bound <= LONGEST_S * 1000, part, bounds)
+            _require(percentile not in latency, part, f"is a second bound for p{percentile:g}; write one.")
             latency[percentile] = bound
-        elif match := _SLO_ERRORS.fullmatch(part):
-            if errors is not None:
-                raise ValueError(f"{quoted(part)} is a second bound for errors; write one.")
-            errors = float(match[1])
-            if errors > 100:
-                raise ValueError(f"{quoted(part)} is out of range; errors are at most 100%.")
         else:
-            raise ValueError(f"{quoted(part)} is not an objective; write it like p95<200ms or errors<1%.")
+            match = _match(_SLO_ERRORS, part, "is not an objective; write it like p95<200ms or errors<1%.")
+            _require(errors is None, part, "is a second bound for errors; write one.")
+            errors = float(match[1])
+            _require(errors <= 100, part, "is out of range; errors are at most 100%.")
     return Slo(latency_ms=tuple(sorted(latency.items())), errors_percent=errors)
 
 
@@ -119,15 +97,23 @@ def read_abort(text: str) -> Abort:
     match = _ABORT.fullmatch(" ".join(text.split()))
     if not match:
         raise ValueError(f"{quoted(text)} is not a stop rule; write it like errors>20% for 10s.")
-    errors_percent = float(match[1])
-    if errors_percent >= 100:
-        raise ValueError(
-            f"{quoted(text)} is out of range; the share of errors is less than 100%, like errors>20% for 10s."
-        )
-    for_s = read_duration_s(match[2] or "10s")
-    if for_s < SHORTEST_S:
-        raise ValueError(f"{quoted(match[2])} is too short; failures are counted every second, so write at least 1s.")
+    errors_percent, for_s = float(match[1]), read_duration_s(match[2] or "10s")
+    bounds = "is out of range; the share of errors is less than 100%, like errors>20% for 10s."
+    _require(errors_percent < 100, text, bounds)
+    _require(for_s >= SHORTEST_S, match[2], "is too short; failures are counted every second, so write at least 1s.")
     return Abort(errors_percent=errors_percent, for_s=for_s)
+
+
+def _match(pattern: re.Pattern[str], text: str, complaint: str) -> re.Match[str]:
+    match = pattern.fullmatch(text)
+    if not match:
+        raise ValueError(f"{quoted(text)} {complaint}")
+    return match
+
+
+def _require(condition: bool, text: str, complaint: str) -> None:
+    if not condition:
+        raise ValueError(f"{quoted(text)} {complaint}")
 
 
 def quoted(text: str, longest: int = 40) -> str:
