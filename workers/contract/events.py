@@ -1,7 +1,7 @@
 """Events of a job. Pure values; `at_s` is in Unix seconds.
 
-The queue stores them in order as long as the job, and `record` folds them. Transient events (`Progressed`,
-`Measured`) are the exception: the queue stores only the newest of each.
+The queue stores them in order as long as the job, and `record` folds them. Of the transient events `Progressed` and
+`Measured` it stores only the newest. `Denied`, `Expired`, `Succeeded`, `Failed`, `Cancelled` and `Lost` end the job.
 """
 
 from dataclasses import dataclass
@@ -32,31 +32,23 @@ class ApprovalRequested(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approved(_Event):
-    """`by` approved the job."""
-
     kind: Literal["approved"] = "approved"
     by: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Denied(_Event):
-    """`by` denied approval. Ends the job."""
-
     kind: Literal["denied"] = "denied"
     by: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expired(_Event):
-    """The request for approval timed out. Ends the job."""
-
     kind: Literal["expired"] = "expired"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued(_Event):
-    """The job is ready for a worker."""
-
     kind: Literal["queued"] = "queued"
 
 
@@ -80,8 +72,6 @@ class Started(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted(_Event):
-    """A step began."""
-
     kind: Literal["step_started"] = "step_started"
     step: str
 
@@ -97,8 +87,6 @@ class StepFinished(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepSkipped(_Event):
-    """A step was skipped because of `reason`."""
-
     kind: Literal["step_skipped"] = "step_skipped"
     step: str
     reason: str
@@ -127,8 +115,6 @@ class Measured(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaled(_Event):
-    """The number of ready replicas changed from `before` to `after`."""
-
     kind: Literal["scaled"] = "scaled"
     before: int
     after: int
@@ -137,8 +123,6 @@ class Scaled(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logged(_Event):
-    """A line for the log of the job."""
-
     kind: Literal["logged"] = "logged"
     line: str
 
@@ -164,8 +148,6 @@ class Identified(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancelRequested(_Event):
-    """`by` asked a running job to stop."""
-
     kind: Literal["cancel_requested"] = "cancel_requested"
     by: str
 
@@ -181,15 +163,13 @@ class Requeued(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded(_Event):
-    """The job succeeded. Ends the job."""
-
     kind: Literal["succeeded"] = "succeeded"
     outcome: AnyOutcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed(_Event):
-    """The job failed. Ends the job. `reason` and `advice` are sentences; `advice` may be ""."""
+    """End of a job by an error. `reason` and `advice` are sentences; `advice` may be ""."""
 
     kind: Literal["failed"] = "failed"
     reason: str
@@ -198,43 +178,22 @@ class Failed(_Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled(_Event):
-    """`by` cancelled the job. Ends the job."""
-
     kind: Literal["cancelled"] = "cancelled"
     by: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lost(_Event):
-    """Too many workers died while they ran the job. Ends the job."""
+    """End of a job that was running while too many workers died."""
 
     kind: Literal["lost"] = "lost"
     reason: str
 
 
-Event = (
-    ApprovalRequested
-    | Approved
-    | Denied
-    | Expired
-    | Queued
-    | Waiting
-    | Started
-    | StepStarted
-    | StepFinished
-    | StepSkipped
-    | Progressed
-    | Measured
-    | Scaled
-    | Logged
-    | Attached
-    | Identified
-    | CancelRequested
-    | Requeued
-    | Succeeded
-    | Failed
-    | Cancelled
-    | Lost
-)
-
+ApprovalEvent = ApprovalRequested | Approved | Denied | Expired
+StepEvent = StepStarted | StepFinished | StepSkipped
+WorkEvent = Progressed | Measured | Scaled | Logged | Attached | Identified
+QueueEvent = Queued | Waiting | Started | CancelRequested | Requeued
+EndEvent = Succeeded | Failed | Cancelled | Lost
+Event = ApprovalEvent | StepEvent | WorkEvent | QueueEvent | EndEvent
 TRANSIENT = (Progressed, Measured)

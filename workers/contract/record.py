@@ -2,25 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Job, Outcome
 
-State = Literal[
-    "reserved",
-    "awaiting_approval",
-    "queued",
-    "waiting",
-    "running",
-    "succeeded",
-    "failed",
-    "cancelled",
-    "denied",
-    "expired",
-    "lost",
-]
-FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "denied", "expired", "lost"})
+FinalState = Literal["succeeded", "failed", "cancelled", "denied", "expired", "lost"]
+State = Literal["reserved", "awaiting_approval", "queued", "waiting", "running", FinalState]
+FINAL: frozenset[str] = frozenset(get_args(FinalState))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,31 +123,29 @@ def _apply_start(record: Record, event: e.Started) -> Record:
     )
 
 
-def _apply_step(steps: tuple[Step, ...], event: e.StepStarted | e.StepFinished | e.StepSkipped) -> tuple[Step, ...]:
+def _apply_step(steps: tuple[Step, ...], event: e.StepEvent) -> tuple[Step, ...]:
     match event:
         case e.StepStarted():
             return (*steps, Step(name=event.step, state="running", started_at_s=event.at_s))
-        case e.StepSkipped():
-            skipped = Step(name=event.step, state="skipped", started_at_s=event.at_s, seconds=0.0, note=event.reason)
-            return (*steps, skipped)
+        case e.StepSkipped(at_s=at_s):
+            return (*steps, Step(name=event.step, state="skipped", started_at_s=at_s, seconds=0.0, note=event.reason))
         case e.StepFinished():
             *before, last = steps
-            done = replace(last, state="done", seconds=event.at_s - last.started_at_s, note=event.fact)
-            return (*before, done)
+            return (*before, replace(last, state="done", seconds=event.at_s - last.started_at_s, note=event.fact))
 
 
-def _apply_end(record: Record, event: e.Succeeded | e.Failed | e.Cancelled | e.Lost) -> Record:
+def _apply_end(record: Record, event: e.EndEvent) -> Record:
     steps = tuple(
         replace(step, state="failed", seconds=event.at_s - step.started_at_s) if step.state == "running" else step
         for step in record.steps
     )
-    record = replace(record, steps=steps, progress=None, ended_at_s=event.at_s)
+    record = replace(record, state=event.kind, steps=steps, progress=None, ended_at_s=event.at_s)
     match event:
         case e.Succeeded():
-            return replace(record, state="succeeded", outcome=event.outcome, reason="")
+            return replace(record, outcome=event.outcome, reason="")
         case e.Failed():
-            return replace(record, state="failed", reason=event.reason, advice=event.advice)
+            return replace(record, reason=event.reason, advice=event.advice)
         case e.Cancelled():
-            return replace(record, state="cancelled", ended_by=event.by)
+            return replace(record, ended_by=event.by)
         case e.Lost():
-            return replace(record, state="lost", reason=event.reason)
+            return replace(record, reason=event.reason)
