@@ -6,8 +6,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Union
 
-from pydantic import Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import Field, GetPydanticSchema
 
 from workers.contract.jobs.deploy import Deploy, Deployed
 from workers.contract.jobs.find_capacity import CapacityFound, FindCapacity, Probe
@@ -16,28 +15,9 @@ from workers.contract.jobs.load_test import EarlierRuns, LoadTest, Tested
 from workers.contract.jobs.scale import Rescaled, Scale
 from workers.contract.jobs.train_model import Trained, TrainModel
 
-__all__ = [
-    "KINDS",
-    "AnyJob",
-    "AnyOutcome",
-    "Asked",
-    "CapacityFound",
-    "Change",
-    "Deploy",
-    "Deployed",
-    "EarlierRuns",
-    "FindCapacity",
-    "Job",
-    "Load",
-    "LoadTest",
-    "Outcome",
-    "Probe",
-    "Rescaled",
-    "Scale",
-    "Tested",
-    "TrainModel",
-    "Trained",
-]
+__all__ = ["KINDS", "AnyJob", "AnyOutcome", "Asked", "Change", "Job", "Load", "Outcome"]
+__all__ += ["Deploy", "EarlierRuns", "FindCapacity", "LoadTest", "Probe", "Scale", "TrainModel"]
+__all__ += ["CapacityFound", "Deployed", "Rescaled", "Tested", "Trained"]
 
 KINDS: Mapping[str, type[Job]] = {
     "train_model": TrainModel,
@@ -48,16 +28,11 @@ KINDS: Mapping[str, type[Job]] = {
 }
 
 
-class _ByKind:
-    """Annotation for pydantic: decode to the class that the field `kind` names."""
-
-    def __init__(self, classes: Iterable[type]) -> None:
-        self._classes = tuple(classes)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        union: Any = Union[self._classes]  # noqa: UP007  # a union of a table's entries has no other spelling
-        return handler.generate_schema(Annotated[union, Field(discriminator="kind")])
+def _by_kind(classes: Iterable[type]) -> GetPydanticSchema:
+    """Return an annotation for pydantic: decode to the class that the field `kind` names."""
+    union: Any = Union[tuple(classes)]  # noqa: UP007  # a union of a table's entries has no other spelling
+    return GetPydanticSchema(lambda _, handler: handler.generate_schema(Annotated[union, Field(discriminator="kind")]))
 
 
-AnyJob = Annotated[Job, _ByKind(KINDS.values())]
-AnyOutcome = Annotated[Outcome, _ByKind(kind.outcome for kind in KINDS.values())]
+AnyJob = Annotated[Job, _by_kind(KINDS.values())]
+AnyOutcome = Annotated[Outcome, _by_kind(kind.outcome for kind in KINDS.values())]

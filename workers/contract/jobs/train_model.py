@@ -25,6 +25,9 @@ class TrainModel:
 
     steps: ClassVar[tuple[str, ...]] = ("train", "evaluate", "gate", "export", "package", "smoke test", "publish")
     outcome: ClassVar[type[Outcome]] = Trained
+    environment: ClassVar[None] = None
+    load: ClassVar[None] = None
+    change: ClassVar[Change] = "versions"
     kind: Literal["train_model"] = "train_model"
     model: str
 
@@ -35,18 +38,6 @@ class TrainModel:
     @property
     def resource(self) -> str:
         return f"model:{self.model}"
-
-    @property
-    def environment(self) -> None:
-        return None
-
-    @property
-    def load(self) -> None:
-        return None
-
-    @property
-    def change(self) -> Change:
-        return "versions"
 
     def approvals_needed(self, settings: SettingsFile) -> Approvals | None:
         return None
