@@ -5,18 +5,8 @@ from dataclasses import dataclass
 from bot.commands.arguments import Arguments, is_number
 from bot.commands.command import Form, Submit
 from bot.commands.line import Word, join_words, spell_duration, spell_rate
+from bot.commands.loadtest import quantities
 from bot.commands.loadtest.place import LoadPlace, find_place, take_place_names
-from bot.commands.loadtest.quantities import (
-    is_range,
-    is_rate,
-    is_time,
-    must_be_short_enough,
-    read_range,
-    read_rate,
-    read_time_s,
-    spell_slo,
-    take_slo,
-)
 from workers.contract.formatting import show_number
 from workers.contract.jobs import FindCapacity
 from workers.contract.load import MOST_PROBES
@@ -44,21 +34,23 @@ class SubmitSearch(Submit):
         job = self.job
         rates = f"from {spell_rate(job.lowest_rps)} to {spell_rate(job.highest_rps)} for {spell_duration(job.probe_s)}"
         hold = "hold replicas" if job.hold_replicas else ""
-        return join_words("/loadtest find", rates, hold, model, f"on {job.environment}", spell_slo(job.slo, settings))
+        return join_words(
+            "/loadtest find", rates, hold, model, f"on {job.environment}", quantities.spell_slo(job.slo, settings)
+        )
 
 
 def parse_find(line: Arguments) -> SubmitSearch:
     """Parse the words after `find`. Raises UsageError."""
     dry_run = line.dry_run()
-    slo = take_slo(line)
+    slo = quantities.take_slo(line)
     hold = line.take(lambda text: text in ("hold", "held"), before=("replicas",), after=("replicas",))
     names = take_place_names(line)
-    both = line.take(is_range)
+    both = line.take(quantities.is_range)
     lowest = both or line.take_after(("from",), is_number)
     highest = both or line.take_after(("to",), is_number)
-    probe = line.take_after(("for",), is_number) or line.take(is_time)
+    probe = line.take_after(("for",), is_number) or line.take(quantities.is_time)
     stray = line.next_left()
-    if stray and is_rate(stray.text):
+    if stray and quantities.is_rate(stray.text):
         problem = f"{stray.quoted} needs from or to, which say whether to search above it or below it."
         raise line.mistake(problem, at=stray.at, instead="" if highest else f"to {stray.text}")
     line.end(("from", "to", "for", "slo", "hold", "replicas", *line.settings.targets))
@@ -79,18 +71,20 @@ def parse_find(line: Arguments) -> SubmitSearch:
         owner=found.owner,
     )
     fitting_s = max(line.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
-    must_be_short_enough(line, job.load.duration_s, probe, instead=spell_duration(fitting_s))
+    quantities.must_be_short_enough(line, job.load.duration_s, probe, instead=spell_duration(fitting_s))
     return SubmitSearch(job=job, dry_run=dry_run)
 
 
 def _rates(line: Arguments, found: LoadPlace, lowest: Word | None, highest: Word | None) -> tuple[float, float]:
     """Return the lowest and the highest rate of the search. Raises UsageError."""
     if lowest and lowest is highest:
-        lowest_rps, highest_rps = read_range(line, lowest)
+        lowest_rps, highest_rps = quantities.read_range(line, lowest)
     else:
-        highest_rps = read_rate(line, highest) if highest else found.place.max_load_rps or HIGHEST_DEFAULT_RPS
+        highest_rps = (
+            quantities.read_rate(line, highest) if highest else found.place.max_load_rps or HIGHEST_DEFAULT_RPS
+        )
         default_rps = max(min(LOWEST_DEFAULT_RPS, highest_rps / 10), LOWEST_RPS)
-        lowest_rps = read_rate(line, lowest) if lowest else default_rps
+        lowest_rps = quantities.read_rate(line, lowest) if lowest else default_rps
     for word, rate_rps in ((lowest, lowest_rps), (highest, highest_rps)):
         found.check_cap(line, rate_rps, word)
     if lowest_rps < highest_rps:
@@ -105,7 +99,7 @@ def _rates(line: Arguments, found: LoadPlace, lowest: Word | None, highest: Word
 
 
 def _read_probe_s(line: Arguments, word: Word) -> float:
-    probe_s = read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
+    probe_s = quantities.read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
     if probe_s > LONGEST_PROBE_S:
         instead = spell_duration(LONGEST_PROBE_S)
         problem = f"{word.quoted} is too long for one rate; write at most {instead}."

@@ -7,21 +7,8 @@ from dataclasses import dataclass
 from bot.commands.arguments import Arguments, is_number
 from bot.commands.command import Form, Submit
 from bot.commands.line import Word, join_words, spell_duration, spell_rate
+from bot.commands.loadtest import quantities
 from bot.commands.loadtest.place import find_place, take_place_names
-from bot.commands.loadtest.quantities import (
-    EXAMPLE_RATE,
-    is_range,
-    is_rate,
-    is_time,
-    must_be_short_enough,
-    range_below,
-    read_range,
-    read_rate,
-    read_time_s,
-    spell_slo,
-    take_abort,
-    take_slo,
-)
 from workers.contract.formatting import digits, show_duration
 from workers.contract.jobs import LoadTest
 from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
@@ -51,29 +38,31 @@ class SubmitLoadTest(Submit):
         ramp = f"ramp {spell_duration(job.ramp_s)}" if job.ramp_s else ""
         abort = "" if job.abort == settings.loadtest.abort else f"abort {job.abort or 'never'}"
         words = (_spell_shape(job.shape), poisson, duration, model, f"on {job.environment}", ramp)
-        return join_words("/loadtest", *words, spell_slo(job.slo, settings), abort)
+        return join_words("/loadtest", *words, quantities.spell_slo(job.slo, settings), abort)
 
 
 def parse_load_test(line: Arguments, *, subcommands: Iterable[str]) -> SubmitLoadTest:
     """Parse the words of a load test. `subcommands` are other words that may have been meant. Raises UsageError."""
     dry_run = line.dry_run()
-    abort, abort_time = take_abort(line)
-    slo = take_slo(line)
+    abort, abort_time = quantities.take_abort(line)
+    slo = quantities.take_slo(line)
     ramp = line.take_after(("ramp",), is_number)
     kind, steps = _take_kind(line)
     poisson = line.take(lambda text: text == "poisson", before=("arrivals",)) is not None
     names = take_place_names(line)
-    rate = line.take(lambda text: is_rate(text) or is_range(text), after=("at", "for", "of", "from"))
-    duration = line.take_after(("for",), is_number) or line.take(is_time)
+    rate = line.take(
+        lambda text: quantities.is_rate(text) or quantities.is_range(text), after=("at", "for", "of", "from")
+    )
+    duration = line.take_after(("for",), is_number) or line.take(quantities.is_time)
     # Take a number without unit, too: the error about its unit is better than "not understood".
     rate = rate or line.take(is_number, after=("at", "of"))
-    duration = duration or line.take(lambda text: is_number(text) and not is_rate(text))
-    line.end((*subcommands, *_KEYWORDS, *line.settings.targets), missing="" if rate else EXAMPLE_RATE)
+    duration = duration or line.take(lambda text: is_number(text) and not quantities.is_rate(text))
+    line.end((*subcommands, *_KEYWORDS, *line.settings.targets), missing="" if rate else quantities.EXAMPLE_RATE)
     if rate is None:
-        raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=EXAMPLE_RATE)
+        raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=quantities.EXAMPLE_RATE)
     shape = _shape(line, rate, kind, steps)
-    duration_s = read_time_s(line, duration) if duration else line.settings.loadtest.duration_s
-    ramp_s = read_time_s(line, ramp) if ramp else 0.0
+    duration_s = quantities.read_time_s(line, duration) if duration else line.settings.loadtest.duration_s
+    ramp_s = quantities.read_time_s(line, ramp) if ramp else 0.0
     found = find_place(line, *names)
     found.check_cap(line, shape.highest_rps, rate)
     job = LoadTest(
@@ -106,13 +95,13 @@ def _is_count(word: str) -> bool:
 def _shape(line: Arguments, rate: Word, kind: ShapeKind, steps: Word | None) -> Shape:
     """Read a shape. Raises UsageError."""
     count = _step_count(line, steps) if steps else USUAL_STEPS
-    if is_range(rate.text):
-        lowest_rps, highest_rps = read_range(line, rate)
+    if quantities.is_range(rate.text):
+        lowest_rps, highest_rps = quantities.read_range(line, rate)
         return Shape(kind=kind, lowest_rps=lowest_rps, highest_rps=highest_rps, step_count=count)
-    rate_rps = read_rate(line, rate)
+    rate_rps = quantities.read_rate(line, rate)
     if kind == "ramp":
         return Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
-    instead = range_below(rate_rps)
+    instead = quantities.range_below(rate_rps)
     subject = "Steps go" if kind == "steps" else "A spike goes"
     problem = f"{subject} from a lower rate to a higher one, and {rate.quoted} is one rate; write {instead}."
     raise line.mistake(problem, at=rate.at, instead=instead)
@@ -145,7 +134,7 @@ def _check_duration(
     wrong, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
     left_s = max(line.settings.loadtest.longest_s - other_s, SHORTEST_S)
     instead = spell_duration(left_s) if wrong else f"for {spell_duration(left_s)}"
-    must_be_short_enough(line, whole_s, wrong, instead=instead)
+    quantities.must_be_short_enough(line, whole_s, wrong, instead=instead)
 
 
 def _spell_shape(shape: Shape) -> str:
