@@ -59,20 +59,12 @@ def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 # A DNS label (RFC 1123), short enough to be part of the name of a Kubernetes object beside a prefix and a suffix.
-Name = Annotated[
-    str,
-    matching(
-        r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
-        "a name has at most 40 lower-case letters, digits and -, begins with a letter and does not end with -",
-    ),
-]
+_NAME = "a name has at most 40 lower-case letters, digits and -, begins with a letter and does not end with -"
+Name = Annotated[str, matching(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", _NAME)]
 # Column names that BigQuery accepts unquoted: https://cloud.google.com/bigquery/docs/schemas#column_names
-Column = Annotated[
-    str,
-    matching(
-        r"[A-Za-z_][A-Za-z0-9_]{0,299}", "a column name has only letters, digits and _, and does not begin with a digit"
-    ),
-]
+_COLUMN = "a column name has only letters, digits and _, and does not begin with a digit"
+Column = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,299}", _COLUMN)]
+_URL = "write the whole URL without a user, like https://host/path"
 Bound = Annotated[str, matching(r"\s*(>=|<=|>|<)\s*-?[0-9]+(\.[0-9]+)?\s*", 'write the bound like ">= 0.9"')]
 Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]]
 
@@ -156,13 +148,7 @@ class LoadTarget(_Place):
     """`[targets.NAME]`: a URL that load tests may use, beside the environments."""
 
     section = "targets"
-    url: Annotated[
-        str,
-        matching(
-            r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?",
-            "write the whole URL without a user, like https://host/path",
-        ),
-    ]
+    url: Annotated[str, matching(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", _URL)]
     """The URL of every request. Redirects count as failures and are not followed."""
     owner: Annotated[str, StringConstraints(min_length=1)]
     """The contact for the target: "@handle" of a user group, or a user id. Each card of a test names it."""

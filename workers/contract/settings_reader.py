@@ -15,9 +15,8 @@ def read_settings_file(path: Path) -> SettingsFile:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SettingsError(
-            (f"{path}: cannot be read: {error.strerror}. Set SEATRIAL_CONFIG to the path of your seatrial.toml.",)
-        ) from error
+        advice = "Set SEATRIAL_CONFIG to the path of your seatrial.toml."
+        raise SettingsError((f"{path}: cannot be read: {error.strerror}. {advice}",)) from error
     except UnicodeDecodeError as error:
         raise SettingsError((f"{path}: not valid TOML: byte {error.start} is not UTF-8.",)) from error
     try:
@@ -27,12 +26,8 @@ def read_settings_file(path: Path) -> SettingsFile:
     try:
         return SettingsFile.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise SettingsError(
-            tuple(
-                f"{path}:{_line(text, [str(part) for part in detail['loc']])}: {describe_mistake(detail)}"
-                for detail in error.errors()
-            )
-        ) from error
+        lines = [(_line(text, [str(part) for part in detail["loc"]]), detail) for detail in error.errors()]
+        raise SettingsError(tuple(f"{path}:{line}: {describe_mistake(detail)}" for line, detail in lines)) from error
 
 
 def _tuples(value: Any) -> Any:
