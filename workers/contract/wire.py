@@ -1,5 +1,6 @@
 """JSON encoding of the values in Redis. Decoding is strict, because Redis is not trusted."""
 
+from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -13,24 +14,23 @@ class WireError(Exception):
     """Bytes that are not a value of the expected type."""
 
 
+@dataclass(frozen=True)
 class Codec(Generic[Value]):
     """Encoder and decoder of one type."""
 
-    def __init__(self, name: str, adapter: TypeAdapter[Value]) -> None:
-        self._name = name
-        self._adapter = adapter
+    name: str
+    adapter: TypeAdapter[Value]
 
     def encode(self, value: Value) -> bytes:
-        """Return `value` as JSON."""
-        return self._adapter.dump_json(value)
+        return self.adapter.dump_json(value)
 
     def decode(self, data: bytes | str) -> Value:
         """Return the value in `data`. Raises WireError, which names the fields but not their contents."""
         try:
-            return self._adapter.validate_json(data, strict=True)
+            return self.adapter.validate_json(data, strict=True)
         except ValidationError as error:
             mistakes = "; ".join(".".join(map(str, detail["loc"])) + ": " + detail["msg"] for detail in error.errors())
-            raise WireError(f"not a {self._name}: {mistakes}") from error
+            raise WireError(f"not a {self.name}: {mistakes}") from error
 
 
 JOB: Codec[jobs.Job] = Codec("job", TypeAdapter(jobs.AnyJob))

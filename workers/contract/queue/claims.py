@@ -52,13 +52,11 @@ class Claims(QueueClient):
         """Tokens of claims, by job, that may have been granted: the connection broke before the reply."""
 
     def heartbeat(self) -> None:
-        """Renew the lease."""
         now = time.time()
         self._redis.zadd(PREFIX + "workers", {self.worker: now + self._lease_s})
         self._redis.zremrangebyscore(PREFIX + "workers", "-inf", now - 3600)
 
     def deregister(self) -> None:
-        """End the lease now."""
         self._redis.zrem(PREFIX + "workers", self.worker)
 
     def claim(self, job_id: str) -> Claim | None:
@@ -69,10 +67,9 @@ class Claims(QueueClient):
         """
         token = self._pending_tokens.pop(job_id, None) or token_hex(8)
         recheck_s = self._lease_s + 0.5
+        args = (job_id, time.time(), self.worker, MOST_TAKEOVERS, recheck_s, RETENTION_S, token)
         try:
-            answer = self._run(
-                scripts.CLAIM, job_id, time.time(), self.worker, MOST_TAKEOVERS, recheck_s, RETENTION_S, token
-            )
+            answer = self._run(scripts.CLAIM, *args)
             record = self.record(job_id) if answer[0] == b"started" else None
         except QueueUnavailable:
             self._pending_tokens[job_id] = token
@@ -80,13 +77,9 @@ class Claims(QueueClient):
         except WireError:
             self._fail_undecodable(job_id, attempt=answer[1])
             return None
-        match answer[0]:
-            case b"busy":
-                raise Busy(job_id)
-            case b"started" if record is not None:
-                return Claim(record=record, attempt=answer[1])
-            case _:
-                return None
+        if answer[0] == b"busy":
+            raise Busy(job_id)
+        return Claim(record=record, attempt=answer[1]) if record else None
 
     def _fail_undecodable(self, job_id: str, *, attempt: int) -> None:
         """End a job that does not decode. Otherwise it would block its resource for ever."""
@@ -102,7 +95,6 @@ class Claims(QueueClient):
         self._redis.zadd(PREFIX + "outbox", {job_id: time.time() + for_s})
 
     def append(self, claim: Claim, event: e.Event) -> bool:
-        """Append an event."""
         data, now = wire.EVENT.encode(event), time.time()
         if isinstance(event, e.TRANSIENT):
             return bool(self._run(scripts.APPEND_TRANSIENT, claim.record.id, now, claim.attempt, event.kind, data))

@@ -33,10 +33,7 @@ class Queue(QueueClient):
         return bool(self._run(scripts.DISCARD, job_id))
 
     def submit(self, job_id: str) -> bool:
-        """Put a reserved job in the line of its resource. Its card must already show it as queued.
-
-        Return False if the job is not just reserved.
-        """
+        """Put a reserved job in line, after its card shows it as queued. Return False if it is not just reserved."""
         return bool(self._run(scripts.SUBMIT, job_id, time.time()))
 
     def await_approval(self, job_id: str, request: e.ApprovalRequested) -> bool:
@@ -61,9 +58,8 @@ class Queue(QueueClient):
         now = time.time()
         due = self._redis.zrangebyscore(PREFIX + "expiring", "-inf", now)
         event = wire.EVENT.encode(e.Expired(at_s=now))
-        return sum(
-            self._run(scripts.CLOSE, job_id, now, "awaiting_approval", "expired", event, RETENTION_S) for job_id in due
-        )
+        close = (now, "awaiting_approval", "expired", event, RETENTION_S)
+        return sum(self._run(scripts.CLOSE, job_id, *close) for job_id in due)
 
     def cancel(self, job_id: str, *, by: str) -> Literal["cancelled", "requested", "repeated", "closed"]:
         """End a job that has not started, or ask a running one to stop."""
@@ -89,9 +85,8 @@ class Queue(QueueClient):
     def reserved(self) -> list[Record]:
         """Return the jobs that were reserved and not submitted. Their bot may have died."""
         ids = sorted(job_id.decode() for job_id in self._redis.smembers(PREFIX + "open"))
-        return self._read(
-            [job_id for job_id, state in zip(ids, self._states(ids), strict=True) if state == b"reserved"]
-        )
+        states = zip(ids, self._states(ids), strict=True)
+        return self._read([job_id for job_id, state in states if state == b"reserved"])
 
     def mark_rendered(self, job_id: str, seq: int) -> bool:
         """Forget the change of a job with a card at `seq`. Return False if the job has changed again."""
