@@ -26,7 +26,7 @@ _API_TYPES = {"DOUBLE": "FLOAT", "VARCHAR": "STRING", "BIGINT": "INTEGER", "HUGE
 
 
 def warehouse(bigquery: BigQueryStandIn, **changes: Any) -> BigQueryWarehouse:
-    settings = {"project": "demo", "dataset": "ships", "location": "EU", "bucket": "models", "poll_s": 0.01}
+    settings = {"project": "demo", "dataset": "sales", "location": "EU", "bucket": "models", "poll_s": 0.01}
     return BigQueryWarehouse(**{**settings, "endpoint": bigquery.url, **changes})
 
 

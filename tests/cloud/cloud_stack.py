@@ -31,7 +31,7 @@ query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
 sample = [{{ sepal_length = 5.0, sepal_width = 2.0, petal_length = 3.5, petal_width = 1.0 }}]
 """
 SETTINGS = f"""
-warehouse = "bigquery://demo-project/ships/{gcs_server.LOCATION.lower()}"
+warehouse = "bigquery://demo-project/sales/{gcs_server.LOCATION.lower()}"
 artifacts = "gs://seatrial-models/versions"
 
 [images]

@@ -91,7 +91,7 @@ class Registry:
 
     def digest(self, model: str, tag: str) -> str | None:
         """Return the digest that the registry reports for a tag, or None."""
-        request = urllib.request.Request(f"http://{self.address}/v2/ships/{model}/manifests/{tag}", method="HEAD")
+        request = urllib.request.Request(f"http://{self.address}/v2/sales/{model}/manifests/{tag}", method="HEAD")
         request.add_header("Authorization", "Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
         request.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
         try:
@@ -137,7 +137,7 @@ def open_docker_environment(folder: Path) -> Iterator[DockerEnvironment]:
         if not shutil.which(program):
             _do_without(f"there is no {program}: {NEEDED}")
     process, address = _start_registry(folder)
-    settings = ImageSettings(repository=f"{address}/ships", seatrial="absent:1")
+    settings = ImageSettings(repository=f"{address}/sales", seatrial="absent:1")
     docker_environment = DockerEnvironment(engine=engine, registry=Registry(address=address), settings=settings)
     try:
         for kind, more in _BASES.items():

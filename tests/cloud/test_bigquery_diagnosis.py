@@ -33,7 +33,7 @@ def test_missing_dataset_is_no_problem() -> None:
 
 def test_emulator_address_works_with_and_without_a_scheme(tmp_path: Path) -> None:
     config = tmp_path / "seatrial.toml"
-    config.write_text('warehouse = "bigquery://demo-project/ships/EU"\nartifacts = "gs://models"\n')
+    config.write_text('warehouse = "bigquery://demo-project/sales/EU"\nartifacts = "gs://models"\n')
     with serving(BigQueryStandIn()) as bigquery:
         for host in (bigquery.url, bigquery.url.removeprefix("http://")):
             platforms = connect(read_settings({"SEATRIAL_CONFIG": str(config), "BIGQUERY_EMULATOR_HOST": host}))
@@ -61,7 +61,7 @@ def test_unreachable_bigquery_is_one_finding(monkeypatch: pytest.MonkeyPatch) ->
 def test_doctor_prints_only_findings(tmp_path: Path) -> None:
     """Log lines of Google's SDKs about missing credentials do not appear."""
     config = tmp_path / "seatrial.toml"
-    config.write_text('warehouse = "bigquery://demo-project/ships/EU"\nartifacts = "gs://models"\n')
+    config.write_text('warehouse = "bigquery://demo-project/sales/EU"\nartifacts = "gs://models"\n')
     environ = {"SEATRIAL_CONFIG": str(config), "SEATRIAL_HOME": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}
     environ |= {"NO_GCE_CHECK": "true", "CLOUDSDK_CONFIG": str(tmp_path), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "workers", "doctor"]

@@ -46,7 +46,7 @@ def _load_orders(client: Client) -> None:
     client.load_table_from_file(BytesIO(ORDERS), "demo.shop.orders", job_config=config).result(timeout=120)
 
 
-def warehouse(url: str, dataset: str = "ships", location: str = "US") -> BigQueryWarehouse:
+def warehouse(url: str, dataset: str = "sales", location: str = "US") -> BigQueryWarehouse:
     return BigQueryWarehouse(
         project="demo", dataset=dataset, location=location, bucket="models", endpoint=url, poll_s=0.05
     )
@@ -64,7 +64,7 @@ def test_training_creates_a_model_with_the_columns_of_the_query(emulator: str) -
     assert training.identity == progress.identities["training"]
     assert "Left out 1 row without a label." in progress.lines
     with open_client(project="demo", location="US", endpoint=emulator) as client:
-        made = client.get_model("demo.ships.order_status_v2", timeout=120)
+        made = client.get_model("demo.sales.order_status_v2", timeout=120)
     assert made.model_type.lower() == "logistic_reg"
     assert [column.name for column in made.label_columns] == ["status"]
     assert {column.name for column in made.feature_columns} == {"amount", "channel"}

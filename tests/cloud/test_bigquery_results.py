@@ -106,7 +106,7 @@ def test_export_outside_the_bucket_is_refused(bigquery: BigQueryStandIn) -> None
 
 
 @pytest.mark.parametrize(
-    "changes", [{"project": "a`; DROP"}, {"dataset": "my-ships"}, {"location": ""}, {"dataset": "a.b"}]
+    "changes", [{"project": "a`; DROP"}, {"dataset": "my-sales"}, {"location": ""}, {"dataset": "a.b"}]
 )
 def test_invalid_bigquery_name_is_a_settings_error(bigquery: BigQueryStandIn, changes: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:

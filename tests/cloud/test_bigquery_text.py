@@ -24,7 +24,7 @@ from workers.platforms.cloud.bigquery.results import (
     training_note,
 )
 
-PLACE = sql.Place(project="demo", dataset="ships", location="EU")
+PLACE = sql.Place(project="demo", dataset="sales", location="EU")
 
 
 def model(**changes: object) -> Model:
@@ -35,7 +35,7 @@ def model(**changes: object) -> Model:
 def test_model_names_in_bigquery_are_unique() -> None:
     names = {PLACE.model_id(model(name=name), version) for name in ("a", "a-v1", "a-v1-v1") for version in (1, 11)}
     assert len(names) == 6
-    assert PLACE.model_id(model(name="a-v1"), 2) == "demo.ships.a_v1_v2"
+    assert PLACE.model_id(model(name="a-v1"), 2) == "demo.sales.a_v1_v2"
 
 
 @given(name=st.text(max_size=12), label=st.text(max_size=12))
@@ -45,7 +45,7 @@ def test_names_are_quoted_or_refused(name: str, label: str) -> None:
         statement = sql.create_model(PLACE.model_id(made, 1), made)
     except ValueError:
         return
-    shape = r"CREATE OR REPLACE MODEL `demo\.ships\.[a-z0-9_]+`\n"
+    shape = r"CREATE OR REPLACE MODEL `demo\.sales\.[a-z0-9_]+`\n"
     options = r"OPTIONS\(model_type = 'linear_reg', input_label_cols = \['[A-Za-z0-9_]+'\]\)\nAS\nSELECT 1"
     assert re.fullmatch(shape + options, statement)
 

@@ -49,7 +49,7 @@ def test_statement_has_a_byte_limit_and_labels(bigquery: BigQueryStandIn) -> Non
     warehouse(bigquery).train(model=model(name="iris-small"), version=3, progress=progress)
     (request,) = bigquery.submitted("CREATE")
     assert request["configuration"]["query"]["query"] == (
-        "CREATE OR REPLACE MODEL `demo.ships.iris_small_v3`\n"
+        "CREATE OR REPLACE MODEL `demo.sales.iris_small_v3`\n"
         f"OPTIONS(model_type = 'logistic_reg', input_label_cols = ['species'])\nAS\n{IRIS}"
     )
     assert request["configuration"]["query"]["maximumBytesBilled"] == str(100 * 10**9)
@@ -62,16 +62,16 @@ def test_missing_dataset_is_created_in_the_location_once(bigquery: BigQueryStand
     progress = RecordedProgress()
     for version in (1, 2):
         warehouse(bigquery).train(model=model(), version=version, progress=progress)
-    assert bigquery.datasets["ships"]["location"] == "EU"
-    assert [line for line in progress.lines if "Created dataset demo.ships in EU" in line] != []
+    assert bigquery.datasets["sales"]["location"] == "EU"
+    assert [line for line in progress.lines if "Created dataset demo.sales in EU" in line] != []
     assert len([path for method, path, _ in bigquery.requests if (method, path[-9:]) == ("POST", "/datasets")]) == 1
 
 
 def test_dataset_in_another_location_stops_the_training(bigquery: BigQueryStandIn) -> None:
-    bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "US"}
-    with pytest.raises(PermanentError, match=r"demo\.ships is in US, but the settings say EU") as caught:
+    bigquery.datasets["sales"] = {"datasetReference": {"projectId": "demo", "datasetId": "sales"}, "location": "US"}
+    with pytest.raises(PermanentError, match=r"demo\.sales is in US, but the settings say EU") as caught:
         trained(bigquery, model())
-    assert "bigquery://demo/ships/US" in caught.value.advice
+    assert "bigquery://demo/sales/US" in caught.value.advice
     assert bigquery.jobs == {}
 
 
@@ -140,7 +140,7 @@ def test_progress_counts_iterations_with_a_chart_of_the_losses(bigquery: BigQuer
 
 
 def test_unexported_model_expires_within_a_week(bigquery: BigQueryStandIn) -> None:
-    bigquery.datasets["ships"] = {"datasetReference": {"projectId": "demo", "datasetId": "ships"}, "location": "EU"}
+    bigquery.datasets["sales"] = {"datasetReference": {"projectId": "demo", "datasetId": "sales"}, "location": "EU"}
     trained(bigquery, model())
     expires_s = int(bigquery.models["iris_v3"]["expirationTime"]) / 1000
     assert expires_s == pytest.approx(time.time() + UNEXPORTED_FOR.total_seconds(), abs=60)
@@ -152,7 +152,7 @@ def test_failed_expiration_is_logged_only(bigquery: BigQueryStandIn) -> None:
     bigquery.faults = [ScriptedFault("PATCH", status=403, reason="accessDenied", message="Access Denied.")]
     progress = RecordedProgress()
     assert warehouse(bigquery).train(model=model(), version=3, progress=progress).rows == 150
-    assert any("expiration of demo.ships.iris_v3 could not be set" in line for line in progress.lines)
+    assert any("expiration of demo.sales.iris_v3 could not be set" in line for line in progress.lines)
 
 
 def test_rows_without_a_label_are_logged(bigquery: BigQueryStandIn) -> None:

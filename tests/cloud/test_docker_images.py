@@ -154,7 +154,7 @@ def test_refused_password_says_what_to_check(docker_environment: DockerEnvironme
 
 
 def test_unreachable_registry_is_a_temporary_error(docker_environment: DockerEnvironment, tmp_path: Path) -> None:
-    settings = ImageSettings(repository="127.0.0.1:1/ships", tensorflow=docker_environment.settings.tensorflow)
+    settings = ImageSettings(repository="127.0.0.1:1/sales", tensorflow=docker_environment.settings.tensorflow)
     alone = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
     with pytest.raises(TemporaryError, match="connection refused"):
         alone.build(
@@ -166,10 +166,10 @@ def test_missing_base_image_names_the_setting(
     docker_environment: DockerEnvironment, images: DockerImages, tmp_path: Path
 ) -> None:
     settings = docker_environment.settings.model_copy(
-        update={"seatrial": f"{docker_environment.registry.address}/ships/none:1"}
+        update={"seatrial": f"{docker_environment.registry.address}/sales/none:1"}
     )
     adapter = DockerImages(settings=settings, environ=ENVIRON, username=USERNAME, password=PASSWORD)
-    with pytest.raises(PermanentError, match=r"does not have .*/ships/none:1, and cannot pull it") as caught:
+    with pytest.raises(PermanentError, match=r"does not have .*/sales/none:1, and cannot pull it") as caught:
         adapter.build(
             model=MODEL,
             manifest=manifest(version=7, format="onnx"),
@@ -294,7 +294,7 @@ def test_smoke_test_removes_the_remains_of_a_killed_one(
 
 
 def test_unreachable_engine_is_named(tmp_path: Path) -> None:
-    settings = ImageSettings(repository="127.0.0.1:1/ships")
+    settings = ImageSettings(repository="127.0.0.1:1/sales")
     away = DockerImages(settings=settings, environ={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     with pytest.raises(
         TemporaryError, match=r"^The Docker engine at unix:.*/none\.sock does not respond \(.*\): .*DOCKER_HOST\.$"

@@ -35,7 +35,7 @@ from workers.platforms.cloud.docker.stream import (
 from workers.platforms.connect import connect
 from workers.settings import read_settings
 
-REPOSITORY = "europe-docker.pkg.dev/ships/models/fruit"
+REPOSITORY = "europe-docker.pkg.dev/sales/models/fruit"
 
 
 def context(folder: Path) -> bytes:
@@ -190,7 +190,7 @@ def test_smoke_test_on_another_machine_is_refused(tmp_path: Path) -> None:
 
 def test_invalid_repository_stops_the_start(tmp_path: Path) -> None:
     config = tmp_path / "seatrial.toml"
-    for repository in (REPOSITORY, "127.0.0.1:5000/ships", "localhost:5000", "[::1]:5000/a.b/c__d/e--f"):
+    for repository in (REPOSITORY, "127.0.0.1:5000/sales", "localhost:5000", "[::1]:5000/a.b/c__d/e--f"):
         config.write_text(f'[images]\nrepository = "{repository}"\n')
         assert isinstance(connect(read_settings({"SEATRIAL_CONFIG": str(config)})).images, DockerImages)
     for repository in (f"https://{REPOSITORY}", f"{REPOSITORY}/", f"{REPOSITORY}:v1", REPOSITORY.upper(), ""):
@@ -239,7 +239,7 @@ def service_account(folder: Path, token_uri: str) -> Path:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    account = {"type": "service_account", "client_email": "w@ships.iam.gserviceaccount.com", "project_id": "ships"}
+    account = {"type": "service_account", "client_email": "w@sales.iam.gserviceaccount.com", "project_id": "sales"}
     path = folder / "key.json"
     path.write_text(json.dumps({**account, "private_key": key.decode(), "private_key_id": "1", "token_uri": token_uri}))
     return path

@@ -67,7 +67,7 @@ def test_version_is_trained_built_and_pushed(cloud: CloudStack, ada: Person) -> 
         f"{cloud.docker_environment.settings.repository}/iris@{cloud.docker_environment.registry.digest('iris', 'v1')}"
         in card.plain
     )
-    for words in ("Created dataset demo-project.ships", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
+    for words in ("Created dataset demo-project.sales", "Dry run: 4.9 kB", "expected setosa: 50", "Successfully built"):
         in_thread(ada, card, words)
     assert "v1" in ephemeral(ada, "/model show iris")
 
