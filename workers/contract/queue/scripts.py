@@ -162,10 +162,10 @@ enter(id, now)
 return 'approved'
 """
 
-# → 1 if the job was in `state` and has ended now
+# → 1 if the job waited for approval and has ended now
 CLOSE = """
-local id, now, state, final_state, event, retention_s = unpack(ARGV)
-if redis.call('HGET', job_key(id), 'state') ~= state then return 0 end
+local id, now, final_state, event, retention_s = unpack(ARGV)
+if redis.call('HGET', job_key(id), 'state') ~= 'awaiting_approval' then return 0 end
 finish(id, now, final_state, event, retention_s)
 return 1
 """

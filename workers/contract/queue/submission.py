@@ -49,17 +49,13 @@ class Queue(QueueClient):
 
     def deny(self, job_id: str, *, by: str) -> bool:
         """End a job that waits for approval. Return False if it does not."""
-        now = time.time()
-        event = wire.EVENT.encode(e.Denied(at_s=now, by=by))
-        return bool(self._run(scripts.CLOSE, job_id, now, "awaiting_approval", "denied", event, RETENTION_S))
+        return self._close(job_id, e.Denied(at_s=time.time(), by=by))
 
     def expire_due(self) -> int:
         """End the jobs with expired requests for approval, and return their number."""
-        now = time.time()
-        due = self._redis.zrangebyscore(PREFIX + "expiring", "-inf", now)
-        event = wire.EVENT.encode(e.Expired(at_s=now))
-        close = (now, "awaiting_approval", "expired", event, RETENTION_S)
-        return sum(self._run(scripts.CLOSE, job_id, *close) for job_id in due)
+        expired = e.Expired(at_s=time.time())
+        due = self._redis.zrangebyscore(PREFIX + "expiring", "-inf", expired.at_s)
+        return sum(self._close(job_id.decode(), expired) for job_id in due)
 
     def cancel(self, job_id: str, *, by: str) -> Literal["cancelled", "requested", "repeated", "closed"]:
         """End a job that has not started, or ask a running one to stop."""
@@ -99,6 +95,9 @@ class Queue(QueueClient):
     def workers(self) -> list[str]:
         """Return the names of the live workers."""
         return [name.decode() for name in self._redis.zrangebyscore(PREFIX + "workers", time.time(), "+inf")]
+
+    def _close(self, job_id: str, event: e.Denied | e.Expired) -> bool:
+        return bool(self._run(scripts.CLOSE, job_id, event.at_s, event.kind, wire.EVENT.encode(event), RETENTION_S))
 
     def _states(self, ids: Sequence[str]) -> list[bytes | None]:
         with self._redis.pipeline(transaction=False) as pipe:
