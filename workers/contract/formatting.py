@@ -9,8 +9,7 @@ def show_duration(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
+    hours, rest = divmod(round(seconds), 3600)
     minutes, left = divmod(rest, 60)
     parts = [f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count]
     return " ".join(parts) or "0 s"
@@ -28,8 +27,7 @@ def show_count(count: int, noun: str) -> str:
 
 def show_ms(milliseconds: float) -> str:
     """Return a latency as text: "0.126 ms", "312 ms", or from ten seconds on "12.3 s"."""
-    in_seconds = milliseconds >= 10_000
-    return f"{show_number(milliseconds / 1000)} s" if in_seconds else f"{show_number(milliseconds)} ms"
+    return f"{show_number(milliseconds)} ms" if milliseconds < 10_000 else f"{show_number(milliseconds / 1000)} s"
 
 
 def show_percentile(percentile: float) -> str:

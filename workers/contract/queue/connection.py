@@ -44,8 +44,7 @@ class QueueClient:
 
     def record(self, job_id: str) -> Record | None:
         """Return the job's record, or None if the job does not exist or has expired."""
-        records = self._read([job_id])
-        return records[0] if records else None
+        return next(iter(self._read([job_id])), None)
 
     def recent(self, limit: int = 20) -> list[Record]:
         """Return the newest jobs, newest first."""

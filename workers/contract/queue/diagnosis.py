@@ -39,11 +39,10 @@ def judge(place: str, info: Mapping[str, Any]) -> Iterator[Finding]:
     oldest = ".".join(map(str, OLDEST))
     new_enough = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) >= OLDEST
     yield Finding(what=f"Redis {version} at {place}", ok=new_enough, advice=f"Seatrial needs Redis {oldest} or newer.")
-    if info.get("aof_enabled"):
-        yield Finding(what="Redis has an append-only file", ok=True)
-    else:
-        advice = "Start redis-server with --appendonly yes, or run: redis-cli CONFIG SET appendonly yes"
-        yield Finding(what="Redis has no append-only file: a restart would lose jobs", ok=False, advice=advice)
+    persistent = bool(info.get("aof_enabled"))
+    what = "Redis has an append-only file" if persistent else "Redis has no append-only file: a restart would lose jobs"
+    advice = "Start redis-server with --appendonly yes, or run: redis-cli CONFIG SET appendonly yes"
+    yield Finding(what=what, ok=persistent, advice=advice)
     policy = info.get("maxmemory_policy", "noeviction")
     advice = "Run: redis-cli CONFIG SET maxmemory-policy noeviction"
     when_full = "refuses writes when it is full" if policy == "noeviction" else f"drops keys when it is full ({policy})"

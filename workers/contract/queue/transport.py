@@ -14,8 +14,6 @@ from dramatiq.worker import Worker
 
 from workers.contract.queue.connection import PREFIX
 
-_QUEUE = "jobs"
-_ACTOR = "run"
 _IDLE_POLL_MS = 100
 """Polling interval of an idle worker. A job starts after about 40 ms, for less than 2 % of a core."""
 
@@ -32,14 +30,14 @@ class Transport:
             # One poll in ten checks for dead workers: once per second for each idle worker.
             maintenance_chance=100_000,
         )
-        self._broker.declare_queue(_QUEUE)
+        self._broker.declare_queue("jobs")
 
     def serve(self, run: Callable[[str], None], *, threads: int) -> Worker:
         """Call `run(job_id)` for each delivery, in one of `threads` threads, until `stop()` of the returned worker.
 
         A delivery is acknowledged when `run` returns.
         """
-        dramatiq.actor(broker=self._broker, queue_name=_QUEUE, actor_name=_ACTOR)(run)
+        dramatiq.actor(broker=self._broker, queue_name="jobs", actor_name="run")(run)
         worker = Worker(self._broker, worker_timeout=_IDLE_POLL_MS, worker_threads=threads)
         # Fetch only what can start at once: a job must not wait behind a long one while another worker is idle.
         worker.queue_prefetch = threads
