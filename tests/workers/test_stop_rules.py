@@ -5,7 +5,7 @@ from itertools import accumulate
 import pytest
 
 from workers.contract.load import Abort, Sample
-from workers.jobs.stop_rules import ErrorRateStop, OverrateStop
+from workers.jobs.traffic import ErrorRateStop, OverrateStop
 
 ABORT = Abort(errors_percent=20.0, for_s=3.0)
 GOOD, AT_THE_BOUND, BAD, EMPTY = (100.0, 5.0), (100.0, 20.0), (100.0, 21.0), (0.0, 0.0)

@@ -20,7 +20,7 @@ from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 from workers.platforms.cloud.storage.bucket import Bucket
 from workers.platforms.connect import connect
 from workers.platforms.embedded.images import EmbeddedImages
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.settings import read_settings
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ from workers.platforms.protocols.cluster import Release
 
 
 def deploy(job: Deploy, context: Context) -> Deployed:
-    """Check that the version is the approved one, and roll it out."""
     platforms = context.platforms
     environment = platforms.settings.environments[job.environment]
     cluster = platforms.clusters[environment.name]

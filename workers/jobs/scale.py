@@ -7,7 +7,6 @@ from workers.errors import PermanentError
 
 
 def scale(job: Scale, context: Context) -> Rescaled:
-    """Set the replicas and wait until they are ready."""
     environment = context.platforms.settings.environments[job.environment]
     cluster = context.platforms.clusters[environment.name]
     before = cluster.endpoint(model=job.model, environment=environment)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.context import Context
-from workers.contract.formatting import show_duration
+from workers.contract.formatting import show_count, show_duration
 from workers.contract.load import Spacing, Stage
 from workers.contract.settings import Environment, LoadTarget, SettingsFile
 from workers.errors import PermanentError
@@ -35,7 +35,6 @@ class SystemUnderTest:
 
     @property
     def ready(self) -> int:
-        """Return how many replicas were ready when the system was found; 0 for a target."""
         return self.endpoint.ready if self.endpoint else 0
 
     def plan(
@@ -89,11 +88,10 @@ def find_system(context: Context, *, place: str, model: str) -> SystemUnderTest:
                     f"No replica of {model} is ready on {place}.",
                     advice=f"Deploy a version first: /deploy v1 {model} to {place}.",
                 )
-            replicas = "1 replica" if endpoint.ready == 1 else f"{endpoint.ready} replicas"
             return SystemUnderTest(
                 place=place,
                 model=model,
-                fact=f"v{endpoint.version} on {replicas} at {endpoint.address}",
+                fact=f"v{endpoint.version} on {show_count(endpoint.ready, 'replica')} at {endpoint.address}",
                 url=f"{endpoint.address}/v1/models/{model}:predict",
                 body=json.dumps({"instances": [settings.models[model].sample[0]]}).encode(),
                 private=True,

@@ -18,7 +18,6 @@ _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
 
 
 def train_model(job: TrainModel, context: Context) -> Trained:
-    """Train, evaluate, gate, export, package, test, publish."""
     platforms = context.platforms
     model = platforms.settings.models[job.model]
     version = platforms.artifacts.claim(model=model.name, job_id=context.request)
@@ -95,7 +94,6 @@ def _publish(model: Model, manifest: Manifest, context: Context) -> None:
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
-    """Return the metric that people ask for first."""
     name = next((name for name in _FIRST_METRICS if name in metrics), next(iter(metrics)))
     return f"{name} {metrics[name]:.3f}"
 

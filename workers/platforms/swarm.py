@@ -82,7 +82,6 @@ class MasterClient:
         return dict(json.loads(self.request("GET", "/seatrial/result")))
 
     def report(self) -> bytes:
-        """Return Locust's own report, one HTML page."""
         return self.request("GET", "/stats/report?download=1")
 
     def keepalive(self) -> Generator[None, None, None]:
@@ -99,7 +98,6 @@ class MasterClient:
                 yield
 
     def request(self, method: str, path: str) -> bytes:
-        """Send one request and return the body of its response."""
         with closing(HTTPConnection(self._host, self._port, timeout=self._timeout_s)) as connection:
             connection.request(method, path)
             response = connection.getresponse()
@@ -117,7 +115,7 @@ class Swarm:
     """The RunningLoad of a master that has started its traffic.
 
     The traffic lasts `whole_s`; a request may take `timeout_s`. `watch` is called before every poll and raises if the
-    master has died.
+    master has died. Every method raises PermanentError if the master does not answer.
     """
 
     def __init__(
@@ -131,7 +129,6 @@ class Swarm:
         self._stopped = False
 
     def samples(self) -> Iterator[Sample]:
-        """See RunningLoad."""
         count, over = 0, False
         while not over and not self._stopped:
             status = self._when(lambda status: bool(status.samples) or status.over, since=count)
@@ -141,7 +138,6 @@ class Swarm:
                 yield sample
 
     def stop(self) -> None:
-        """See RunningLoad. Raises PermanentError if the master does not answer."""
         if not self._stopped:
             try:
                 self._master.stop()
@@ -150,7 +146,6 @@ class Swarm:
             self._stopped = True
 
     def result(self) -> LoadResult:
-        """See RunningLoad. Raises PermanentError if the master does not answer."""
         gives_up_at = monotonic() + self._timeout_s + SILENCE_S
         self._when(lambda status: status.over or monotonic() > gives_up_at)
         try:
@@ -160,7 +155,6 @@ class Swarm:
         return load_result(answer, report_html=report_html, stopped_here=self._stopped)
 
     def _when(self, ready: Callable[[SwarmStatus], bool], *, since: int = FUTURE) -> SwarmStatus:
-        """Poll until `ready` returns True for a status, and return that status."""
         at_s, progress_at, reason = -1.0, monotonic(), ""
         while True:
             self._progress.check()

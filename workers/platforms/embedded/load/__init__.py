@@ -1,1 +1,0 @@
-"""Load tests from this machine: Locust as child processes."""
