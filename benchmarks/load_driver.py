@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols.load import TrafficPlan
 
 DURATION_S = 60.0

@@ -18,7 +18,7 @@ from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import plan
 from workers.contract.load import Slo
 from workers.platforms.cloud.load.generator import KubernetesLoad
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols.load import LoadGenerator
 from workers.reports.verdict import judge
 

@@ -23,7 +23,7 @@ from bot.demo.processes import free_port
 from tests.platforms.counting_target import INTERVALS, CountingTarget
 from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import plan
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols.load import LoadResult, RunningLoad
 
 CONNECTIONS = 20

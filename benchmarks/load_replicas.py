@@ -17,7 +17,7 @@ from workers.contract.replicas import Replicas
 from workers.contract.settings import Model, SettingsFile
 from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 from workers.platforms.protocols.artifacts import Manifest
 from workers.platforms.protocols.cluster import Endpoint, Release

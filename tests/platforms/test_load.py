@@ -20,7 +20,7 @@ from workers.contract.load import Slo, Stage
 from workers.errors import JobCancelled, PermanentError, TargetDown
 from workers.platforms import swarm
 from workers.platforms.cloud.load.generator import KubernetesLoad
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols.load import LoadGenerator, TrafficPlan
 from workers.reports.verdict import judge
 

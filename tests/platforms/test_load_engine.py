@@ -19,7 +19,7 @@ from tests.platforms.traffic_plans import load_workers, plan
 from tests.waiting import wait_until
 from workers.contract.load import Shape, Slo, Stage
 from workers.errors import TargetDown
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols.load import LoadResult, TrafficPlan
 from workers.platforms.traffic_plan import LOCUST_DIR
 from workers.reports.verdict import judge

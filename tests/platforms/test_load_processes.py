@@ -20,8 +20,7 @@ from tests.platforms.traffic_plans import is_quiet, load_processes, load_workers
 from tests.waiting import wait_until
 from workers.contract.load import Slo
 from workers.errors import PermanentError
-from workers.platforms.embedded.load.generator import EmbeddedLoad
-from workers.platforms.embedded.load.locust_processes import locust_processes
+from workers.platforms.embedded.load import EmbeddedLoad, locust_processes
 from workers.platforms.protocols.load import LoadResult, TrafficPlan
 from workers.platforms.swarm import Swarm, load_result
 from workers.platforms.traffic_plan import LOCUST_DIR, plan_json
@@ -100,7 +99,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
-from workers.platforms.embedded.load.generator import EmbeddedLoad
+from workers.platforms.embedded.load import EmbeddedLoad, locust_processes
 from workers.platforms.protocols.load import TrafficPlan
 stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
 plan = TrafficPlan(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")

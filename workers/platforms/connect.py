@@ -172,6 +172,6 @@ def _cluster_and_load(settings: WorkerSettings, *, address: str) -> tuple[Cluste
 
 
 def _local_load(home: Path) -> LoadGenerator:
-    from workers.platforms.embedded.load.generator import EmbeddedLoad
+    from workers.platforms.embedded.load import EmbeddedLoad
 
     return EmbeddedLoad(home=home)

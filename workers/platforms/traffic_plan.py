@@ -22,7 +22,6 @@ WORKER_RPS = 4_000.0
 
 
 def workers_for(plan: TrafficPlan) -> int:
-    """Return the number of worker processes that the rate needs."""
     return math.ceil(plan.rate_rps / WORKER_RPS)
 
 

@@ -37,12 +37,10 @@ class TrafficPlan:
 
     @property
     def rate_rps(self) -> float:
-        """Return the highest rate."""
         return max(max(stage.from_rps, stage.to_rps) for stage in self.stages)
 
     @property
     def whole_s(self) -> float:
-        """Return the duration of the traffic, including the ramp."""
         return sum(stage.length_s for stage in self.stages)
 
 
