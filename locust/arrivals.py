@@ -25,7 +25,6 @@ class RateStage:
 
     @property
     def total(self) -> float:
-        """Return the number of requests: the area under the rate."""
         return (self.from_rps + self.to_rps) / 2 * self.length_s
 
     def due_by(self, at_s: float) -> float:
@@ -56,17 +55,14 @@ class ArrivalSchedule:
 
     @property
     def end_s(self) -> float:
-        """Return the end of the traffic."""
         return self._starts_s[-1]
 
     @property
     def total(self) -> float:
-        """Return the number of requests in the whole test."""
         return self._totals[-1]
 
     @property
     def highest_rps(self) -> float:
-        """Return the highest rate."""
         return max(max(stage.from_rps, stage.to_rps) for stage in self._stages)
 
     def rate_rps(self, at_s: float) -> float:
@@ -131,7 +127,6 @@ class Arrivals:
         self._find()
 
     def advance(self) -> None:
-        """Move `next_s` to the following request."""
         if self._random is None:
             self._place += 1
         else:

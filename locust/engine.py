@@ -120,13 +120,11 @@ class Engine:
         connection.send(self._request, self)
 
     def on_response(self, connection: Connection, response: Response) -> None:
-        """See ResponseHandler."""
         failure = self._check.failure(response)
         self._end(connection, failure, measured=failure is None)
         self._pool.give_back(connection, reusable=response.reusable)
 
     def on_failure(self, connection: Connection, reason: str) -> None:
-        """See ResponseHandler."""
         self._end(connection, reason, measured=False)
 
     def _end(self, connection: Connection, failure: str | None, *, measured: bool) -> None:

@@ -51,11 +51,9 @@ class ResponseReader:
 
     @property
     def begun(self) -> bool:
-        """Return True if part of a response has arrived."""
         return self._begun
 
     def close(self) -> None:
-        """Drop the parser, which refers to this object."""
         self._parser = None
 
     def _reset(self) -> None:
@@ -118,7 +116,6 @@ class ResponseCheck:
 
 
 def _shape(body: bytes) -> tuple[object, ...] | None:
-    """Return what two responses to one request have in common, or None if the body has no predictions."""
     try:
         fields = json.loads(body)
     except ValueError:

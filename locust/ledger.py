@@ -20,7 +20,6 @@ Histogram = Counter[float]
 
 
 def three_digits(value_ms: float) -> float:
-    """Return the key under which a Histogram counts the value."""
     return float(f"{value_ms:.3g}") if value_ms > LEAST_MS else LEAST_MS
 
 
@@ -81,7 +80,6 @@ class SecondCounts:
             self.lag_ms[three_digits(lag_ms)] += 1
 
     def drop(self, reason: str) -> None:
-        """Count a request that cannot be sent."""
         self.dropped += 1
         self.failures[reason] += 1
 
@@ -98,7 +96,6 @@ class SecondCounts:
             self.service_ms[three_digits(service_ms)] += 1
 
     def add(self, other: Self) -> None:
-        """Add other counts."""
         self.sent += other.sent
         self.dropped += other.dropped
         self.ended += other.ended
@@ -108,12 +105,10 @@ class SecondCounts:
         self.lag_ms.update(other.lag_ms)
 
     def as_message(self) -> dict[str, Any]:
-        """Return the counts for a Locust message."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Self:
-        """Read the counts from a Locust message."""
         fields: dict[str, Any] = {
             name: Counter(value) if isinstance(value, dict) else value for name, value in message.items()
         }
@@ -121,7 +116,6 @@ class SecondCounts:
 
     @property
     def failed(self) -> int:
-        """Return the number of failed requests, including dropped ones."""
         return self.failures.total()
 
 
@@ -153,12 +147,10 @@ class Ledger:
         return added
 
     def judged(self) -> SecondCounts:
-        """Return the sum of all seconds after the ramp."""
         return total(counts for number, counts in self.seconds.items() if number >= 0)
 
 
 def total(parts: Iterable[SecondCounts]) -> SecondCounts:
-    """Return the sum of several counts."""
     whole = SecondCounts()
     for part in parts:
         whole.add(part)

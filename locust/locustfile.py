@@ -42,11 +42,9 @@ class Token(User):
     worker: ClassVar[Worker]
 
     def on_start(self) -> None:
-        """Add this token to the worker."""
         self.worker.add(1)
 
     def on_stop(self) -> None:
-        """Remove this token from the worker."""
         self.worker.add(-1)
 
     @task
@@ -57,7 +55,6 @@ class Token(User):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """Add this file's options to Locust's."""
     parser.add_argument("--plan", required=True, include_in_web_ui=False, help="the plan, a JSON file")
     parser.add_argument(
         "--end-with-stdin", action="store_true", include_in_web_ui=False, help="exit at once when stdin is closed"
@@ -66,7 +63,6 @@ def add_options(parser: Any) -> None:
 
 @events.init.add_listener
 def set_up(environment: Any, runner: Any, **_: Any) -> None:
-    """Make this process the plan's master, a worker, or both."""
     options = environment.parsed_options
     if options.end_with_stdin:
         gevent.spawn(_end_with_stdin)

@@ -54,11 +54,9 @@ class Driver:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the driver when a test begins."""
         self._seen_at_s = self._dropped_at_s = math.inf
 
     def begin(self) -> None:
-        """Record that a driver started the test."""
         self._seen_at_s = monotonic()
 
     def seen(self) -> None:

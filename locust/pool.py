@@ -44,7 +44,6 @@ class Pool:
         return self._idle.popleft() if self._idle else self._new(next(self._addresses))
 
     def give_back(self, connection: Connection, *, reusable: bool) -> None:
-        """Take back a connection after its response."""
         self._persistent = reusable
         if reusable and not _is_expired(connection):
             self._idle.append(connection)
@@ -53,7 +52,6 @@ class Pool:
             self.refresh()
 
     def refresh(self) -> None:
-        """Close expired connections and open missing ones."""
         for connection in [each for each in self._idle if _is_expired(each)]:
             self._idle.remove(connection)
             connection.close()
@@ -76,12 +74,10 @@ class Pool:
         self._opening.clear()
 
     def on_open(self, connection: Connection) -> None:
-        """See ConnectionOwner."""
         self._opening.discard(connection)
         self._idle.append(connection)
 
     def on_lost(self, connection: Connection) -> None:
-        """See ConnectionOwner."""
         if connection in self._opening:
             self._opening.discard(connection)
             self._back_off(connection.address)

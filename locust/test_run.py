@@ -20,8 +20,6 @@ UNKNOWN = "outcome unknown"
 
 
 class _WorkerState:
-    """State of one worker, from its reports."""
-
     def __init__(self) -> None:
         self.number: int | None = None
         self.at_s = 0.0
@@ -30,7 +28,6 @@ class _WorkerState:
         self._cpu: deque[tuple[float, float]] = deque()
 
     def record(self, *, at_s: float, cpu_s: float) -> None:
-        """Record the time of a report and the CPU time used until then."""
         self.at_s = at_s
         self._cpu.append((at_s, cpu_s))
         while len(self._cpu) > 2 and at_s - self._cpu[1][0] >= CPU_WINDOW_S:
@@ -73,7 +70,6 @@ class TestRun:
         return added
 
     def drop_worker(self, worker: str) -> None:
-        """Expect no more reports of a worker."""
         self._workers[worker].lost = True
 
     def stop(self, *, at_s: float) -> None:
@@ -82,17 +78,14 @@ class TestRun:
 
     @property
     def stopped_at_s(self) -> float | None:
-        """Return the time of an early end, or None."""
         return self._ended_at_s if self._ended_at_s < self._schedule.end_s else None
 
     @property
     def workers(self) -> list[str]:
-        """Return the workers that must still report."""
         return [worker for worker, state in self._workers.items() if not (state.lost or state.over)]
 
     @property
     def over(self) -> bool:
-        """Return True if no more reports are expected."""
         return not self.workers
 
     def update_samples(self, *, at_s: float) -> None:

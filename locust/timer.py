@@ -29,7 +29,6 @@ class Timer(Protocol):
 
 
 def timer(loop: Any, wake: Callable[[], None]) -> Timer:
-    """Return the most exact timer of this platform."""
     return _TimerFd(loop, wake) if sys.platform == "linux" else _LoopTimer(loop, wake)
 
 

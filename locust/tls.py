@@ -18,7 +18,6 @@ class Tls:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server)
 
     def begin(self) -> bytes:
-        """Return the first bytes to send."""
         self._shake_hands()
         return self._outgoing.read()
 

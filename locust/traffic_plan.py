@@ -55,7 +55,6 @@ class Plan:
         return self.workers * max(TOKENS // self.workers, 1)
 
     def check(self) -> ResponseCheck:
-        """Return a new check of responses."""
         return ResponseCheck(predicts=self.predicts, expected=self.expected)
 
 

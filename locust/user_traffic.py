@@ -37,7 +37,6 @@ class UserTraffic:
 
     @property
     def over(self) -> bool:
-        """See TrafficSource."""
         return self._over
 
     def take(self, share: float) -> None:

@@ -67,8 +67,6 @@ class Worker:
 
 
 class WorkerRun:
-    """This worker's part of one test."""
-
     def __init__(self, environment: Any, plan: Plan, *, test: int, begun_s: float) -> None:
         self.test = test
         self._runner = environment.runner

@@ -61,7 +61,6 @@ class Context:
 
     @property
     def job_id(self) -> str:
-        """Return the job's id."""
         return self._claim.record.id
 
     @property
@@ -71,7 +70,6 @@ class Context:
 
     @property
     def asked_by(self) -> str:
-        """Return the name of the person who requested the job."""
         return self._claim.record.asked.by_name
 
     @contextmanager
@@ -85,11 +83,9 @@ class Context:
         self._append(e.StepFinished(at_s=time.time(), step=name, fact=running.fact))
 
     def skip(self, name: str, reason: str) -> None:
-        """Report that a step is skipped, and why."""
         self._append(e.StepSkipped(at_s=time.time(), step=name, reason=reason))
 
     def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
-        """See Progress."""
         self.check()
         now = time.time()
         if now - self._last_transient_s >= TRANSIENT_EVERY_S or done == total:
@@ -102,11 +98,9 @@ class Context:
         self._append_transient(e.Measured(at_s=time.time(), sample=sample, left_s=left_s, replicas=replicas))
 
     def scaled(self, *, before: int, after: int, reason: str) -> None:
-        """See Progress."""
         self._append(e.Scaled(at_s=time.time(), before=before, after=after, reason=reason))
 
     def log(self, line: str) -> None:
-        """See Progress."""
         self._append(e.Logged(at_s=time.time(), line=line))
 
     def attach(self, *, name: str, title: str, data: bytes) -> None:
@@ -114,20 +108,16 @@ class Context:
         self._retry_until_written(lambda: self._claims.attach(self._claim, name=name, title=title, data=data))
 
     def wait(self, seconds: float) -> None:
-        """See Progress."""
         self._stop_signal.wait(seconds)
 
     def check(self) -> None:
-        """See Progress."""
         self._stop_signal.wait(0)
 
     def save_external_id(self, kind: str, identity: str) -> None:
-        """See Progress."""
         self._identities[kind] = identity
         self._append(e.Identified(at_s=time.time(), what=kind, identity=identity))
 
     def external_id(self, kind: str) -> str | None:
-        """See Progress."""
         return self._identities.get(kind)
 
     def _append(self, event: e.Event) -> None:

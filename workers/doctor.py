@@ -43,7 +43,6 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _platforms(settings: WorkerSettings) -> Iterator[Finding]:
-    """Connect the adapters and check them."""
     try:
         platforms = connect(settings)
     except SettingsError as error:

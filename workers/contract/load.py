@@ -98,7 +98,6 @@ class Shape:
     step_count: int = USUAL_STEPS
 
     def stages(self, duration_s: float) -> tuple[Stage, ...]:
-        """Return the stages of the shape over `duration_s` seconds."""
         low, high = self.lowest_rps, self.highest_rps
         match self.kind:
             case "constant" | "ramp":

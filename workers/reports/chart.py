@@ -160,7 +160,6 @@ def _changes(replicas: Replicas) -> Replicas:
 
 
 def _mark(axes: "Axes", changed_s: Sequence[float], ramp_s: float, aborted_after_s: float | None) -> None:
-    """Mark the ramp, the changes of the number of replicas, and the early end."""
     for at_s in changed_s:
         axes.axvline(at_s, color=GREY, linewidth=1.5, zorder=0.5)
     if ramp_s:

@@ -42,14 +42,12 @@ def new_figure(title: str) -> "Figure":
 
 
 def png(figure: "Figure") -> bytes:
-    """Return the figure as a PNG of WIDTH_PX × HEIGHT_PX."""
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 
 def finish(axes: "Axes", name: str) -> None:
-    """Set a panel's title, fonts and grid, and put the legend beside the title."""
     scale = ", log scale" if axes.get_yscale() == "log" else ""
     axes.set_title(name + scale, loc="left", fontsize=PANEL_PT, color=INK)
     axes.tick_params(labelsize=TICK_PT, colors=INK, which="both")

@@ -45,7 +45,6 @@ def bounds(probes: Sequence[Probe]) -> tuple[float | None, float | None]:
 
 
 def limit(probes: Sequence[Probe]) -> str:
-    """Return the reason for the end of the search, as a sentence."""
     held_rps, failed_rps = bounds(probes)
     last = probes[-1]
     if last.verdict == "INVALID":

@@ -74,7 +74,6 @@ def _shortfall(result: LoadResult, *, refusing: bool) -> str:
 
 
 def _surplus(result: LoadResult) -> str:
-    """Return a sentence if too many requests were sent, else ""."""
     asked = result.asked_rps * result.duration_s
     if result.achieved_rps * result.duration_s - asked <= max(1.0, (1 - LEAST_OF_ASKED) * asked):
         return ""
@@ -83,7 +82,6 @@ def _surplus(result: LoadResult) -> str:
 
 
 def _objectives(slo: Slo, result: LoadResult) -> tuple[list[str], list[str]]:
-    """Return sentences about the missed objectives, and about those that were met."""
     missed: list[str] = []
     held: list[str] = []
     if not result.requests:

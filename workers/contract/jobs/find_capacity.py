@@ -69,7 +69,6 @@ class FindCapacity(EndpointJob):
         return Load(rate_rps=self.highest_rps, duration_s=MOST_PROBES * self.probe_s)
 
     def probe_stages(self, rate_rps: float) -> tuple[Stage, ...]:
-        """Return the traffic of a probe: a ramp, then the constant rate."""
         return (
             Stage(from_rps=0.0, to_rps=rate_rps, length_s=self.ramp_s),
             Stage(from_rps=rate_rps, to_rps=rate_rps, length_s=self.probe_s),
