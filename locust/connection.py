@@ -9,7 +9,6 @@ import httptools
 from destination import Destination
 from gevent.monkey import get_original
 from http_responses import Response, ResponseReader
-from tls import Tls
 
 _READ, _WRITE = 1, 2  # libev's EV_READ and EV_WRITE
 _socket: Any = get_original("socket", "socket")  # gevent's own socket blocks greenlets
@@ -41,6 +40,48 @@ class ResponseHandler(Protocol):
 
     def on_failure(self, connection: "Connection", reason: str) -> None:
         """Record the failure of the request; the connection is closed. The same cause has the same `reason`."""
+
+
+class Tls:
+    """TLS state of one connection: bytes in, bytes out. It touches no socket.
+
+    `receive`, `send` and `begin` raise ssl.SSLError if the peer cannot be trusted or breaks the protocol.
+    """
+
+    def __init__(self, context: ssl.SSLContext, *, server: str) -> None:
+        self.ready = False
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server)
+
+    def begin(self) -> bytes:
+        self._shake_hands()
+        return self._outgoing.read()
+
+    def send(self, plain: bytes) -> bytes:
+        """Encrypt `plain`; call only if `ready`."""
+        self._tls.write(plain)
+        return self._outgoing.read()
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        """Decrypt `data`. Return the plain text, and bytes that must be sent in reply."""
+        self._incoming.write(data)
+        if not self.ready:
+            self._shake_hands()
+        plain = bytearray()
+        while self.ready:
+            try:
+                plain += self._tls.read(_READ_BYTES)
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):  # the latter precedes the socket's end
+                break
+        return bytes(plain), self._outgoing.read()
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        self.ready = True
 
 
 class Connection:

@@ -10,11 +10,11 @@ from typing import Any
 import gevent
 from arrivals import NEVER, Arrivals
 from connection import Connection, failure_reason
-from destination import Destination
-from http_responses import Response, ResponseCheck
-from ledger import Ledger, Timeline
+from http_responses import Response
+from ledger import Ledger
 from pool import Pool
 from timer import timer
+from traffic_plan import Plan
 
 TOO_MANY = "not sent: too many requests were under way"
 TOO_LATE = "not sent: the load generator was late"
@@ -38,31 +38,24 @@ BURST = 64
 
 
 class Engine:
-    """One worker's traffic from `begun_s` (of `time.monotonic()`) to the end of the schedule, or until `stop`."""
+    """Traffic of worker number `index` from `begun_s` (of `time.monotonic()`) to the end of the schedule, or `stop`.
 
-    def __init__(
-        self,
-        *,
-        destination: Destination,
-        arrivals: Arrivals,
-        timeline: Timeline,
-        ledger: Ledger,
-        check: ResponseCheck,
-        begun_s: float,
-        timeout_s: float,
-    ) -> None:
-        self._request = destination.request
-        self._arrivals = arrivals
-        self._timeline = timeline
+    It counts its requests in `ledger`.
+    """
+
+    def __init__(self, plan: Plan, *, index: int, ledger: Ledger, begun_s: float) -> None:
+        self._request = plan.destination.request
+        self._arrivals = Arrivals(plan.schedule, index=index, workers=plan.workers, poisson=plan.poisson)
+        self._timeline = plan.timeline
         self._ledger = ledger
-        self._check = check
+        self._check = plan.check()
         self._begun_s = begun_s
-        self._timeout_s = timeout_s
+        self._timeout_s = plan.timeout_s
         self._most = MIN_UNDER_WAY
         self._under_way: dict[Connection, None] = {}  # in the order in which their requests left
         self._stopped = False
         loop: Any = gevent.get_hub().loop
-        self._pool = Pool(destination=destination, loop=loop)
+        self._pool = Pool(destination=plan.destination, loop=loop)
         self._timer = timer(loop, self._on_due)
         gevent.spawn(self._maintain)
 

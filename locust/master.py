@@ -19,8 +19,9 @@ from typing import Any
 import gevent
 from flask import Response as FlaskResponse
 from flask import request
+from ledger import SecondCounts
 from locust.runners import STATE_MISSING, MasterRunner
-from locust_statistics import add_to_statistics
+from locust.stats import RequestStats, StatsEntry, StatsError
 from test_run import TestRun
 from traffic_plan import Plan
 from worker import BEGIN, SECOND
@@ -137,7 +138,7 @@ class Master:
         added = self._run.add_report(msg.node_id, msg.data)
         if not self._plan.own_users:  # Locust itself counts the requests of its users
             destination = self._plan.destination
-            add_to_statistics(self._environment.stats, destination.method, destination.path, added, at_s=time())
+            _add_to_statistics(self._environment.stats, destination.method, destination.path, added, at_s=time())
 
     def _supervise(self) -> None:
         while True:
@@ -227,3 +228,29 @@ class Master:
 
     def _on_driver(self) -> FlaskResponse:
         return FlaskResponse(self._driver.keepalive(), mimetype="text/plain")
+
+
+def _add_to_statistics(stats: RequestStats, method: str, name: str, second: SecondCounts, *, at_s: float) -> None:
+    """Add newly ended requests, at `at_s` in Unix seconds, so that Locust's web page and report show the traffic."""
+    requests = second.ended + second.dropped
+    if not requests:
+        return
+    entry: Any = StatsEntry(stats, name, method)
+    entry.num_requests = requests
+    entry.num_none_requests = requests - second.latency_ms.total()
+    entry.num_failures = second.failed
+    entry.response_times = dict(second.latency_ms)
+    entry.total_response_time = sum(value_ms * count for value_ms, count in second.latency_ms.items())
+    entry.min_response_time = min(second.latency_ms, default=None)
+    entry.max_response_time = max(second.latency_ms, default=0)
+    entry.num_reqs_per_sec = {int(at_s): requests}
+    entry.num_fail_per_sec = {int(at_s): second.failed}
+    entry.last_request_timestamp = at_s
+    for total in (stats.get(name, method), stats.total):
+        total.extend(entry)
+    for reason, count in second.failures.items():
+        key = StatsError.create_key(method, name, reason)
+        error = stats.errors.setdefault(key, StatsError(method, name, reason))
+        error.occurrences += count
+        error.first_seen = error.first_seen or at_s
+        error.last_seen = at_s

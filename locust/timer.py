@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from ctypes import c_int, c_long
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)  # the same bits as TFD_NONBLOCK | TFD_CLOEXEC
 _CLOCK_MONOTONIC = 1
@@ -18,17 +18,11 @@ _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _READ = 1  # libev's EV_READ
 
 
-class Timer(Protocol):
-    """One-shot timer on the clock of `time.monotonic()`. It calls back in the event loop."""
+def timer(loop: Any, wake: Callable[[], None]) -> "_TimerFd | _LoopTimer":
+    """Return a one-shot timer on the clock of `time.monotonic()`. It calls `wake` in the event loop.
 
-    def set(self, at_s: float) -> None:
-        """Fire at `at_s` instead of any earlier setting; at once if `at_s` is past."""
-
-    def close(self) -> None:
-        """Never fire again."""
-
-
-def timer(loop: Any, wake: Callable[[], None]) -> Timer:
+    `set(at_s)` replaces an earlier setting, and fires at once if `at_s` is past. After `close` it never fires again.
+    """
     return _TimerFd(loop, wake) if sys.platform == "linux" else _LoopTimer(loop, wake)
 
 

@@ -22,7 +22,7 @@ _MAX_DEPTH = 10  # of exceptions that wrap each other
 
 
 class UserTraffic:
-    """Requests of this process's users during one test. It ends with the schedule."""
+    """Requests of this process's users during one test, counted in `ledger`. It ends with the schedule. See Engine."""
 
     def __init__(self, environment: Any, *, plan: Plan, ledger: Ledger, begun_s: float) -> None:
         self._environment = environment
@@ -40,10 +40,10 @@ class UserTraffic:
         return self._over
 
     def take(self, share: float) -> None:
-        """See TrafficSource. Do nothing: the number of users already is the rate."""
+        """Do nothing: the number of users already is the rate."""
 
     def stop(self) -> None:
-        """See TrafficSource. Locust stops the users; their unfinished requests are not counted."""
+        """Count no more requests. Locust stops the users; their unfinished requests are not counted."""
         if not self._over:
             self._over = True
             self._environment.events.request.remove_listener(self._record)

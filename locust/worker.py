@@ -2,10 +2,9 @@
 
 import gc
 from time import monotonic, process_time
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
-from arrivals import Arrivals
 from engine import Engine
 from ledger import Ledger
 from traffic_plan import Plan
@@ -14,20 +13,6 @@ from user_traffic import UserTraffic
 BEGIN, SECOND = "seatrial_begin", "seatrial_second"
 """Locust messages: from the master when the traffic begins; from a worker after each second."""
 _POLL_S = 0.05
-
-
-class TrafficSource(Protocol):
-    """Sender of requests that counts them in a ledger."""
-
-    @property
-    def over(self) -> bool:
-        """Return True if the ledger will not change any longer."""
-
-    def take(self, share: float) -> None:
-        """Send `share` (0 to 1) of the rate."""
-
-    def stop(self) -> None:
-        """Send no more requests."""
 
 
 class Worker:
@@ -73,24 +58,12 @@ class WorkerRun:
         self._plan = plan
         self._begun_s = begun_s
         self._ledger = Ledger()
-        self.traffic: TrafficSource
+        self.traffic: Engine | UserTraffic
         if plan.own_users:
             self.traffic = UserTraffic(environment, plan=plan, ledger=self._ledger, begun_s=begun_s)
         else:
-            self.traffic = self._engine(index=max(self._runner.worker_index, 0))
+            self.traffic = Engine(plan, index=max(self._runner.worker_index, 0), ledger=self._ledger, begun_s=begun_s)
         gevent.spawn(self._report)
-
-    def _engine(self, *, index: int) -> Engine:
-        plan = self._plan
-        return Engine(
-            destination=plan.destination,
-            arrivals=Arrivals(plan.schedule, index=index, workers=plan.workers, poisson=plan.poisson),
-            timeline=plan.timeline,
-            ledger=self._ledger,
-            check=plan.check(),
-            begun_s=self._begun_s,
-            timeout_s=plan.timeout_s,
-        )
 
     def _report(self) -> None:
         """Report each second when it has passed, then late responses once a second until the traffic is over."""

@@ -99,7 +99,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
-from workers.platforms.embedded.load import EmbeddedLoad, locust_processes
+from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.protocols.load import TrafficPlan
 stages = (Stage(from_rps=100, to_rps=100, length_s=60),)
 plan = TrafficPlan(url=sys.argv[3], body=b"{}", stages=stages, job_id="job-1")
