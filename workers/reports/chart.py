@@ -6,25 +6,8 @@ from typing import TYPE_CHECKING
 
 from workers.contract.formatting import show_ms, show_percentile
 from workers.contract.load import Sample, Slo
-from workers.reports.drawing import (
-    BLUE,
-    BOUND_DASHES,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PANEL_PT,
-    PURPLE,
-    RED,
-    TICK_PT,
-    curve,
-    draw_curve,
-    finish,
-    greatest,
-    new_figure,
-    png,
-    scale_latency,
-)
+from workers.reports import drawing
+from workers.reports.drawing import BLUE, BOUND_DASHES, GREEN, GREY, INK, ORANGE, PANEL_PT, PURPLE, RED, TICK_PT
 from workers.reports.timeline import Replicas, thinned
 
 if TYPE_CHECKING:
@@ -52,7 +35,7 @@ def chart(
     samples = thinned(seconds, most=MOST_POINTS)
     at_s = [sample.at_s for sample in samples]
     end_s = max([*at_s, *(since_s for since_s, _ in replicas), 1.0])
-    figure = new_figure(title)
+    figure = drawing.new_figure(title)
     heights = [2.6, 3, 1.5, 1.5] if replicas else [2.6, 3, 1.5]
     panels: list[Axes] = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
     _draw_rate(panels[0], at_s, samples)
@@ -71,26 +54,26 @@ def chart(
         "thick line: ended early": aborted_after_s is not None,
     }
     panels[-1].set_xlabel(" · ".join(note for note, holds in notes.items() if holds), fontsize=TICK_PT, color=INK)
-    return png(figure)
+    return drawing.png(figure)
 
 
 def _draw_rate(axes: "Axes", at_s: list[float], seconds: Sequence[Sample]) -> None:
-    asked, achieved = curve(s.asked_rps for s in seconds), curve(s.achieved_rps for s in seconds)
-    draw_curve(axes, at_s, achieved, label="achieved", colour=BLUE, width=6)
+    asked, achieved = drawing.curve(s.asked_rps for s in seconds), drawing.curve(s.achieved_rps for s in seconds)
+    drawing.draw_curve(axes, at_s, achieved, label="achieved", colour=BLUE, width=6)
     axes.plot(at_s, asked, color=INK, linewidth=2.5, linestyle=(0, (5, 3)), label="asked")
-    axes.set_ylim(0, 1.2 * greatest([*asked, *achieved], least=1.0))
-    finish(axes, "Requests per second")
+    axes.set_ylim(0, 1.2 * drawing.greatest([*asked, *achieved], least=1.0))
+    drawing.finish(axes, "Requests per second")
 
 
 def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[Sample], slo: Slo) -> None:
     curves = (
-        ("p99", PURPLE, curve(s.p99_ms for s in seconds)),
-        ("p95", ORANGE, curve(s.p95_ms for s in seconds)),
-        ("p50", GREEN, curve(s.p50_ms for s in seconds)),
+        ("p99", PURPLE, drawing.curve(s.p99_ms for s in seconds)),
+        ("p95", ORANGE, drawing.curve(s.p95_ms for s in seconds)),
+        ("p50", GREEN, drawing.curve(s.p50_ms for s in seconds)),
     )
     for name, colour, values in curves:
         if any(value >= 0 for value in values):
-            draw_curve(axes, at_s, values, label=name, colour=colour, width=4)
+            drawing.draw_curve(axes, at_s, values, label=name, colour=colour, width=4)
     colours = {name: colour for name, colour, _ in curves}
     for percentile, bound_ms in slo.latency_ms:
         name = show_percentile(percentile)
@@ -99,14 +82,14 @@ def _draw_latency(axes: "Axes", at_s: list[float], seconds: Sequence[Sample], sl
     values = [value for _, _, values in curves for value in values]
     if seconds and all(math.isnan(value) for value in values):
         _write(axes, "no request was answered")
-    scale_latency(axes, [*values, *(bound_ms for _, bound_ms in slo.latency_ms)])
-    finish(axes, "Latency (ms)")
+    drawing.scale_latency(axes, [*values, *(bound_ms for _, bound_ms in slo.latency_ms)])
+    drawing.finish(axes, "Latency (ms)")
 
 
 def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[Sample]) -> None:
-    failed = curve(s.failures_per_s for s in seconds)
-    dropped = curve(min(s.dropped_per_s, s.failures_per_s) for s in seconds)
-    axes.set_ylim(0, 1.25 * greatest(failed, least=1.0))
+    failed = drawing.curve(s.failures_per_s for s in seconds)
+    dropped = drawing.curve(min(s.dropped_per_s, s.failures_per_s) for s in seconds)
+    axes.set_ylim(0, 1.25 * drawing.greatest(failed, least=1.0))
     if any(value > 0 for value in failed):
         times = [0.0, *at_s]
         layers = [("failed", RED, failed)]
@@ -116,7 +99,7 @@ def _draw_failures(axes: "Axes", at_s: list[float], seconds: Sequence[Sample]) -
             axes.fill_between(times, [values[0], *values], step="pre", color=colour, linewidth=0, label=label)
     else:
         _write(axes, "none")
-    finish(axes, "Failures per second")
+    drawing.finish(axes, "Failures per second")
 
 
 def _write(axes: "Axes", words: str) -> None:
@@ -133,17 +116,11 @@ def _draw_replicas(axes: "Axes", replicas: Replicas, changes: Replicas, end_s: f
         changes = [changes[0], max(changes, key=lambda change: change[1]), changes[-1]]
     for since_s, count in changes:
         axes.annotate(
-            f"{count}",
-            (since_s, count),
-            xytext=(6, 7),
-            textcoords="offset points",
-            fontsize=PANEL_PT,
-            fontweight="bold",
-            color=INK,
+            f"{count}", (since_s, count), (6, 7), textcoords="offset points", size=PANEL_PT, weight="bold", color=INK
         )
     axes.set_ylim(0, 1.0 + 1.7 * max([1, *counts]))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    finish(axes, "Replicas")
+    drawing.finish(axes, "Replicas")
 
 
 def _draw_time(axes: "Axes", end_s: float) -> None:

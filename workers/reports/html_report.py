@@ -1,7 +1,7 @@
 """The report of a load test as one self-contained HTML page: reasons, numbers, chart, every second. Pure."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from string import Template
@@ -109,14 +109,13 @@ def _latency(tested: Tested) -> str:
     columns = [("Latency", tested.latency_ms), ("Service time", tested.service_ms), ("Send lag", tested.send_lag_ms)]
     columns = [(name, values) for name, values in [*columns, ("Earlier runs' median", before)] if values]
     rows = [
-        (show_percentile(percentile), *(_cell(values, percentile) for _, values in columns))
+        (
+            show_percentile(percentile),
+            *(show_ms(values[percentile]) if percentile in values else "" for _, values in columns),
+        )
         for percentile in sorted(tested.latency_ms)
     ]
     return _table(("", *(name for name, _ in columns)), rows) if rows else "No request was answered."
-
-
-def _cell(values_ms: Mapping[float, float], percentile: float) -> str:
-    return show_ms(values_ms[percentile]) if percentile in values_ms else ""
 
 
 def _seconds(tested: Tested, seconds: Sequence[Sample], replicas: Replicas) -> str:
