@@ -3,7 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from workers.contract import events as e
 from workers.contract.load import Sample
@@ -37,11 +38,11 @@ class StopSignal:
             raise self._reason
 
 
+@dataclass
 class RunningStep:
     """A step in progress. Its `fact` goes on the card when the step ends."""
 
-    def __init__(self) -> None:
-        self.fact = ""
+    fact: str = ""
 
 
 class Context:
@@ -125,10 +126,8 @@ class Context:
 
     def _append_transient(self, event: e.Progressed | e.Measured) -> None:
         """Append the event if Redis can be reached. The next one replaces it anyway."""
-        try:
+        with suppress(*QueueUnavailable):
             self._check_accepted(self._claims.append(self._claim, event))
-        except QueueUnavailable:
-            return
 
     def _retry_until_written(self, write: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + REDIS_TIMEOUT_S

@@ -10,7 +10,7 @@ from workers.errors import JobError, PermanentError
 from workers.platforms.connect import connect
 from workers.platforms.embedded.diagnosis import diagnose as diagnose_machine
 from workers.platforms.protocols.platforms import Diagnosable, Platforms
-from workers.settings import WorkerSettings, read_settings
+from workers.settings import read_settings
 
 
 def doctor(environ: Mapping[str, str]) -> int:
@@ -30,25 +30,14 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Check a worker's settings in `environ` and all services they name. A check takes at most about 30 s."""
     try:
         settings = read_settings(environ)
+        models, environments = ", ".join(settings.file.models), ", ".join(settings.file.environments)
+        what = f"a worker's settings: models {models or 'none'}; environments {environments or 'none'}"
+        yield Finding(what=what, ok=True)
+        yield from diagnose_redis(settings.redis_url)
+        yield from diagnose_machine(file=settings.file, home=settings.home)
+        yield from of_adapters(connect(settings))
     except SettingsError as error:
-        yield from _mistakes(error)
-        return
-    models, environments = ", ".join(settings.file.models), ", ".join(settings.file.environments)
-    yield Finding(
-        what=f"a worker's settings: models {models or 'none'}; environments {environments or 'none'}", ok=True
-    )
-    yield from diagnose_redis(settings.redis_url)
-    yield from diagnose_machine(file=settings.file, home=settings.home)
-    yield from _platforms(settings)
-
-
-def _platforms(settings: WorkerSettings) -> Iterator[Finding]:
-    try:
-        platforms = connect(settings)
-    except SettingsError as error:
-        yield from _mistakes(error)
-        return
-    yield from of_adapters(platforms)
+        yield from (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)
 
 
 def of_adapters(platforms: Platforms) -> Iterator[Finding]:
@@ -63,7 +52,3 @@ def of_adapters(platforms: Platforms) -> Iterator[Finding]:
         except JobError as error:
             advice = error.advice if isinstance(error, PermanentError) else "Try again in a while."
             yield Finding(what=str(error).rstrip("."), ok=False, advice=advice)
-
-
-def _mistakes(error: SettingsError) -> Iterator[Finding]:
-    return (Finding(what=mistake.rstrip("."), ok=False) for mistake in error.mistakes)

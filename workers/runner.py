@@ -77,7 +77,8 @@ class Runner:
             except QueueUnavailable as error:
                 logger.warning("Redis cannot be reached: %s", error)
             if self._stopping.is_set():
-                self._stop_all()
+                for _, stop_signal in list(self._running.values()):
+                    stop_signal.stop(ShuttingDown("The worker is shutting down."))
                 time.sleep(WATCH_EVERY_S)
         with suppress(*QueueUnavailable):  # otherwise the lease expires
             self._claims.deregister()
@@ -89,10 +90,6 @@ class Runner:
         while self._running and time.monotonic() < deadline_s:
             time.sleep(0.1)
         self._stopping.set()
-
-    def _stop_all(self) -> None:
-        for _, stop_signal in list(self._running.values()):
-            stop_signal.stop(ShuttingDown("The worker is shutting down."))
 
     def _forward_stops(self) -> None:
         running = list(self._running.items())

@@ -114,13 +114,7 @@ class Shape:
         if self.kind == "constant":
             return f"{show_number(self.highest_rps)} rps"
         between = f"{show_number(self.lowest_rps)}..{show_number(self.highest_rps)} rps"
-        match self.kind:
-            case "steps":
-                return f"{between} in {self.step_count} steps"
-            case "spike":
-                return f"{between} as a spike"
-            case _:
-                return between
+        return between + {"steps": f" in {self.step_count} steps", "spike": " as a spike"}.get(self.kind, "")
 
 
 def _level(rps: float, length_s: float) -> Stage:

@@ -3,7 +3,6 @@
 from workers.context import Context
 from workers.contract.jobs import Deploy, Deployed
 from workers.errors import PermanentError
-from workers.platforms.protocols.artifacts import Artifacts, Manifest
 from workers.platforms.protocols.cluster import Release
 
 
@@ -12,7 +11,12 @@ def deploy(job: Deploy, context: Context) -> Deployed:
     environment = platforms.settings.environments[job.environment]
     cluster = platforms.clusters[environment.name]
     with context.step("check version") as step:
-        manifest = _approved_manifest(job, platforms.artifacts)
+        manifest = platforms.artifacts.manifest(model=job.model, version=job.version)
+        if manifest.digest != job.digest:
+            raise PermanentError(
+                f"{job.model} v{job.version} has changed since this deployment was requested.",
+                advice="Any approval is void. Find out who changed the model store, then train a new version.",
+            )
         folder = platforms.artifacts.folder(model=job.model, version=job.version)
         step.fact = f"v{job.version}, {manifest.digest[:19]}"
     running = cluster.endpoint(model=job.model, environment=environment)
@@ -36,14 +40,3 @@ def deploy(job: Deploy, context: Context) -> Deployed:
         ready=endpoint.ready,
         replicas=replicas,
     )
-
-
-def _approved_manifest(job: Deploy, artifacts: Artifacts) -> Manifest:
-    """Return the version's manifest. Raises PermanentError if its content changed since the job was requested."""
-    manifest = artifacts.manifest(model=job.model, version=job.version)
-    if manifest.digest != job.digest:
-        raise PermanentError(
-            f"{job.model} v{job.version} has changed since this deployment was requested.",
-            advice="Any approval is void. Find out who changed the model store, then train a new version.",
-        )
-    return manifest

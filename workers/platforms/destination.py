@@ -37,6 +37,7 @@ METADATA_NAMES = ("metadata", "metadata.google.internal", "metadata.goog")
 """Names of the same servers: https://cloud.google.com/compute/docs/metadata/querying-metadata"""
 _SAFE = "/?%:@!$&'()*+,;=~[]"
 """Characters that stay unquoted in a URL: its delimiters, and % of quoted characters (RFC 3986)."""
+_NEVER = "Clouds hand out credentials at this address; no setting allows it."
 _REDIRECT = ", which is not followed"
 
 
@@ -85,10 +86,8 @@ def resolve(plan: TrafficPlan) -> tuple[str, ...]:
         if ip in metadata:
             raise _forbidden(plan, address)
         if not (plan.private or ip.is_global):
-            raise PermanentError(
-                f"The target {plan.url} is at {address}, which may not be loaded.",
-                advice="Use a target with a public address, or allow private addresses for it in the settings.",
-            )
+            advice = "Use a target with a public address, or allow private addresses for it in the settings."
+            raise _forbidden(plan, address, advice=advice)
     return addresses
 
 
@@ -147,11 +146,8 @@ def _connect(
     raise target_down(plan, f"does not answer: {_reason(failure)}") from failure
 
 
-def _forbidden(plan: TrafficPlan, address: str) -> PermanentError:
-    return PermanentError(
-        f"The target {plan.url} is at {address}, which may not be loaded.",
-        advice="Clouds hand out credentials at this address; no setting allows it.",
-    )
+def _forbidden(plan: TrafficPlan, address: str, *, advice: str = _NEVER) -> PermanentError:
+    return PermanentError(f"The target {plan.url} is at {address}, which may not be loaded.", advice=advice)
 
 
 def _port(parts: SplitResult) -> int:

@@ -6,7 +6,7 @@
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS
 from http.client import HTTPConnection, HTTPException
@@ -111,6 +111,7 @@ def check(method: str, path: str, *, status: int, body: bytes) -> bytes:
     return body
 
 
+@dataclass(kw_only=True, slots=True)
 class Swarm:
     """The RunningLoad of a master that has started its traffic.
 
@@ -118,21 +119,18 @@ class Swarm:
     master has died. Every method raises PermanentError if the master does not answer.
     """
 
-    def __init__(
-        self, *, master: MasterClient, whole_s: float, timeout_s: float, progress: Progress, watch: Callable[[], None]
-    ) -> None:
-        self._master = master
-        self._whole_s = whole_s
-        self._timeout_s = timeout_s
-        self._progress = progress
-        self._watch = watch
-        self._stopped = False
+    master: MasterClient
+    whole_s: float
+    timeout_s: float
+    progress: Progress
+    watch: Callable[[], None]
+    _stopped: bool = field(default=False, init=False)
 
     def samples(self) -> Iterator[Sample]:
         count, over = 0, False
         while not over and not self._stopped:
             status = self._when(lambda status: bool(status.samples) or status.over, since=count)
-            over = status.over or any(sample.at_s >= self._whole_s for sample in status.samples)
+            over = status.over or any(sample.at_s >= self.whole_s for sample in status.samples)
             for sample in status.samples:
                 count += 1
                 yield sample
@@ -140,16 +138,16 @@ class Swarm:
     def stop(self) -> None:
         if not self._stopped:
             try:
-                self._master.stop()
+                self.master.stop()
             except (OSError, HTTPException, ValueError) as error:
                 raise PermanentError(f"The load could not be stopped: {error}.") from error
             self._stopped = True
 
     def result(self) -> LoadResult:
-        gives_up_at = monotonic() + self._timeout_s + SILENCE_S
+        gives_up_at = monotonic() + self.timeout_s + SILENCE_S
         self._when(lambda status: status.over or monotonic() > gives_up_at)
         try:
-            answer, report_html = self._master.result(), self._master.report()
+            answer, report_html = self.master.result(), self.master.report()
         except (OSError, HTTPException, ValueError) as error:
             raise PermanentError(f"The load generator's results could not be read: {error}.") from error
         return load_result(answer, report_html=report_html, stopped_here=self._stopped)
@@ -157,10 +155,10 @@ class Swarm:
     def _when(self, ready: Callable[[SwarmStatus], bool], *, since: int = FUTURE) -> SwarmStatus:
         at_s, progress_at, reason = -1.0, monotonic(), ""
         while True:
-            self._progress.check()
-            self._watch()
+            self.progress.check()
+            self.watch()
             try:
-                status = self._master.status(since=since)
+                status = self.master.status(since=since)
             except (OSError, HTTPException, ValueError) as error:
                 reason = f" ({error})"
             else:
@@ -170,7 +168,7 @@ class Swarm:
                     at_s, progress_at = status.at_s, monotonic()
             if monotonic() - progress_at > SILENCE_S:
                 raise PermanentError(f"The load test made no progress for {SILENCE_S:g} s{reason}.")
-            self._progress.wait(POLL_S)
+            self.progress.wait(POLL_S)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
