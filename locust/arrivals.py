@@ -104,8 +104,7 @@ class Arrivals:
         poisson: bool = False,
         random: Random | None = None,
     ) -> None:
-        self.next_s = NEVER
-        """Time of the next request; NEVER at the end of the schedule, or while the share is 0."""
+        self.next_s = NEVER  # time of the next request; NEVER at the end of the schedule, or while the share is 0
         self.schedule = schedule
         self._offset = (index % workers + min(0.5, schedule.total)) / workers
         self._random = (random or Random()).random if poisson else None

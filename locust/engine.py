@@ -18,10 +18,8 @@ from traffic_plan import Plan
 
 TOO_MANY = "not sent: too many requests were under way"
 TOO_LATE = "not sent: the load generator was late"
-MAX_LAG_S = 2.0
-"""Requests that are later are dropped: after a pause, the generator must not catch up with a flood."""
-MAX_LATENCY_S = 3.0
-"""As many requests may be under way as arrive in this time: rate × latency, by Little's law."""
+MAX_LAG_S = 2.0  # requests that are later are dropped: after a pause, the generator must not catch up with a flood
+MAX_LATENCY_S = 3.0  # as many requests may be under way as arrive in this time: rate × latency, by Little's law
 MIN_UNDER_WAY, MAX_UNDER_WAY = 1_000, 6_000
 """Bounds of that number. Slow models at low rates need the lower one; Locust limits a process to 10,000 files."""
 READY_S = 0.1
@@ -31,10 +29,8 @@ MIN_READY, MAX_READY = 4, 128
 A Service distributes connections at random: with n connections to r replicas, the standard deviation of a replica's
 share is √((r − 1) / n) of the even share. For four replicas that is 31 % with 32 connections and 15 % with 128.
 """
-ROUND_S = 0.05
-"""Interval of the checks for time-outs and expired connections."""
-BURST = 64
-"""Requests that may leave before responses are read again."""
+ROUND_S = 0.05  # interval of the checks for time-outs and expired connections
+BURST = 64  # requests that may leave before responses are read again
 
 
 class Engine:

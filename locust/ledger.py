@@ -10,13 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
-"""Percentiles in a result; 100 is the slowest request."""
-LEAST_MS = 0.01
-"""Resolution: smaller values count as this one."""
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)  # percentiles in a result; 100 is the slowest request
+LEAST_MS = 0.01  # resolution: smaller values count as this one
 
-Histogram = Counter[float]
-"""Milliseconds of three significant digits → number of requests."""
+Histogram = Counter[float]  # milliseconds of three significant digits → number of requests
 
 
 def three_digits(value_ms: float) -> float:

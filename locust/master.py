@@ -29,10 +29,8 @@ from worker import BEGIN, SECOND
 LEAD_S = 0.5
 """Time between the begin message and the first request: workers receive the message and open their connections."""
 POLL_S = 0.1
-MAX_CHARACTERS = 200
-"""Length at which an exception's message is cut."""
-GONE_S = 1.0
-"""Time that a worker may be absent. A worker that was stopped leaves Locust's master and joins it again."""
+MAX_CHARACTERS = 200  # length at which an exception's message is cut
+GONE_S = 1.0  # Time that a worker may be absent. A worker that was stopped leaves Locust's master and joins it again.
 BEAT_S = 0.2
 """Interval of the keepalive's lines. After the reader is gone, the first write still succeeds; the second fails."""
 GRACE_S = 1.0

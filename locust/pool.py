@@ -12,8 +12,7 @@ from destination import Destination
 MAX_AGE_S = (3.0, 5.0)
 """Range from which a connection's age limit is drawn. A Service balances connections, so only new connections reach
 new replicas. Servers often close idle connections after 5 s."""
-RETRY_S = 0.5
-"""Delay before more connections are opened ahead, after one could not be opened."""
+RETRY_S = 0.5  # delay before more connections are opened ahead, after one could not be opened
 
 
 class Pool:

@@ -10,10 +10,8 @@ from ledger import PERCENTILES, Histogram, Ledger, SecondCounts, Timeline, perce
 
 WINDOW = 3
 """Seconds over which a live sample's percentiles are taken: enough for a p99 at ordinary rates, and still live."""
-MAX_LAG_S = 3.0
-"""Upper bound of how late a request leaves and is reported."""
-PATIENCE_S = 1.5
-"""Time that a second's sample waits for workers that have not reported it."""
+MAX_LAG_S = 3.0  # upper bound of how late a request leaves and is reported
+PATIENCE_S = 1.5  # time that a second's sample waits for workers that have not reported it
 CPU_WINDOW_S = 2.5
 """Time over which a worker's CPU use is averaged: longer than a garbage collection, shorter than any test."""
 UNKNOWN = "outcome unknown"

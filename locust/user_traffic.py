@@ -16,8 +16,7 @@ from traffic_plan import Plan
 OTHER = "other failures"
 MAX_KINDS = 50
 """Kinds of failure that are counted separately: the user's messages may contain numbers that never repeat."""
-MAX_CHARACTERS = 100
-"""Length at which a failure's message is cut."""
+MAX_CHARACTERS = 100  # length at which a failure's message is cut
 _MAX_DEPTH = 10  # of exceptions that wrap each other
 
 

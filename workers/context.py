@@ -12,10 +12,8 @@ from workers.contract.queue import Claim, Claims, QueueUnavailable
 from workers.errors import Interrupted, Superseded, TemporaryError
 from workers.platforms.protocols.platforms import Platforms
 
-TRANSIENT_EVERY_S = 0.25
-"""Shortest time between two progress events: a card is edited every few seconds."""
-REDIS_TIMEOUT_S = 60.0
-"""Time that an event waits for Redis before the job is requeued."""
+TRANSIENT_EVERY_S = 0.25  # shortest time between two progress events: a card is edited every few seconds
+REDIS_TIMEOUT_S = 60.0  # time that an event waits for Redis before the job is requeued
 
 
 class StopSignal:

@@ -18,10 +18,8 @@ from workers.platforms.protocols.platforms import Platforms
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Any, Context], Outcome]
-WATCH_EVERY_S = 0.25
-"""Time between two checks for cancellations: a cancelled job learns of it within a second."""
-MOST_ATTEMPTS = 5
-"""Attempts after which a job with a temporary error fails for good."""
+WATCH_EVERY_S = 0.25  # time between two checks for cancellations: a cancelled job learns of it within a second
+MOST_ATTEMPTS = 5  # attempts after which a job with a temporary error fails for good
 
 
 class Runner:

@@ -9,8 +9,7 @@ ShapeKind = Literal["constant", "ramp", "steps", "spike"]
 Spacing = Literal["constant", "poisson"]
 """Distances between requests at one rate: equal, or exponential as from independent users."""
 
-SHORTEST_S = 1.0
-"""The shortest test and stop rule. Samples are taken once per second."""
+SHORTEST_S = 1.0  # The shortest test and stop rule. Samples are taken once per second.
 FEWEST_STEPS, USUAL_STEPS, MOST_STEPS = 2, 5, 20
 MOST_PROBES = 12
 """Limit of the rates that a search tries. A range of 1 to 100 needs seven doublings, then four halvings until a factor

@@ -20,10 +20,8 @@ from workers.reports.probe_chart import probe_chart
 from workers.reports.search import bounds, limit, next_rate
 from workers.reports.verdict import judge
 
-REST_S = 3.0
-"""Pause after a rate that failed: the target may still work on requests that have timed out."""
-BACK_WITHIN_S = 30.0
-"""Time that a target has to recover after a probe has brought it down."""
+REST_S = 3.0  # pause after a rate that failed: the target may still work on requests that have timed out
+BACK_WITHIN_S = 30.0  # time that a target has to recover after a probe has brought it down
 BOUNDS_ID = "replicas before the search"
 """The key of the saved bounds: if this attempt is killed, the next one restores them."""
 

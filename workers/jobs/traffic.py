@@ -10,10 +10,8 @@ from workers.errors import TemporaryError
 from workers.jobs.system_under_test import SystemUnderTest
 from workers.platforms.protocols.load import LoadResult, TrafficPlan
 
-SURPLUS_S = 2.0
-"""Seconds' worth of requests that may be sent above the highest rate: users who act in waves are uneven."""
-LEAST_SURPLUS = 30.0
-"""Requests that may always be sent above it: one user's task may be a whole visit."""
+SURPLUS_S = 2.0  # seconds' worth of requests that may be sent above the highest rate: users who act in waves are uneven
+LEAST_SURPLUS = 30.0  # requests that may always be sent above it: one user's task may be a whole visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

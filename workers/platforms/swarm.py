@@ -22,8 +22,7 @@ from workers.platforms.protocols.progress import Progress
 
 POLL_S = 0.2
 """Time between two polls of the master and of the job's cancellation, which must take effect within a second."""
-SILENCE_S = 15.0
-"""Time without progress after which a test fails: longer than any pause of a busy machine."""
+SILENCE_S = 15.0  # time without progress after which a test fails: longer than any pause of a busy machine
 CPU_LIMIT_PERCENT = 90.0
 """Percent of a core above which a load worker measures its own queue. Locust warns at the same value."""
 LAG_SHARE = 0.1
@@ -31,12 +30,9 @@ LAG_SHARE = 0.1
 LAG_FLOOR_MS = 20.0
 """Delay of the generator that is always accepted: a tenth of the default objective. The delay is part of every latency,
 so it never makes a target look better. On two cores it was 6 ms beside two busy processes, and 26 ms beside four."""
-MOST_EXCEPTIONS = 3
-"""Kinds of exceptions that a report names."""
-KEEPALIVE_PATH = "/seatrial/driver"
-"""Path of the endless response that a driver reads to keep its test alive."""
-FUTURE = 2**31
-"""A sample number that no test reaches: asks for the status without samples."""
+MOST_EXCEPTIONS = 3  # kinds of exceptions that a report names
+KEEPALIVE_PATH = "/seatrial/driver"  # path of the endless response that a driver reads to keep its test alive
+FUTURE = 2**31  # a sample number that no test reaches: asks for the status without samples
 OWN_FAILURES = frozenset(strerror(number).lower() for number in (EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS))
 """Failures of the generator's machine, not of the target: no local port or file handle is left."""
 

@@ -13,10 +13,8 @@ from workers.errors import PermanentError
 from workers.platforms.destination import METADATA_ADDRESSES, origin, request_path
 from workers.platforms.protocols.load import TrafficPlan
 
-LOCUST_DIR = Path(__file__).parents[2] / "locust"
-"""Folder of the Locust file, in a checkout and in the image."""
-REQUEST_TIMEOUT_S = 10.0
-"""Time limit of a request. Clients of a prediction do not wait longer."""
+LOCUST_DIR = Path(__file__).parents[2] / "locust"  # folder of the Locust file, in a checkout and in the image
+REQUEST_TIMEOUT_S = 10.0  # Time limit of a request. Clients of a prediction do not wait longer.
 WORKER_RPS = 4_000.0
 """Highest rate of one worker process: half of what it can send, so the others can take over a lost worker's share."""
 

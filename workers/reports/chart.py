@@ -13,8 +13,7 @@ from workers.reports.timeline import Replicas, thinned
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_POINTS = 600
-"""More points cannot be distinguished on 1,600 pixels."""
+MOST_POINTS = 600  # more points cannot be distinguished on 1,600 pixels
 MOST_ANNOTATIONS = 12
 
 

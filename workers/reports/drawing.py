@@ -19,11 +19,9 @@ BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "
 INK, GREY, PALE = "#222222", "#7F7F7F", "#DDDDDD"
 WIDTH_PX, HEIGHT_PX, DPI = 1600, 1200, 100
 TITLE_PT, PANEL_PT, TICK_PT = 34, 28, 25  # a phone shows the picture at a quarter of its size
-LOG_FROM = 20.0
-"""Ratio of greatest to least from which a quantity is drawn on a logarithmic scale."""
+LOG_FROM = 20.0  # ratio of greatest to least from which a quantity is drawn on a logarithmic scale
 BOUND_DASHES = (0, (2, 1.5))
-MARKED_POINTS = 30
-"""A curve with more points needs no marks to be visible."""
+MARKED_POINTS = 30  # a curve with more points needs no marks to be visible
 ROW_LETTERS, ENTRY_LETTERS = 72, 7
 """Letters that fit in a panel's name and legend together, and letters that an entry takes beside its own words."""
 MOST_LOG_TICKS = 5

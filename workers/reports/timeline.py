@@ -8,8 +8,7 @@ from workers.contract.load import Sample
 POINTS = 20
 """Most points of Slack's line charts: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""
 
-Replicas = Sequence[tuple[float, int]]
-"""(Seconds since the start, replicas ready from then on), in order."""
+Replicas = Sequence[tuple[float, int]]  # (Seconds since the start, replicas ready from then on), in order
 
 
 def thinned(seconds: Sequence[Sample], *, most: int) -> list[Sample]:

@@ -7,10 +7,8 @@ from workers.contract.formatting import digits, share_percent, show_duration, sh
 from workers.contract.load import Abort, Slo
 from workers.platforms.protocols.load import TOO_LATE, LoadResult
 
-LEAST_OF_ASKED = 0.95
-"""Share of the asked rate that must be reached. As much above it makes a test INVALID, too."""
-REFUSING = 0.05
-"""Share of failed requests from which a missing rate is the target's fault: as much as may be missing."""
+LEAST_OF_ASKED = 0.95  # Share of the asked rate that must be reached. As much above it makes a test INVALID, too.
+REFUSING = 0.05  # share of failed requests from which a missing rate is the target's fault: as much as may be missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

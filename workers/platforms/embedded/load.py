@@ -20,10 +20,8 @@ from workers.platforms.protocols.progress import Progress
 from workers.platforms.swarm import POLL_S, MasterClient, Swarm
 from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 
-START_S = 30.0
-"""Time limit for Locust to start. It takes 1 to 2 s, and more than ten times as long on a busy machine."""
-START_TRIES = 3
-"""Attempts with new ports, if another process takes a port between choosing and binding it."""
+START_S = 30.0  # Time limit for Locust to start. It takes 1 to 2 s, and more than ten times as long on a busy machine.
+START_TRIES = 3  # attempts with new ports, if another process takes a port between choosing and binding it
 LOG_LINES = 5
 LOOPBACK = "127.0.0.1"
 _PREFIX = "load-"
