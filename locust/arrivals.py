@@ -52,18 +52,8 @@ class ArrivalSchedule:
         self._stages = tuple(stages)
         self._starts_s = list(accumulate((stage.length_s for stage in self._stages), initial=0.0))
         self._totals = list(accumulate((stage.total for stage in self._stages), initial=0.0))
-
-    @property
-    def end_s(self) -> float:
-        return self._starts_s[-1]
-
-    @property
-    def total(self) -> float:
-        return self._totals[-1]
-
-    @property
-    def highest_rps(self) -> float:
-        return max(max(stage.from_rps, stage.to_rps) for stage in self._stages)
+        self.end_s, self.total = self._starts_s[-1], self._totals[-1]
+        self.highest_rps = max(max(stage.from_rps, stage.to_rps) for stage in self._stages)
 
     def rate_rps(self, at_s: float) -> float:
         """Return the rate at `at_s`, which is 0 before the beginning and from the end on."""

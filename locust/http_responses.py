@@ -49,21 +49,17 @@ class ResponseReader:
             return None
         return Response(self._parser.get_status_code(), b"".join(self._body), False)
 
-    @property
-    def begun(self) -> bool:
-        return self._begun
-
     def close(self) -> None:
         self._parser = None
 
     def _reset(self) -> None:
         self._body: list[bytes] = []
-        self._begun = self._in_body = self._delimited = False
+        self.begun = self._in_body = self._delimited = False  # begun: part of a response has arrived
 
     # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
-        self._begun = True
+        self.begun = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() in (b"content-length", b"transfer-encoding"):
@@ -127,10 +123,6 @@ def _shape(body: bytes) -> tuple[object, ...] | None:
 
 
 def _kind(prediction: Any) -> object:
-    match prediction:
-        case dict():
-            return frozenset(prediction)
-        case list():
-            return len(prediction)
-        case _:
-            return type(prediction)
+    if isinstance(prediction, dict):
+        return frozenset(prediction)
+    return len(prediction) if isinstance(prediction, list) else type(prediction)

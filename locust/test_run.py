@@ -75,10 +75,6 @@ class TestRun:
         self._ended_at_s = min(self._ended_at_s, max(at_s, 0.0))
 
     @property
-    def stopped_at_s(self) -> float | None:
-        return self._ended_at_s if self._ended_at_s < self._schedule.end_s else None
-
-    @property
     def workers(self) -> list[str]:
         return [worker for worker, state in self._workers.items() if not (state.lost or state.over)]
 
@@ -126,7 +122,7 @@ class TestRun:
             "send_lag_ms": _percentiles(judged.lag_ms),
             "seconds": seconds,
             "busiest_percent": max((state.busiest_percent for state in self._workers.values()), default=0.0),
-            "stopped_at_s": self.stopped_at_s,
+            "stopped_at_s": self._ended_at_s if self._ended_at_s < self._schedule.end_s else None,
             "lost_at_s": [state.at_s for state in self._workers.values() if state.lost],
         }
 

@@ -28,27 +28,23 @@ class UserTraffic:
         self._plan = plan
         self._ledger = ledger
         self._begun_s = begun_s
-        self._over = False
+        self.over = False
         self._kinds: set[str] = set()
         environment.events.request.add_listener(self._record)
         left_s = begun_s + plan.schedule.end_s - monotonic()
         gevent.spawn_later(max(left_s, 0.0), self._end)
-
-    @property
-    def over(self) -> bool:
-        return self._over
 
     def take(self, share: float) -> None:
         """Do nothing: the number of users already is the rate."""
 
     def stop(self) -> None:
         """Count no more requests. Locust stops the users; their unfinished requests are not counted."""
-        if not self._over:
-            self._over = True
+        if not self.over:
+            self.over = True
             self._environment.events.request.remove_listener(self._record)
 
     def _end(self) -> None:
-        if not self._over:
+        if not self.over:
             self._environment.runner.stop()
 
     def _record(self, *, response_time: float | None, exception: BaseException | None, **_: Any) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from matplotlib.text import Text
 from tests.workers.png import size_of_png
 from workers.contract.jobs import Probe
 from workers.contract.load import Sample, Slo
-from workers.reports import chart as charts
-from workers.reports import probe_chart as probe_charts
+from workers.reports import drawing
 from workers.reports.chart import chart
 from workers.reports.drawing import log_ticks
 from workers.reports.probe_chart import probe_chart
@@ -81,20 +79,20 @@ CHARTS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(module: ModuleType, call: Callable[[], bytes]) -> tuple[bytes, Figure]:
+def draw(call: Callable[[], bytes]) -> tuple[bytes, Figure]:
     """Return the picture that `call` draws and the figure behind it. Any warning is an error."""
     figures: list[Figure] = []
-    render = module.png
+    render = drawing.png
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
-        patch.setattr(module, "png", lambda figure: figures.append(figure) or render(figure))
+        patch.setattr(drawing, "png", lambda figure: figures.append(figure) or render(figure))
         return call(), figures[0]
 
 
 @cache
 def drawn(name: str) -> tuple[bytes, Figure]:
     """Return the picture and the figure of a case in CHARTS."""
-    return draw(charts, partial(chart, **{"title": "PASS: iris on staging"} | CHARTS[name]))
+    return draw(partial(chart, **{"title": "PASS: iris on staging"} | CHARTS[name]))
 
 
 def texts(artist: Any) -> list[str]:
@@ -184,7 +182,7 @@ SEARCHES = {
 @pytest.mark.parametrize("slo", [TWO_BOUNDS, Slo()], ids=["objectives", "no objective"])
 def test_chart_of_a_search_is_a_readable_png(probes: list[Probe], slo: Slo) -> None:
     call = partial(probe_chart, title="Capacity of iris on staging", probes=probes, slo=slo, found_rps=12_345.0)
-    picture, figure = draw(probe_charts, call)
+    picture, figure = draw(call)
     assert size_of_png(picture) == (1600, 1200)
     assert_readable(figure)
 
