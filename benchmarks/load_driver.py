@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 
 DURATION_S = 60.0
 

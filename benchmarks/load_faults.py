@@ -19,7 +19,7 @@ from tests.platforms.traffic_plans import plan
 from workers.contract.load import Slo
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols.load import LoadGenerator
+from workers.platforms.protocols import LoadGenerator
 from workers.reports.verdict import judge
 
 RATE_RPS = 1_000

@@ -24,7 +24,7 @@ from tests.platforms.counting_target import INTERVALS, CountingTarget
 from tests.platforms.progress import RecordedProgress
 from tests.platforms.traffic_plans import plan
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols.load import LoadResult, RunningLoad
+from workers.platforms.protocols import LoadResult, RunningLoad
 
 CONNECTIONS = 20
 _ANSWERED = re.compile(r"Requests/sec:\s+([0-9.]+)")

@@ -19,9 +19,7 @@ from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 from workers.platforms.embedded.load import EmbeddedLoad
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
-from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.cluster import Endpoint, Release
-from workers.platforms.protocols.load import LoadResult, TrafficPlan
+from workers.platforms.protocols import Endpoint, LoadResult, Manifest, Release, TrafficPlan
 
 RATE_RPS, DURATION_S, REPLICAS = 1_000, 25, 4
 POLL_S = 0.5

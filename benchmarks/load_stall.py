@@ -8,7 +8,7 @@ import time
 from benchmarks.load_generators import open_loop, plain_locust
 from benchmarks.table import Row, percentile, show
 from tests.platforms.counting_target import CountingTarget
-from workers.platforms.protocols.load import RunningLoad
+from workers.platforms.protocols import RunningLoad
 
 RATE_RPS, DURATION_S, STALL_S = 500, 20, 2.0
 STALL_AFTER_S = 4.0

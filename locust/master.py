@@ -17,8 +17,7 @@ from time import monotonic, time
 from typing import Any
 
 import gevent
-from flask import Response as FlaskResponse
-from flask import request
+from flask import Response as FlaskResponse, request
 from ledger import SecondCounts
 from locust.runners import STATE_MISSING, MasterRunner
 from locust.stats import RequestStats, StatsEntry, StatsError

@@ -13,15 +13,14 @@ import sys
 import threading
 import uuid
 
-from workers.contract.queue import Catalogue, Claims, QueueUnavailable, Transport
-from workers.contract.queue import connect as connect_redis
+from workers.contract.queue import Catalogue, Claims, QueueUnavailable, Transport, connect as connect_redis
 from workers.contract.settings import SettingsError
 from workers.doctor import doctor
 from workers.errors import JobError
 from workers.inventory import Inventory
 from workers.jobs import HANDLERS
 from workers.platforms.connect import connect, take_down
-from workers.platforms.protocols.platforms import Platforms
+from workers.platforms.protocols import Platforms
 from workers.runner import Runner
 from workers.settings import WorkerSettings, read_settings
 

@@ -10,7 +10,7 @@ from workers.contract import events as e
 from workers.contract.load import Sample
 from workers.contract.queue import Claim, Claims, QueueUnavailable
 from workers.errors import Interrupted, Superseded, TemporaryError
-from workers.platforms.protocols.platforms import Platforms
+from workers.platforms.protocols import Platforms
 
 TRANSIENT_EVERY_S = 0.25  # shortest time between two progress events: a card is edited every few seconds
 REDIS_TIMEOUT_S = 60.0  # time that an event waits for Redis before the job is requeued

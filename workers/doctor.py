@@ -9,7 +9,7 @@ from workers.contract.settings import SettingsError
 from workers.errors import JobError, PermanentError
 from workers.platforms.connect import connect
 from workers.platforms.embedded.diagnosis import diagnose as diagnose_machine
-from workers.platforms.protocols.platforms import Diagnosable, Platforms
+from workers.platforms.protocols import Diagnosable, Platforms
 from workers.settings import read_settings
 
 

@@ -6,7 +6,7 @@ from workers.contract.catalogue import Served, Version
 from workers.contract.queue import Catalogue
 from workers.contract.record import Record
 from workers.errors import JobError
-from workers.platforms.protocols.platforms import Platforms
+from workers.platforms.protocols import Platforms
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from workers.contract.jobs import Outcome
 from workers.contract.queue import Busy, Claim, Claims, QueueUnavailable
 from workers.contract.record import Record
 from workers.errors import JobCancelled, PermanentError, ShuttingDown, Superseded, TemporaryError
-from workers.platforms.protocols.platforms import Platforms
+from workers.platforms.protocols import Platforms
 
 logger = logging.getLogger(__name__)
 

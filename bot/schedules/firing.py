@@ -8,8 +8,7 @@ from bot.blocks import Message
 from bot.chat import Chat, ChatRefused
 from bot.dispatcher import Dispatcher
 from bot.state import Schedule
-from bot.views import replies
-from bot.views import schedules as views
+from bot.views import replies, schedules as views
 
 logger = logging.getLogger(__name__)
 

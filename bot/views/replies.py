@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
-from bot.cards.card import card_of, required_approvals
-from bot.cards.card import status as job_status
+from bot.cards.card import card_of, required_approvals, status as job_status
 from bot.cards.number_format import change, ms, replicas, table
 from workers.contract.catalogue import Served, Version
 from workers.contract.formatting import show_duration, show_number, show_percentile, show_share

@@ -1,12 +1,10 @@
 """Arbitrary text: every command is a request or a UsageError with a suggestion that is understood."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bot.commands import COMMANDS, read, read_command, read_mention
 from bot.commands.command import UsageError
-from tests.bot.lookup import LookupValues
-from tests.bot.lookup import settings as seatrial_settings
+from tests.bot.lookup import LookupValues, settings as seatrial_settings
 
 VOCABULARY = """
 train list show compare status history rollback stop last add pause resume run remove running mine cancel retry help

@@ -1,8 +1,7 @@
 """Commands that are not understood: the problem names the mistake, and the suggestion can be typed as it stands."""
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from bot.commands import read, read_command, read_mention
 from bot.commands.command import UsageError

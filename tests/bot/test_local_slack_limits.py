@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bot.local_slack.limits import check_message, check_view, texts_of, with_ids
 from bot.local_slack.refusal import SlackRefusal

@@ -29,7 +29,7 @@ import pytest
 from bot.demo.processes import free_port
 from workers.contract.settings import ImageSettings, Model
 from workers.platforms.cloud.docker import smoke_test
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 
 # Never empty: of an empty environment the SDK reads the process's own.
 ENVIRON = {"DOCKER_HOST": "", **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}}

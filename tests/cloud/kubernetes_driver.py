@@ -16,7 +16,7 @@ from tests.platforms.progress import RecordedProgress
 from workers.contract.load import Stage
 from workers.platforms.cloud.kubernetes.api import connect
 from workers.platforms.cloud.load.generator import KubernetesLoad
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 
 DURATION_S = 60.0
 _ROOT = Path(__file__).parents[2]

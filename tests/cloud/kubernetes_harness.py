@@ -17,8 +17,7 @@ from workers.contract.replicas import Replicas
 from workers.contract.settings import Environment, Model
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
 from workers.platforms.cloud.endpoints.endpoint_objects import RolloutTiming
-from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.cluster import Endpoint, Release
+from workers.platforms.protocols import Endpoint, Manifest, Release
 
 MODEL = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
 STAGING = Environment(name="staging", cpu_request="250m", cpu_target=60)

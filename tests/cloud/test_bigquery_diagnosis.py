@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.bigquery_harness import model as iris
-from tests.cloud.bigquery_harness import serving, trained, warehouse
+from tests.cloud.bigquery_harness import model as iris, serving, trained, warehouse
 from tests.cloud.bigquery_stand_in import BigQueryStandIn
 from workers.platforms.cloud.bigquery import jobs
 from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse

@@ -6,8 +6,7 @@ import re
 import pytest
 from google.api_core.exceptions import BadRequest, Forbidden, RetryError, ServiceUnavailable
 from google.auth.exceptions import RefreshError, TransportError
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError, TemporaryError

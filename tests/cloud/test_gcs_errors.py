@@ -14,7 +14,7 @@ from workers.contract.findings import Finding
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
 from workers.platforms.cloud.storage.bucket import Bucket, colocated
-from workers.platforms.protocols.platforms import Diagnosable
+from workers.platforms.protocols import Diagnosable
 
 ACCOUNT = "worker@demo.iam.gserviceaccount.com"
 RIGHTS = ("storage.buckets.get", "storage.objects.list", "storage.objects.get", "storage.objects.create")

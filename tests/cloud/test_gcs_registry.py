@@ -17,7 +17,7 @@ from tests.cloud.gcs_server import Front
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.storage.artifacts import KEPT, GcsArtifacts
 from workers.platforms.cloud.storage.bucket import Bucket
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 
 CLAIMER = """
 import sys

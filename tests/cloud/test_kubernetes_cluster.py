@@ -17,7 +17,7 @@ from workers.contract.replicas import Replicas
 from workers.errors import PermanentError
 from workers.platforms.cloud.endpoints.cluster import KubernetesCluster
 from workers.platforms.cloud.endpoints.manifests import SERVING, Manifests
-from workers.platforms.protocols.cluster import Endpoint
+from workers.platforms.protocols import Endpoint
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from workers.contract.load import Stage
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.cloud.load.manifests import UNTIL, Attempt, LoadManifests, is_over
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 
 IMAGE = "seatrial-load:0.1.0"
 

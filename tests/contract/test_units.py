@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from workers.contract.formatting import digits, show_duration, show_number
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Stage

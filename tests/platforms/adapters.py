@@ -26,9 +26,7 @@ from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles
 from workers.platforms.embedded.cluster.supervisor import SupervisorTiming
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
-from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.cluster import Cluster, Endpoint, Release
-from workers.platforms.protocols.warehouse import Warehouse
+from workers.platforms.protocols import Cluster, Endpoint, Manifest, Release, Warehouse
 
 MODEL = Model(name="fruit", type="logistic_reg", label="fruit", query="SELECT 1", sample=(SAMPLE,))
 STAGING = Environment(name="staging", cpu_request="20m", cpu_target=60)

@@ -14,7 +14,7 @@ import pytest
 from tests.cloud import gcs_server
 from workers.errors import PermanentError
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
-from workers.platforms.protocols.artifacts import Artifacts, Manifest
+from workers.platforms.protocols import Artifacts, Manifest
 
 
 def gcs(folder: Path) -> Artifacts:

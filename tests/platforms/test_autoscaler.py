@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from workers.contract.replicas import Replicas
 from workers.platforms.embedded.cluster.autoscaler import Behaviour, Decision, History, Measurement, decide, recommend

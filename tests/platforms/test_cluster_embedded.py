@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus
-from workers.platforms.protocols.cluster import Endpoint
+from workers.platforms.protocols import Endpoint
 
 ROOT = Path(__file__).parents[2]
 

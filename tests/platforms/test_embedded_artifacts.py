@@ -12,7 +12,7 @@ import pytest
 from workers.errors import PermanentError
 from workers.platforms.embedded import artifacts as embedded_artifacts
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 
 CLAIMER = """
 import sys

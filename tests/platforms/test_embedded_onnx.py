@@ -8,8 +8,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.platforms.orders import orders_model, train_and_export
 from workers.platforms.embedded.warehouse.features import Examples, Feature, is_classifier

@@ -2,8 +2,7 @@
 # ruff: noqa: S608  the tests assemble queries
 
 from pathlib import Path
-from threading import Timer
-from threading import enumerate as threads
+from threading import Timer, enumerate as threads
 
 import duckdb
 import pandas as pd

@@ -14,8 +14,7 @@ from tests.platforms.orders import orders_model, orders_warehouse, train_and_exp
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.embedded.warehouse import features
-from workers.platforms.embedded.warehouse import warehouse as embedded_warehouse
+from workers.platforms.embedded.warehouse import features, warehouse as embedded_warehouse
 from workers.platforms.embedded.warehouse.sql import IRIS
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 

@@ -19,8 +19,7 @@ from tests.waiting import wait_until
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.images import EmbeddedImages
-from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.images import Images
+from workers.platforms.protocols import Images, Manifest
 from workers.platforms.serving.signature import Signature
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 

@@ -21,7 +21,7 @@ from workers.errors import JobCancelled, PermanentError, TargetDown
 from workers.platforms import swarm
 from workers.platforms.cloud.load.generator import KubernetesLoad
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols.load import LoadGenerator, TrafficPlan
+from workers.platforms.protocols import LoadGenerator, TrafficPlan
 from workers.reports.verdict import judge
 
 CONNECTION_FAILURES = {

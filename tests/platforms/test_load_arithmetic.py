@@ -9,8 +9,7 @@ from statistics import mean, pstdev
 from types import ModuleType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from workers.platforms.traffic_plan import LOCUST_DIR
 

@@ -15,7 +15,7 @@ from tests.platforms.traffic_plans import BODY
 from workers.contract.load import Stage
 from workers.errors import PermanentError, TargetDown
 from workers.platforms.destination import find_destination
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 from workers.platforms.traffic_plan import LOCUST_DIR, plan_json
 
 STAGES = (Stage(from_rps=1, to_rps=1, length_s=1),)

@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 from workers.contract.load import Shape, Slo, Stage
 from workers.errors import TargetDown
 from workers.platforms.embedded.load import EmbeddedLoad
-from workers.platforms.protocols.load import LoadResult, TrafficPlan
+from workers.platforms.protocols import LoadResult, TrafficPlan
 from workers.platforms.traffic_plan import LOCUST_DIR
 from workers.reports.verdict import judge
 

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 from workers.contract.load import Slo
 from workers.errors import PermanentError
 from workers.platforms.embedded.load import EmbeddedLoad, locust_processes
-from workers.platforms.protocols.load import LoadResult, TrafficPlan
+from workers.platforms.protocols import LoadResult, TrafficPlan
 from workers.platforms.swarm import Swarm, load_result
 from workers.platforms.traffic_plan import LOCUST_DIR, plan_json
 from workers.reports.verdict import judge

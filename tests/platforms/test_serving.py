@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.platforms.onnx_models import SAMPLE, classifier, regressor
 from tests.platforms.serving_process import PREDICT, ServingProcess, read_reply, serving

@@ -12,7 +12,7 @@ from tests.platforms.adapters import WarehouseUnderTest, bigquery_warehouse, emb
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
-from workers.platforms.protocols.warehouse import Training, Warehouse
+from workers.platforms.protocols import Training, Warehouse
 
 IRIS = "`bigquery-public-data.ml_datasets.iris`"
 CLASSIFIER_METRICS = {"precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc"}

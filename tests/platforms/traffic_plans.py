@@ -8,7 +8,7 @@ import psutil
 
 from tests.platforms.counting_target import INTERVALS, CountingTarget
 from workers.contract.load import Stage
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 
 BODY = b'{"instances": [{"sepal_length": 5.0}]}'
 

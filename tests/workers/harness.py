@@ -18,7 +18,7 @@ from workers.contract.replicas import Replicas
 from workers.contract.settings_reader import read_settings_file
 from workers.platforms.embedded.artifacts import EmbeddedArtifacts
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 
 LEASE_S = 2.0
 WAIT_S = 60.0

@@ -1,7 +1,6 @@
 """The capacity search: its next rate, its end, and its report."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from workers.contract.jobs import Probe
 from workers.contract.load import MOST_PROBES

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from workers.contract.load import Abort, Sample, Slo
-from workers.platforms.protocols.load import TOO_LATE, LoadResult
+from workers.platforms.protocols import TOO_LATE, LoadResult
 from workers.reports.verdict import judge
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)

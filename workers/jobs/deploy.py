@@ -3,7 +3,7 @@
 from workers.context import Context
 from workers.contract.jobs import Deploy, Deployed
 from workers.errors import PermanentError
-from workers.platforms.protocols.cluster import Release
+from workers.platforms.protocols import Release
 
 
 def deploy(job: Deploy, context: Context) -> Deployed:

@@ -15,7 +15,7 @@ from workers.contract.units import read_replicas
 from workers.errors import PermanentError, Superseded, TargetDown, TemporaryError
 from workers.jobs.system_under_test import SystemUnderTest, find_system
 from workers.jobs.traffic import ReplicaWatch, Traffic, run_traffic
-from workers.platforms.protocols.cluster import Endpoint
+from workers.platforms.protocols import Endpoint
 from workers.reports.probe_chart import probe_chart
 from workers.reports.search import bounds, limit, next_rate
 from workers.reports.verdict import judge

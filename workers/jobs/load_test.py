@@ -12,7 +12,7 @@ from workers.contract.jobs import LoadTest, Tested
 from workers.errors import PermanentError, TargetDown, TemporaryError
 from workers.jobs.system_under_test import SystemUnderTest, find_system
 from workers.jobs.traffic import ReplicaWatch, Traffic, run_traffic
-from workers.platforms.protocols.load import LoadResult, TrafficPlan
+from workers.platforms.protocols import LoadResult, TrafficPlan
 from workers.reports.chart import chart
 from workers.reports.history import comparison, earlier_runs, report_json
 from workers.reports.html_report import page

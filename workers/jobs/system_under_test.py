@@ -9,8 +9,7 @@ from workers.contract.formatting import show_count, show_duration
 from workers.contract.load import Spacing, Stage
 from workers.contract.settings import Environment, LoadTarget, SettingsFile
 from workers.errors import PermanentError
-from workers.platforms.protocols.cluster import Endpoint
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import Endpoint, TrafficPlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

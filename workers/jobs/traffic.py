@@ -8,7 +8,7 @@ from workers.contract.formatting import show_duration, show_number
 from workers.contract.load import Abort, Sample
 from workers.errors import TemporaryError
 from workers.jobs.system_under_test import SystemUnderTest
-from workers.platforms.protocols.load import LoadResult, TrafficPlan
+from workers.platforms.protocols import LoadResult, TrafficPlan
 
 SURPLUS_S = 2.0  # seconds' worth of requests that may be sent above the highest rate: users who act in waves are uneven
 LEAST_SURPLUS = 30.0  # requests that may always be sent above it: one user's task may be a whole visit

@@ -10,8 +10,7 @@ from workers.context import Context
 from workers.contract.jobs import Trained, TrainModel
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.warehouse import Evaluation
+from workers.platforms.protocols import Evaluation, Manifest
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")

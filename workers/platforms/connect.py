@@ -11,12 +11,7 @@ from typing import TypeVar
 
 from workers.contract.settings import SettingsError
 from workers.errors import PermanentError
-from workers.platforms.protocols.artifacts import Artifacts
-from workers.platforms.protocols.cluster import Cluster
-from workers.platforms.protocols.images import Images
-from workers.platforms.protocols.load import LoadGenerator
-from workers.platforms.protocols.platforms import Platforms
-from workers.platforms.protocols.warehouse import Warehouse
+from workers.platforms.protocols import Artifacts, Cluster, Images, LoadGenerator, Platforms, Warehouse
 from workers.settings import WorkerSettings
 
 LOCAL = "local"

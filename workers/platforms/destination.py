@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from urllib.parse import SplitResult, quote, urlsplit
 
 from workers.errors import PermanentError, TargetDown
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 
 _METADATA_IPV4 = (
     "169.254.169.254",  # Google Cloud, AWS, Azure and most others

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from workers.contract.settings import Name
 from workers.errors import PermanentError
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 
 REPORTS = "_reports"
 """The folder of the reports: no model can have this name."""

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workers.contract.settings import Model
-from workers.platforms.protocols.images import Instance
+from workers.platforms.protocols import Instance
 from workers.platforms.serving.signature import Signature
 
 TIMEOUT_S = 5.0

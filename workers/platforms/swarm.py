@@ -6,8 +6,7 @@
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass, field, fields as dataclass_fields, replace
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS
 from http.client import HTTPConnection, HTTPException
 from os import strerror
@@ -17,8 +16,7 @@ from typing import Any
 from workers.contract.formatting import show_count, show_ms
 from workers.contract.load import Sample
 from workers.errors import PermanentError
-from workers.platforms.protocols.load import TOO_LATE, LoadResult
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import TOO_LATE, LoadResult, Progress
 
 POLL_S = 0.2
 """Time between two polls of the master and of the job's cancellation, which must take effect within a second."""

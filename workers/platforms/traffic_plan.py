@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workers.errors import PermanentError
 from workers.platforms.destination import METADATA_ADDRESSES, origin, request_path
-from workers.platforms.protocols.load import TrafficPlan
+from workers.platforms.protocols import TrafficPlan
 
 LOCUST_DIR = Path(__file__).parents[2] / "locust"  # folder of the Locust file, in a checkout and in the image
 REQUEST_TIMEOUT_S = 10.0  # Time limit of a request. Clients of a prediction do not wait longer.

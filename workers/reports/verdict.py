@@ -5,7 +5,7 @@ from typing import Literal
 
 from workers.contract.formatting import digits, share_percent, show_duration, show_ms, show_number, show_percentile
 from workers.contract.load import Abort, Slo
-from workers.platforms.protocols.load import TOO_LATE, LoadResult
+from workers.platforms.protocols import TOO_LATE, LoadResult
 
 LEAST_OF_ASKED = 0.95  # Share of the asked rate that must be reached. As much above it makes a test INVALID, too.
 REFUSING = 0.05  # share of failed requests from which a missing rate is the target's fault: as much as may be missing

@@ -9,8 +9,7 @@ from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
 from bot.commands.line import clean
 from bot.commands.schedule.add import ADD, AddParser
-from bot.views import replies
-from bot.views import schedules as views
+from bot.views import replies, schedules as views
 
 _FORMS = {
     "add": ADD,

@@ -7,8 +7,7 @@ from secrets import token_hex
 
 import redis
 
-from workers.contract import events as e
-from workers.contract import wire
+from workers.contract import events as e, wire
 from workers.contract.queue import scripts
 from workers.contract.queue.connection import (
     FILE_RETENTION_S,

@@ -4,8 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Literal, cast
 
-from workers.contract import events as e
-from workers.contract import wire
+from workers.contract import events as e, wire
 from workers.contract.jobs import Asked, Job
 from workers.contract.queue import scripts
 from workers.contract.queue.connection import PREFIX, RETENTION_S, QueueClient

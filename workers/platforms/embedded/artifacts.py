@@ -21,7 +21,7 @@ from typing import Any
 
 from workers.errors import PermanentError
 from workers.platforms.embedded.errors import translated_errors
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 from workers.platforms.registry import (
     check_model,
     check_version,

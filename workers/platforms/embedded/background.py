@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TypeVar
 
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress
 
 POLL_S = 0.2
 """Interval between checks for interruption: people are promised a cancellation within a second."""

@@ -15,8 +15,7 @@ from time import monotonic
 from workers.errors import PermanentError
 from workers.platforms.destination import find_destination, origin
 from workers.platforms.embedded.background import run_in_background
-from workers.platforms.protocols.load import RunningLoad, TrafficPlan
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress, RunningLoad, TrafficPlan
 from workers.platforms.swarm import POLL_S, MasterClient, Swarm
 from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 

@@ -3,3 +3,17 @@
 Every adapter wraps the errors of its SDK in `PermanentError` or `TemporaryError` (workers.errors) and raises no other.
 Long calls take a `Progress`, through which they report and are cancelled: they pass its Interrupted on.
 """
+
+from workers.platforms.protocols.artifacts import Artifacts as Artifacts, Manifest as Manifest
+from workers.platforms.protocols.cluster import Cluster as Cluster, Endpoint as Endpoint, Release as Release
+from workers.platforms.protocols.images import Images as Images, Instance as Instance
+from workers.platforms.protocols.load import (
+    TOO_LATE as TOO_LATE,
+    LoadGenerator as LoadGenerator,
+    LoadResult as LoadResult,
+    RunningLoad as RunningLoad,
+    TrafficPlan as TrafficPlan,
+)
+from workers.platforms.protocols.platforms import Diagnosable as Diagnosable, Platforms as Platforms
+from workers.platforms.protocols.progress import Progress as Progress
+from workers.platforms.protocols.warehouse import Evaluation as Evaluation, Training as Training, Warehouse as Warehouse

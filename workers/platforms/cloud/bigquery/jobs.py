@@ -18,7 +18,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from workers.errors import JobCancelled
 from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, JobFailed
 from workers.platforms.cloud.bigquery.results import Row
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress
 
 CALL_S = 15.0
 """The deadline of one HTTP request. The API answers in well under a second, because jobs are polled."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workers.contract.formatting import show_count
-from workers.platforms.protocols.warehouse import Evaluation
+from workers.platforms.protocols import Evaluation
 
 Row = Mapping[str, Any]
 """One row of a result: column → value."""

@@ -21,8 +21,7 @@ from workers.platforms.cloud.bigquery import results, sql
 from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, RETRY_AFTER_S, JobFailed, translated_errors
 from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, BigQueryJobs, Job, failure_of, open_client
 from workers.platforms.cloud.bigquery.query import check, show_bytes, show_price
-from workers.platforms.protocols.progress import Progress
-from workers.platforms.protocols.warehouse import Evaluation, Training
+from workers.platforms.protocols import Evaluation, Progress, Training
 
 UNEXPORTED_FOR = timedelta(days=7)
 """The time that an unexported model stays in the dataset, after a failed gate or job: enough for an examination."""

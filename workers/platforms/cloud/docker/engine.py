@@ -19,7 +19,7 @@ import urllib3
 
 from workers.errors import JobError, PermanentError, TemporaryError
 from workers.platforms.cloud.docker.stream import Message
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress
 
 Failure = Callable[[str], JobError]
 Received = queue.SimpleQueue[Message | BaseException | None]

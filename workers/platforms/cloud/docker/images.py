@@ -20,8 +20,7 @@ from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.diagnosis import diagnose
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
 from workers.platforms.cloud.docker.smoke_test import smoke_test_image
-from workers.platforms.protocols.artifacts import Manifest
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Manifest, Progress
 
 KEPT_VERSIONS = 3
 """Images of a model that stay on the engine after a push, the newest first. The registry has all of them."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from workers.errors import JobError, PermanentError, TemporaryError
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress
 
 Message = Mapping[str, Any]
 Cause = Literal["refused", "missing", "full", "temporary", "other"]

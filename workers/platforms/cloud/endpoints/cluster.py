@@ -15,8 +15,7 @@ from workers.platforms.cloud.endpoints.manifests import Manifests
 from workers.platforms.cloud.endpoints.rollout import Rollout
 from workers.platforms.cloud.endpoints.rollout_watcher import RolloutWatcher
 from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.protocols.cluster import Endpoint, Release
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Endpoint, Progress, Release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ from workers.platforms.cloud.endpoints.status import (
 )
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.kubernetes.objects import Object, Objects
-from workers.platforms.protocols.cluster import Endpoint
+from workers.platforms.protocols import Endpoint
 
 _KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Deployment")
 """Kinds of an endpoint's objects, in the order of their deletion."""

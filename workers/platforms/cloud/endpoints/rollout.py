@@ -25,8 +25,7 @@ from workers.platforms.cloud.endpoints.revisions import (
 from workers.platforms.cloud.endpoints.rollout_watcher import RolloutWatcher, wait_until_settled
 from workers.platforms.cloud.endpoints.verification import verify
 from workers.platforms.cloud.kubernetes.objects import Object
-from workers.platforms.protocols.cluster import Release
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress, Release
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from workers.platforms.cloud.endpoints.status import (
     scaling_reason,
 )
 from workers.platforms.cloud.kubernetes.objects import Object
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress
 
 _MAX_TROUBLES_LOGGED = 20
 _SLACK_S = 30.0

@@ -11,8 +11,7 @@ from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, http_port
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.kubernetes.objects import Object
-from workers.platforms.protocols.cluster import Release
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress, Release
 from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, predict_once
 
 _RETRY_S = 1.0

@@ -20,8 +20,7 @@ from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.load.manifests import ALL, JOB, USER_LOCUSTFILE, Attempt, LoadManifests, is_over
 from workers.platforms.cloud.load.master import master_client, traffic
 from workers.platforms.cloud.load.pods import LoadPods
-from workers.platforms.protocols.load import RunningLoad, TrafficPlan
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress, RunningLoad, TrafficPlan
 from workers.platforms.swarm import SILENCE_S, MasterClient, Swarm
 from workers.platforms.traffic_plan import LOCUST_DIR, REQUEST_TIMEOUT_S, find_locustfile, plan_json, workers_for
 

@@ -13,7 +13,7 @@ from workers.platforms.cloud.kubernetes.objects import Object, Objects
 from workers.platforms.cloud.kubernetes.pods import Trouble, creation_trouble, pod_trouble
 from workers.platforms.cloud.kubernetes.watch import Watched
 from workers.platforms.cloud.load.manifests import COMPONENT, CONTAINER, Attempt
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Progress
 from workers.platforms.swarm import FUTURE, MasterClient
 
 _POLL_S = 0.5

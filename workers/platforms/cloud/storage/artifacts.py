@@ -26,7 +26,7 @@ from workers.contract.findings import Finding
 from workers.errors import PermanentError
 from workers.platforms import registry
 from workers.platforms.cloud.storage.bucket import Bucket, Stored
-from workers.platforms.protocols.artifacts import Manifest
+from workers.platforms.protocols import Manifest
 
 DOWNLOADS = 8
 """Parallel downloads: below the 10 connections to a host that `requests` keeps open."""

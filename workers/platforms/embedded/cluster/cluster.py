@@ -17,8 +17,7 @@ from workers.errors import JobError, PermanentError, Superseded, TemporaryError
 from workers.platforms.embedded.cluster.desired_state import as_endpoint, desired_state, next_spec
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, Spec
 from workers.platforms.embedded.cluster.supervisor import SupervisorTiming, launch_supervisor
-from workers.platforms.protocols.cluster import Endpoint, Release
-from workers.platforms.protocols.progress import Progress
+from workers.platforms.protocols import Endpoint, Progress, Release
 from workers.platforms.serving.signature import UnusableModel, read_signature
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 
 from workers.platforms.embedded.cluster.endpoint_files import DesiredState, EndpointStatus, Spec
-from workers.platforms.protocols.cluster import Endpoint, Release
+from workers.platforms.protocols import Endpoint, Release
 
 
 def desired_state(release: Release) -> DesiredState:

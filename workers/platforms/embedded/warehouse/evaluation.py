@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from workers.platforms.protocols.warehouse import Evaluation
+from workers.platforms.protocols import Evaluation
 
 if TYPE_CHECKING:
     import numpy as np

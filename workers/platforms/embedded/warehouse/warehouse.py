@@ -31,8 +31,7 @@ from workers.platforms.embedded.warehouse.features import (
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
 from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.embedded.warehouse.training import fit, split
-from workers.platforms.protocols.progress import Progress
-from workers.platforms.protocols.warehouse import Evaluation, Training
+from workers.platforms.protocols import Evaluation, Progress, Training
 
 MAX_TRAININGS = 5
 """Folders kept per model. A job needs its folder from training to export only; the model store keeps the versions."""
