@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.blocks import Message
+from bot.blocks import Message as Message
 from bot.state import Invocation, Schedule
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Job
-from workers.contract.record import Record
-from workers.contract.settings import SettingsFile
+from workers.contract.record import Record as Record
+from workers.contract.settings import SettingsFile as SettingsFile
 
 
 class UsageError(Exception):

@@ -3,15 +3,24 @@
 import re
 from dataclasses import dataclass
 
-from bot.blocks import Message
 from bot.commands.arguments import Arguments, is_number, is_version
-from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, Submit, UsageError
+from bot.commands.command import (
+    Command,
+    Desk,
+    Form,
+    Lookup,
+    Message,
+    Record,
+    Request,
+    SettingsFile,
+    SimpleRequest,
+    Submit,
+    UsageError,
+)
 from bot.commands.line import join_words
 from bot.views import replies
 from workers.contract.catalogue import Version
 from workers.contract.jobs import Deploy, Deployed
-from workers.contract.record import Record
-from workers.contract.settings import SettingsFile
 
 _DEPLOY = Form(
     usage="/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]",

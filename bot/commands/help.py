@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from bot.blocks import Message, code, escape, message, section
-from bot.commands.command import Command, Desk
-from workers.contract.settings import SettingsFile
+from bot.blocks import code, escape, message, section
+from bot.commands.command import Command, Desk, Message, SettingsFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from bot.blocks import Message
 from bot.cards.card import render
 from bot.commands.arguments import Arguments, is_number
-from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
+from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Message, Request, SimpleRequest, UsageError
 from bot.views import replies
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; running: those that have not ended; mine: yours")

@@ -2,14 +2,22 @@
 
 from dataclasses import dataclass
 
-from bot.blocks import Message
 from bot.commands.arguments import Arguments, is_version
-from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, Submit
+from bot.commands.command import (
+    Command,
+    Desk,
+    Form,
+    Lookup,
+    Message,
+    Record,
+    Request,
+    SettingsFile,
+    SimpleRequest,
+    Submit,
+)
 from bot.commands.line import join_words
 from bot.views import replies
 from workers.contract.jobs import Trained, TrainModel
-from workers.contract.record import Record
-from workers.contract.settings import SettingsFile
 
 _FORMS = {
     "train": Form(

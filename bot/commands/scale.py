@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments
-from bot.commands.command import Command, Form, Lookup, Request, Submit
+from bot.commands.command import Command, Form, Lookup, Request, SettingsFile, Submit
 from bot.commands.line import join_words
 from workers.contract.jobs import Scale
-from workers.contract.settings import SettingsFile
 
 _FORMS = (
     Form(usage="/scale N [MODEL] [on ENV]", does="a fixed number of replicas"),

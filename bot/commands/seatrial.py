@@ -1,8 +1,7 @@
 """`/seatrial`: the manual, and the health of Seatrial."""
 
-from bot.blocks import Message
 from bot.commands.arguments import Arguments
-from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest
+from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest
 from bot.commands.help import ShowHelp
 from bot.views import replies
 

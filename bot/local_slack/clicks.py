@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.local_slack.block_kit import elements_of
-from bot.local_slack.composer import VERIFICATION_TOKEN, event_callback
-from bot.local_slack.delivery import Delivery, DeliveryFailed
+from bot.local_slack.delivery import VERIFICATION_TOKEN, Delivery, DeliveryFailed, event_callback
 from bot.local_slack.inputs import selection, state_of
 from bot.local_slack.members import TEAM_DOMAIN, TEAM_ID, WorkspaceMember
 from bot.local_slack.modals import Views

@@ -3,15 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from bot.local_slack.delivery import Delivery, DeliveryFailed
+from bot.local_slack.delivery import VERIFICATION_TOKEN, Delivery, DeliveryFailed, event_callback
 from bot.local_slack.members import SLACKBOT, TEAM_DOMAIN, TEAM_ID, SlashCommand, WorkspaceMember
 from bot.local_slack.refusal import JSON, SlackRefusal
 from bot.local_slack.responses import Responses
 from bot.local_slack.tickets import ResponsePlace, Tickets
-from bot.local_slack.workspace import Channel, StoredMessage, Workspace, new_id
-
-# Deprecated by Slack: apps verify the signature instead.
-VERIFICATION_TOKEN = "local-verification-token"
+from bot.local_slack.workspace import Channel, StoredMessage, Workspace
 
 _ADDRESS = re.compile(r"https?://[^\s<>|]*[^\s<>|.,;:!?)]")
 _MENTION = re.compile(r"([@#])([\w.-]*\w)")
@@ -134,19 +131,3 @@ class Composer:
 def escape(text: str) -> str:
     """Escape &, < and >, as Slack does in typed text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def event_callback(workspace: Workspace, event: JSON) -> JSON:
-    """Return the envelope in which the Events API delivers an event."""
-    return {
-        "token": VERIFICATION_TOKEN,
-        "team_id": TEAM_ID,
-        "api_app_id": workspace.app.app_id,
-        "event": event,
-        "type": "event_callback",
-        "event_id": new_id("Ev"),
-        "event_time": int(workspace.clock()),
-        "authorizations": [
-            {"team_id": TEAM_ID, "user_id": workspace.app.user_id, "is_bot": True, "is_enterprise_install": False}
-        ],
-    }

@@ -9,9 +9,13 @@ from urllib.parse import urlencode
 import httpx
 from slack_sdk.signature import SignatureVerifier
 
+from bot.local_slack.members import TEAM_ID
 from bot.local_slack.refusal import JSON
 from bot.local_slack.socket_mode import SocketMode
+from bot.local_slack.workspace import Workspace, new_id
 
+# Deprecated by Slack: apps verify the signature instead.
+VERIFICATION_TOKEN = "local-verification-token"
 # https://docs.slack.dev/interactivity/implementing-slash-commands and .../handling-user-interaction.
 DEADLINE_S = 3.0
 # https://docs.slack.dev/apis/events-api: Slack retries an event at once, after one minute, and after five.
@@ -132,3 +136,19 @@ def _decoded(response: httpx.Response) -> JSON:
             return {}
         return answer if isinstance(answer, dict) else {}
     return {"text": response.text}
+
+
+def event_callback(workspace: Workspace, event: JSON) -> JSON:
+    """Return the envelope in which the Events API delivers an event."""
+    return {
+        "token": VERIFICATION_TOKEN,
+        "team_id": TEAM_ID,
+        "api_app_id": workspace.app.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": new_id("Ev"),
+        "event_time": int(workspace.clock()),
+        "authorizations": [
+            {"team_id": TEAM_ID, "user_id": workspace.app.user_id, "is_bot": True, "is_enterprise_install": False}
+        ],
+    }

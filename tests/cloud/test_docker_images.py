@@ -23,7 +23,7 @@ from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.contract.settings import ImageSettings
 from workers.errors import JobCancelled, PermanentError, TemporaryError
-from workers.platforms.cloud.docker import diagnosis, smoke_test
+from workers.platforms.cloud.docker import images as docker_images, smoke_test
 from workers.platforms.cloud.docker.images import KEPT_VERSIONS, DockerImages
 
 pytestmark = pytest.mark.docker
@@ -315,7 +315,7 @@ def test_doctor_checks_engine_registry_and_serving_image(
 
 
 def test_doctor_times_out_on_a_silent_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "WITHIN_S", 1.0)
+    monkeypatch.setattr(docker_images, "DIAGNOSIS_S", 1.0)
     silent = str(tmp_path / "silent.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(silent)

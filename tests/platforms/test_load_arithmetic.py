@@ -28,7 +28,7 @@ ledger = import_beside_locustfile("ledger")
 http_responses = import_beside_locustfile("http_responses")
 test_run = import_beside_locustfile("test_run")
 
-rates = st.floats(min_value=0.0, max_value=10_000)
+rates = st.just(0.0) | st.floats(min_value=0.001, max_value=10_000)  # a rate is 0, or at least the lowest one
 lengths = st.floats(min_value=0.5, max_value=3600)
 stages = st.lists(st.builds(arrivals.RateStage, from_rps=rates, to_rps=rates, length_s=lengths), min_size=1, max_size=5)
 

@@ -16,9 +16,9 @@ from tests.workers.png import size_of_png
 from workers.contract.jobs import Probe
 from workers.contract.load import Sample, Slo
 from workers.reports import drawing
-from workers.reports.chart import chart
+from workers.reports.chart import draw_load_test
 from workers.reports.drawing import log_ticks
-from workers.reports.probe_chart import probe_chart
+from workers.reports.probe_chart import draw_search
 
 
 def second(at_s: float, **changes: float | None) -> Sample:
@@ -92,7 +92,7 @@ def draw(call: Callable[[], bytes]) -> tuple[bytes, Figure]:
 @cache
 def drawn(name: str) -> tuple[bytes, Figure]:
     """Return the picture and the figure of a case in CHARTS."""
-    return draw(partial(chart, **{"title": "PASS: iris on staging"} | CHARTS[name]))
+    return draw(partial(draw_load_test, **{"title": "PASS: iris on staging"} | CHARTS[name]))
 
 
 def texts(artist: Any) -> list[str]:
@@ -124,7 +124,9 @@ def test_charts_can_be_drawn_in_several_threads() -> None:
     """A chart is the same as when it is drawn alone."""
     alone, _ = drawn("ordinary")
     with ThreadPoolExecutor(2) as threads:
-        together = list(threads.map(lambda _: chart(title="PASS: iris on staging", **CHARTS["ordinary"]), range(2)))
+        together = list(
+            threads.map(lambda _: draw_load_test(title="PASS: iris on staging", **CHARTS["ordinary"]), "12")
+        )
     assert together == [alone] * 2
 
 
@@ -181,7 +183,7 @@ SEARCHES = {
 @pytest.mark.parametrize("probes", SEARCHES.values(), ids=SEARCHES.keys())
 @pytest.mark.parametrize("slo", [TWO_BOUNDS, Slo()], ids=["objectives", "no objective"])
 def test_chart_of_a_search_is_a_readable_png(probes: list[Probe], slo: Slo) -> None:
-    call = partial(probe_chart, title="Capacity of iris on staging", probes=probes, slo=slo, found_rps=12_345.0)
+    call = partial(draw_search, title="Capacity of iris on staging", probes=probes, slo=slo, found_rps=12_345.0)
     picture, figure = draw(call)
     assert size_of_png(picture) == (1600, 1200)
     assert_readable(figure)

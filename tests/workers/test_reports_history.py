@@ -11,7 +11,7 @@ import pytest
 from workers.contract.jobs import LoadTest, Tested
 from workers.contract.load import Sample, Shape, Slo
 from workers.reports.history import comparison, earlier_runs, report_json
-from workers.reports.html_report import page
+from workers.reports.html_report import render_page
 from workers.reports.timeline import POINTS, replicas_at, thinned
 
 SLO = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
@@ -187,7 +187,7 @@ class _Page(HTMLParser):
 
 def drawn(tested: Tested, *, count: int = 5, chart: bytes = b"picture", against: str = "") -> _Page:
     """Return the parsed page of a test."""
-    html = page(
+    html = render_page(
         job_id="17",
         at_s=1_790_000_000.0,
         job=JOB,

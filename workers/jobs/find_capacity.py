@@ -10,15 +10,12 @@ from typing import Literal
 from workers.context import Context
 from workers.contract.formatting import share_percent, show_count, show_number
 from workers.contract.jobs import CapacityFound, FindCapacity, Probe
-from workers.contract.replicas import Replicas
 from workers.contract.units import read_replicas
 from workers.errors import PermanentError, Superseded, TargetDown, TemporaryError
 from workers.jobs.system_under_test import SystemUnderTest, find_system
 from workers.jobs.traffic import ReplicaWatch, Traffic, run_traffic
-from workers.platforms.protocols import Endpoint
-from workers.reports.probe_chart import probe_chart
-from workers.reports.search import bounds, limit, next_rate
-from workers.reports.verdict import judge
+from workers.platforms.protocols import Endpoint, Replicas
+from workers.reports import bounds, draw_search, judge, limit, next_rate
 
 REST_S = 3.0  # pause after a rate that failed: the target may still work on requests that have timed out
 BACK_WITHIN_S = 30.0  # time that a target has to recover after a probe has brought it down
@@ -111,7 +108,7 @@ def _best(probes: Sequence[Probe]) -> str:
 
 def _attach(job: FindCapacity, outcome: CapacityFound, context: Context) -> None:
     title = f"Capacity of {job.place}: {_best(outcome.probes).removesuffix(' held') or 'no rate held'}"
-    picture = probe_chart(title=title, probes=outcome.probes, slo=job.slo, found_rps=outcome.rate_rps)
+    picture = draw_search(title=title, probes=outcome.probes, slo=job.slo, found_rps=outcome.rate_rps)
     context.attach(name="chart.png", title=title, data=picture)
     numbers = {"job": context.job_id, "asked": asdict(job), "result": asdict(outcome)}
     context.attach(name="capacity.json", title="The numbers", data=json.dumps(numbers).encode())

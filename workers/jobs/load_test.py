@@ -13,11 +13,18 @@ from workers.errors import PermanentError, TargetDown, TemporaryError
 from workers.jobs.system_under_test import SystemUnderTest, find_system
 from workers.jobs.traffic import ReplicaWatch, Traffic, run_traffic
 from workers.platforms.protocols import LoadResult, TrafficPlan
-from workers.reports.chart import chart
-from workers.reports.history import comparison, earlier_runs, report_json
-from workers.reports.html_report import page
-from workers.reports.timeline import POINTS, Replicas, thinned
-from workers.reports.verdict import Verdict, judge
+from workers.reports import (
+    POINTS,
+    ReplicaChanges,
+    Verdict,
+    comparison,
+    draw_load_test,
+    earlier_runs,
+    judge,
+    render_page,
+    report_json,
+    thinned,
+)
 
 Result = TypeVar("Result")
 
@@ -74,7 +81,7 @@ class _Report:
 
     job: LoadTest
     traffic: Traffic
-    replicas: Replicas
+    replicas: ReplicaChanges
     place: str
     context: Context
 
@@ -128,7 +135,7 @@ class _Report:
         title = f"{tested.verdict}: {job.place} at {job.shape}"
         picture = b""
         if traffic.seconds:
-            picture = chart(
+            picture = draw_load_test(
                 title=title,
                 seconds=traffic.seconds,
                 replicas=self.replicas,
@@ -137,7 +144,7 @@ class _Report:
                 aborted_after_s=tested.aborted_after_s,
             )
             context.attach(name="chart.png", title=title, data=picture)
-        html = page(
+        html = render_page(
             job_id=context.job_id,
             at_s=at_s,
             job=job,

@@ -7,9 +7,9 @@ from pathlib import Path
 from workers.context import Context
 from workers.contract.formatting import show_count, show_duration
 from workers.contract.load import Spacing, Stage
-from workers.contract.settings import Environment, LoadTarget, SettingsFile
+from workers.contract.settings import LoadTarget, SettingsFile
 from workers.errors import PermanentError
-from workers.platforms.protocols import Endpoint, TrafficPlan
+from workers.platforms.protocols import Endpoint, Environment, TrafficPlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

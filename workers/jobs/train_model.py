@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from workers.context import Context
 from workers.contract.jobs import Trained, TrainModel
-from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.protocols import Evaluation, Manifest
+from workers.platforms.protocols import Evaluation, Manifest, Model
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")

@@ -8,7 +8,7 @@ from workers.contract.formatting import show_ms, show_percentile
 from workers.contract.load import Sample, Slo
 from workers.reports import drawing
 from workers.reports.drawing import BLUE, BOUND_DASHES, GREEN, GREY, INK, ORANGE, PANEL_PT, PURPLE, RED, TICK_PT
-from workers.reports.timeline import Replicas, thinned
+from workers.reports.timeline import ReplicaChanges, thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,11 +17,11 @@ MOST_POINTS = 600  # more points cannot be distinguished on 1,600 pixels
 MOST_ANNOTATIONS = 12
 
 
-def chart(
+def draw_load_test(
     *,
     title: str,
     seconds: Sequence[Sample],
-    replicas: Replicas = (),
+    replicas: ReplicaChanges = (),
     ramp_s: float = 0.0,
     slo: Slo | None = None,
     aborted_after_s: float | None = None,
@@ -105,7 +105,7 @@ def _write(axes: "Axes", words: str) -> None:
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_PT, color=INK)
 
 
-def _draw_replicas(axes: "Axes", replicas: Replicas, changes: Replicas, end_s: float) -> None:
+def _draw_replicas(axes: "Axes", replicas: ReplicaChanges, changes: ReplicaChanges, end_s: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
     times = [*(since_s for since_s, _ in replicas), end_s]
@@ -131,7 +131,7 @@ def _draw_time(axes: "Axes", end_s: float) -> None:
         axes.set_xticks([60.0 * every * tick for tick in range(int(end_s / 60 / every) + 1)])
 
 
-def _changes(replicas: Replicas) -> Replicas:
+def _changes(replicas: ReplicaChanges) -> ReplicaChanges:
     return [change for at, change in enumerate(replicas) if at == 0 or change[1] != replicas[at - 1][1]]
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from workers.contract.formatting import share_percent, show_count, show_ms, show_number, show_percentile
 from workers.contract.jobs import EarlierRuns, LoadTest, Tested
 from workers.contract.load import Slo
-from workers.reports.timeline import Replicas
+from workers.reports.timeline import ReplicaChanges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class _StoredReport:
 _STORED_REPORT = TypeAdapter(_StoredReport)
 
 
-def report_json(*, job_id: str, at_s: float, job: LoadTest, tested: Tested, replicas: Replicas) -> dict[str, Any]:
+def report_json(*, job_id: str, at_s: float, job: LoadTest, tested: Tested, replicas: ReplicaChanges) -> dict[str, Any]:
     """Return a report as JSON values, for `earlier_runs` of later tests. `at_s` is in Unix seconds."""
     return {
         "job": job_id,

@@ -10,7 +10,7 @@ from workers.contract.formatting import show_count, show_duration, show_ms, show
 from workers.contract.jobs import LoadTest, Tested
 from workers.contract.load import Sample
 from workers.reports.drawing import GREEN, ORANGE, RED
-from workers.reports.timeline import Replicas, replicas_at
+from workers.reports.timeline import ReplicaChanges, replicas_at
 
 _ALT_TEXT = "Rates, latencies, failures and replicas during the test. The table of seconds below has the same numbers."
 COLOURS = {"PASS": GREEN, "FAIL": RED, "INVALID": ORANGE}
@@ -53,7 +53,7 @@ $against
 """)
 
 
-def page(
+def render_page(
     *,
     job_id: str,
     at_s: float,
@@ -61,7 +61,7 @@ def page(
     tested: Tested,
     against: str,
     seconds: Sequence[Sample],
-    replicas: Replicas,
+    replicas: ReplicaChanges,
     chart: bytes,
 ) -> bytes:
     """Return the page in UTF-8. `at_s`: Unix seconds. `against`: the comparison, or "". `chart`: a PNG."""
@@ -118,7 +118,7 @@ def _latency(tested: Tested) -> str:
     return _table(("", *(name for name, _ in columns)), rows) if rows else "No request was answered."
 
 
-def _seconds(tested: Tested, seconds: Sequence[Sample], replicas: Replicas) -> str:
+def _seconds(tested: Tested, seconds: Sequence[Sample], replicas: ReplicaChanges) -> str:
     names = ("Time", "Asked", "Achieved", "Failed", "Dropped", "p50 ms", "p95 ms", "p99 ms", "Send lag ms", "Replicas")
     rows = [
         (

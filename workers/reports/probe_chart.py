@@ -19,7 +19,7 @@ MOST_RATES = 7
 P95 = 95.0
 
 
-def probe_chart(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: float | None) -> bytes:
+def draw_search(*, title: str, probes: Sequence[Probe], slo: Slo, found_rps: float | None) -> bytes:
     """Return a PNG of 1600 × 1200 pixels: the objective's percentile (p95 by default) and the failures, by rate."""
     figure = drawing.new_figure(title)
     latency, failures = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])

@@ -8,7 +8,7 @@ from workers.contract.load import Sample
 POINTS = 20
 """Most points of Slack's line charts: https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block."""
 
-Replicas = Sequence[tuple[float, int]]  # (Seconds since the start, replicas ready from then on), in order
+ReplicaChanges = Sequence[tuple[float, int]]  # (Seconds since the start, replicas ready from then on), in order
 
 
 def thinned(seconds: Sequence[Sample], *, most: int) -> list[Sample]:
@@ -23,7 +23,7 @@ def thinned(seconds: Sequence[Sample], *, most: int) -> list[Sample]:
     return [_merged(seconds[at : at + each]) for at in range(0, len(seconds), each)]
 
 
-def replicas_at(at_s: float, replicas: Replicas) -> int:
+def replicas_at(at_s: float, replicas: ReplicaChanges) -> int:
     """Return their number at `at_s`; 0 before the first count."""
     known = bisect_right(replicas, at_s, key=lambda change: change[0])
     return replicas[known - 1][1] if known else 0

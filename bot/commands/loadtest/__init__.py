@@ -1,9 +1,8 @@
 """`/loadtest`: load an endpoint or a load target; find its capacity; compare, stop and show load tests."""
 
-from bot.blocks import Message
 from bot.cards.card import render
 from bot.commands.arguments import Arguments
-from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest, UsageError
 from bot.commands.line import join_words, joined
 from bot.commands.loadtest.find_capacity import FIND, parse_find
 from bot.commands.loadtest.load_test import LOAD_TEST, parse_load_test

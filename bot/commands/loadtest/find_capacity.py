@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments, is_number
-from bot.commands.command import Form, Submit
+from bot.commands.command import Form, SettingsFile, Submit
 from bot.commands.line import Word, join_words, spell_duration, spell_rate
 from bot.commands.loadtest import quantities
 from bot.commands.loadtest.place import LoadPlace, find_place, take_place_names
 from workers.contract.formatting import show_number
 from workers.contract.jobs import FindCapacity
-from workers.contract.load import MOST_PROBES
-from workers.contract.settings import SettingsFile
 from workers.contract.units import LOWEST_RPS
 
 FIND = Form(
@@ -70,7 +68,7 @@ def parse_find(line: Arguments) -> SubmitSearch:
         slo=slo,
         owner=found.owner,
     )
-    fitting_s = max(line.settings.loadtest.longest_s / MOST_PROBES, SHORTEST_PROBE_S)
+    fitting_s = max(FindCapacity.longest_probe_s(line.settings.loadtest.longest_s), SHORTEST_PROBE_S)
     quantities.must_be_short_enough(line, job.load.duration_s, probe, instead=spell_duration(fitting_s))
     return SubmitSearch(job=job, dry_run=dry_run)
 
@@ -109,7 +107,7 @@ def _read_probe_s(line: Arguments, word: Word) -> float:
 
 def _default_probe_s(line: Arguments) -> float:
     """Return the usual time per rate, or less if all rates together would exceed loadtest.longest."""
-    probe_s = min(PROBE_S, line.settings.loadtest.longest_s / MOST_PROBES)
+    probe_s = min(PROBE_S, FindCapacity.longest_probe_s(line.settings.loadtest.longest_s))
     if probe_s < SHORTEST_PROBE_S:
         raise line.not_possible("A search takes at least 1m, and loadtest.longest in seatrial.toml is shorter.")
     return probe_s

@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments, is_number
-from bot.commands.command import Form, Submit
+from bot.commands.command import Form, SettingsFile, Submit
 from bot.commands.line import Word, join_words, spell_duration, spell_rate
 from bot.commands.loadtest import quantities
 from bot.commands.loadtest.place import find_place, take_place_names
 from workers.contract.formatting import digits, show_duration
 from workers.contract.jobs import LoadTest
 from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
-from workers.contract.settings import SettingsFile
 
 LOAD_TEST = Form(
     usage="/loadtest RATE|LOW..HIGH [steps [N]|spike] [poisson] [for TIME] [MODEL] [on ENV|TARGET] [ramp TIME] "

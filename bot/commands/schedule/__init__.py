@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from bot.blocks import Message
 from bot.commands.arguments import Arguments
-from bot.commands.command import Command, Desk, Form, Lookup, Request, SimpleRequest, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest, UsageError
 from bot.commands.line import clean
 from bot.commands.schedule.add import ADD, AddParser
 from bot.views import replies, schedules as views

@@ -7,13 +7,11 @@ from functools import cache
 from itertools import dropwhile
 from zoneinfo import available_timezones
 
-from bot.blocks import Message
 from bot.commands import cron
 from bot.commands.arguments import closest
-from bot.commands.command import Command, Desk, Form, Lookup, Submit, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Message, SettingsFile, Submit, UsageError
 from bot.commands.line import join_words
 from bot.views import schedules as views
-from workers.contract.settings import SettingsFile
 from workers.contract.units import quoted
 
 ADD = Form(

@@ -68,6 +68,11 @@ class FindCapacity(EndpointJob):
         """See Job. The duration is that of all probes together."""
         return Load(rate_rps=self.highest_rps, duration_s=MOST_PROBES * self.probe_s)
 
+    @staticmethod
+    def longest_probe_s(longest_s: float) -> float:
+        """Return the longest time per rate with which a search ends within `longest_s`."""
+        return longest_s / MOST_PROBES
+
     def probe_stages(self, rate_rps: float) -> tuple[Stage, ...]:
         return (
             Stage(from_rps=0.0, to_rps=rate_rps, length_s=self.ramp_s),

@@ -4,10 +4,9 @@ import contextlib
 import time
 from pathlib import Path
 
-from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.embedded.cluster.replica import Replica
-from workers.platforms.protocols import Manifest, Progress
+from workers.platforms.protocols import Manifest, Model, Progress
 from workers.platforms.serving.acceptor import address_of, listen
 from workers.platforms.serving.signature import UnusableModel, read_signature
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once

@@ -1,9 +1,12 @@
-"""Protocols of the external services that jobs use, one module each, with the values they exchange.
+"""Protocols of the external services that jobs use, one module each, with all values in their signatures.
 
 Every adapter wraps the errors of its SDK in `PermanentError` or `TemporaryError` (workers.errors) and raises no other.
 Long calls take a `Progress`, through which they report and are cancelled: they pass its Interrupted on.
 """
 
+from workers.contract.findings import Finding as Finding
+from workers.contract.replicas import Replicas as Replicas
+from workers.contract.settings import Environment as Environment, Model as Model
 from workers.platforms.protocols.artifacts import Artifacts as Artifacts, Manifest as Manifest
 from workers.platforms.protocols.cluster import Cluster as Cluster, Endpoint as Endpoint, Release as Release
 from workers.platforms.protocols.images import Images as Images, Instance as Instance

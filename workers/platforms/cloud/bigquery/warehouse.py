@@ -13,15 +13,13 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import Dataset
 
-from workers.contract.findings import Finding
 from workers.contract.formatting import show_count
-from workers.contract.settings import Model
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.bigquery import results, sql
 from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, RETRY_AFTER_S, JobFailed, translated_errors
 from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, BigQueryJobs, Job, failure_of, open_client
 from workers.platforms.cloud.bigquery.query import check, show_bytes, show_price
-from workers.platforms.protocols import Evaluation, Progress, Training
+from workers.platforms.protocols import Evaluation, Finding, Model, Progress, Training
 
 UNEXPORTED_FOR = timedelta(days=7)
 """The time that an unexported model stays in the dataset, after a failed gate or job: enough for an examination."""

@@ -11,20 +11,20 @@ from typing import IO
 import docker.errors
 import docker.utils
 
-from workers.contract.findings import Finding
-from workers.contract.settings import ImageSettings, Model
+from workers.contract.settings import ImageSettings
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.docker import stream
 from workers.platforms.cloud.docker.context import dockerfile, write_context
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
-from workers.platforms.cloud.docker.diagnosis import diagnose
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
 from workers.platforms.cloud.docker.smoke_test import smoke_test_image
-from workers.platforms.protocols import Manifest, Progress
+from workers.platforms.protocols import Finding, Manifest, Model, Progress
 
 KEPT_VERSIONS = 3
 """Images of a model that stay on the engine after a push, the newest first. The registry has all of them."""
 
+DIAGNOSIS_S = 20.0
+"""The deadline of each request to the engine."""
 _PIECE_BYTES = 1024**2
 # https://pkg.go.dev/github.com/distribution/reference has the grammar.
 _REPOSITORY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*")
@@ -101,7 +101,7 @@ class DockerImages:
 
     def diagnose(self) -> Iterator[Finding]:
         """Check the engine, the credentials for the registry, and our serving image."""
-        return diagnose(engine=self._engine, credentials=self._credentials, serving=self._settings.seatrial)
+        return _diagnose(engine=self._engine, credentials=self._credentials, serving=self._settings.seatrial)
 
     def _build(self, reference: str, context: IO[bytes], progress: Progress) -> None:
         options = {"custom_context": True, "tag": reference, "rm": True, "forcerm": True, "decode": True}
@@ -187,3 +187,48 @@ def _upload(context: IO[bytes], progress: Progress) -> Iterator[bytes]:
     while piece := context.read(_PIECE_BYTES):
         progress.report(context.tell(), whole_bytes, fact=f"{context.tell() / 1e6:.0f} MB to the engine")
         yield piece
+
+
+def _diagnose(*, engine: DockerEngine, credentials: Credentials, serving: str) -> Iterator[Finding]:
+    """Check that the engine responds, the registry accepts the credentials, and our image `serving` exists."""
+    try:
+        with engine.client(silent_for_s=DIAGNOSIS_S) as client:
+            version = client.version()["Version"]
+    except JobError as error:
+        yield _trouble("Docker engine", error, f"Check that dockerd runs: docker --host {engine.address} info")
+        return
+    what = f"Docker engine {version} at {engine.address}{'' if engine.here else ', which is on another machine'}"
+    yield Finding(what=what, ok=engine.here, advice=ELSEWHERE)
+    yield _login(engine, credentials)
+    # An image with a registry in its name is pulled when it is first needed.
+    if registry_of(serving) == "docker.io":
+        yield _serving(engine, serving)
+
+
+def _login(engine: DockerEngine, credentials: Credentials) -> Finding:
+    registry = credentials.registry
+    try:
+        access = credentials.for_registry(registry)
+        if access is None:
+            return Finding(what=f"registry {registry}: uses the credentials of docker login", ok=True)
+        with engine.client(silent_for_s=DIAGNOSIS_S) as client:
+            client.login(access["username"], access["password"], registry=registry, reauth=True)
+    except JobError as error:
+        return _trouble(f"registry {registry}", error, "Check REGISTRY_USERNAME and REGISTRY_PASSWORD.")
+    return Finding(what=f"registry {registry} accepts {access['username']}", ok=True)
+
+
+def _serving(engine: DockerEngine, serving: str) -> Finding:
+    try:
+        found = engine.inspect(serving, silent_for_s=DIAGNOSIS_S)
+    except JobError as error:
+        return _trouble(f"image {serving}", error, "")
+    if found:
+        return Finding(what=f"image {serving} on the engine", ok=True)
+    what = f"no image {serving} on the engine, which XGBoost and ONNX models need"
+    return Finding(what=what, ok=False, advice=f"Build it: docker build --target serving --tag {serving} .")
+
+
+def _trouble(what: str, error: JobError, otherwise: str) -> Finding:
+    advice = getattr(error, "advice", "") or otherwise
+    return Finding(what=f"{what}: {str(error).rstrip('.')}", ok=False, advice=advice)

@@ -10,11 +10,10 @@ from typing import Any
 import docker.errors
 import docker.types
 
-from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.cloud.docker.engine import DockerEngine
 from workers.platforms.cloud.docker.stream import plain
-from workers.platforms.protocols import Progress
+from workers.platforms.protocols import Model, Progress
 from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, predict_once
 
 REST_PORT = 8501

@@ -6,16 +6,13 @@ All facts about an endpoint are stored on its objects, which any worker can read
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from workers.contract.findings import Finding
-from workers.contract.replicas import Replicas
-from workers.contract.settings import Environment
 from workers.platforms.cloud.endpoints.diagnosis import diagnose
 from workers.platforms.cloud.endpoints.endpoint_objects import EndpointObjects, RolloutTiming
 from workers.platforms.cloud.endpoints.manifests import Manifests
 from workers.platforms.cloud.endpoints.rollout import Rollout
 from workers.platforms.cloud.endpoints.rollout_watcher import RolloutWatcher
 from workers.platforms.cloud.kubernetes.api import Api
-from workers.platforms.protocols import Endpoint, Progress, Release
+from workers.platforms.protocols import Endpoint, Environment, Finding, Progress, Release, Replicas
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,6 @@
 import time
 from dataclasses import dataclass
 
-from workers.contract.replicas import Replicas
-from workers.contract.settings import Environment
 from workers.errors import PermanentError, TemporaryError
 from workers.platforms.cloud.endpoints.manifests import EndpointId, Manifests
 from workers.platforms.cloud.endpoints.revisions import (
@@ -23,7 +21,7 @@ from workers.platforms.cloud.endpoints.status import (
 )
 from workers.platforms.cloud.kubernetes.api import Api
 from workers.platforms.cloud.kubernetes.objects import Object, Objects
-from workers.platforms.protocols import Endpoint
+from workers.platforms.protocols import Endpoint, Environment, Replicas
 
 _KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Deployment")
 """Kinds of an endpoint's objects, in the order of their deletion."""

@@ -22,11 +22,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from workers.contract.findings import Finding
 from workers.errors import PermanentError
 from workers.platforms import registry
 from workers.platforms.cloud.storage.bucket import Bucket, Stored
-from workers.platforms.protocols import Manifest
+from workers.platforms.protocols import Finding, Manifest
 
 DOWNLOADS = 8
 """Parallel downloads: below the 10 connections to a host that `requests` keeps open."""

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from workers.contract.replicas import Replicas
-from workers.contract.settings import Environment
 from workers.errors import JobError, PermanentError, Superseded, TemporaryError
 from workers.platforms.embedded.cluster.desired_state import as_endpoint, desired_state, next_spec
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, Spec
 from workers.platforms.embedded.cluster.supervisor import SupervisorTiming, launch_supervisor
-from workers.platforms.protocols import Endpoint, Progress, Release
+from workers.platforms.protocols import Endpoint, Environment, Progress, Release, Replicas
 from workers.platforms.serving.signature import UnusableModel, read_signature
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 

@@ -15,7 +15,6 @@ from secrets import token_hex
 from pydantic import TypeAdapter, ValidationError
 
 from workers.contract.formatting import show_count
-from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.embedded.background import ReportStage, run_in_background
 from workers.platforms.embedded.errors import translated_errors
@@ -31,7 +30,7 @@ from workers.platforms.embedded.warehouse.features import (
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
 from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.embedded.warehouse.training import fit, split
-from workers.platforms.protocols import Evaluation, Progress, Training
+from workers.platforms.protocols import Evaluation, Model, Progress, Training
 
 MAX_TRAININGS = 5
 """Folders kept per model. A job needs its folder from training to export only; the model store keeps the versions."""
