@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from bot.local_slack.refusal import SlackRefusal
 
 
-class Arguments:
+class ApiArguments:
     """The arguments of one call."""
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class Arguments:
         return {name: _decoded(value) for name, value in self.values.items() if name != "token"}
 
 
-def parse_arguments(*, body: bytes, content_type: str, query: str) -> Arguments:
+def parse_arguments(*, body: bytes, content_type: str, query: str) -> ApiArguments:
     """Return the arguments of one call. Raises invalid_json, json_not_object or invalid_form_data, as Slack does."""
     values: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     kind = content_type.partition(";")[0].strip().lower()
@@ -64,7 +64,7 @@ def parse_arguments(*, body: bytes, content_type: str, query: str) -> Arguments:
         raise SlackRefusal("invalid_form_data") from None
     except ValueError:
         raise SlackRefusal("invalid_json") from None
-    return Arguments(values)
+    return ApiArguments(values)
 
 
 def parse_multipart(body: bytes, content_type: str) -> dict[str, bytes]:

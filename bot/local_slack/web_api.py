@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.local_slack.arguments import Arguments, parse_arguments
+from bot.local_slack.arguments import ApiArguments, parse_arguments
 from bot.local_slack.faults import Faults, SlackCall, SlackFault
 from bot.local_slack.methods import METHODS, Method, MethodContext
 from bot.local_slack.rate_limits import RateLimits
@@ -36,7 +36,7 @@ class WebApi:
 
     def call(self, name: str, *, body: bytes, content_type: str, query: str, authorization: str) -> ApiReply:
         """Answer and log one call of the method `name`."""
-        arguments = Arguments({})
+        arguments = ApiArguments({})
         fault = self.faults.next_for(name)
         try:
             method = METHODS.get(name)
@@ -60,7 +60,7 @@ class WebApi:
         )
         return reply
 
-    def _execute(self, name: str, arguments: Arguments, token: str) -> ApiReply:
+    def _execute(self, name: str, arguments: ApiArguments, token: str) -> ApiReply:
         method = METHODS.get(name)
         if method is None:
             raise SlackRefusal("unknown_method", req_method=name)
@@ -81,7 +81,7 @@ class WebApi:
         if method.scope and method.token == "bot" and method.scope not in self.scopes:
             raise SlackRefusal("missing_scope", needed=method.scope, provided=",".join(self.scopes))
 
-    def _wait_s(self, name: str, method: Method, arguments: Arguments) -> int:
+    def _wait_s(self, name: str, method: Method, arguments: ApiArguments) -> int:
         if self.rate_limits is None:
             return 0
         key = f"{name} {arguments.optional('channel')}" if method.is_limited_per_channel else name

@@ -104,7 +104,7 @@ def serving(stand_in: BigQueryStandIn) -> Iterator[BigQueryStandIn]:
 
 
 def _handler(stand_in: BigQueryStandIn) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class BigQueryHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
@@ -142,4 +142,4 @@ def _handler(stand_in: BigQueryStandIn) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None:
             """Log no request."""
 
-    return Handler
+    return BigQueryHandler

@@ -114,7 +114,7 @@ def open_front(server_url: str) -> Iterator[Front]:
     """Yield a front before the server at `server_url`."""
     host = server_url.removeprefix("http://")
 
-    class Handler(BaseHTTPRequestHandler):
+    class GcsFrontHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
@@ -148,7 +148,7 @@ def open_front(server_url: str) -> Iterator[Front]:
         def log_message(self, format: str, *args: object) -> None:
             """Log no request."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), GcsFrontHandler)
     server.daemon_threads = True
     front = Front(url=f"http://127.0.0.1:{server.server_address[1]}")
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

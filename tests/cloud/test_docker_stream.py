@@ -212,7 +212,7 @@ def test_password_is_sent_to_its_registry_only() -> None:
 def token_endpoint(status: int) -> Iterator[str]:
     """Yield the URL of an OAuth token endpoint: https://developers.google.com/identity/protocols/oauth2/service-account."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class TokenHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             answer: dict[str, Any] = {"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"}
@@ -224,7 +224,7 @@ def token_endpoint(status: int) -> Iterator[str]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HTTPServer(("127.0.0.1", 0), TokenHandler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

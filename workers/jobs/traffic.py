@@ -117,9 +117,8 @@ def run_traffic(
     Raises TargetDown before any load if the system does not answer.
     """
     seconds: list[Sample] = []
-    rules: list[ErrorRateStop | OverrateStop] = [ErrorRateStop(abort)]
-    if plan.locustfile:
-        rules.append(OverrateStop(plan.rate_rps))
+    overrate = [OverrateStop(plan.rate_rps)] if plan.locustfile else []
+    rules: list[ErrorRateStop | OverrateStop] = [ErrorRateStop(abort), *overrate]
     stopped_by: ErrorRateStop | OverrateStop | None = None
     with context.platforms.loads[system.place].start(plan=plan, progress=context) as running:
         for second in running.samples():

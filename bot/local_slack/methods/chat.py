@@ -1,6 +1,6 @@
 """chat.*: posting, editing and deleting messages."""
 
-from bot.local_slack.arguments import Arguments
+from bot.local_slack.arguments import ApiArguments
 from bot.local_slack.limits import MAX_UPDATED_TEXT, check_message
 from bot.local_slack.methods.method import Method, MethodContext, joined_channel
 from bot.local_slack.rate_limits import GENEROUS, POSTING, TIER_3, TIER_4
@@ -8,7 +8,7 @@ from bot.local_slack.refusal import JSON, SlackRefusal
 from bot.local_slack.workspace import Channel, StoredMessage
 
 
-def _post_message(context: MethodContext, arguments: Arguments) -> JSON:
+def _post_message(context: MethodContext, arguments: ApiArguments) -> JSON:
     workspace = context.workspace
     channel = _destination(context, arguments.required("channel"))
     text, blocks = arguments.optional("text"), _blocks(arguments)
@@ -23,7 +23,7 @@ def _post_message(context: MethodContext, arguments: Arguments) -> JSON:
     return {"channel": channel.id, "ts": message.ts, "message": workspace.as_slack(message)}
 
 
-def _post_ephemeral(context: MethodContext, arguments: Arguments) -> JSON:
+def _post_ephemeral(context: MethodContext, arguments: ApiArguments) -> JSON:
     workspace = context.workspace
     channel = joined_channel(workspace, arguments.required("channel"))
     reader = arguments.required("user")
@@ -42,7 +42,7 @@ def _post_ephemeral(context: MethodContext, arguments: Arguments) -> JSON:
     return {"message_ts": message.ts}
 
 
-def _update(context: MethodContext, arguments: Arguments) -> JSON:
+def _update(context: MethodContext, arguments: ApiArguments) -> JSON:
     workspace = context.workspace
     message = _own_message(context, arguments, refusal="cant_update_message")
     text, blocks = arguments.values.get("text"), _blocks(arguments)
@@ -62,13 +62,13 @@ def _update(context: MethodContext, arguments: Arguments) -> JSON:
     return {"channel": message.channel, "ts": message.ts, "text": message.text, "message": workspace.as_slack(message)}
 
 
-def _delete(context: MethodContext, arguments: Arguments) -> JSON:
+def _delete(context: MethodContext, arguments: ApiArguments) -> JSON:
     message = _own_message(context, arguments, refusal="cant_delete_message")
     context.workspace.delete(message)
     return {"channel": message.channel, "ts": message.ts}
 
 
-def _get_permalink(context: MethodContext, arguments: Arguments) -> JSON:
+def _get_permalink(context: MethodContext, arguments: ApiArguments) -> JSON:
     channel = context.workspace.channel(arguments.required("channel"))
     message = context.workspace.message(channel.id, arguments.required("message_ts"))
     link = f"{context.url()}/#/archives/{channel.id}/p{message.ts.replace('.', '')}"
@@ -82,14 +82,14 @@ def _destination(context: MethodContext, ref: str) -> Channel:
     return workspace.direct(person) if person else joined_channel(workspace, ref)
 
 
-def _blocks(arguments: Arguments) -> list[JSON] | None:
+def _blocks(arguments: ApiArguments) -> list[JSON] | None:
     blocks = arguments.parsed("blocks", error="invalid_blocks_format")
     if blocks is not None and not isinstance(blocks, list):
         raise SlackRefusal("invalid_blocks_format")
     return blocks
 
 
-def _thread(context: MethodContext, channel: Channel, arguments: Arguments) -> str:
+def _thread(context: MethodContext, channel: Channel, arguments: ApiArguments) -> str:
     thread_ts = arguments.optional("thread_ts")
     if thread_ts:
         try:
@@ -99,7 +99,7 @@ def _thread(context: MethodContext, channel: Channel, arguments: Arguments) -> s
     return thread_ts
 
 
-def _own_message(context: MethodContext, arguments: Arguments, *, refusal: str) -> StoredMessage:
+def _own_message(context: MethodContext, arguments: ApiArguments, *, refusal: str) -> StoredMessage:
     channel = joined_channel(context.workspace, arguments.required("channel"))
     message = context.workspace.message(channel.id, arguments.required("ts"))
     if message.only_for:

@@ -1,13 +1,13 @@
 """auth.*, users.*, usergroups.* and apps.connections.open."""
 
-from bot.local_slack.arguments import Arguments
+from bot.local_slack.arguments import ApiArguments
 from bot.local_slack.members import TEAM_ID, TEAM_NAME
 from bot.local_slack.methods.method import Method, MethodContext
 from bot.local_slack.rate_limits import GENEROUS, TIER_2, TIER_3, TIER_4
 from bot.local_slack.refusal import JSON, SlackRefusal
 
 
-def _auth_test(context: MethodContext, _arguments: Arguments) -> JSON:
+def _auth_test(context: MethodContext, _arguments: ApiArguments) -> JSON:
     app = context.workspace.app
     return {
         "url": context.url() + "/",
@@ -20,7 +20,7 @@ def _auth_test(context: MethodContext, _arguments: Arguments) -> JSON:
     }
 
 
-def _users_info(context: MethodContext, arguments: Arguments) -> JSON:
+def _users_info(context: MethodContext, arguments: ApiArguments) -> JSON:
     user_id = arguments.required("user")
     user = next((one for one in context.workspace.members() if one.id == user_id), None)
     if user is None:
@@ -28,7 +28,7 @@ def _users_info(context: MethodContext, arguments: Arguments) -> JSON:
     return {"user": user.as_slack()}
 
 
-def _usergroups_list(context: MethodContext, arguments: Arguments) -> JSON:
+def _usergroups_list(context: MethodContext, arguments: ApiArguments) -> JSON:
     with_users = arguments.optional("include_users").lower() in ("1", "true")
     return {
         "usergroups": [
@@ -38,7 +38,7 @@ def _usergroups_list(context: MethodContext, arguments: Arguments) -> JSON:
     }
 
 
-def _usergroups_users_list(context: MethodContext, arguments: Arguments) -> JSON:
+def _usergroups_users_list(context: MethodContext, arguments: ApiArguments) -> JSON:
     group_id = arguments.required("usergroup")
     group = next((one for one in context.workspace.groups if one.id == group_id), None)
     if group is None:
@@ -46,7 +46,7 @@ def _usergroups_users_list(context: MethodContext, arguments: Arguments) -> JSON
     return {"users": list(group.members)}
 
 
-def _connections_open(context: MethodContext, _arguments: Arguments) -> JSON:
+def _connections_open(context: MethodContext, _arguments: ApiArguments) -> JSON:
     return {"url": context.open_socket()}
 
 

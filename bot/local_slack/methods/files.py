@@ -3,7 +3,7 @@
 import mimetypes
 from dataclasses import replace
 
-from bot.local_slack.arguments import Arguments
+from bot.local_slack.arguments import ApiArguments
 from bot.local_slack.methods.method import Method, MethodContext, joined_channel
 from bot.local_slack.rate_limits import TIER_4
 from bot.local_slack.refusal import JSON, SlackRefusal
@@ -13,7 +13,7 @@ MAX_ALT_TEXT = 1000
 """https://docs.slack.dev/reference/methods/files.getUploadURLExternal"""
 
 
-def _get_upload_url(context: MethodContext, arguments: Arguments) -> JSON:
+def _get_upload_url(context: MethodContext, arguments: ApiArguments) -> JSON:
     name, length = arguments.required("filename"), arguments.required("length")
     if not length.isdecimal() or int(length) == 0:
         raise SlackRefusal("invalid_arguments", "must be greater than 0 [json-pointer:/length]")
@@ -26,7 +26,7 @@ def _get_upload_url(context: MethodContext, arguments: Arguments) -> JSON:
     return {"upload_url": f"{context.url()}/upload/v1/{file.id}", "file_id": file.id}
 
 
-def _complete_upload(context: MethodContext, arguments: Arguments) -> JSON:
+def _complete_upload(context: MethodContext, arguments: ApiArguments) -> JSON:
     workspace = context.workspace
     requested = arguments.parsed("files")
     if not isinstance(requested, list) or not requested or not all(isinstance(one, dict) for one in requested):

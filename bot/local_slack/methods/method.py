@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.local_slack.arguments import Arguments
+from bot.local_slack.arguments import ApiArguments
 from bot.local_slack.modals import Views
 from bot.local_slack.rate_limits import TIER_3, Rate
 from bot.local_slack.refusal import JSON, SlackRefusal
@@ -34,7 +34,7 @@ class Method:
     (https://docs.slack.dev/apis/web-api, JSON-encoded bodies; each method's page lists its content types).
     """
 
-    answer: Callable[[MethodContext, Arguments], JSON]
+    answer: Callable[[MethodContext, ApiArguments], JSON]
     scope: str = ""
     rate: Rate = TIER_3
     token: Literal["bot", "app"] = "bot"

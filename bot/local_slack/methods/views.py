@@ -1,20 +1,20 @@
 """views.*: modals and the Home tab."""
 
-from bot.local_slack.arguments import Arguments
+from bot.local_slack.arguments import ApiArguments
 from bot.local_slack.methods.method import Method, MethodContext
 from bot.local_slack.rate_limits import TIER_4
 from bot.local_slack.refusal import JSON
 
 
-def _open(context: MethodContext, arguments: Arguments) -> JSON:
+def _open(context: MethodContext, arguments: ApiArguments) -> JSON:
     return {"view": context.views.open(arguments.required("trigger_id"), arguments.parsed("view"))}
 
 
-def _push(context: MethodContext, arguments: Arguments) -> JSON:
+def _push(context: MethodContext, arguments: ApiArguments) -> JSON:
     return {"view": context.views.push(arguments.required("trigger_id"), arguments.parsed("view"))}
 
 
-def _update(context: MethodContext, arguments: Arguments) -> JSON:
+def _update(context: MethodContext, arguments: ApiArguments) -> JSON:
     view = context.views.update(
         view_id=arguments.optional("view_id"),
         external_id=arguments.optional("external_id"),
@@ -24,7 +24,7 @@ def _update(context: MethodContext, arguments: Arguments) -> JSON:
     return {"view": view}
 
 
-def _publish(context: MethodContext, arguments: Arguments) -> JSON:
+def _publish(context: MethodContext, arguments: ApiArguments) -> JSON:
     return {"view": context.views.publish(arguments.required("user_id"), arguments.parsed("view"))}
 
 
