@@ -119,14 +119,14 @@ class WorkerHarness:
     def measured(self, key: str, job: Job, *, tries: int = 5) -> Record:
         """Return the record of a load test or search that was judged.
 
-        An INVALID one is repeated, as a person would: this machine may have been busy.
+        An INVALID test, and a search in which no rate held, is repeated: this machine may have been busy.
         """
         for attempt in range(tries):
             record = self.ended(self.ask(f"{key}-{attempt}", job))
             match record.outcome:
                 case Tested(verdict="INVALID"):
                     continue
-                case CapacityFound(probes=(*_, Probe(verdict="INVALID"))):
+                case CapacityFound(rate_rps=None) | CapacityFound(probes=(*_, Probe(verdict="INVALID"))):
                     continue
             break
         return record
