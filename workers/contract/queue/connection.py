@@ -41,6 +41,7 @@ class QueueClient:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis: Any = client  # redis-py does not annotate the types of replies
+        self._scripts: dict[str, Any] = {}
 
     def record(self, job_id: str) -> Record | None:
         """Return the job's record, or None if the job does not exist or has expired."""
@@ -60,7 +61,9 @@ class QueueClient:
         return int(self._run(scripts.DELIVER_DUE, time.time()))
 
     def _run(self, script: str, *args: Any) -> Any:
-        return self._redis.register_script(scripts.PRELUDE + script)(keys=[PREFIX], args=args)
+        if script not in self._scripts:  # registering a script hashes its source
+            self._scripts[script] = self._redis.register_script(scripts.PRELUDE + script)
+        return self._scripts[script](keys=[PREFIX], args=args)
 
     def _read(self, ids: list[str]) -> list[Record]:
         with self._redis.pipeline(transaction=True) as pipe:
