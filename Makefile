@@ -9,7 +9,7 @@ demo: $(VENV)/.demo  ## the whole loop on this machine; ONCE=1 ends after the to
 	@$(VENV)/bin/seatrial demo $(if $(ONCE),--once)
 
 test: $(VENV)/.dev  ## the tests; those that need Chromium or Docker are skipped if it is missing
-	$(VENV)/bin/python -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## format, lint, types, import contracts, spelling
 	$(VENV)/bin/ruff format --check .
