@@ -1,7 +1,7 @@
 """Acceptance of a command (verify, parse, reserve, card, submit) compared with a bare Bolt handler that only acks.
 
-Both use the same client and HTTP server, and take turns. A command is accepted when its card is posted and its job
-queued: a fast ack does not count if the bot falls behind.
+Both use the same client and HTTP server, run on one core, and take turns. A command is accepted when its card is
+posted and its job queued: a fast ack does not count if the bot falls behind.
 """
 
 import time
@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 import redis
 
 from benchmarks.slash_commands import CLIENTS, Acks, SlashClient, at_once, at_rate
-from benchmarks.stack import BenchmarkStack, stack
+from benchmarks.stack import BenchmarkStack, on_one_core, stack
 from benchmarks.table import Row, percentile, show
-from bot.demo.processes import await_port, free_port, process, python
+from bot.demo.processes import await_port, free_port, process
 from workers.contract import events as e
 from workers.contract.queue import Queue
 
@@ -33,7 +33,7 @@ def run() -> None:
         with (
             stack(folder, config=_settings(folder), slack="benchmarks.slack_stand_in", worker=False) as seatrial,
             process(
-                "bare", python("-m", "benchmarks.bare_handler", str(port)), folder=folder, environ=seatrial.for_bot
+                "bare", on_one_core("-m", "benchmarks.bare_handler", str(port)), folder=folder, environ=seatrial.for_bot
             ) as bare,
         ):
             await_port(bare, port, name="bare", folder=folder)
