@@ -99,7 +99,7 @@ class BotDesk:
         return None
 
     def next_times(self, schedule: Schedule) -> Sequence[float]:
-        return next_times(schedule, after_s=self.invocation.at_s)
+        return next_times(schedule, after_s=self.queue.now_s())
 
     def run_schedule(self, schedule: Schedule) -> Message | None:
         key = self.store.get_or_set(f"run:{schedule.id}", self.invocation.key, for_s=RUN_AGAIN_AFTER_S)

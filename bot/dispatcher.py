@@ -1,6 +1,5 @@
 """Runs a request on behalf of a Slack user: typed, clicked, mentioned, or fired by a schedule."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,9 +30,7 @@ class Dispatcher:
         are replies. Raises ChatError, and QueueUnavailable while Redis is away.
         """
         by, unattended = self.directory.member(user), scheduled_by is not None
-        invocation = Invocation(
-            by=by, channel=channel, key=key, at_s=time.time(), scheduled_by=scheduled_by, unattended=unattended
-        )
+        invocation = Invocation(by=by, channel=channel, key=key, scheduled_by=scheduled_by, unattended=unattended)
         try:
             check_member(by)
             return action(self.desk(invocation))

@@ -6,7 +6,7 @@ reserved jobs, also those of other bots.
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot import policy
 from bot.blocks import Message
@@ -55,33 +55,29 @@ class Intake:
         self.check(job, origin.by)
         if dry_run:
             return replies.dry_run(job, job.approvals_needed(self.settings))
-        asked = Asked(
-            by=origin.by.id,
-            by_name=origin.by.name,
-            where=origin.channel,
-            at_s=origin.at_s,
-            scheduled_by=origin.scheduled_by,
-        )
-        job_id, new = self.queue.reserve(key=origin.key, job=job, asked=asked)
+        asked = Asked(by=origin.by.id, by_name=origin.by.name, where=origin.channel, scheduled_by=origin.scheduled_by)
+        job_id, reserved_at_s = self.queue.reserve(key=origin.key, job=job, asked=asked)
         try:
-            if new and self._post_and_submit(Record(id=job_id, job=job, asked=asked), posted=False):
-                return None
+            if reserved_at_s is not None:
+                asked = replace(asked, at_s=reserved_at_s)
+                if self._post_and_submit(Record(id=job_id, job=job, asked=asked), posted=False):
+                    return None
         except ChatRefused as error:
             return replies.no_card(origin.channel, error.error)
         if origin.unattended:
             return None
-        if new:
+        if reserved_at_s is not None:
             return replies.plain(f"Accepted as job #{job_id}. Slack is slow; the job starts once its card is posted.")
         return replies.plain(f"This is job #{job_id} already. No new job was started.")
 
     def resume(self) -> None:
         """Continue with jobs that are reserved only, because their bot died or Slack was away."""
-        reserved = self.queue.reserved()
+        reserved, now_s = self.queue.reserved(), self.queue.now_s()
         self._without_card.intersection_update(record.id for record in reserved)
         for record in reserved:
-            if time.time() < self._not_before_s:
+            if time.monotonic() < self._not_before_s:
                 return
-            if record.id not in self._without_card and time.time() - record.asked.at_s < ABANDONED_S:
+            if record.id not in self._without_card and now_s - record.asked.at_s < ABANDONED_S:
                 continue
             if record.job.missing_setting(self.settings):
                 self.queue.discard(record.id)
@@ -102,17 +98,15 @@ class Intake:
         Return False if Slack is too slow: the job stays reserved until `resume` posts the card. Raises ChatRefused if
         Slack refuses the card, after which the job is discarded.
         """
-        now = time.time()
         approvals = record.job.approvals_needed(self.settings)
         request = approvals and e.ApprovalRequested(
-            at_s=now,
             count=approvals.count,
             approvers=approvals.from_,
             own=approvals.own,
-            expires_at_s=now + approvals.expires_s,
+            expires_at_s=self.queue.now_s() + approvals.expires_s,
         )
         # Post the card in its next state at once, to save an edit.
-        if not posted and not self._post_card(fold(record, [request or e.Queued(at_s=now)])):
+        if not posted and not self._post_card(fold(record, [request or e.Queued()])):
             return False
         if request:
             self.queue.await_approval(record.id, request)
@@ -129,7 +123,7 @@ class Intake:
         except ChatError as error:
             logger.warning("the card of job %s is delayed: %s", record.id, error)
             if isinstance(error, RateLimited):
-                self._not_before_s = time.time() + error.retry_after_s
+                self._not_before_s = time.monotonic() + error.retry_after_s
             self._without_card.add(record.id)
             return False
         return True

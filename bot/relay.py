@@ -93,8 +93,8 @@ class Relay:
         if record is None:
             self.queue.drop_dirty(job_id)
             return
-        now = time.time()
-        self._due_s[job_id] = now + edit_every_s(now - (record.started_at_s or now))
+        now_s = self.queue.now_s()
+        self._due_s[job_id] = time.time() + edit_every_s(now_s - (record.started_at_s or now_s))
         ahead = self.queue.record(record.waits_for) if record.waits_for else None
         card = self.cards.update(record, ahead=ahead)
         if card is None:
@@ -102,7 +102,7 @@ class Relay:
             return
         if record.final and not self._compare(record, card):
             return
-        if record.final or now - card.posted_at_s >= POST_EVERY_S:
+        if record.final or now_s - card.posted_at_s >= POST_EVERY_S:
             # A waiting card goes first: Slack accepts about one message a second in a channel.
             if any(waiting.asked.where == card.channel for waiting in self.queue.reserved()):
                 return
@@ -123,7 +123,7 @@ class Relay:
             if not acquired:
                 return False
             before = self.store.result(schedule_id)
-            now = Result(job_id=record.id, status=status, at_s=record.ended_at_s or time.time())
+            now = Result(job_id=record.id, status=status, at_s=record.ended_at_s or self.queue.now_s())
             if before is not None and before.status != status:
                 link = self.chat.permalink(card.channel, card.ts)
                 self.chat.post(card.channel, schedules.changed(record, before, now, link=link))

@@ -19,7 +19,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invocation:
-    """The member, channel and time of a request.
+    """The member and the channel of a request.
 
     `key` deduplicates: a request that arrives twice has the same key both times. `unattended`: no person waits for the
     answer, so there is one only if no job starts.
@@ -28,7 +28,6 @@ class Invocation:
     by: Member
     channel: str
     key: str
-    at_s: float
     scheduled_by: str | None = None
     unattended: bool = False
 

@@ -13,7 +13,6 @@ The schedules themselves are in `schedules.job_store`.
 """
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,9 +31,10 @@ EDITS_A_MINUTE = 45
 """chat.update is a Tier 3 method: 50 and more calls a minute for the app in a workspace, shared by all bots."""
 
 _ACQUIRE_EDIT = """
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] - 60)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[3])
+local now = redis.call('TIME')[1]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 60)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now, ARGV[2])
 redis.call('EXPIRE', KEYS[1], 60)
 return 1
 """
@@ -68,12 +68,12 @@ class Store:
 
     def save_card(self, job_id: str, *, channel: str, ts: str, rendered_digest: str) -> PostedCard:
         """Store the card that was posted, and return it."""
-        key, now = f"{_P}card:{job_id}", time.time()
-        card = {"channel": channel, "ts": ts, "shown": rendered_digest, "posted_at": now}
+        key, now_s = f"{_P}card:{job_id}", self._now_s()
+        card = {"channel": channel, "ts": ts, "shown": rendered_digest, "posted_at": now_s}
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(key, mapping=card).expire(key, _RETENTION_S)
             pipe.set(f"{_P}at:{channel}:{ts}", job_id, ex=_RETENTION_S).execute()
-        return PostedCard(channel=channel, ts=ts, rendered_digest=rendered_digest, posted_events=0, posted_at_s=now)
+        return PostedCard(channel=channel, ts=ts, rendered_digest=rendered_digest, posted_events=0, posted_at_s=now_s)
 
     def set_rendered(self, job_id: str, rendered_digest: str) -> None:
         """Store the digest of the message that the card shows now."""
@@ -81,7 +81,11 @@ class Store:
 
     def set_posted(self, job_id: str, posted_events: int) -> None:
         """Store the number of events that the thread has."""
-        self._redis.hset(f"{_P}card:{job_id}", mapping={"posted": posted_events, "posted_at": time.time()})
+        self._redis.hset(f"{_P}card:{job_id}", mapping={"posted": posted_events, "posted_at": self._now_s()})
+
+    def _now_s(self) -> float:
+        """Return Redis' time: bots with different clocks read what is stored here."""
+        return float(self._redis.time()[0])
 
     def job_at(self, *, channel: str, ts: str) -> str | None:
         """Return the id of the job of a card, if the message is a card."""
@@ -89,7 +93,7 @@ class Store:
 
     def acquire_edit(self) -> bool:
         """Take one edit from the budget for the last minute, which all bots share. Return False if it is used up."""
-        return bool(self._redis.eval(_ACQUIRE_EDIT, 1, _P + "edits", time.time(), EDITS_A_MINUTE, uuid4().hex))
+        return bool(self._redis.eval(_ACQUIRE_EDIT, 1, _P + "edits", EDITS_A_MINUTE, uuid4().hex))
 
     @contextmanager
     def locked(self, name: str) -> Iterator[bool]:

@@ -76,31 +76,31 @@ class Context:
         """Report a step when it begins and, with its `fact`, when it has succeeded."""
         self.check()
         self._step = name
-        self._append(e.StepStarted(at_s=time.time(), step=name))
+        self._append(e.StepStarted(step=name))
         running = RunningStep()
         yield running
-        self._append(e.StepFinished(at_s=time.time(), step=name, fact=running.fact))
+        self._append(e.StepFinished(step=name, fact=running.fact))
 
     def skip(self, name: str, reason: str) -> None:
-        self._append(e.StepSkipped(at_s=time.time(), step=name, reason=reason))
+        self._append(e.StepSkipped(step=name, reason=reason))
 
     def report(self, done: float, total: float | None = None, *, fact: str = "") -> None:
         self.check()
-        now = time.time()
-        if now - self._last_transient_s >= TRANSIENT_EVERY_S or done == total:
-            self._last_transient_s = now
-            self._append_transient(e.Progressed(at_s=now, step=self._step, done=done, total=total, fact=fact))
+        now_s = time.monotonic()
+        if now_s - self._last_transient_s >= TRANSIENT_EVERY_S or done == total:
+            self._last_transient_s = now_s
+            self._append_transient(e.Progressed(step=self._step, done=done, total=total, fact=fact))
 
     def measured(self, sample: Sample, *, left_s: float, replicas: int) -> None:
         """Report a second of a load test; see events.Measured."""
         self.check()
-        self._append_transient(e.Measured(at_s=time.time(), sample=sample, left_s=left_s, replicas=replicas))
+        self._append_transient(e.Measured(sample=sample, left_s=left_s, replicas=replicas))
 
     def scaled(self, *, before: int, after: int, reason: str) -> None:
-        self._append(e.Scaled(at_s=time.time(), before=before, after=after, reason=reason))
+        self._append(e.Scaled(before=before, after=after, reason=reason))
 
     def log(self, line: str) -> None:
-        self._append(e.Logged(at_s=time.time(), line=line))
+        self._append(e.Logged(line=line))
 
     def attach(self, *, name: str, title: str, data: bytes) -> None:
         """Add a file to the job's detail; at most 10 MiB."""
@@ -114,7 +114,7 @@ class Context:
 
     def save_external_id(self, kind: str, identity: str) -> None:
         self._identities[kind] = identity
-        self._append(e.Identified(at_s=time.time(), what=kind, identity=identity))
+        self._append(e.Identified(what=kind, identity=identity))
 
     def external_id(self, kind: str) -> str | None:
         return self._identities.get(kind)

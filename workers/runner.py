@@ -106,9 +106,9 @@ class Runner:
         try:
             self._check_approved(record)
             outcome = self._handlers[record.job.kind](record.job, context)
-            end = e.Succeeded(at_s=time.time(), outcome=outcome)
+            end = e.Succeeded(outcome=outcome)
         except JobCancelled as cancelled:
-            end = e.Cancelled(at_s=time.time(), by=str(cancelled))
+            end = e.Cancelled(by=str(cancelled))
         except Superseded:
             logger.warning("job %s, attempt %d: another worker has it now", record.id, claim.attempt)
             return
@@ -119,14 +119,13 @@ class Runner:
             if claim.attempt < MOST_ATTEMPTS:
                 self._requeue(claim, reason=str(error), after_s=error.retry_after_s)
                 return
-            end = e.Failed(at_s=time.time(), reason=str(error), advice=f"Seatrial tried {claim.attempt} times.")
+            end = e.Failed(reason=str(error), advice=f"Seatrial tried {claim.attempt} times.")
         except PermanentError as error:
             logger.info("job %s failed: %s", record.id, error, exc_info=error.__cause__)
-            end = e.Failed(at_s=time.time(), reason=str(error), advice=error.advice)
+            end = e.Failed(reason=str(error), advice=error.advice)
         except Exception as error:  # the outermost loop of a job: no fault of a job may stop the worker
             logger.exception("job %s failed unexpectedly", record.id)
             end = e.Failed(
-                at_s=time.time(),
                 reason=f"Seatrial itself failed ({type(error).__name__}).",
                 advice=f"See the log of worker {self._claims.worker} for job {record.id}.",
             )

@@ -68,7 +68,7 @@ class Desk(Lookup, Protocol):
 
     @property
     def invocation(self) -> Invocation:
-        """The asker, and the channel and time of the request."""
+        """The asker and the channel of the request."""
 
     @property
     def commands(self) -> Mapping[str, "Command"]:

@@ -1,6 +1,5 @@
 """Harness for relays: a real Redis, a local Slack, and a worker that the test plays."""
 
-import time
 from dataclasses import dataclass, field
 
 from bot.card_poster import CardPoster
@@ -92,7 +91,7 @@ class RelayHarness:
         shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
         slo = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
         job = LoadTest(model="iris", environment=f"staging{self._asked}", shape=shape, duration_s=300.0, slo=slo)
-        asked = Asked(by="U1", by_name="Ada", where=self.channel, at_s=time.time(), scheduled_by=scheduled_by)
+        asked = Asked(by="U1", by_name="Ada", where=self.channel, scheduled_by=scheduled_by)
         job_id, _ = self.queue.reserve(key=f"asked:{self._asked}", job=job, asked=asked)
         return job_id
 
@@ -102,12 +101,11 @@ class RelayHarness:
         claim = self.worker.claim(job_id)
         assert claim is not None
         if line:
-            self.worker.append(claim, e.Logged(at_s=time.time(), line=line))
+            self.worker.append(claim, e.Logged(line=line))
         if picture:
             self.worker.attach(claim, name="chart.png", title="Chart", data=picture)
-        now = time.time()
-        event = e.Failed(at_s=now, reason=ended, advice="") if isinstance(ended, str) else None
-        assert self.worker.finish(claim, event or e.Succeeded(at_s=now, outcome=ended))
+        event = e.Failed(reason=ended, advice="") if isinstance(ended, str) else None
+        assert self.worker.finish(claim, event or e.Succeeded(outcome=ended))
 
     def night(self, ended: Outcome | str) -> None:
         """Run one job of the schedule s1 until it ends, and let all bots render it."""

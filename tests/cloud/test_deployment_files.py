@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -251,7 +250,7 @@ def test_keda_scales_workers_by_the_queue_list(redis_url: str) -> None:
     scaled, _ = documents(K8S / "components" / "keda" / "scaled-object.yaml")
     client = redis.Redis.from_url(redis_url)
     queue = Queue(client)
-    asked = Asked(by="U1", by_name="ada", where="C1", at_s=time.time())
+    asked = Asked(by="U1", by_name="ada", where="C1")
     job_id, _ = queue.reserve(key="k", job=TrainModel(model="iris"), asked=asked)
     queue.submit(job_id)
     assert client.llen(scaled["spec"]["triggers"][0]["metadata"]["listName"]) == 1

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import dramatiq
@@ -12,10 +11,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.passing_time import pass_time
 from tests.waiting import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Deploy, Job, Trained, TrainModel
-from workers.contract.queue import Busy, Claim, Claims, Queue, QueueUnavailable, connect, scripts
+from workers.contract.queue import Busy, Claim, Claims, Queue, QueueUnavailable, connect
 from workers.contract.record import Record
 
 DEPLOY = Deploy(model="iris", version=1, environment="staging", digest="sha256:0")
@@ -38,13 +38,17 @@ def claims(redis_url: str) -> Iterator[Claims]:
 
 
 def make_asked() -> Asked:
-    return Asked(by="U1", by_name="ada", where="C1", at_s=time.time())
+    return Asked(by="U1", by_name="ada", where="C1")
+
+
+def make_request(queue: Queue, *, count: int, for_s: float) -> e.ApprovalRequested:
+    return e.ApprovalRequested(count=count, approvers=(), own=False, expires_at_s=queue.now_s() + for_s)
 
 
 def submit(queue: Queue, key: str, job: Job) -> str:
     """Reserve and submit a job. Return its id."""
-    job_id, new = queue.reserve(key=key, job=job, asked=make_asked())
-    assert new
+    job_id, at_s = queue.reserve(key=key, job=job, asked=make_asked())
+    assert at_s is not None
     assert queue.submit(job_id)
     return job_id
 
@@ -79,17 +83,17 @@ def claim_job(claims: Claims, job_id: str) -> Claim:
 
 def make_succeeded() -> e.Succeeded:
     outcome = Trained(version=1, digest="sha256:0", metrics={"accuracy": 0.97}, size_bytes=10)
-    return e.Succeeded(at_s=time.time(), outcome=outcome)
+    return e.Succeeded(outcome=outcome)
 
 
 def test_repeated_request_is_one_job(queue: Queue) -> None:
-    first, new = queue.reserve(key="k", job=DEPLOY, asked=make_asked())
-    assert new
-    assert queue.reserve(key="k", job=DEPLOY, asked=make_asked()) == (first, False)
+    first, at_s = queue.reserve(key="k", job=DEPLOY, asked=make_asked())
+    assert read_record(queue, first).asked.at_s == at_s
+    assert queue.reserve(key="k", job=DEPLOY, asked=make_asked()) == (first, None)
 
 
 def test_request_repeated_in_many_threads_is_one_job(queue: Queue) -> None:
-    found: list[tuple[str, bool]] = []
+    found: list[tuple[str, float | None]] = []
     threads = [
         threading.Thread(target=lambda: found.append(queue.reserve(key="k", job=DEPLOY, asked=make_asked())))
         for _ in range(16)
@@ -99,7 +103,7 @@ def test_request_repeated_in_many_threads_is_one_job(queue: Queue) -> None:
     for thread in threads:
         thread.join()
     assert len({job_id for job_id, _ in found}) == 1
-    assert sum(new for _, new in found) == 1
+    assert sum(at_s is not None for _, at_s in found) == 1
 
 
 def test_discarded_reservation_can_be_made_again(queue: Queue) -> None:
@@ -107,7 +111,7 @@ def test_discarded_reservation_can_be_made_again(queue: Queue) -> None:
     assert queue.discard(job_id)
     assert queue.record(job_id) is None
     assert queue.recent() == []
-    assert queue.reserve(key="k", job=DEPLOY, asked=make_asked())[1]
+    assert queue.reserve(key="k", job=DEPLOY, asked=make_asked())[1] is not None
 
 
 def test_jobs_of_one_resource_run_one_at_a_time_in_order(queue: Queue, claims: Claims) -> None:
@@ -140,7 +144,7 @@ def test_second_delivery_is_busy_while_the_worker_is_alive(queue: Queue, claims:
     claim = claim_job(claims, job_id)
     with pytest.raises(Busy):
         claims.claim(job_id)
-    assert claims.append(claim, e.Logged(at_s=time.time(), line="still here"))
+    assert claims.append(claim, e.Logged(line="still here"))
 
 
 def test_takeover_fences_the_claim_of_the_dead_worker(queue: Queue, claims: Claims, redis_url: str) -> None:
@@ -154,7 +158,7 @@ def test_takeover_fences_the_claim_of_the_dead_worker(queue: Queue, claims: Clai
     assert new.attempt == 2
     record = read_record(queue, job_id)
     assert record.took_over
-    assert not claims.append(old, e.Logged(at_s=time.time(), line="late"))
+    assert not claims.append(old, e.Logged(line="late"))
     assert not claims.finish(old, make_succeeded())
     assert other.finish(new, make_succeeded())
     assert read_state(queue, job_id) == "succeeded"
@@ -183,17 +187,17 @@ def test_ended_job_refuses_claims_events_and_cancellation(queue: Queue, claims: 
     assert claims.claim(job_id) is None
     assert queue._redis.zcard("seatrial:outbox") == 0
     assert queue.cancel(job_id, by="U2") == "closed"
-    assert not claims.append(claim, e.Logged(at_s=time.time(), line="late"))
+    assert not claims.append(claim, e.Logged(line="late"))
     assert queue.record(job_id) == before
 
 
-@pytest.mark.parametrize("now_s", [1764541194.1234567, 1764541194.0])
-def test_event_from_a_script_keeps_the_exact_time(queue: Queue, now_s: float) -> None:
-    first, second = (queue.reserve(key=key, job=DEPLOY, asked=make_asked())[0] for key in "ab")
-    for job_id in (first, second):
-        queue._run(scripts.SUBMIT, job_id, now_s)
-    assert queue.events(first) == [e.Queued(at_s=now_s)]
-    assert queue.events(second) == [e.Waiting(at_s=now_s, behind=first)]
+def test_time_of_an_event_is_exact_and_redis_own(queue: Queue) -> None:
+    before_s = queue.now_s()
+    submit(queue, "a", DEPLOY)
+    waiting = submit(queue, "b", DEPLOY)
+    [event] = queue.events(waiting)
+    assert before_s <= event.at_s <= queue.now_s()
+    assert event.at_s == queue._redis.zscore("seatrial:changed", waiting)
 
 
 def test_cancellation_of_a_running_job_reaches_its_claim_once(queue: Queue, claims: Claims) -> None:
@@ -225,9 +229,7 @@ def test_requeued_job_is_not_delivered_before_it_is_due(queue: Queue, claims: Cl
 
 def test_concurrent_approvals_submit_the_job_once(queue: Queue) -> None:
     job_id, _ = queue.reserve(key="k", job=DEPLOY, asked=make_asked())
-    now = time.time()
-    request = e.ApprovalRequested(at_s=now, count=2, approvers=(), own=False, expires_at_s=now + 60)
-    assert queue.await_approval(job_id, request)
+    assert queue.await_approval(job_id, make_request(queue, count=2, for_s=60.0))
     decisions: list[str] = []
     threads = [
         threading.Thread(target=lambda by=f"U{n}": decisions.append(queue.approve(job_id, by=by, count=2)))
@@ -247,16 +249,16 @@ def test_concurrent_approvals_submit_the_job_once(queue: Queue) -> None:
 
 def test_second_approval_of_one_person_does_not_count(queue: Queue) -> None:
     job_id, _ = queue.reserve(key="k", job=DEPLOY, asked=make_asked())
-    now = time.time()
-    queue.await_approval(job_id, e.ApprovalRequested(at_s=now, count=2, approvers=(), own=False, expires_at_s=now + 60))
+    queue.await_approval(job_id, make_request(queue, count=2, for_s=60.0))
     assert queue.approve(job_id, by="U2", count=2) == "counted"
     assert queue.approve(job_id, by="U2", count=2) == "repeated"
 
 
 def test_expired_request_cannot_be_approved(queue: Queue) -> None:
     job_id, _ = queue.reserve(key="k", job=DEPLOY, asked=make_asked())
-    now = time.time()
-    queue.await_approval(job_id, e.ApprovalRequested(at_s=now, count=1, approvers=(), own=False, expires_at_s=now - 1))
+    queue.await_approval(job_id, make_request(queue, count=1, for_s=60.0))
+    assert queue.expire_due() == 0
+    pass_time(queue._redis, 60)
     assert queue.approve(job_id, by="U2", count=1) == "closed"
     assert queue.expire_due() == 1
     assert read_state(queue, job_id) == "expired"
@@ -265,8 +267,7 @@ def test_expired_request_cannot_be_approved(queue: Queue) -> None:
 
 def test_denied_job_cannot_be_approved(queue: Queue) -> None:
     job_id, _ = queue.reserve(key="k", job=DEPLOY, asked=make_asked())
-    now = time.time()
-    queue.await_approval(job_id, e.ApprovalRequested(at_s=now, count=1, approvers=(), own=False, expires_at_s=now + 60))
+    queue.await_approval(job_id, make_request(queue, count=1, for_s=60.0))
     assert queue.deny(job_id, by="U2")
     assert not queue.deny(job_id, by="U3")
     assert queue.approve(job_id, by="U4", count=1) == "closed"
@@ -277,10 +278,10 @@ def test_denied_job_cannot_be_approved(queue: Queue) -> None:
 def test_only_the_newest_progress_is_stored(queue: Queue, claims: Claims) -> None:
     job_id = submit(queue, "a", DEPLOY)
     claim = claim_job(claims, job_id)
-    claims.append(claim, e.StepStarted(at_s=1.0, step="roll out"))
+    claims.append(claim, e.StepStarted(step="roll out"))
     before = len(queue.events(job_id))
     for done in range(50):
-        claims.append(claim, e.Progressed(at_s=2.0, step="roll out", done=done, total=50, fact=""))
+        claims.append(claim, e.Progressed(step="roll out", done=done, total=50, fact=""))
     record = read_record(queue, job_id)
     assert record.progress is not None
     assert record.progress.done == 49
@@ -321,14 +322,15 @@ def test_unclaimed_job_is_redelivered_after_30_s(queue: Queue, claims: Claims) -
     assert sorted(take_deliveries(queue)) == sorted([lost, running])
     claim_job(claims, running)
     assert take_deliveries(queue) == []
-    queue._run(scripts.DELIVER_DUE, time.time() + 31)
+    pass_time(queue._redis, 31)
     assert take_deliveries(queue) == [lost]
 
 
 def test_job_has_one_delivery_while_all_workers_are_busy(queue: Queue) -> None:
     job_id = submit(queue, "a", DEPLOY)
-    for later_s in (31, 62, 93):
-        queue._run(scripts.DELIVER_DUE, time.time() + later_s)
+    for _ in range(3):
+        pass_time(queue._redis, 31)
+        assert queue.deliver_due() == 1
     assert take_deliveries(queue) == [job_id]
 
 
@@ -379,7 +381,7 @@ def test_refused_write_raises_queue_unavailable(queue: Queue, claims: Claims) ->
 
 def test_keys_of_an_ended_job_expire(queue: Queue, claims: Claims, redis_url: str) -> None:
     claim = claim_job(claims, submit(queue, "a", DEPLOY))
-    claims.append(claim, e.Progressed(at_s=2.0, step="x", done=1, total=2, fact=""))
+    claims.append(claim, e.Progressed(step="x", done=1, total=2, fact=""))
     claims.attach(claim, name="a.txt", title="a", data=b"a")
     claims.finish(claim, make_succeeded())
     take_deliveries(queue)
@@ -396,11 +398,8 @@ def take_over(claims: Claims, job_id: str) -> Claim:
 
 
 def claim_until_not_busy(claims: Claims, job_id: str) -> Claim | None:
-    """Claim a job once its worker has had its second for a late heartbeat."""
-    deadline_s = time.monotonic() + 60.0
-    while True:
-        try:
-            return claims.claim(job_id)
-        except Busy:
-            assert time.monotonic() < deadline_s, "still busy"
-            threading.Event().wait(0.1)
+    """Claim a job after its worker has had its second for a late heartbeat."""
+    with pytest.raises(Busy):
+        claims.claim(job_id)
+    pass_time(claims._redis, 1)
+    return claims.claim(job_id)

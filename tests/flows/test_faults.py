@@ -46,7 +46,7 @@ def claimed(queue: Queue, claims: Claims) -> Claim:
 def succeed(claims: Claims, claim: Claim) -> None:
     """Let the job succeed."""
     outcome = Trained(version=7, digest="sha256:0", metrics={"accuracy": 0.97}, size_bytes=10)
-    assert claims.finish(claim, e.Succeeded(at_s=time.time(), outcome=outcome))
+    assert claims.finish(claim, e.Succeeded(outcome=outcome))
 
 
 def test_request_with_wrong_or_old_signature_gets_401_and_is_not_logged(quiet: Stack) -> None:
@@ -131,7 +131,7 @@ def test_schedule_is_confirmed_to_its_author_if_slack_does_not_post_it(quiet: St
 def test_click_waits_for_a_job_that_is_slower_than_its_card(quiet: Stack) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
-    asked = Asked(by=quiet.person("Grace").id, by_name="Grace", where=ada.id, at_s=time.time())
+    asked = Asked(by=quiet.person("Grace").id, by_name="Grace", where=ada.id)
     job_id, _ = quiet.queue.reserve(key="slow", job=TrainModel(model="iris"), asked=asked)
     blocks = [{"type": "actions", "elements": [_deny(job_id)]}]
     client = WebClient(token=quiet.slack.settings.bot_token, base_url=quiet.slack.api_url)
@@ -155,14 +155,14 @@ def test_busy_job_edits_its_card_within_the_budget(quiet: Stack, redis_url: str)
     ask(ada, "/model train iris")
     claims = played_worker(redis_url)
     claim = claimed(quiet.queue, claims)
-    claims.append(claim, e.StepStarted(at_s=time.time(), step="train"))
+    claims.append(claim, e.StepStarted(step="train"))
     stop = threading.Event()
 
     def report() -> None:
         done = 0
         while not stop.wait(0.05):
             done += 1
-            claims.append(claim, e.Progressed(at_s=time.time(), step="train", done=done, total=1000, fact=""))
+            claims.append(claim, e.Progressed(step="train", done=done, total=1000, fact=""))
 
     reporter = threading.Thread(target=report)
     reporter.start()

@@ -79,9 +79,7 @@ class WorkerHarness:
 
     def ask(self, key: str, job: Job) -> str:
         """Submit a job and return its id."""
-        job_id, _ = self.queue.reserve(
-            key=key, job=job, asked=Asked(by="U1", by_name="Ada", where="C1", at_s=time.time())
-        )
+        job_id, _ = self.queue.reserve(key=key, job=job, asked=Asked(by="U1", by_name="Ada", where="C1"))
         self.queue.submit(job_id)
         return job_id
 

@@ -1,4 +1,4 @@
-"""Events of a job. Pure values; `at_s` is in Unix seconds.
+"""Events of a job. Pure values.
 
 The queue stores them in order as long as the job, and `record` folds them. Of the transient events `Progressed` and
 `Measured` it stores only the newest. `Denied`, `Expired`, `Succeeded`, `Failed`, `Cancelled` and `Lost` end the job.
@@ -13,7 +13,9 @@ from workers.contract.load import Sample
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Event:
-    at_s: float
+    """`at_s`: Unix seconds by Redis' clock. The queue sets it when it stores the event."""
+
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,10 @@ class Codec(Generic[Value]):
     def encode(self, value: Value) -> bytes:
         return self.adapter.dump_json(value)
 
+    def encode_without_time(self, value: Value) -> bytes:
+        """Return the value as JSON without its `at_s`, which a script of the queue adds."""
+        return self.adapter.dump_json(value, exclude={"at_s"})
+
     def decode(self, data: bytes | str) -> Value:
         """Return the value in `data`. Raises WireError, which names the fields but not their contents."""
         try:

@@ -79,13 +79,14 @@ class Job(Protocol):
 class Asked:
     """The person who asked for a job, and the conversation for the answer, as opaque ids of the chat.
 
-    `by` and `where` are a person's and a conversation's id, `by_name` the person's name for logs, `at_s` Unix seconds.
+    `by` and `where` are a person's and a conversation's id, and `by_name` is the person's name for logs. The queue sets
+    `at_s`, in Unix seconds by Redis' clock, when it reserves the job.
     """
 
     by: str
     by_name: str
     where: str
-    at_s: float
+    at_s: float = 0.0
     scheduled_by: str | None = None
 
 

@@ -1,6 +1,5 @@
 """The workers' client of the queue: claim jobs, append their events and end them."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from secrets import token_hex
@@ -51,9 +50,7 @@ class Claims(QueueClient):
         """Tokens of claims, by job, that may have been granted: the connection broke before the reply."""
 
     def heartbeat(self) -> None:
-        now = time.time()
-        self._redis.zadd(PREFIX + "workers", {self.worker: now + self._lease_s})
-        self._redis.zremrangebyscore(PREFIX + "workers", "-inf", now - 3600)
+        self._run(scripts.HEARTBEAT, self.worker, self._lease_s)
 
     def deregister(self) -> None:
         self._redis.zrem(PREFIX + "workers", self.worker)
@@ -66,7 +63,7 @@ class Claims(QueueClient):
         """
         token = self._pending_tokens.pop(job_id, None) or token_hex(8)
         recheck_s = self._lease_s + 0.5
-        args = (job_id, time.time(), self.worker, MOST_TAKEOVERS, recheck_s, RETENTION_S, token)
+        args = (job_id, self.worker, MOST_TAKEOVERS, recheck_s, RETENTION_S, token)
         try:
             answer = self._run(scripts.CLAIM, *args)
             record = self.record(job_id) if answer[0] == b"started" else None
@@ -83,21 +80,21 @@ class Claims(QueueClient):
     def _fail_undecodable(self, job_id: str, *, attempt: int) -> None:
         """End a job that does not decode. Otherwise it would block its resource for ever."""
         failed = e.Failed(
-            at_s=time.time(),
             reason="The worker cannot read this job. It was submitted by another release of Seatrial.",
             advice="Run the bot and the workers in one release, and submit the job again.",
         )
-        self._run(scripts.FINISH, job_id, failed.at_s, attempt, failed.kind, wire.EVENT.encode(failed), RETENTION_S)
+        data = wire.EVENT.encode_without_time(failed)
+        self._run(scripts.FINISH, job_id, attempt, failed.kind, data, RETENTION_S)
 
     def defer(self, job_id: str, *, for_s: float) -> None:
         """Have a delivered job delivered again later, to any free worker."""
-        self._redis.zadd(PREFIX + "outbox", {job_id: time.time() + for_s})
+        self._run(scripts.DEFER, job_id, for_s)
 
     def append(self, claim: Claim, event: e.Event) -> bool:
-        data, now = wire.EVENT.encode(event), time.time()
+        data = wire.EVENT.encode_without_time(event)
         if isinstance(event, e.TRANSIENT):
-            return bool(self._run(scripts.APPEND_TRANSIENT, claim.record.id, now, claim.attempt, event.kind, data))
-        return bool(self._run(scripts.APPEND, claim.record.id, now, claim.attempt, data))
+            return bool(self._run(scripts.APPEND_TRANSIENT, claim.record.id, claim.attempt, event.kind, data))
+        return bool(self._run(scripts.APPEND, claim.record.id, claim.attempt, data))
 
     def attach(self, claim: Claim, *, name: str, title: str, data: bytes) -> bool:
         """Store a file with the job. Raises ValueError above 10 MiB."""
@@ -105,19 +102,17 @@ class Claims(QueueClient):
             raise ValueError(f"{name} has {len(data)} bytes; a job's file has at most {LARGEST_FILE_BYTES}")
         file = f"{claim.record.id}/{claim.attempt}/{name}"
         self._redis.set(PREFIX + "file:" + file, data, ex=FILE_RETENTION_S)
-        return self.append(claim, e.Attached(at_s=time.time(), file=file, name=name, title=title))
+        return self.append(claim, e.Attached(file=file, name=name, title=title))
 
     def finish(self, claim: Claim, event: e.Succeeded | e.Failed | e.Cancelled) -> bool:
         """End the job and give its resource to the next job in line, in one step."""
-        data = wire.EVENT.encode(event)
-        args = (claim.record.id, time.time(), claim.attempt, event.kind, data, RETENTION_S)
-        return bool(self._run(scripts.FINISH, *args))
+        data = wire.EVENT.encode_without_time(event)
+        return bool(self._run(scripts.FINISH, claim.record.id, claim.attempt, event.kind, data, RETENTION_S))
 
     def requeue(self, claim: Claim, *, reason: str, after_s: float) -> bool:
         """Queue the job again, due in `after_s` seconds. It stays the first in the line of its resource."""
-        now = time.time()
-        data = wire.EVENT.encode(e.Requeued(at_s=now, reason=reason, after_s=after_s))
-        return bool(self._run(scripts.REQUEUE, claim.record.id, now, claim.attempt, now + after_s, data))
+        data = wire.EVENT.encode_without_time(e.Requeued(reason=reason, after_s=after_s))
+        return bool(self._run(scripts.REQUEUE, claim.record.id, claim.attempt, after_s, data))
 
     def check(self, claims: Iterable[Claim]) -> dict[str, tuple[bool, str | None]]:
         """Return, by job id, True if the claim is still held, and the person who asked to cancel the job, if any."""
@@ -142,4 +137,4 @@ class Claims(QueueClient):
         for job_id in self._redis.smembers(PREFIX + "open"):
             state = self._redis.hget(f"{PREFIX}job:{job_id.decode()}", "state")
             if state in (b"queued", b"running"):
-                self._redis.zadd(PREFIX + "outbox", {job_id: time.time()}, lt=True)
+                self._redis.zadd(PREFIX + "outbox", {job_id: 0}, lt=True)

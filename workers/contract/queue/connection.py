@@ -1,6 +1,5 @@
 """Connection to Redis, and the reading of jobs that bot and workers share."""
 
-import time
 from typing import Any
 
 import redis
@@ -10,6 +9,7 @@ from redis.retry import Retry
 from workers.contract import wire
 from workers.contract.events import Event
 from workers.contract.queue import scripts
+from workers.contract.queue.prelude import PRELUDE
 from workers.contract.record import Record, fold
 
 PREFIX = "seatrial:"
@@ -56,13 +56,18 @@ class QueueClient:
         """Return the job's stored events from number `start` on, oldest first."""
         return [wire.EVENT.decode(line) for line in self._redis.lrange(_job(job_id) + ":events", start, -1)]
 
+    def now_s(self) -> float:
+        """Return the present time in Unix seconds by Redis' clock, which all bots and workers share."""
+        seconds, microseconds = self._redis.time()
+        return float(seconds + microseconds / 1e6)
+
     def deliver_due(self) -> int:
         """Deliver the jobs that are due, and return their number. Any number of processes may call it."""
-        return int(self._run(scripts.DELIVER_DUE, time.time()))
+        return int(self._run(scripts.DELIVER_DUE))
 
     def _run(self, script: str, *args: Any) -> Any:
         if script not in self._scripts:  # registering a script hashes its source
-            self._scripts[script] = self._redis.register_script(scripts.PRELUDE + script)
+            self._scripts[script] = self._redis.register_script(PRELUDE + script)
         return self._scripts[script](keys=[PREFIX], args=args)
 
     def _read(self, ids: list[str]) -> list[Record]:

@@ -1,6 +1,5 @@
 """The bot's client of the queue: reserve, submit, approve, cancel and list jobs."""
 
-import time
 from collections.abc import Sequence
 from typing import Literal, cast
 
@@ -20,12 +19,15 @@ class Queue(QueueClient):
     Raises QueueUnavailable while Redis is unavailable.
     """
 
-    def reserve(self, *, key: str, job: Job, asked: Asked) -> tuple[str, bool]:
-        """Return the id of the job for request `key`, and True if it is new. Repeated requests are one job."""
-        job_id, new = self._run(
-            scripts.RESERVE, key, wire.JOB.encode(job), wire.ASKED.encode(asked), job.resource, asked.at_s, RETENTION_S
-        )
-        return job_id.decode(), bool(new)
+    def reserve(self, *, key: str, job: Job, asked: Asked) -> tuple[str, float | None]:
+        """Return the id of the job for request `key`, and the request's time, which is None if the job is not new.
+
+        Repeated requests are one job.
+        """
+        without_time = wire.ASKED.encode_without_time(asked)
+        args = (key, wire.JOB.encode(job), without_time, job.resource, RETENTION_S)
+        job_id, *at_s = self._run(scripts.RESERVE, *args)
+        return job_id.decode(), float(at_s[0]) if at_s else None
 
     def discard(self, job_id: str) -> bool:
         """Delete a job and its request. Return False if the job is not just reserved."""
@@ -33,35 +35,33 @@ class Queue(QueueClient):
 
     def submit(self, job_id: str) -> bool:
         """Put a reserved job in line, after its card shows it as queued. Return False if it is not just reserved."""
-        return bool(self._run(scripts.SUBMIT, job_id, time.time()))
+        return bool(self._run(scripts.SUBMIT, job_id))
 
     def await_approval(self, job_id: str, request: e.ApprovalRequested) -> bool:
         """Hold a reserved job until it is approved. Return False if the job is not just reserved."""
-        event = wire.EVENT.encode(request)
-        return bool(self._run(scripts.AWAIT_APPROVAL, job_id, request.at_s, request.expires_at_s, event))
+        event = wire.EVENT.encode_without_time(request)
+        return bool(self._run(scripts.AWAIT_APPROVAL, job_id, request.expires_at_s, event))
 
     def approve(self, job_id: str, *, by: str, count: int) -> Decision:
         """Count an approval. The job enters the line of its resource once, after `count` approvals."""
-        now = time.time()
-        event = wire.EVENT.encode(e.Approved(at_s=now, by=by))
-        return cast(Decision, self._run(scripts.APPROVE, job_id, now, by, count, event).decode())
+        event = wire.EVENT.encode_without_time(e.Approved(by=by))
+        return cast(Decision, self._run(scripts.APPROVE, job_id, by, count, event).decode())
 
     def deny(self, job_id: str, *, by: str) -> bool:
         """End a job that waits for approval. Return False if it does not."""
-        return self._close(job_id, e.Denied(at_s=time.time(), by=by))
+        denied = e.Denied(by=by)
+        data = wire.EVENT.encode_without_time(denied)
+        return bool(self._run(scripts.CLOSE, job_id, denied.kind, data, RETENTION_S))
 
     def expire_due(self) -> int:
         """End the jobs with expired requests for approval, and return their number."""
-        expired = e.Expired(at_s=time.time())
-        due = self._redis.zrangebyscore(PREFIX + "expiring", "-inf", expired.at_s)
-        return sum(self._close(job_id.decode(), expired) for job_id in due)
+        return int(self._run(scripts.EXPIRE_DUE, RETENTION_S))
 
     def cancel(self, job_id: str, *, by: str) -> Literal["cancelled", "requested", "repeated", "closed"]:
         """End a job that has not started, or ask a running one to stop."""
-        now = time.time()
-        cancelled = wire.EVENT.encode(e.Cancelled(at_s=now, by=by))
-        requested = wire.EVENT.encode(e.CancelRequested(at_s=now, by=by))
-        answer = self._run(scripts.CANCEL, job_id, now, by, cancelled, requested, RETENTION_S)
+        cancelled = wire.EVENT.encode_without_time(e.Cancelled(by=by))
+        requested = wire.EVENT.encode_without_time(e.CancelRequested(by=by))
+        answer = self._run(scripts.CANCEL, job_id, by, cancelled, requested, RETENTION_S)
         return cast(Literal["cancelled", "requested", "repeated", "closed"], answer.decode())
 
     def dirty(self) -> list[str]:
@@ -93,10 +93,7 @@ class Queue(QueueClient):
 
     def workers(self) -> list[str]:
         """Return the names of the live workers."""
-        return [name.decode() for name in self._redis.zrangebyscore(PREFIX + "workers", time.time(), "+inf")]
-
-    def _close(self, job_id: str, event: e.Denied | e.Expired) -> bool:
-        return bool(self._run(scripts.CLOSE, job_id, event.at_s, event.kind, wire.EVENT.encode(event), RETENTION_S))
+        return [name.decode() for name in self._run(scripts.WORKERS)]
 
     def _states(self, ids: Sequence[str]) -> list[bytes | None]:
         with self._redis.pipeline(transaction=False) as pipe:

@@ -1,10 +1,11 @@
 """Delivery of job ids to free workers, by Dramatiq on Redis. It redelivers the jobs of a worker that died.
 
 The queue's scripts put deliveries into Dramatiq's list when jobs become due. Retries, time limits, results and
-cancellation belong to the queue, not to Dramatiq.
+cancellation belong to the queue, not to Dramatiq. Heartbeats are by Redis' clock.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import dramatiq
 import redis
@@ -30,6 +31,7 @@ class Transport:
             # One poll in ten checks for dead workers: once per second for each idle worker.
             maintenance_chance=100_000,
         )
+        _use_redis_clock(self._broker)
         self._broker.declare_queue("jobs")
 
     def serve(self, run: Callable[[str], None], *, threads: int) -> Worker:
@@ -43,3 +45,19 @@ class Transport:
         worker.queue_prefetch = threads
         worker.start()
         return worker
+
+
+def _use_redis_clock(broker: RedisBroker) -> None:
+    """Give Dramatiq's heartbeats Redis' time. Raises ValueError if its script is not the expected one.
+
+    Dramatiq 2.2 passes the time of the worker's machine. A worker with a clock ahead would redeliver the jobs of all
+    others, and its own jobs would stay undelivered after its death.
+    """
+    source: Any = broker.scripts["dispatch"].script
+    ours = source.replace(
+        b"local timestamp = ARGV[2]",
+        b"local clock = redis.call('TIME')\nlocal timestamp = clock[1] * 1000 + math.floor(clock[2] / 1000)",
+    )
+    if ours == source:
+        raise ValueError("This release of Dramatiq takes the time for its heartbeats in another way.")
+    broker.scripts["dispatch"] = broker.client.register_script(ours)
