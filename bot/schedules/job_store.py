@@ -1,7 +1,9 @@
 """APScheduler's Redis job store, made safe for many schedulers at once.
 
 APScheduler's own store must not be shared between schedulers (its user guide, "Basic concepts"). Here every bot has a
-scheduler on the same keys. Three changes make that sound:
+scheduler on the same keys. Four changes make that sound:
+
+* Jobs are due by Redis' clock, which all bots share. APScheduler takes the time of the bot's machine.
 
 * A job's next run time is changed only if it still is the one that was read. A bot that was held up undoes no change
   of another bot, and a pause wins over a firing.
@@ -19,7 +21,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import redis
 from apscheduler.job import Job
@@ -62,9 +64,12 @@ def submit(schedule: Schedule) -> None:
 
 
 class _ReadJob(Job):  # type: ignore[misc]  # APScheduler publishes no types
-    """A job from the store. `read_run_time` is its next run time when it was read."""
+    """A job from the store. `read_run_time` is its next run time when it was read, at the time `read_at`."""
 
-    __slots__ = ("read_run_time",)
+    __slots__ = ("read_at", "read_run_time")
+
+    def _get_run_times(self, now: datetime) -> list[datetime]:
+        return cast(list[datetime], super()._get_run_times(self.read_at))
 
 
 class JobStore(RedisJobStore):  # type: ignore[misc]
@@ -74,6 +79,19 @@ class JobStore(RedisJobStore):  # type: ignore[misc]
         super().__init__(jobs_key=SCHEDULES_KEY, run_times_key="seatrial:bot:run_times")
         self.redis: Any = client
         self._unreadable: set[bytes] = set()
+
+    def now(self) -> datetime:
+        """Return the present time by Redis' clock."""
+        seconds, microseconds = self.redis.time()
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the jobs that are due by Redis' clock."""
+        read_at = self.now()
+        jobs = cast(list[Job], super().get_due_jobs(read_at))
+        for job in jobs:
+            job.read_at = read_at
+        return jobs
 
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the job, or None if it does not exist or cannot be read."""

@@ -1,7 +1,6 @@
 """Stored schedules: add, list, pause, resume and remove them, from any bot."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import redis
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
@@ -19,14 +18,15 @@ class Schedules:
     def __init__(self, client: "redis.Redis", *, store: Store) -> None:
         self._store = store
         # A second scheduler, which fires nothing: the timekeeper's is locked while it waits for Slack.
-        self._scheduler = Scheduler(JobStore(client))
+        self._jobs = JobStore(client)
+        self._scheduler = Scheduler(self._jobs)
         self._scheduler.start(paused=True)
 
     def add(
         self, *, cron: str, time_zone: str, command: str, channel: str, by: str, by_name: str, key: str
     ) -> Schedule:
         """Store a new schedule, once for each request `key`. It fires from the next due time on."""
-        first = ClockTrigger(cron, time_zone).get_next_fire_time(None, datetime.now(UTC))
+        first = ClockTrigger(cron, time_zone).get_next_fire_time(None, self._jobs.now())
         schedule = Schedule(
             id=self._store.get_or_set(f"add:{key}", self._store.new_schedule_id()),
             cron=cron,
@@ -65,7 +65,8 @@ class Schedules:
     def resume(self, schedule: Schedule) -> Schedule:
         """Fire again from the next due time on, and return the schedule. Firings that were due meanwhile are lost."""
         with suppress(JobLookupError):
-            self._scheduler.resume_job(schedule.id)
+            following = ClockTrigger(schedule.cron, schedule.time_zone).get_next_fire_time(None, self._jobs.now())
+            self._scheduler.modify_job(schedule.id, next_run_time=following)
         return self.get(schedule.id) or schedule
 
     def remove(self, schedule: Schedule) -> None:

@@ -90,9 +90,9 @@ class _InlineExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler publis
         return stored is not None and stored.next_run_time == job.next_run_time
 
     def _fire_newest(self, job: Job, run_times: list[datetime], trigger: BaseTrigger) -> None:
-        schedule, now = as_schedule(job), datetime.now(UTC)
-        newest, following = run_times[-1], trigger.get_next_fire_time(run_times[-1], now)
-        in_time = now - newest <= timedelta(seconds=job.misfire_grace_time)
+        schedule = as_schedule(job)
+        newest, following = run_times[-1], trigger.get_next_fire_time(run_times[-1], job.read_at)
+        in_time = job.read_at - newest <= timedelta(seconds=job.misfire_grace_time)
         if late := run_times[:-1] if in_time else run_times:
             logger.warning("schedule %s missed %d firings", job.id, len(late))
             self._missed(schedule, [run_time.timestamp() for run_time in late])

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 from redis import Redis
@@ -341,3 +343,23 @@ def test_unreadable_schedule_stays_stored_and_does_not_stop_the_others(
     assert bot.schedules.get("s9") is None
     bot.schedules.pause(replace(schedule, id="s9"))
     assert redis.hget("seatrial:bot:schedules", "s9") == unreadable
+
+
+@pytest.mark.parametrize("ahead_s", [-300.0, 300.0])
+def test_firings_follow_the_clock_of_redis(redis: Redis, monkeypatch: pytest.MonkeyPatch, ahead_s: float) -> None:
+    schedule, due_s = hourly(redis)
+    bot = SchedulingBot(redis)
+    bot.schedules.save(replace(schedule, id="s2", next_due_s=due_s + 240.0))
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", clock_ahead(ahead_s))
+    bot.round()
+    assert bot.fired == [due_s]
+    assert bot.schedules.resume(schedule).next_due_s == due_s + HOUR_S
+
+
+def clock_ahead(seconds: float) -> type[datetime]:
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(seconds=seconds)
+
+    return WrongClock
