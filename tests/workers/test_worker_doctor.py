@@ -13,7 +13,7 @@ import pytest
 from bot.demo import processes
 from tests.cloud import gcs_server
 from workers.contract.findings import Finding
-from workers.contract.queue.diagnosis import judge
+from workers.contract.queue.diagnosis import judge, judge_clock
 from workers.doctor import findings, of_adapters
 from workers.errors import PermanentError
 from workers.platforms.cloud.storage.artifacts import GcsArtifacts
@@ -102,6 +102,13 @@ def test_redis_version_and_persistence_are_judged(info: Mapping[str, Any], failu
     found = [finding.advice for finding in judge("127.0.0.1:6379", info) if not finding.ok]
     assert len(found) == len(failures)
     assert all(words in advice for words, advice in zip(failures, found, strict=True))
+
+
+def test_wrong_clock_is_reported_with_its_direction() -> None:
+    assert judge_clock(-2.0).ok
+    ahead, behind = judge_clock(300.0), judge_clock(-60.0)
+    assert (ahead.ok, ahead.what) == (False, "this machine's clock is 5 m ahead of Redis'")
+    assert (behind.ok, behind.what) == (False, "this machine's clock is 1 m behind Redis'")
 
 
 def test_home_that_cannot_be_written_is_reported(good_environ: dict[str, str], tmp_path: Path) -> None:
