@@ -32,7 +32,8 @@ class Bot:
         self._redis = connect(settings.redis_url)
         self._queue, store = Queue(self._redis), Store(self._redis)
         chat = Chat(token=settings.bot_token, api_url=settings.api_url)
-        directory = Directory(chat, team=str(chat.whoami()["team_id"]))
+        me = chat.whoami()
+        directory = Directory(chat, team=str(me["team_id"]))
         cards = CardPoster(queue=self._queue, store=store, chat=chat)
         self._intake = Intake(queue=self._queue, store=store, cards=cards, directory=directory, settings=settings.file)
         desk = partial(
@@ -51,7 +52,9 @@ class Bot:
         self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._render, self._keep_time)]
-        self.listeners = Listeners(dispatcher=dispatcher, queue=self._queue, store=store, chat=chat)
+        self.listeners = Listeners(
+            dispatcher=dispatcher, queue=self._queue, store=store, chat=chat, bot_user=str(me["user_id"])
+        )
         self.app = _bolt(settings, chat)
         self.listeners.register(self.app)
 

@@ -12,7 +12,7 @@ from slack_bolt import App
 
 from bot.blocks import Message
 from bot.chat import Chat, ChatError, ChatRefused
-from bot.commands import COMMANDS, read, read_mention
+from bot.commands import ANY_VERB, COMMANDS, Desk, read, read_command, read_mention
 from bot.dispatcher import Dispatcher
 from bot.store import Store
 from bot.views import replies
@@ -33,20 +33,21 @@ BUTTONS = {action: handler for command in COMMANDS.values() for action, handler 
 
 @dataclass(frozen=True, kw_only=True)
 class Listeners:
-    """Runs each request in a thread, after Slack has its ack."""
+    """Runs each request in a thread, after Slack has its ack. `bot_user` is the bot's own user id."""
 
     dispatcher: Dispatcher
     queue: Queue
     store: Store
     chat: Chat
+    bot_user: str
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "listener"))
 
     def register(self, app: App) -> None:
         """Register the callbacks with `app`."""
-        for verb in COMMANDS:
-            app.command(verb)(self._on_command)
+        app.command(ANY_VERB)(self._on_command)
         for action in BUTTONS:
             app.action(action)(self._on_click)
+        app.action(replies.RUN_SUGGESTION)(self._on_suggestion)
         app.event("app_mention")(self._on_mention)
 
     def _on_command(self, ack: Any, body: dict[str, Any], respond: Any) -> None:
@@ -78,6 +79,21 @@ class Listeners:
 
         self.threads.submit(_run_and_reply, run, partial(_respond, respond))
 
+    def _on_suggestion(self, ack: Any, body: dict[str, Any], action: dict[str, Any], respond: Any) -> None:
+        ack()
+
+        def run() -> Message | None:
+            button = f"suggestion:{body['container']['message_ts']}"
+            key = self.store.get_or_set(button, f"{button}:{time.time()}", for_s=CLICK_S)
+            return self.dispatcher.run(
+                lambda desk: read_command(action["value"], desk).answer(desk),
+                user=body["user"]["id"],
+                channel=body["channel"]["id"],
+                key=key,
+            )
+
+        self.threads.submit(_run_and_reply, run, partial(_respond, respond))
+
     def _on_mention(self, event: dict[str, Any]) -> None:
         channel, thread_ts, user = event["channel"], event.get("thread_ts"), event.get("user")
         if not user:
@@ -85,12 +101,12 @@ class Listeners:
 
         def run() -> Message | None:
             job_id = self.store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
-            return self.dispatcher.run(
-                lambda desk: read_mention(event["text"], desk, job_id).answer(desk),
-                user=user,
-                channel=channel,
-                key=f"mention:{channel}:{event['ts']}",
-            )
+
+            def answer(desk: Desk) -> Message | None:
+                request = read_mention(event["text"], desk, job_id, bot_user=self.bot_user)
+                return request.answer(desk) if request else replies.MENTIONED
+
+            return self.dispatcher.run(answer, user=user, channel=channel, key=f"mention:{channel}:{event['ts']}")
 
         reply_with = partial(self.chat.post_ephemeral, channel, user, thread_ts=thread_ts)
         self.threads.submit(_run_and_reply, run, reply_with)

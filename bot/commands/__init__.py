@@ -5,15 +5,28 @@ The bot, its manifest and its manual use the table. A new verb is one file and o
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
-from bot.commands.arguments import closest
 from bot.commands.command import Command, Desk, Lookup, Request, UsageError
+from bot.commands.corrections import correct
 from bot.commands.help import ShowHelp
 from bot.commands.line import FILLERS, HELP, Line, clean
+from bot.commands.spelling import closest
 from workers.contract.units import quoted
 
-__all__ = ["COMMANDS", "Command", "Desk", "Lookup", "Request", "UsageError", "read", "read_command", "read_mention"]
+__all__ = [
+    "ANY_VERB",
+    "COMMANDS",
+    "Command",
+    "Desk",
+    "Lookup",
+    "Request",
+    "UsageError",
+    "read",
+    "read_command",
+    "read_mention",
+]
 
 LONGEST = 1_000
 """Characters of a command. Default 1,000: ten times the length of any useful one."""
@@ -25,15 +38,26 @@ COMMANDS: Mapping[str, Command] = {
     for command in (*_JOB_COMMANDS, schedule.command(_JOB_COMMANDS), jobs.COMMAND, seatrial.COMMAND)
 }
 _ABOUT_A_JOB = ("show", "cancel", "retry")
-_MOST_MISTAKES = 12
+ANY_VERB = re.compile(rf"/([a-z0-9_-]+-)?({'|'.join(verb.removeprefix('/') for verb in COMMANDS)})")
+"""A verb of the table as Slack may know it: with its slash, and perhaps with a prefix as in /ml-deploy."""
+_GREETINGS = "hi|hey|hello|hiya|yo|good (?:morning|afternoon|evening)|morning|ok|okay|please|dear"
+_MENTION = re.compile(rf"[\s*_]*(?:(?:{_GREETINGS})\b[\s,.!*_]*)*<@(?P<user>\w+)(?:\|[^<>]*)?>[:,]?", re.IGNORECASE)
 
 
 def read(verb: str, text: str, lookup: Lookup) -> Request:
-    """Parse the `text` after `verb` ("/deploy"). Raises UsageError with a `nearest` command that is understood."""
+    """Parse the `text` after `verb`: "/deploy", "/seatrial" before any other verb, or "/PREFIX-deploy".
+
+    Raises UsageError; its `nearest` command is understood, if any, and is spelled like the typed one.
+    """
+    route = _route(verb, text)
     try:
-        return _parse(verb, text, lookup)
+        return _parse(route.verb, route.text, lookup)
     except UsageError as error:
-        raise _correct(error, lookup) from error
+        typed = f"{route.verb} {route.text}"
+        found = correct(error, typed, lambda command: _parse(*_split(command), lookup))
+        spelled = (command and route.before + command.removeprefix("/") for command in (found.usage, found.nearest))
+        usage, nearest = spelled
+        raise UsageError(found.problem, usage=usage, nearest=nearest) from error
 
 
 def read_command(command: str, lookup: Lookup) -> Request:
@@ -41,15 +65,18 @@ def read_command(command: str, lookup: Lookup) -> Request:
     return read(*_split(clean(command)), lookup)
 
 
-def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
-    """Parse a mention of the bot: any command, with or without its slash. Raises UsageError as `read` does.
+def read_mention(text: str, lookup: Lookup, job_id: str | None, *, bot_user: str | None = None) -> Request | None:
+    """Parse a message that mentions the bot: any command, with or without its slash. Raises UsageError as `read` does.
 
-    The command is the text after the mention, or else the text before it. In the thread of a job's card
-    `job_id` is that job, and `cancel`, `retry` and `show` need not name it.
+    Return None unless the mention opens the message, perhaps after a greeting: other messages are about commands.
+    `bot_user` is the bot's user id; None takes any mention for the bot's. In the thread of a job's card `job_id` is
+    that job, and `cancel`, `retry` and `show` need not name it.
     """
-    before, *after = re.split(r"(?:\s*<@[^<>]*>)+[:,]?", text, maxsplit=1)
-    words = [word for word in clean("".join(after).strip() or before).split() if word.lower() not in FILLERS]
-    first = words[0].lower().strip('"*_.,!').removeprefix("/") if words else ""
+    mention = _MENTION.match(text)
+    if mention is None or bot_user not in (None, mention["user"]):
+        return None
+    words = [word for word in clean(text[mention.end() :]).split() if word.lower() not in FILLERS]
+    first = words[0].lower().strip('"').removeprefix("/") if words else ""
     if not first or first in HELP:
         return ShowHelp()
     if first == "status":
@@ -62,6 +89,28 @@ def read_mention(text: str, lookup: Lookup, job_id: str | None) -> Request:
     return read(f"/{first}", " ".join(words[1:]), lookup)
 
 
+class _Route(NamedTuple):
+    """A verb of the table and its text, and the words typed `before` the verb: "/", "/PREFIX-" or "/seatrial "."""
+
+    verb: str
+    text: str
+    before: str = "/"
+
+
+def _route(verb: str, text: str) -> _Route:
+    """Return the command that is meant by a verb with a prefix, or by `/seatrial` before another verb."""
+    match = ANY_VERB.fullmatch(verb.lower())
+    before, verb = (f"/{match[1] or ''}", f"/{match[2]}") if match else ("/", verb)
+    if verb.lower() != seatrial.COMMAND.verb:
+        return _Route(verb, text, before)
+    first, rest = _split(clean(text))
+    first = first.lower().strip('"').removeprefix("/")
+    own = [form.usage.split()[1] for form in seatrial.COMMAND.forms]
+    if not first or first in HELP or closest(first, own) or first == "seatrial":
+        return _Route(verb, text, before)
+    return _Route(f"/{first}", rest, f"{before}seatrial ")
+
+
 def _parse(verb: str, text: str, lookup: Lookup) -> Request:
     """Parse a command. Raises UsageError for its first mistake."""
     command = COMMANDS.get(verb.lower())
@@ -69,7 +118,7 @@ def _parse(verb: str, text: str, lookup: Lookup) -> Request:
         raise _unknown_verb(verb, text[: LONGEST // 2])
     if len(text) > LONGEST:
         problem = f"That is {len(text):,} characters long; a command has at most {LONGEST:,}."
-        raise UsageError(problem, usage=command.forms[0].usage, nearest=f"{command.verb} help")
+        raise UsageError(problem, usage=command.forms[0].usage)
     help_request = ShowHelp(verb="" if command.verb == "/seatrial" else command.verb)
     words = clean(text).lower().split()
     if words and not HELP.isdisjoint((words[0], words[-1])):  # after a verb, or after a subcommand
@@ -82,55 +131,17 @@ def _parse(verb: str, text: str, lookup: Lookup) -> Request:
 def _unknown_verb(verb: str, text: str) -> UsageError:
     """Return the error for an unknown verb. It may be a misspelled verb, or a subcommand without its verb."""
     name, names = verb.lower().removeprefix("/"), [other.removeprefix("/") for other in COMMANDS]
-    nearest = "/seatrial help"
-    if owner := next((other for other in COMMANDS if _subcommand(f"{other} {name}")), None):
-        nearest = f"{owner} {name} {text}"
-    elif similar := closest(name, names):
+    nearest = ""
+    if similar := closest(name, names):
         nearest = f"/{similar} {text}"
+    elif len(owners := [other for other in COMMANDS if _is_subcommand(other, name)]) == 1:
+        nearest = f"{owners[0]} {name} {text}"
     usage = "/VERB …, where VERB is " + ", ".join(names)
     return UsageError(f"There is no command {quoted(verb)}.", usage=usage, nearest=nearest)
 
 
-def _correct(error: UsageError, lookup: Lookup) -> UsageError:
-    """Return `error` with a `nearest` command that is understood as it stands.
-
-    The problem also names the last mistake if its correction is another command, such as a deployment that must come
-    first.
-    """
-    nearest, last_problem = _corrected(error.nearest, lookup)
-    problem = error.problem
-    if last_problem not in ("", problem) and nearest.split()[0] != error.nearest.split()[0]:
-        problem = f"{problem} {last_problem}"
-    return UsageError(problem, usage=error.usage, nearest=nearest)
-
-
-def _corrected(command: str, lookup: Lookup) -> tuple[str, str]:
-    """Return `command` with its mistakes corrected one after another, and the last problem.
-
-    A command that cannot be corrected becomes a request for help, which is always understood.
-    """
-    problem = ""
-    for _ in range(_MOST_MISTAKES):
-        try:
-            request = _parse(*_split(command), lookup)
-        except UsageError as error:
-            command, problem = error.nearest, error.problem
-            continue
-        if isinstance(request, ShowHelp):
-            break
-        short = request.spelled(lookup.settings)
-        # Keep a subcommand such as `/deploy rollback`, although `/deploy v1` requests the same.
-        return (command if _subcommand(command) not in ("", _subcommand(short)) else short), problem
-    verb = command.split()[0]
-    return f"{verb if verb in COMMANDS else '/seatrial'} help", problem
-
-
-def _subcommand(command: str) -> str:
-    """Return the subcommand in a command, or ""."""
-    verb, _, text = command.partition(" ")
-    name = text.partition(" ")[0]
-    usages = (form.usage.split() for form in COMMANDS[verb].forms)
-    return name if name.islower() and any(words[1:2] == [name] for words in usages) else ""
+def _is_subcommand(verb: str, name: str) -> bool:
+    return name.isalpha() and any(form.usage.split()[1:2] == [name] for form in COMMANDS[verb].forms)
 
 
 def _split(command: str) -> tuple[str, str]:

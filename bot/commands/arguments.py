@@ -3,19 +3,20 @@
 The verbs' parsers use it. Rates, times and objectives are in `loadtest.quantities`.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bot.commands.command import Form, Lookup, UsageError
-from bot.commands.line import Line, Word
+from bot.commands.line import Line, Word, clean
+from bot.commands.spelling import closest
 from workers.contract.catalogue import Version
 from workers.contract.replicas import Replicas
-from workers.contract.units import MOST_REPLICAS, read_replicas
+from workers.contract.units import read_replicas
 
 _VERSION = re.compile(r"v(\d{1,9})", re.ASCII)
 _JOB_ID = re.compile(r"#?(\d{1,18})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\.?\d.*", re.ASCII)
+_STOP = ("abort", "cancel", "halt", "kill", "stop")
 _BEFORE_PLACE = ("to", "on", "in", "at")
 
 
@@ -24,20 +25,15 @@ def is_version(word: str) -> bool:
     return _VERSION.fullmatch(word) is not None
 
 
+def joined_versions(text: str) -> str:
+    """Return `text` with each version as one word, like "v 3", "v1..v2" and "v1 vs v2"."""
+    text = re.sub(r"(?<!\S)v ([0-9]+)(?!\S)", r"v\1", clean(text), flags=re.IGNORECASE)
+    return re.sub(r"(?<!\S)(v[0-9]+)(?: ?\.\. ?| ?- ?| vs | to )(?=v[0-9])", r"\1 ", text, flags=re.IGNORECASE)
+
+
 def is_number(word: str) -> bool:
     """Return whether `word` begins like a number."""
     return _NUMBER.fullmatch(word) is not None
-
-
-def closest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name that `word` probably misspells or abbreviates, or None."""
-    names, word = list(names), word.lower()[:60]
-    completed = [name for name in names if name.startswith(word)]
-    if len(word) > 1 and len(completed) == 1:
-        return completed[0]
-    if len(word) < 3:  # "to" does not misspell "stop"
-        return None
-    return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.6)), None)
 
 
 class Arguments(Line):
@@ -73,7 +69,7 @@ class Arguments(Line):
         try:
             return read_replicas(word.text)
         except ValueError as error:
-            raise self.mistake(str(error), at=word.at, instead=_closest_replicas(word.text)) from error
+            raise self.not_possible(str(error)) from error
 
     def take_job_id(self) -> str | None:
         """Take the next word as a job's number, like 42 or #42."""
@@ -86,12 +82,8 @@ class Arguments(Line):
         problem = f"{word.quoted} is not a job; jobs are numbers, like 42."
         raise self.mistake(problem, at=word.at, instead=digits[0] if digits else "")
 
-    def end(self, keywords: Iterable[str] = (), *, missing: str = "") -> None:
-        """Raise UsageError if a word is left.
-
-        The suggestion is the closest of `keywords`, or else `missing`: an example of a word that the command still
-        needs.
-        """
+    def end(self, keywords: Iterable[str] = ()) -> None:
+        """Raise UsageError if a word is left. The suggestion has the closest of `keywords` in its place."""
         word = self.next_left()
         if word is None:
             return
@@ -101,8 +93,9 @@ class Arguments(Line):
                 if closest(word.text, names):
                     raise self._unknown(word, kind, names)
         # A keyword in the wrong position must not be corrected to itself.
-        instead = closest(word.text, [keyword for keyword in keywords if keyword != word.text]) or missing
-        raise self.mistake(f"{word.quoted} is not understood here.", at=word.at, instead=instead)
+        instead = closest(word.text, [keyword for keyword in (*keywords, "dry-run") if keyword != word.text])
+        stop = " To stop a job, type /jobs cancel JOB." if word.text in _STOP else ""
+        raise self.mistake(f"{word.quoted} is not understood here.{stop}", at=word.at, instead=instead or "")
 
     def unknown_subcommand(
         self, forms: Mapping[str, Form], *, shown: Callable[[str], bool] = lambda word: False
@@ -145,28 +138,25 @@ class Arguments(Line):
         versions = self.lookup.versions(model)
         if not versions:
             problem = f"{model} has no version yet; train one first."
-            raise UsageError(problem, usage=self.usage, nearest=f"/model train {model}")
+            raise self.not_possible(problem)
         newest = f"v{versions[-1].version}"
         if word is None:
-            raise self.mistake(f"Say which version of {model}; the newest is {newest}.", instead=newest)
+            raise self.not_possible(f"Say which version of {model}; the newest is {newest}.")
         for version in versions:
             if version.version == int(word.text[1:]):
                 return version
-        problem = f"{model} has no version {word.quoted}; the newest is {newest}."
-        raise self.mistake(problem, at=word.at, instead=newest)
+        raise self.not_possible(f"{model} has no version {word.quoted}; the newest is {newest}.")
 
     def must_be_served(self, model: str, environment: str) -> None:
-        """Raise UsageError if `model` is not served on `environment`. It suggests the command to type first."""
+        """Raise UsageError if `model` is not served on `environment`."""
         if any((served.model, served.environment) == (model, environment) for served in self.lookup.served()):
             return
-        todo, first = "train a version and deploy it there first", f"/model train {model}"
-        if versions := self.lookup.versions(model):
-            todo, first = "deploy a version there first", f"/deploy v{versions[-1].version} {model} to {environment}"
-        raise UsageError(f"{model} is not served on {environment} yet; {todo}.", usage=self.usage, nearest=first)
+        todo = "deploy a version there first" if self.lookup.versions(model) else "train a version and deploy it there"
+        raise self.not_possible(f"{model} is not served on {environment} yet; {todo}.")
 
     def not_possible(self, problem: str) -> UsageError:
-        """Return an error that no other spelling avoids. It suggests help."""
-        return UsageError(problem, usage=self.usage, nearest=f"{self.verb} help")
+        """Return an error without a suggestion, because none is certain to be what was meant."""
+        return UsageError(problem, usage=self.usage)
 
     def _take_place(self, kind: str, names: Collection[str]) -> str | None:
         word = self.take_after(_BEFORE_PLACE, lambda text: text in names) or self.take(lambda text: text in names)
@@ -186,22 +176,16 @@ class Arguments(Line):
         first = next(iter(usual or names))
         if 1 in (len(names), len(usual)):
             return first
-        raise self.mistake(f"Say {on}which {kind}: {_listed(names)}.", instead=f"{on}{first}")
+        raise self.not_possible(f"Say {on}which {kind}: {_listed(names)}.")
 
     def _unknown(self, word: Word, kind: str, names: Collection[str]) -> UsageError:
         if not names:
             return self._not_configured(kind)
         problem = f"There is no {kind} {word.quoted}; there {'is' if len(names) == 1 else 'are'} {_listed(names)}."
-        return self.mistake(problem, at=word.at, instead=closest(word.text, names) or next(iter(names)))
+        return self.mistake(problem, at=word.at, instead=closest(word.text, names) or "")
 
     def _not_configured(self, kind: str) -> UsageError:
         return self.not_possible(f"seatrial.toml names no {kind} yet; add one under [{kind}s.NAME].")
-
-
-def _closest_replicas(text: str) -> str:
-    """Return valid replicas made of the numbers in `text`."""
-    found = [min(max(int(number), 1), MOST_REPLICAS) for number in re.findall(r"[0-9]{1,9}", text)[:2]] or [1]
-    return str(Replicas(minimum=min(found), maximum=max(found)))
 
 
 def _listed(names: Collection[str], *, last: str = "and", most: int = 6) -> str:

@@ -20,10 +20,10 @@ class UsageError(Exception):
     """A command that cannot be understood.
 
     `problem` is a sentence that names the wrong word, on one line and without mark-up. `usage` is the usage line of the
-    form that was probably meant. `nearest` is a whole command that is understood.
+    form that was probably meant. `nearest` is a whole command that is understood and wants the same, or "".
     """
 
-    def __init__(self, problem: str, *, usage: str, nearest: str) -> None:
+    def __init__(self, problem: str, *, usage: str, nearest: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
         self.usage = usage

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 from workers.contract.units import quoted
 
-EXAMPLE = "0 2 * * 1-5"
-"""On weekdays at two."""
-
 _MACROS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -23,43 +20,44 @@ _MACROS = {
 }
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_LONG_NAMES = re.compile(
+    r"\b(?:sunday|monday|tues(?:day)?|wednesday|thurs?(?:day)?|friday|saturday|january|february|march|april|june|july|august|"
+    r"sept(?:ember)?|october|november|december)\b"
+)
 _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>[0-9a-z]+)(?:-(?P<last>[0-9a-z]+))?)(?:/(?P<step>[0-9]{1,2}))?")
 
 
 class CronError(ValueError):
-    """An invalid cron expression. `nearest` is a valid one."""
-
-    def __init__(self, problem: str, *, nearest: str = EXAMPLE) -> None:
-        super().__init__(problem)
-        self.nearest = nearest
+    """An invalid cron expression. The message names the wrong field."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Field:
-    """One of the five fields: its bounds, its names, and an example that replaces a mistake."""
+    """One of the five fields: its bounds and its names."""
 
     name: str
     low: int
     high: int
     names: tuple[str, ...] = ()
-    example: str = "*"
 
 
 _FIELDS = (
-    _Field(name="minute", low=0, high=59, example="0"),
-    _Field(name="hour", low=0, high=23, example="2"),
+    _Field(name="minute", low=0, high=59),
+    _Field(name="hour", low=0, high=23),
     _Field(name="day of the month", low=1, high=31),
     _Field(name="month", low=1, high=12, names=_MONTHS),
-    _Field(name="weekday", low=0, high=7, names=_WEEKDAYS, example="1-5"),
+    _Field(name="weekday", low=0, high=7, names=_WEEKDAYS),
 )
 
 
 def read_cron(text: str) -> str:
-    """Return the five fields of `text`, in lower case with one space between them. Raises CronError."""
-    if macro := _MACROS.get(text.strip().lower()):
-        raise CronError(f"Instead of {quoted(text)} write the five fields.", nearest=macro)
-    fields = text.lower().split()
+    """Return the five fields of `text`, in lower case with one space between them. Raises CronError.
+
+    A macro such as @daily stands for its fields, and the name of a day or month for its first three letters.
+    """
+    fields = _MACROS.get(text.strip().lower(), text.lower()).split()
+    fields = [_LONG_NAMES.sub(lambda name: name[0][:3], field) for field in fields]
     if len(fields) != len(_FIELDS):
         raise CronError(
             f"{quoted(text)} is not a cron expression, which has five fields: "
@@ -92,7 +90,7 @@ def names_hours(cron: str) -> bool:
 
 def looks_like_field(word: str) -> bool:
     """Return whether `word` may be a field of a cron expression without quotes."""
-    names = re.split(r"[-,/]", word.lower())
+    names = re.split(r"[-,/]", _LONG_NAMES.sub(lambda name: name[0][:3], word.lower()))
     return re.fullmatch(r"[0-9*][0-9*/,a-z-]*", word.lower()) is not None or all(
         name in _WEEKDAYS + _MONTHS for name in names
     )
@@ -134,20 +132,15 @@ def _value(fields: list[str], position: int, text: str) -> int:
 
 
 def _wrong(fields: list[str], position: int, what: str) -> CronError:
-    nearest = [*fields[:position], _FIELDS[position].example, *fields[position + 1 :]]
-    return CronError(f"{quoted(fields[position])} {what}.", nearest=" ".join(nearest))
+    return CronError(f"{quoted(fields[position])} {what}.")
 
 
 def _check_days(fields: list[str], values: list[set[int]]) -> None:
     days, months = values[2], values[3]
     if not fields[2].startswith("*") and not fields[4].startswith("*"):
         raise CronError(
-            "A day of the month together with a weekday is ambiguous. Give one of them, or add two schedules.",
-            nearest=" ".join([*fields[:2], "*", *fields[3:]]),
+            "A day of the month together with a weekday is ambiguous. Give one of them, or add two schedules."
         )
     longest = max(_LONGEST_MONTH[month - 1] for month in months)
     if min(days) > longest:
-        raise CronError(
-            f"No year has such a date: day {min(days)} of month {quoted(fields[3])}.",
-            nearest=" ".join([*fields[:2], str(28 if longest == 29 else longest), *fields[3:]]),
-        )
+        raise CronError(f"No year has such a date: day {min(days)} of month {quoted(fields[3])}.")

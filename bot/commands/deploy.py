@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from bot.commands.arguments import Arguments, is_number, is_version
+from bot.commands.arguments import Arguments, is_version, joined_versions
 from bot.commands.command import (
     Command,
     Desk,
@@ -15,9 +15,8 @@ from bot.commands.command import (
     SettingsFile,
     SimpleRequest,
     Submit,
-    UsageError,
 )
-from bot.commands.line import join_words
+from bot.commands.line import join_words, with_ranges
 from bot.views import replies
 from workers.contract.catalogue import Version
 from workers.contract.jobs import Deploy, Deployed
@@ -26,8 +25,6 @@ _DEPLOY = Form(
     usage="/deploy vN [MODEL] [to ENV] [replicas MIN..MAX]",
     does="deploys vN to ENV; waits for approval if ENV requires it; rolls back if it does not become ready",
 )
-_NO_VERSION = "v0"
-"""A version that never exists: the next reading corrects it to the newest."""
 _FORMS = {
     "status": Form(usage="/deploy status", does="the version on each environment"),
     "history": Form(usage="/deploy history [ENV]", does="deployments, newest first"),
@@ -49,7 +46,7 @@ class SubmitDeploy(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Arguments("/deploy", text, _DEPLOY, lookup)
+    line = Arguments("/deploy", with_ranges(joined_versions(text)), _DEPLOY, lookup)
     match line.subcommand(_FORMS):
         case "status":
             line.end()
@@ -82,11 +79,10 @@ def _deploy(line: Arguments) -> SubmitDeploy:
     environment = line.take_environment()
     model = line.take_model()
     stray = line.next_left()
-    if version is None and stray and is_number(stray.text):
-        digits = "".join(re.findall("[0-9]", stray.text))[:9]
+    if version is None and stray and (number := re.fullmatch(r"#?([0-9]{1,9})", stray.text)):
         problem = f"{stray.quoted} is not a version; a version looks like v3."
-        raise line.mistake(problem, at=stray.at, instead=f"v{digits}")
-    line.end(_FORMS, missing="" if version else _NO_VERSION)
+        raise line.mistake(problem, at=stray.at, instead=f"v{number[1]}")
+    line.end(_FORMS)
     model = model or line.only_model()
     found = line.published(model, version)
     environment = environment or line.only_environment()
@@ -116,11 +112,11 @@ def _previous_version(line: Arguments, *, model: str, environment: str) -> Versi
     number = next((outcome.replaced for outcome in deployed if outcome.version == live and outcome.replaced), None)
     if number is None:
         problem = f"{model} has no earlier version to roll back to on {environment}."
-        raise UsageError(problem, usage=line.usage, nearest=f"/deploy history {environment}")
+        raise line.not_possible(problem)
     found = next((item for item in line.lookup.versions(model) if item.version == number), None)
     if found is None:
         problem = f"{model} v{number}, which ran on {environment} before, is no longer in the model store."
-        raise UsageError(problem, usage=line.usage, nearest=f"/model show {model}")
+        raise line.not_possible(problem)
     return found
 
 

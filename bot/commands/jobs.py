@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bot.cards.card import render
 from bot.commands.arguments import Arguments, is_number
-from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Message, Request, SimpleRequest, UsageError
+from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Message, Request, SimpleRequest
 from bot.views import replies
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; running: those that have not ended; mine: yours")
@@ -41,7 +41,7 @@ def _job_id(line: Arguments) -> str:
     job_id = line.take_job_id()
     line.end()
     if job_id is None:
-        raise UsageError("Say which job; /jobs lists them.", usage=line.usage, nearest="/jobs")
+        raise line.not_possible("Say which job; /jobs lists them.")
     return job_id
 
 

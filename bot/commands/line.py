@@ -9,35 +9,84 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from bot.commands.command import Form, UsageError
-from workers.contract.formatting import digits
+from workers.contract.formatting import exact
 from workers.contract.units import quoted
 
 FILLERS = ("with", "and", "the", "please")
 """Words that people type and commands do not need."""
-HELP = frozenset(("help", "--help", "-h", "?"))
+HELP = frozenset(("help", "?"))
 
 # Keyboards and chats replace plain characters by typographic ones. A backtick quotes code in a chat.
-_PLAIN = str.maketrans(dict.fromkeys("“”„‟«»‘’‚‛'`", '"') | {"—": "--", "–": "-", "−": "-", "…": "..", "≤": "<="})
-_UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|%"
-_NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=>])([0-9.]+)\s+({_UNIT})(?=[\s,]|\.\.|$)", re.IGNORECASE)
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_PLAIN = str.maketrans(
+    _FULL_WIDTH
+    | {ord(quote): '"' for quote in "“”„‟«»‹›‘’‚‛ʼ´′″「」'`＂＇"}
+    | {ord("…"): "..", ord("≤"): "<=", ord("≥"): ">="}
+)
+_DASHES_OUTSIDE_PD = "\u2043\u207b\u208b\u2212"
+"""Hyphen bullet, superscript, subscript and mathematical minus. All other dashes have the category Pd."""
+_APOSTROPHE_IN_NUMBER = re.compile(r"(?<=[0-9])['’‘ʼ´](?=[0-9]{3}(?![0-9]))")
+_HELP_FLAG = re.compile(r'(?<![^\s"])-+(?:help|h)(?![\w-])', re.IGNORECASE)
+_FLAG = re.compile(r'(?<![^\s"])-+ ?(?=[a-z])([a-z-]+=)?', re.IGNORECASE)
+# Marks around a word, as for bold text, and at the end of a sentence. "1.." and the fields of cron stay.
+_OPENING_MARKS = re.compile(r'(?<![^\s"])[*_~(]+(?=[\w#@])')
+_CLOSING_MARKS = re.compile(r'(?<=[\w%])(?:[*_~!;,:)]|(?<!\.)\.(?!\.))+(?=[\s"]|$)')
+
+_RATE_UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min"
+_UNIT = rf"{_RATE_UNIT}|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|%"
+_NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=>-])([0-9.]+)\s+({_UNIT})(?=[\s,]|\.\.|$)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"([0-9]\s*k)\s+(?=(?:rps|qps|req/s|/s|/min)(?![^\s,]))", re.IGNORECASE)
-_TIME_AND_TIME = re.compile(r"(?<=[0-9][dhm])\s+(?=[0-9.]+[hms](?![^\s,]))", re.IGNORECASE)
+_TIME_AND_TIME = re.compile(
+    r"(?:(?<=[0-9]d)\s+(?=[0-9.]+[hms])|(?<=[0-9]h)\s+(?=[0-9.]+[ms])|(?<=[0-9]m)\s+(?=[0-9.]+s))(?=\S+(?:[\s,]|$))",
+    re.IGNORECASE,
+)
+_GROUPED_BY_COMMA = re.compile(r"(?<![\w.,<>=])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9,])")
+_GROUPED_BY_SPACE = re.compile(
+    rf"(?<![\w.,<>=])(?<!steps )(?<!step )[1-9][0-9]{{0,2}}(?: [0-9]{{3}})+"
+    rf"(?= ?(?:{_RATE_UNIT})(?!\w)| ?\.\.| to [0-9]|-)",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"\b(p[0-9][0-9.]*|errors?) (?:is |are )?(?:(under|below|less than|at most)|(?:over|above|more than)) "
+)
+_BOUND_OF_RANGE = rf"(?<![\w.>])([0-9][0-9.]*k?(?:{_RATE_UNIT})?)"
+_BETWEEN = re.compile(rf"between {_BOUND_OF_RANGE} and (?=[0-9])", re.IGNORECASE)
+_FROM_TO = re.compile(rf"{_BOUND_OF_RANGE}(?: (?:up )?to | ?- ?)(?=[0-9])", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
-    """Return `text` on one line, with Slack's escapes undone and every kind of quote as `"`."""
+    """Return `text` on one line, with Slack's escapes and marks undone and every kind of quote as `"`.
+
+    Every kind of dash is a hyphen. A word with dashes before it (`--dry-run`) is the word.
+    """
     text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text = _APOSTROPHE_IN_NUMBER.sub("", text)
     # Invisible characters (zero width, direction) are dropped. Other unprintable ones separate words.
-    visible = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").translate(_PLAIN)
+    visible = "".join(_plain(sign) for sign in text if unicodedata.category(sign) != "Cf")
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in visible).split())
-    return re.sub(r" ?\.\.+(?: (?=[0-9]))?", "..", line)
+    line = re.sub(r" ?\.\.+(?: (?=[0-9]))?", "..", line)
+    line = _FLAG.sub(lambda flag: (flag[1] or "").replace("=", " "), _HELP_FLAG.sub("help", line))
+    return _CLOSING_MARKS.sub("", _OPENING_MARKS.sub("", line))
 
 
 def joined(text: str) -> str:
-    """Return `text` with each quantity as one word, like "1k rps", "1 h 30 m", "p95 < 200 ms", "200 rps .. 2k rps"."""
-    text = re.sub(r" ?([<>]=?) ?", r"\1", clean(text))
+    """Return `text` with each quantity as one word, like "1k rps", "1 h 30 m", "p95 < 200 ms", "1 000 rps"."""
+    text = _BOUND.sub(lambda bound: bound[1] + ("<" if bound[2] else ">"), clean(text))
+    text = re.sub(r" ?([<>]=?) ?", r"\1", text)
+    for grouped in (_GROUPED_BY_COMMA, _GROUPED_BY_SPACE):
+        text = grouped.sub(lambda number: re.sub("[ ,]", "", number[0]), text)
     text = _NUMBER_AND_UNIT.sub(r"\1\2", _THOUSANDS.sub(r"\1", text))
     return _TIME_AND_TIME.sub("", text)
+
+
+def with_ranges(text: str) -> str:
+    """Return `text` with each "200 to 2000rps", "200-2000rps" or "between 1 and 4" as a range with two dots."""
+    return _FROM_TO.sub(r"\1..", _BETWEEN.sub(r"\1..", text))
+
+
+def _plain(sign: str) -> str:
+    dash = sign in _DASHES_OUTSIDE_PD or unicodedata.category(sign) == "Pd"
+    return "-" if dash else sign.translate(_PLAIN)
 
 
 def join_words(*words: str | None) -> str:
@@ -47,13 +96,13 @@ def join_words(*words: str | None) -> str:
 
 def spell_rate(rps: float) -> str:
     """Return a rate as a command has it."""
-    return f"{digits(rps)}rps"
+    return f"{exact(rps)}rps"
 
 
 def spell_duration(seconds: float) -> str:
     """Return a duration as a command has it."""
     if seconds != int(seconds):
-        return f"{digits(seconds)}s"
+        return f"{exact(seconds)}s"
     hours, rest = divmod(int(seconds), 3600)
     minutes, left = divmod(rest, 60)
     return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count)
@@ -80,7 +129,7 @@ class Line:
     def __init__(self, verb: str, text: str, form: Form) -> None:
         self.verb = verb
         self.usage = form.usage
-        words = (word.rstrip(",") or word for word in clean(text).replace('"', " ").split())
+        words = clean(text).replace('"', " ").split()
         self._words = [word for word in words if word.lower() not in FILLERS]
         self._left = list(range(len(self._words)))
 
@@ -123,9 +172,9 @@ class Line:
         return Word(self._text(at), at)
 
     def dry_run(self) -> bool:
-        """Take `dry-run`, `dry run` or `--dry-run`. Return whether it was there."""
-        spelled = self.take(lambda word: word in ("dry-run", "--dry-run", "dryrun", "--dryrun"))
-        return bool(spelled or self.take_after(("dry", "--dry"), lambda word: word == "run"))
+        """Take `dry-run` or `dry run`. Return whether it was there."""
+        spelled = self.take(lambda word: word in ("dry-run", "dryrun", "dry_run"))
+        return bool(spelled or self.take_after(("dry",), lambda word: word == "run"))
 
     def has(self, name: str) -> bool:
         """Return whether `name` is among the words that are left."""

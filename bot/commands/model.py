@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.commands.arguments import Arguments, is_version
+from bot.commands.arguments import Arguments, is_version, joined_versions
 from bot.commands.command import (
     Command,
     Desk,
@@ -43,7 +43,7 @@ class SubmitTraining(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Arguments("/model", text, _FORMS["train"], lookup)
+    line = Arguments("/model", joined_versions(text), _FORMS["train"], lookup)
     match line.subcommand(_FORMS):
         case "train":
             dry_run = line.dry_run()

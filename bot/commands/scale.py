@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments
 from bot.commands.command import Command, Form, Lookup, Request, SettingsFile, Submit
-from bot.commands.line import join_words
+from bot.commands.line import clean, join_words, with_ranges
 from workers.contract.jobs import Scale
 
 _FORMS = (
     Form(usage="/scale N [MODEL] [on ENV]", does="a fixed number of replicas"),
     Form(usage="/scale MIN..MAX [MODEL] [on ENV]", does="bounds between which the autoscaler moves"),
 )
-_EXAMPLE = "1..4"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,14 +24,15 @@ class SubmitScale(Submit):
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
+    text = with_ranges(clean(text))
     line = Arguments("/scale", text, _FORMS[1] if ".." in text else _FORMS[0], lookup)
     dry_run = line.dry_run()
     replicas = line.take_replicas(bare=True)
     environment = line.take_environment()
     model = line.take_model()
-    line.end(missing="" if replicas else _EXAMPLE)
+    line.end()
     if replicas is None:
-        raise line.mistake("Say how many replicas: 3 for a fixed number, 1..4 for bounds.", instead=_EXAMPLE)
+        raise line.not_possible("Say how many replicas: 3 for a fixed number, 1..4 for bounds.")
     model = model or line.only_model()
     environment = environment or line.only_environment()
     line.must_be_served(model, environment)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.blocks import Message, code, context, date, escape, message, paragraphs, person, section
+from bot.blocks import Button, Message, actions, code, context, date, escape, message, paragraphs, person, section
 from bot.cards.card import card_of, required_approvals, status as job_status
 from bot.cards.number_format import change, ms, replicas, table
 from workers.contract.catalogue import Served, Version
@@ -14,6 +14,8 @@ from workers.contract.settings import Approvals, SettingsFile
 MOST_JOBS = 15
 _MOST_METRICS = 4
 _MOST_WORKERS = 5
+RUN_SUGGESTION = "run_suggestion"
+"""The action of a button whose value is a whole command."""
 _MINUS = str.maketrans("-", "−")
 
 
@@ -23,10 +25,11 @@ def plain(text: str) -> Message:
 
 
 def usage(problem: str, *, nearest: str, usage: str) -> Message:
-    """Return the mistake in a command, the nearest valid command, and one line of usage."""
+    """Return the mistake in a command, the nearest valid command with a button that runs it, and a line of usage."""
     blocks = [section(escape(problem))]
     if nearest:
         blocks.append(section(f"Did you mean {code(nearest)}?"))
+        blocks.append(actions([Button(text="Run this", action=RUN_SUGGESTION, value=nearest)]))
     blocks.append(context(f"Usage: {code(usage)}"))
     return message(blocks)
 
@@ -36,6 +39,10 @@ def refused(reason: str) -> Message:
     return plain(f":no_entry: {escape(reason)}")
 
 
+MENTIONED = plain(
+    "Nothing was started. A mention is a command if it opens the message, like `@seatrial deploy v1`; "
+    "`@seatrial help` lists the commands."
+)
 BUTTON_OUTDATED = refused("This button is out of date. Nothing was changed.")
 REDIS_AWAY = plain(
     ":warning: Seatrial cannot reach its queue (Redis). Unless a card appears, nothing was changed. "

@@ -230,6 +230,30 @@ def test_spelled_request_is_parsed_to_itself(command: str, expected: Request, mo
         ("/loadtest find to 50rps", SubmitSearch(job=replace(SEARCH, lowest_rps=5.0, highest_rps=50.0))),
         ("/loadtest find replicas held", SubmitSearch(job=replace(SEARCH, hold_replicas=True))),
         ("/loadtest compare job 41 and job 42", simple("/loadtest compare 41 42")),
+        ("/deploy v 1 to staging", deploy()),
+        ("/deploy *v1* to _staging_.", deploy()),
+        ("/deploy (v1) to ~staging~;", deploy()),
+        ("/deploy *v1 to staging*!", deploy()),
+        ("/deploy v1 –– —replicas=2", deploy(replicas=Replicas(minimum=2, maximum=2))),
+        ("/deploy v1 —to=staging replicas 2 – 4", deploy(replicas=Replicas(minimum=2, maximum=4))),
+        ("/scale *3*", scale(3, 3)),
+        ("/scale 1 to 4", scale(1, 4)),
+        ("/scale 1–4 on staging", scale(1, 4)),
+        ("/scale between 1 and 4 replicas", scale(1, 4)),
+        ("/loadtest 200 to 2000rps", shaped("ramp")),
+        ("/loadtest 200\u20132000 rps", shaped("ramp")),
+        ("/loadtest from 200 rps up to 2k rps", shaped("ramp")),
+        ("/loadtest between 200 and 2\u202f000rps", shaped("ramp")),
+        ("/loadtest 1 000rps", load()),
+        ("/loadtest 1\u00a0000 rps for 1 min", load()),
+        ("/loadtest 1'000rps", load()),
+        ("/loadtest 1’000rps", load()),
+        ("/loadtest 1,000rps for 5min", load(duration_s=300.0)),
+        ("/loadtest １０００rps", load()),
+        ("/loadtest 1000rps slo p95 under 200ms errors below 1%", load()),
+        ("/loadtest find from 100 to 10 000rps", SubmitSearch(job=SEARCH)),
+        ("/model compare v1..v2", simple("/model compare v1 v2 iris")),
+        ("/model compare v1 vs v2", simple("/model compare v1 v2 iris")),
         ("/loadtest 1000rps errors<2% p99<1s", load(slo=Slo(latency_ms=((99.0, 1000.0),), errors_percent=2.0))),
     ],
 )
@@ -237,7 +261,15 @@ def test_order_case_spaces_quotes_and_fillers_do_not_matter(command: str, expect
     assert read_command(command, LookupValues()) == expected
 
 
-@pytest.mark.parametrize("flag", ["dry-run", "dry run", "--dry-run", "—dry-run", "DRY-RUN"])
+DASHES = "‐‑‒–—―−－﹣⁃"
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["dry-run", "dry run", "--dry-run", "DRY-RUN", "dry_run", "-dry-run", "——dry-run", "`--dry-run`"]
+    + [f"{dash}dry-run" for dash in DASHES]
+    + [f"dry{dash}run" for dash in DASHES],
+)
 @pytest.mark.parametrize(
     "command", ["/model train iris", "/deploy v1", "/deploy rollback", "/scale 3", "/loadtest 10rps", "/loadtest find"]
 )
@@ -247,7 +279,7 @@ def test_every_command_for_a_job_takes_dry_run(command: str, flag: str) -> None:
 
 
 @pytest.mark.parametrize("verb", list(COMMANDS))
-@pytest.mark.parametrize("word", ["help", "HELP", "?", "--help", "help find", "find help", "v2 to staging help"])
+@pytest.mark.parametrize("word", ["help", "HELP", "?", "--help", "—help", "-h", "help find"])
 def test_help_is_understood_after_a_verb_or_a_subcommand(verb: str, word: str) -> None:
     assert read(verb, word, LookupValues()) == ShowHelp(verb="" if verb == "/seatrial" else verb)
 
@@ -276,31 +308,91 @@ def test_default_environment_is_the_only_one_without_approvals() -> None:
         ("<@U1> stop", "7", simple("/jobs cancel 7")),
         ("<@U1> STOP!", "7", simple("/jobs cancel 7")),
         ("<@U1> *cancel*, please", "7", simple("/jobs cancel 7")),
-        ("cancel <@U1>", "7", simple("/jobs cancel 7")),
         ("hey <@U1>, please cancel", "7", simple("/jobs cancel 7")),
-        ("retry", "7", simple("/jobs retry 7")),
-        ("show", "7", simple("/jobs show 7")),
-        ("jobs cancel", "7", simple("/jobs cancel 7")),
-        ("cancel #12", "7", simple("/jobs cancel 12")),
-        ("cancel 12", None, simple("/jobs cancel 12")),
+        ("Good morning, <@U1|seatrial>: retry", "7", simple("/jobs retry 7")),
+        ("*<@U1> show*", "7", simple("/jobs show 7")),
+        ("<@U1> jobs cancel", "7", simple("/jobs cancel 7")),
+        ("<@U1> cancel #12", "7", simple("/jobs cancel 12")),
+        ("<@U1>\ncancel 12", None, simple("/jobs cancel 12")),
         ("<@U1>: deploy v1", "7", deploy()),
-        ("/deploy v1", None, deploy()),
-        ("`deploy v1`", None, deploy()),
-        ("loadtest 1000rps slo p95&lt;200ms,errors&lt;1%", None, load()),
-        ("status", None, simple("/seatrial status")),
+        ("<@U1> /deploy v1", None, deploy()),
+        ("<@U1> `deploy v1`", None, deploy()),
+        ("<@U1> loadtest 1000rps slo p95&lt;200ms,errors&lt;1%", None, load()),
+        ("<@U1> status", None, simple("/seatrial status")),
         ("<@U1>", "7", ShowHelp()),
-        ("help", None, ShowHelp()),
+        ("hi <@U1> help", None, ShowHelp()),
     ],
 )
 def test_mention_is_parsed_like_a_command(text: str, job_id: str | None, expected: Request) -> None:
     """Words about a job refer to the thread's job."""
-    assert read_mention(text, LookupValues(), job_id) == expected
+    assert read_mention(text, LookupValues(), job_id, bot_user="U1") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "do not run <@U1> deploy v1 to staging",
+        "nobody touch <@U1> cancel",
+        "cancel <@U1>",
+        "yesterday I typed <@U1> deploy v1",
+        "&gt; <@U1> deploy v1",
+        "~<@U1> deploy v1~",
+        "<@U2> please ask <@U1> deploy v1",
+        "<@U2> <@U1> deploy v1",
+        "deploy v1",
+    ],
+)
+def test_message_that_a_mention_of_the_bot_does_not_open_is_no_command(text: str) -> None:
+    assert read_mention(text, LookupValues(), "7", bot_user="U1") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<@U1> do not deploy v1", "<@U1> deploy v1 to staging? not yet", "<@U1> never cancel", "<@U1> deploy not v1"],
+)
+def test_talk_about_a_command_after_a_mention_has_no_suggestion(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_mention(text, LookupValues(), "7", bot_user="U1")
+    assert caught.value.nearest == ""
 
 
 def test_cancel_outside_a_thread_asks_for_the_job() -> None:
-    with pytest.raises(UsageError, match="which job") as caught:
-        read_mention("cancel", LookupValues(), None)
-    assert caught.value.nearest == "/jobs"
+    with pytest.raises(UsageError, match="which job"):
+        read_mention("<@U1> cancel", LookupValues(), None)
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "expected"),
+    [
+        ("/seatrial", "deploy v1", deploy()),
+        ("/seatrial", "/deploy v1", deploy()),
+        ("/seatrial", "jobs", simple("/jobs")),
+        ("/seatrial", "deploy", ShowHelp(verb="/deploy")),
+        ("/seatrial", "status", simple("/seatrial status")),
+        ("/ml-deploy", "v1", deploy()),
+        ("/ml-ops-seatrial", "loadtest 1000rps", load()),
+    ],
+)
+def test_umbrella_and_prefixed_commands_take_every_verb(verb: str, text: str, expected: Request) -> None:
+    assert read(verb, text, LookupValues()) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "nearest"),
+    [
+        ("/seatrial", "deply v1", "/seatrial deploy v1"),
+        ("/seatrial", "deploy v1 stagin", "/seatrial deploy v1 staging"),
+        ("/ml-deploy", "1", "/ml-deploy v1"),
+        ("/ml-seatrial", "cancel 42", "/ml-seatrial jobs cancel 42"),
+        ("/seatrial", "sttus", "/seatrial status"),
+    ],
+)
+def test_suggestion_is_spelled_like_the_typed_command(verb: str, text: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(verb, text, LookupValues())
+    assert caught.value.nearest == nearest
+    assert caught.value.usage.startswith(nearest.split(maxsplit=1)[0])
+    read_command(nearest, LookupValues())
 
 
 def test_default_place_is_the_only_target_if_there_is_no_environment() -> None:
@@ -312,7 +404,7 @@ def test_default_place_is_the_only_target_if_there_is_no_environment() -> None:
     two = LookupValues(settings=settings(models=(), environments={}, targets={"docs": "100rps", "shop": "1krps"}))
     with pytest.raises(UsageError, match="docs and shop") as caught:
         read("/loadtest", "50rps", two)
-    assert caught.value.nearest == "/loadtest 50rps for 1m on docs"
+    assert caught.value.nearest == ""
 
 
 def test_rate_above_a_cap_with_approvers_is_parsed() -> None:

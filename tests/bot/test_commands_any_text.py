@@ -1,4 +1,4 @@
-"""Arbitrary text: every command is a request or a UsageError with a suggestion that is understood."""
+"""Arbitrary text: every command is a request or a UsageError, whose suggestion is understood."""
 
 from hypothesis import given, settings, strategies as st
 
@@ -69,10 +69,13 @@ TEXTS = st.one_of(st.text(max_size=200), st.text(st.characters(), max_size=20), 
 
 
 def check(error: UsageError, lookup: LookupValues) -> None:
-    """Check that the suggestion is understood, and that the answer is short and on one line."""
-    read_command(error.nearest, lookup)
+    """Check that the suggestion, if any, is understood, and that the answer is short and on one line."""
+    if error.nearest:
+        read_command(error.nearest, lookup)
     assert error.problem.endswith(".") and error.usage.startswith("/")
-    assert error.problem.isprintable() and error.nearest.isprintable() and "`" not in error.problem + error.nearest
+    assert (
+        error.problem.isprintable() and f"{error.nearest}.".isprintable() and "`" not in error.problem + error.nearest
+    )
     assert len(error.problem) < 400 and len(error.nearest) < 400
 
 

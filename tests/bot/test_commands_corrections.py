@@ -1,7 +1,12 @@
 """Commands that are not understood: the problem names the mistake, and the suggestion can be typed as it stands."""
 
+import difflib
+import os
+import re
+from collections import Counter
+
 import pytest
-from hypothesis import assume, given, strategies as st
+from hypothesis import assume, given, settings as settings_of_hypothesis, strategies as st
 
 from bot.commands import read, read_command, read_mention
 from bot.commands.command import UsageError
@@ -13,11 +18,12 @@ TWO_MODELS = LookupValues(settings=settings(models=("iris", "wine"), targets={"d
 
 
 def mistake(command: str, lookup: LookupValues | None = None) -> UsageError:
-    """Return the error for `command`, and check that its suggestion is understood."""
+    """Return the error for `command`, and check that its suggestion, if any, is understood."""
     lookup = lookup or LookupValues(settings=DOCS)
     with pytest.raises(UsageError) as caught:
         read_command(command, lookup)
-    read_command(caught.value.nearest, lookup)
+    if caught.value.nearest:
+        read_command(caught.value.nearest, lookup)
     return caught.value
 
 
@@ -25,62 +31,100 @@ def mistake(command: str, lookup: LookupValues | None = None) -> UsageError:
     ("command", "problem", "nearest"),
     [
         # verbs and subcommands
-        ("/deply v1", "/deply", "/deploy v1 to staging"),
+        ("/deply v1", "/deply", "/deploy v1"),
         ("/train iris", "/train", "/model train iris"),
-        ("/foo", "/foo", "/seatrial help"),
         ("/model trian iris", "/model has no subcommand “trian”. Try train, list", "/model train iris"),
         ("/model iris", "iris", "/model show iris"),
         ("/jobs 42", "42", "/jobs show 42"),
         ("/jobs rnning", "rnning", "/jobs running"),
         ("/deploy rolback", "rolback", "/deploy rollback"),
-        # names
-        ("/model train wine", "wine", "/model train iris"),
-        ("/deploy v1 prod", "prod", "/deploy v1 to production"),
-        ("/deploy v9 to stagin", "stagin", "/deploy v2 to staging"),
-        ("/deploy latest", "latest", "/deploy v2 to staging"),
-        ("/deploy v1 to staging production", "production", "/deploy v1 to staging"),
-        ("/deploy to production", "which version", "/deploy v2 to production"),
-        ("/loadtest 10rps on dosc", "There is no environment or target “dosc”", "/loadtest 10rps for 1m on docs"),
-        ("/loadtest 10rps iris on docs", "iris", "/loadtest 10rps for 1m on docs"),
-        ("/loadtest 10rps on 10.0.0.5", "is no environment and no target", "/loadtest 10rps for 1m on staging"),
+        # names and versions
+        ("/deploy v1 prod", "prod", "/deploy v1 production"),
+        ("/deploy v1 to prodoction dry-rnu", "prodoction", "/deploy v1 to production dry-run"),
+        ("/deploy #1", "#1", "/deploy v1"),
+        ("/deploy 1 to stagin", "stagin", "/deploy v1 to staging"),
+        ("/loadtest 10rps on dosc", "There is no environment or target “dosc”", "/loadtest 10rps on docs"),
         # numbers
-        ("/scale 9999999", "9999999", "/scale 1000 on staging"),
-        ("/scale three", "three", "/scale 1..4 on staging"),
-        ("/loadtest -5", "-5", "/loadtest 5rps for 1m on staging"),
-        ("/loadtest 1,000rps for 5min", "1,000rps", "/loadtest 1000rps for 5m on staging"),
-        ("/loadtest 1000rps for 5ms", "5ms", "/loadtest 1000rps for 1s on staging"),
-        ("/loadtest 200-2000rps", "200-2000rps", "/loadtest 200..2000rps for 1m on staging"),
-        ("/loadtest 2000..200rps", "does not rise", "/loadtest 200..2000rps for 1m on staging"),
-        ("/loadtest 1000rps spike", "1000rps", "/loadtest 100..1000rps spike for 1m on staging"),
-        ("/loadtest 200..2000rps in 50 steps", "50", "/loadtest 200..2000rps steps 20 for 1m on staging"),
-        ("/loadtest 200..2000rps spike 3s", "3 s", "/loadtest 200..2000rps spike for 5s on staging"),
-        ("/loadtest 1000rps for 50m ramp 20m", "50m", "/loadtest 1000rps for 40m on staging ramp 20m"),
-        ("/loadtest 10rps slo p95<200", "p95<200", "/loadtest 10rps for 1m on staging slo p95<200ms"),
-        ("/loadtest 1krps slo errors>1%", "errors>1%", "/loadtest 1000rps for 1m on staging slo errors<1%"),
-        ("/loadtest 9rps abort 30%", "30%", "/loadtest 9rps for 1m on staging abort errors>30% for 10s"),
-        ("/loadtest 9rps errors>2% for 5m", "5m", "/loadtest 9rps for 5m on staging abort errors>2% for 10s"),
-        ("/loadtest 10..1000rps on docs", "targets.docs.max_load", "/loadtest 10..100rps for 1m on docs"),
-        ("/loadtest find 1krps", "1krps", "/loadtest find from 100rps to 1000rps for 20s on staging"),
-        ("/loadtest find from 20krps", "20,000", "/loadtest find from 1000rps to 10000rps for 20s on staging"),
-        ("/loadtest find for 10m", "10m", "/loadtest find from 100rps to 10000rps for 5m on staging"),
-        ("/loadtest find hold on docs", "cannot hold", "/loadtest find from 10rps to 100rps for 20s on docs"),
-        ("/loadtest compare 41 41", "which two", "/jobs"),
+        ("/loadtest 10 for 5m", "10", "/loadtest 10rps for 5m"),
+        ("/loadtest find 1krps", "1krps", "/loadtest find to 1krps"),
+        ("/loadtest 1000rps rmap 30s", "rmap", "/loadtest 1000rps ramp 30s"),
         # schedules
-        ('/schedule add "@daily" model train', "@daily", '/schedule add "0 0 * * *" model train iris'),
-        ("/schedule add x deploy v1", "x", '/schedule add "0 2 * * 1-5" deploy v1 iris to staging'),
         ('/schedule add "0 2 * * *" Europe/Berln deploy v1', "Europe/Berln",
-         '/schedule add "0 2 * * *" Europe/Berlin deploy v1 iris to staging'),
-        ('/schedule add "0 2 * * *" mdel train', "mdel", '/schedule add "0 2 * * *" model train iris'),
-        ('/schedule add "0 2 * * *" scale 2 dry-run', "dry run", '/schedule add "0 2 * * *" scale 2 iris on staging'),
-        ('/schedule add "0 2 * * *" deploy status', "deploy status",
-         '/schedule add "0 2 * * *" loadtest 1000rps for 5m iris on staging'),
-        ("/schedule remove all", "all", "/schedule list"),
+         '/schedule add "0 2 * * *" Europe/Berlin deploy v1'),
+        ('/schedule add "0 2 * * *" mdel train', "mdel", '/schedule add "0 2 * * *" model train'),
     ],
 )  # fmt: skip
 def test_mistake_is_named_and_the_corrected_command_is_suggested(command: str, problem: str, nearest: str) -> None:
     error = mistake(command)
     assert problem in error.problem
     assert error.nearest == nearest
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("/foo", "/foo"),
+        ("/deploy v1 to stag-eu", "stag-eu"),
+        ("/model train wine", "wine"),
+        ("/deploy v9 to stagin", "stagin"),
+        ("/deploy latest", "latest"),
+        ("/deploy v1 to staging production", "production"),
+        ("/deploy to production", "which version"),
+        ("/deploy abort", "/jobs cancel JOB"),
+        ("/deploy undo", "undo"),
+        ("/deploy lock production", "lock"),
+        ("/deploy v1 not to production", "not"),
+        ("/deploy v1 to production dry-run=false", "false"),
+        ("/loadtest 10rps iris on docs", "iris"),
+        ("/loadtest 10rps on 10.0.0.5", "is no environment and no target"),
+        ("/scale 9999999", "9999999"),
+        ("/scale three", "three"),
+        ("/loadtest -5", "-5"),
+        ("/loadtest 1.000rps", "write 1rps or 1000rps"),
+        ("/loadtest 1.500..2.000rps", "write 1.5rps or 1500rps"),
+        ("/loadtest 1000rps for 1.500s", "write 1.5s or 1500s"),
+        ("/loadtest 2,5krps", "2,5krps"),
+        ("/loadtest 1000rps for 5ms", "5ms"),
+        ("/loadtest 1000rps for 5", "“5” is not a time"),
+        ("/loadtest 1000rps for 5months", "5months"),
+        ("/loadtest 2000..200rps", "does not rise"),
+        ("/loadtest 1000rps spike", "100..1000rps"),
+        ("/loadtest 200..2000rps in 50 steps", "50"),
+        ("/loadtest 200..2000rps spike 3s", "3 s"),
+        ("/loadtest 1000rps for 50m ramp 20m", "50m"),
+        ("/loadtest 10rps slo p95<200", "p95<200"),
+        ("/loadtest 1krps slo errors>1%", "errors>1%"),
+        ("/loadtest 9rps abort 30%", "30%"),
+        ("/loadtest 9rps abort", "when to abort"),
+        ("/loadtest 9rps errors>2% for 5m", "5m"),
+        ("/loadtest 10..1000rps on docs", "targets.docs.max_load"),
+        ("/loadtest find from 20krps", "20,000"),
+        ("/loadtest find for 10m", "10m"),
+        ("/loadtest find hold on docs", "cannot hold"),
+        ("/loadtest compare 41 41", "which two"),
+        ('/schedule add "0/5 * * * *" loadtest 10rps', "0/5"),
+        ('/schedule add "0 2 * * *" UTC+2 loadtest 10rps', "UTC+2"),
+        ("/schedule add every day at 2am loadtest 10rps", "every"),
+        ("/schedule add x deploy v1", "x"),
+        ('/schedule add "0 2 * * *" scale 2 dry-run', "dry run"),
+        ('/schedule add "0 2 * * *" deploy status', "deploy status"),
+        ('/schedule add "0 2 * * *"', "what to run"),
+        ("/schedule remove all", "/schedule list"),
+    ],
+)
+def test_mistake_without_a_certain_correction_has_no_suggestion(command: str, problem: str) -> None:
+    error = mistake(command)
+    assert problem in error.problem
+    assert error.nearest == ""
+
+
+@pytest.mark.parametrize("typed", ["prod-us", "prod-u", "prod-ek"])
+def test_name_that_may_be_one_of_two_is_not_guessed(typed: str) -> None:
+    places = LookupValues(settings=settings(environments={"prod-eu": False, "prod-uk": False}))
+    assert mistake(f"/deploy v1 to {typed}", places).nearest in (
+        "",
+        "/deploy v1 to prod-uk" if typed == "prod-u" else "",
+    )
 
 
 VALID = (
@@ -100,76 +144,121 @@ VALID = (
 """Commands in full, each with the words to misspell."""
 
 
-MAY_GO_WITH_ITS_VALUE = ("ramp", "replicas", "slo")
-"""Keywords that a suggestion may omit together with their wrong value."""
+RESTRAINING = ("dry-run", "slo", "abort", "never", "ramp", "hold", "replicas", "steps", "spike")
+EXTRA = (
+    "dry-run",
+    "–dry-run",
+    "dyr-run",
+    "not",
+    "abort never",
+    "ramp 30s",
+    "to production",
+    "v2",
+    "5m",
+    "Sunday",
+    "UTC+2",
+)
 
 
 @st.composite
-def misspelled(draw: st.DrawFn) -> tuple[str, list[str]]:
-    """A valid command with one misspelled word, and the other words."""
-    command, spellable = draw(st.sampled_from(VALID))
-    word = draw(st.sampled_from(spellable))
-    at = draw(st.integers(0, len(word) - 1))
-    replacement = draw(st.sampled_from(["", 2 * word[at], "x" + word[at]]))
-    words = command.split()
-    place = words.index(word)
-    right = words[: place - 1 if words[place - 1] in MAY_GO_WITH_ITS_VALUE else place] + words[place + 1 :]
-    return " ".join([*words[:place], word[:at] + replacement + word[at + 1 :], *words[place + 1 :]]), right
+def mistaken(draw: st.DrawFn) -> str:
+    """A valid command with one to three mistakes: letters, marks, dashes, units, numbers, words and their order."""
+    words = draw(st.sampled_from(VALID))[0].split()
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(words) - 1))
+        word = words[at]
+        letter = draw(st.integers(0, len(word) - 1))
+        match draw(
+            st.sampled_from(["drop", "double", "swap", "letter", "mark", "dash", "unit", "digit", "word", "order"])
+        ):
+            case "drop":
+                words[at] = word[:letter] + word[letter + 1 :]
+            case "double":
+                words[at] = word[:letter] + word[letter] + word[letter:]
+            case "swap":
+                words[at] = word[:letter] + word[letter + 1 : letter + 2] + word[letter] + word[letter + 2 :]
+            case "letter":
+                words[at] = word[:letter] + draw(st.sampled_from("aeinorst018.,'-")) + word[letter + 1 :]
+            case "mark":
+                mark = draw(st.sampled_from(["*", "_", "~", "`", "“", "!", ".", ";"]))
+                words[at] = f"{mark}{word}{mark}"
+            case "dash":
+                words[at] = draw(st.sampled_from("-–—‑−")) + word
+            case "unit":
+                words[at] = word.translate(str.maketrans("", "", draw(st.sampled_from(["rps", "ms", "v", "m", "%"]))))
+            case "digit":
+                words[at] = word.replace(draw(st.sampled_from("0125")), draw(st.sampled_from("0379")))
+            case "word":
+                words.insert(at + 1, draw(st.sampled_from(EXTRA)))
+            case "order":
+                other = draw(st.integers(1, len(words) - 1)) if at else 0
+                words[at], words[other] = words[other], words[at]
+        words = [word for word in words if word] or ["/deploy"]
+    return " ".join(words)
 
 
-@given(misspelling=misspelled())
-def test_suggestion_is_understood_and_keeps_every_word_that_was_right(misspelling: tuple[str, list[str]]) -> None:
-    command, right = misspelling
+def numbers(text: str) -> Counter[str]:
+    """Return the numbers in a text, with its thousands joined."""
+    joined = re.sub(r"(?<=[0-9])[,' ’](?=[0-9]{3}(?![0-9]))", "", text)
+    return Counter(re.findall(r"[0-9]+", joined))
+
+
+@settings_of_hypothesis(max_examples=int(os.environ.get("SEATRIAL_TEST_MISTAKES", "300")))
+@given(command=mistaken())
+def test_suggestion_never_wants_more_than_was_typed(command: str) -> None:
+    """No number, place, model, verb or day is new, and no restraining word is gone."""
     try:
         read_command(command, TWO_MODELS)
     except UsageError:
         suggestion = mistake(command, TWO_MODELS).nearest
-        assert [word for word in right if word not in suggestion.split()] == [], f"{command} → {suggestion}"
     else:
         assume(False)
+    if not suggestion:
+        return
+    typed, offered = command.lower(), suggestion.lower().split()
+    assert numbers(suggestion) == numbers(command), f"{command} → {suggestion}"
+    for name in (*TWO_MODELS.settings.places, *TWO_MODELS.settings.models, "berlin", "train", "rollback", "cancel"):
+        if any(name in word for word in offered):
+            assert difflib.get_close_matches(name, re.findall("[a-z]+", typed), 1, 0.4), f"{command} → {suggestion}"
+    for word in re.findall("[a-z][a-z-]*[a-z]", typed):
+        if word in RESTRAINING:
+            assert word in offered, f"{command} → {suggestion}"
+        assert difflib.get_close_matches(word, re.findall("[a-z]+[a-z-]*", " ".join(offered)), 1, 0.4) or len(word) < 4
 
 
 @pytest.mark.parametrize(
-    ("command", "lookup", "nearest"),
+    ("command", "lookup"),
     [
-        ("/deploy v1", LookupValues(newest=0, places=()), "/model train iris"),
-        ("/scale 3", LookupValues(newest=0, places=()), "/model train iris"),
-        ("/scale 3", LookupValues(places=()), "/deploy v2 to staging"),
-        ("/loadtest 10rps on production", LookupValues(), "/deploy v2 to production"),
-        ("/deploy rollback", LookupValues(before=None), "/deploy history staging"),
-        ("/deploy rollback", LookupValues(before=9), "/model show iris"),
+        ("/deploy v1", LookupValues(newest=0, places=())),
+        ("/scale 3", LookupValues(newest=0, places=())),
+        ("/scale 3", LookupValues(places=())),
+        ("/loadtest 10rps on production", LookupValues()),
+        ("/deploy rollback", LookupValues(before=None)),
+        ("/deploy rollback", LookupValues(before=9)),
     ],
 )
-def test_command_that_must_come_first_is_suggested(command: str, lookup: LookupValues, nearest: str) -> None:
-    assert mistake(command, lookup).nearest == nearest
+def test_command_that_must_come_first_is_named_but_not_suggested(command: str, lookup: LookupValues) -> None:
+    error = mistake(command, lookup)
+    assert error.nearest == ""
+    assert error.problem
 
 
-def test_problem_names_both_mistakes_if_the_suggestion_is_another_command() -> None:
-    error = mistake("/loadtest 1000", LookupValues(places=()))
-    assert "“1000” is not a rate" in error.problem and "not served on staging" in error.problem
-    assert error.nearest == "/deploy v2 to staging"
-
-
-def test_search_that_exceeds_the_longest_load_suggests_help() -> None:
+def test_search_that_exceeds_the_longest_load_is_refused() -> None:
     """Twelve rates of at least five seconds take a minute."""
     short = settings().model_copy(update={"loadtest": LoadTestDefaults(duration_s="10s", longest_s="50s")})
-    error = mistake("/loadtest find", LookupValues(settings=short))
-    assert "loadtest.longest" in error.problem
-    assert error.nearest == "/loadtest help"
+    assert "loadtest.longest" in mistake("/loadtest find", LookupValues(settings=short)).problem
 
 
 def test_ambiguous_model_or_environment_is_listed() -> None:
     several = LookupValues(settings=settings(models=("iris", "wine"), environments={"blue": False, "green": False}))
     assert "iris and wine" in mistake("/model train", several).problem
-    error = mistake("/deploy v1 iris", several)
-    assert "blue and green" in error.problem
-    assert error.nearest == "/deploy v1 iris to blue"
+    assert "blue and green" in mistake("/deploy v1 iris", several).problem
 
 
 @pytest.mark.parametrize("command", ["/model train", "/deploy v1", "/scale 3", "/loadtest 10rps", "/schedule add"])
-def test_empty_settings_suggest_help(command: str) -> None:
+def test_empty_settings_have_no_suggestion(command: str) -> None:
     empty = LookupValues(settings=settings(models=(), environments={}), places=())
-    assert mistake(command, empty).nearest == f"{command.split(maxsplit=1)[0]} help"
+    assert mistake(command, empty).nearest == ""
 
 
 @pytest.mark.parametrize(
@@ -197,15 +286,15 @@ def test_repeated_text_has_no_mark_up_and_is_short(verb: str, text: str) -> None
     """The answer is short and printable, without mentions and code marks."""
     error = mistake(f"{verb} {text}")
     for part in (error.problem, error.nearest, error.usage):
-        assert part.isprintable() and "`" not in part
+        assert (part.isprintable() or not part) and "`" not in part
         assert "<!" not in part and "<@" not in part
         assert len(part) < 300
 
 
-def test_mention_without_a_command_suggests_the_manual() -> None:
+def test_mention_without_a_command_lists_the_verbs() -> None:
     with pytest.raises(UsageError) as caught:
         read_mention("<@U1> good morning", LookupValues(), None)
-    assert caught.value.nearest == "/seatrial help"
+    assert "deploy" in caught.value.usage
 
 
 def test_unknown_verb_is_a_usage_error() -> None:

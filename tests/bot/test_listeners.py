@@ -49,6 +49,19 @@ class ListenersHarness(RelayHarness):
         body = {"user": {"id": self.ada.id}}
         self.listeners._on_click(lambda: None, body, {"action_id": action, "value": job_id}, respond)
 
+    def run_suggestion(self, command: str) -> None:
+        """Click "Run this" in an answer that suggests `command`, as Ada."""
+
+        def respond(**reply: Any) -> None:
+            self.replies.append(reply["text"])
+
+        body = {
+            "user": {"id": self.ada.id},
+            "channel": {"id": self.channel},
+            "container": {"message_ts": "1800000000.000100"},
+        }
+        self.listeners._on_suggestion(lambda: None, body, {"value": command}, respond)
+
     def mention(self, text: str, **event: str) -> None:
         """Mention the bot in a channel."""
         self.listeners._on_mention({"channel": self.channel, "ts": f"{time.time():.6f}", "text": text, **event})
@@ -116,3 +129,19 @@ def test_a_refusal_by_slack_is_reported_with_its_remedy(harness: ListenersHarnes
     reply = wait_until(harness.ada.ephemerals)[0].plain
     assert "missing_scope" in reply
     assert "seatrial doctor" in reply
+
+
+def test_suggestion_runs_once_for_the_member_who_clicks(harness: ListenersHarness) -> None:
+    harness.run_suggestion("/loadtest stop")
+    assert wait_until(lambda: harness.replies)[0] .endswith("No load test is running.")
+    harness.run_suggestion("/model train iris")
+    harness.run_suggestion("/model train iris")
+    (record,) = wait_until(harness.queue.recent)
+    assert record.asked.by == harness.ada.id
+    assert "already" in wait_until(lambda: harness.replies[1:])[0]
+
+
+def test_talk_about_a_command_gets_a_private_hint_and_starts_nothing(harness: ListenersHarness) -> None:
+    harness.mention("do not run <@U0SEATRIAL1> model train iris", user=harness.ada.id)
+    assert "Nothing was started" in wait_until(harness.ada.ephemerals)[0].plain
+    assert list(harness.queue.recent()) == []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, strategies as st
 
-from workers.contract.formatting import digits, show_duration, show_number
+from workers.contract.formatting import digits, exact, show_duration, show_number
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Stage
 from workers.contract.replicas import Replicas
 from workers.contract.units import (
@@ -24,7 +24,17 @@ from workers.contract.units import (
 )
 
 ACCEPTED: dict[Callable[[str], object], dict[str, object]] = {
-    read_duration_s: {"90s": 90, "5M": 300, "1h30m": 5400, "1d": 86400, "1.5m": 90, "500ms": 0.5},
+    read_duration_s: {
+        "90s": 90,
+        "5M": 300,
+        "1h30m": 5400,
+        "1d": 86400,
+        "1.5m": 90,
+        "5min": 300,
+        "2hrs": 7200,
+        "30secs": 30,
+        "500ms": 0.5,
+    },
     read_rate_rps: {
         **{"1000rps": 1000, "1.5KRPS": 1500, "1mrps": 1_000_000, "60/s": 60, "5req/s": 5, "7qps": 7},
         **{"90/min": 1.5, "60/m": 1, "0.001rps": LOWEST_RPS, "1000000rps": HIGHEST_RPS},
@@ -62,7 +72,7 @@ REFUSED: dict[Callable[[str], object], tuple[str, ...]] = {
         "5ſ",
         "٣s",
         "5s\n",
-        "5min",
+        "5months",
         "1.s",
     ),
     read_rate_rps: ("", "-5rps", "0rps", "1e9rps", "1000", "1000 rps", "nanrps", "1000001rps", "0.0001rps", "٣rps"),
@@ -179,3 +189,25 @@ def test_shape_is_divided_into_stages(kind: ShapeKind, stages: list[tuple[float,
 )
 def test_quoted_text_has_no_mention_link_code_or_second_line(text: str, quotation: str) -> None:
     assert quoted(text) == quotation
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "readings"),
+    [
+        (read_rate_rps, "1.000rps", "write 1rps or 1000rps"),
+        (read_rate_rps, "12.500rps", "write 12.5rps or 12500rps"),
+        (read_rate_rps, "1.000.000rps", "write 1000000rps"),
+        (read_rates_rps, "1.000..2.000rps", "write 1rps or 1000rps"),
+        (read_duration_s, "1.500s", "write 1.5s or 1500s"),
+        (read_slo, "p95<1.000ms", "write 1 or 1000"),
+    ],
+)
+def test_number_with_two_readings_is_refused_with_both(read: Callable[[str], object], text: str, readings: str) -> None:
+    with pytest.raises(ValueError, match=readings):
+        read(text)
+
+
+@pytest.mark.parametrize(("text", "rate_rps"), [("0.125rps", 0.125), ("1.1250rps", 1.125), ("1.25rps", 1.25)])
+def test_decimal_fraction_with_one_reading_is_understood(text: str, rate_rps: float) -> None:
+    assert read_rate_rps(text) == rate_rps
+    assert read_rate_rps(f"{exact(rate_rps)}rps") == rate_rps

@@ -36,7 +36,7 @@ def main() -> None:
     try:
         read_command("/warmpu now", LOOKUP)
     except UsageError as error:
-        assert error.nearest == "/warmup now on staging"
+        assert error.nearest == "/warmup now"
     else:
         raise AssertionError("a misspelled verb was understood")
     assert "/warmup" in str(manifest(request_url=None))

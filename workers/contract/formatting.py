@@ -49,3 +49,9 @@ def digits(number: float) -> str:
     """Return all digits of a number, without exponent, commas or trailing zeros: "86400000", "0.001"."""
     text = format(Decimal(repr(number)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def exact(number: float) -> str:
+    """Return all digits of a number for a command. Three decimals get a zero, as "1.125" could be read as 1,125."""
+    text = digits(number)
+    return f"{text}0" if number >= 1 and len(text.partition(".")[2]) == 3 else text

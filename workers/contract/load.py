@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.contract.formatting import digits, show_number
+from workers.contract.formatting import digits, exact, show_number
 
 ShapeKind = Literal["constant", "ramp", "steps", "spike"]
 Spacing = Literal["constant", "poisson"]
@@ -27,7 +27,7 @@ class Slo:
     errors_percent: float | None = None
 
     def __str__(self) -> str:
-        parts = [f"p{digits(percentile)}<{digits(bound)}ms" for percentile, bound in self.latency_ms]
+        parts = [f"p{digits(percentile)}<{exact(bound)}ms" for percentile, bound in self.latency_ms]
         if self.errors_percent is not None:
             parts.append(f"errors<{digits(self.errors_percent)}%")
         return ",".join(parts)
@@ -44,7 +44,7 @@ class Abort:
     for_s: float
 
     def __str__(self) -> str:
-        return f"errors>{digits(self.errors_percent)}% for {digits(self.for_s)}s"
+        return f"errors>{digits(self.errors_percent)}% for {exact(self.for_s)}s"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,11 @@ MOST_REPLICAS = 1_000
 # ASCII: otherwise \d matches the digits of every script, and with IGNORECASE “s” matches the long “ſ”.
 _FLAGS = re.IGNORECASE | re.ASCII
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+", _FLAGS)
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", _FLAGS)
+_TIME_UNIT = "ms|d(?:ays?)?|h(?:rs?|ours?)?|m(?:ins?|inutes?)?|s(?:ecs?|econds?)?"
+_DURATION_PART = re.compile(rf"(\d+(?:\.\d+)?)({_TIME_UNIT})", _FLAGS)
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", _FLAGS)
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+(?!\d)")
+"""A number such as 1.000, which is one in some languages and a thousand in others."""
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(rps|req/s|/s|/m|/min|qps)", _FLAGS)
 _SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT])B", re.IGNORECASE)
 _REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?", _FLAGS)
@@ -30,8 +33,10 @@ _SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
 
 def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
     """Read seconds in "90s", "5m", "1h30m", "1d"; more than 0 and at most `longest_s`."""
+    _require_unambiguous(text)
     _match(_DURATION, text, "is not a time; write it like 30s, 5m or 1h30m.")
-    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
+    parts = ((float(number), unit.lower()) for number, unit in _DURATION_PART.findall(text))
+    seconds = sum(number * _SECONDS[unit if unit == "ms" else unit[0]] for number, unit in parts)
     bounds = f"is out of range; a time is more than 0s and at most {show_duration(longest_s)}."
     _require(0 < seconds <= longest_s, text, bounds)
     return seconds
@@ -39,6 +44,7 @@ def read_duration_s(text: str, *, longest_s: float = LONGEST_S) -> float:
 
 def read_rate_rps(text: str) -> float:
     """Read requests per second in "1000rps", "1krps", "60/s", "90/min"; LOWEST_RPS to HIGHEST_RPS."""
+    _require_unambiguous(text)
     match = _match(_RATE, text, "is not a rate; write it like 1000rps, 1krps or 60/s.")
     number, factor = float(match[1]), {"k": 1e3, "m": 1e6}.get((match[2] or "").lower(), 1.0)
     rate_rps = number * factor / (60.0 if text.lower().endswith(("/m", "/min")) else 1.0)
@@ -79,6 +85,7 @@ def read_slo(text: str) -> Slo:
     errors: float | None = None
     for part in text.replace(" ", "").split(","):
         if match := _SLO_LATENCY.fullmatch(part):
+            _require_unambiguous(match[2])
             percentile, bound = float(match[1]), float(match[2]) * (1000.0 if match[3].lower() == "s" else 1.0)
             bounds = "is out of range; write a percentile between 0 and 100 and a time above 0ms."
             _require(0 < percentile < 100 and 0 < bound <= LONGEST_S * 1000, part, bounds)
@@ -114,6 +121,14 @@ def _match(pattern: re.Pattern[str], text: str, complaint: str) -> re.Match[str]
 def _require(condition: bool, text: str, complaint: str) -> None:
     if not condition:
         raise ValueError(f"{quoted(text)} {complaint}")
+
+
+def _require_unambiguous(text: str) -> None:
+    """Raise ValueError if `text` begins with a number such as 1.000, with both readings."""
+    if match := _GROUPED.match(text):
+        rest, whole = text[match.end() :], re.sub("[.,]", "", match[0])
+        decimal = f"{float(match[0].replace(',', '.')):g}{rest} or " if len(match[0]) < 8 else ""
+        raise ValueError(f"{quoted(text)} can be read in two ways; write {decimal}{whole}{rest}.")
 
 
 def quoted(text: str, longest: int = 40) -> str:

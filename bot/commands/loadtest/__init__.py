@@ -2,8 +2,8 @@
 
 from bot.cards.card import render
 from bot.commands.arguments import Arguments
-from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest, UsageError
-from bot.commands.line import join_words, joined
+from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest
+from bot.commands.line import join_words, joined, with_ranges
 from bot.commands.loadtest.find_capacity import FIND, parse_find
 from bot.commands.loadtest.load_test import LOAD_TEST, parse_load_test
 from bot.views import replies
@@ -18,7 +18,10 @@ _FORMS = {
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
-    line = Arguments("/loadtest", joined(text), LOAD_TEST, lookup)
+    text = joined(text)
+    # Numbers of jobs are no ranges.
+    text = text if text.lower().startswith(("compare", "stop")) else with_ranges(text)
+    line = Arguments("/loadtest", text, LOAD_TEST, lookup)
     match line.subcommand(_FORMS):
         case "find":
             return parse_find(line)
@@ -27,7 +30,7 @@ def _parse(text: str, lookup: Lookup) -> Request:
             line.end()
             if first is None or second is None or first == second:
                 problem = "Say which two load tests, like /loadtest compare 41 42; /jobs lists them."
-                raise UsageError(problem, usage=line.usage, nearest="/jobs")
+                raise line.not_possible(problem)
             return SimpleRequest(f"/loadtest compare {first} {second}", lambda desk: _compare(desk, first, second))
         case "stop":
             job_id = line.take_job_id()

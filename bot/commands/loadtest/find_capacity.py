@@ -43,7 +43,7 @@ def parse_find(line: Arguments) -> SubmitSearch:
     slo = quantities.take_slo(line)
     hold = line.take(lambda text: text in ("hold", "held"), before=("replicas",), after=("replicas",))
     names = take_place_names(line)
-    both = line.take(quantities.is_range)
+    both = line.take(quantities.is_range, after=("from",))
     lowest = both or line.take_after(("from",), is_number)
     highest = both or line.take_after(("to",), is_number)
     probe = line.take_after(("for",), is_number) or line.take(quantities.is_time)
@@ -55,7 +55,7 @@ def parse_find(line: Arguments) -> SubmitSearch:
     found = find_place(line, *names)
     if hold and not found.model:
         problem = f"{found.place.name} is a load target; Seatrial cannot hold its replicas."
-        raise line.mistake(problem, at=hold.at)
+        raise line.not_possible(problem)
     lowest_rps, highest_rps = _rates(line, found, lowest, highest)
     probe_s = _read_probe_s(line, probe) if probe else _default_probe_s(line)
     job = FindCapacity(
@@ -68,8 +68,7 @@ def parse_find(line: Arguments) -> SubmitSearch:
         slo=slo,
         owner=found.owner,
     )
-    fitting_s = max(FindCapacity.longest_probe_s(line.settings.loadtest.longest_s), SHORTEST_PROBE_S)
-    quantities.must_be_short_enough(line, job.load.duration_s, probe, instead=spell_duration(fitting_s))
+    quantities.must_be_short_enough(line, job.load.duration_s, probe)
     return SubmitSearch(job=job, dry_run=dry_run)
 
 
@@ -90,18 +89,16 @@ def _rates(line: Arguments, found: LoadPlace, lowest: Word | None, highest: Word
     rates = (
         f"The lower rate ({show_number(lowest_rps)} rps) must be below the upper one ({show_number(highest_rps)} rps)"
     )
-    if word := lowest or highest:
-        instead = spell_rate(highest_rps / 10) if lowest else spell_rate(HIGHEST_DEFAULT_RPS)
-        raise line.mistake(f"{rates}.", at=word.at, instead=instead)
+    if lowest or highest:
+        raise line.not_possible(f"{rates}.")
     raise line.not_possible(f"{rates}, but the cap {found.place.key}.max_load is too low.")
 
 
 def _read_probe_s(line: Arguments, word: Word) -> float:
     probe_s = quantities.read_time_s(line, word, shortest_s=SHORTEST_PROBE_S)
     if probe_s > LONGEST_PROBE_S:
-        instead = spell_duration(LONGEST_PROBE_S)
-        problem = f"{word.quoted} is too long for one rate; write at most {instead}."
-        raise line.mistake(problem, at=word.at, instead=instead)
+        longest = spell_duration(LONGEST_PROBE_S)
+        raise line.not_possible(f"{word.quoted} is too long for one rate; write at most {longest}.")
     return probe_s
 
 

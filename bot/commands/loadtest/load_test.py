@@ -9,7 +9,7 @@ from bot.commands.command import Form, SettingsFile, Submit
 from bot.commands.line import Word, join_words, spell_duration, spell_rate
 from bot.commands.loadtest import quantities
 from bot.commands.loadtest.place import find_place, take_place_names
-from workers.contract.formatting import digits, show_duration
+from workers.contract.formatting import exact, show_duration
 from workers.contract.jobs import LoadTest
 from workers.contract.load import FEWEST_STEPS, MOST_STEPS, SHORTEST_S, USUAL_STEPS, Shape, ShapeKind
 
@@ -56,9 +56,9 @@ def parse_load_test(line: Arguments, *, subcommands: Iterable[str]) -> SubmitLoa
     # Take a number without unit, too: the error about its unit is better than "not understood".
     rate = rate or line.take(is_number, after=("at", "of"))
     duration = duration or line.take(lambda text: is_number(text) and not quantities.is_rate(text))
-    line.end((*subcommands, *_KEYWORDS, *line.settings.targets), missing="" if rate else quantities.EXAMPLE_RATE)
+    line.end((*subcommands, *_KEYWORDS, *line.settings.targets))
     if rate is None:
-        raise line.mistake("Say at which rate, like 1000rps or 60/s.", instead=quantities.EXAMPLE_RATE)
+        raise line.not_possible("Say at which rate, like 1000rps or 60/s.")
     shape = _shape(line, rate, kind, steps)
     duration_s = quantities.read_time_s(line, duration) if duration else line.settings.loadtest.duration_s
     ramp_s = quantities.read_time_s(line, ramp) if ramp else 0.0
@@ -100,18 +100,18 @@ def _shape(line: Arguments, rate: Word, kind: ShapeKind, steps: Word | None) -> 
     rate_rps = quantities.read_rate(line, rate)
     if kind == "ramp":
         return Shape(lowest_rps=rate_rps, highest_rps=rate_rps)
-    instead = quantities.range_below(rate_rps)
     subject = "Steps go" if kind == "steps" else "A spike goes"
-    problem = f"{subject} from a lower rate to a higher one, and {rate.quoted} is one rate; write {instead}."
-    raise line.mistake(problem, at=rate.at, instead=instead)
+    example = f"{exact(rate_rps / 10)}..{spell_rate(rate_rps)}"
+    raise line.not_possible(
+        f"{subject} from a lower rate to a higher one, and {rate.quoted} is one rate; write it like {example}."
+    )
 
 
 def _step_count(line: Arguments, word: Word) -> int:
     if word.text.isdigit() and FEWEST_STEPS <= int(word.text[:9]) <= MOST_STEPS:
         return int(word.text)
-    nearest = min(max(round(float(word.text[:9])), FEWEST_STEPS), MOST_STEPS)
     problem = f"{word.quoted} is out of range; write {FEWEST_STEPS} to {MOST_STEPS} steps, like steps 5."
-    raise line.mistake(problem, at=word.at, instead=str(nearest))
+    raise line.not_possible(problem)
 
 
 def _check_duration(
@@ -122,22 +122,20 @@ def _check_duration(
     kinds = {"steps": (f"{steps} steps", steps), "spike": ("a spike", _SPIKE_PARTS)}
     what, parts = kinds.get(job.shape.kind, ("a load test", 1))
     if job.duration_s < parts * SHORTEST_S:
-        least, at = spell_duration(parts * SHORTEST_S), duration.at if duration else None
-        problem = f"{show_duration(job.duration_s)} is too short for {what}, which is sampled once a second."
-        raise line.mistake(problem, at=at, instead=least if duration else f"for {least}")
+        least = spell_duration(parts * SHORTEST_S)
+        problem = f"{show_duration(job.duration_s)} is too short for {what}, which is sampled once a second"
+        raise line.not_possible(f"{problem}; write at least {least}.")
     # If only one time is given, behind the abort condition, it is probably the duration of the test.
     whole_s = job.load.duration_s
     if abort_time and not duration and job.abort and job.abort.for_s > whole_s:
         problem = f"{abort_time.quoted} of failures cannot abort a test of {show_duration(whole_s)}."
-        raise line.mistake(problem, at=abort_time.at, instead=f"10s for {abort_time.text}")
-    wrong, other_s = (ramp, job.duration_s) if ramp and job.ramp_s > job.duration_s else (duration, job.ramp_s)
-    left_s = max(line.settings.loadtest.longest_s - other_s, SHORTEST_S)
-    instead = spell_duration(left_s) if wrong else f"for {spell_duration(left_s)}"
-    quantities.must_be_short_enough(line, whole_s, wrong, instead=instead)
+        raise line.not_possible(problem)
+    wrong = ramp if ramp and job.ramp_s > job.duration_s else duration
+    quantities.must_be_short_enough(line, whole_s, wrong)
 
 
 def _spell_shape(shape: Shape) -> str:
     if shape.kind == "constant":
         return spell_rate(shape.highest_rps)
     kinds = {"ramp": "", "steps": f"steps {shape.step_count}", "spike": "spike"}
-    return join_words(f"{digits(shape.lowest_rps)}..{spell_rate(shape.highest_rps)}", kinds[shape.kind])
+    return join_words(f"{exact(shape.lowest_rps)}..{spell_rate(shape.highest_rps)}", kinds[shape.kind])

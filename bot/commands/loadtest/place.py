@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments, is_number
-from bot.commands.line import Word, spell_rate
-from bot.commands.loadtest.quantities import is_range, is_rate, range_below
+from bot.commands.line import Word
+from bot.commands.loadtest.quantities import is_rate
 from workers.contract.formatting import show_number
 from workers.contract.settings import Environment, LoadTarget
 
@@ -26,9 +26,8 @@ class LoadPlace:
         cap_rps = self.place.max_load_rps
         if word is None or cap_rps is None or rate_rps <= cap_rps or self.place.approvals is not None:
             return
-        instead = range_below(cap_rps) if is_range(word.text) else spell_rate(cap_rps)
         cap = f"the cap of {show_number(cap_rps)} rps that {self.place.key}.max_load sets"
-        raise line.mistake(f"{word.quoted} is above {cap}.", at=word.at, instead=instead)
+        raise line.not_possible(f"{word.quoted} is above {cap}.")
 
 
 def take_place_names(line: Arguments) -> tuple[str | None, str | None]:
@@ -39,7 +38,7 @@ def take_place_names(line: Arguments) -> tuple[str | None, str | None]:
     place = line.take_place()
     if stray := line.take_after(("on",), lambda text: is_number(text) and not is_rate(text)):
         problem = f"{stray.quoted} is no environment and no target; load goes only to places in seatrial.toml."
-        raise line.mistake(problem, at=stray.at)
+        raise line.not_possible(problem)
     # A model beside a load target stays in the line and is reported there.
     return place, None if place in line.settings.targets else line.take_model()
 

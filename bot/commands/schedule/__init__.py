@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bot.commands.arguments import Arguments
-from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest, UsageError
+from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest
 from bot.commands.line import clean
 from bot.commands.schedule.add import ADD, AddParser
 from bot.views import replies, schedules as views
@@ -51,7 +51,7 @@ def _schedule_id(line: Arguments) -> str:
     match = re.fullmatch(r"[s#]?([0-9]{1,9})", word.text) if word else None
     if match is None:
         problem = f"{word.quoted} is not a schedule; schedules have ids like s1." if word else "Say which schedule."
-        raise UsageError(problem, usage=line.usage, nearest="/schedule list")
+        raise line.not_possible(f"{problem} /schedule list shows all.")
     line.end()
     return f"s{int(match[1])}"
 

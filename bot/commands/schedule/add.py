@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import dropwhile
 from zoneinfo import available_timezones
 
 from bot.commands import cron
-from bot.commands.arguments import closest
 from bot.commands.command import Command, Desk, Form, Lookup, Message, SettingsFile, Submit, UsageError
 from bot.commands.line import join_words
+from bot.commands.spelling import closest
 from bot.views import schedules as views
 from workers.contract.units import quoted
 
@@ -18,7 +17,6 @@ ADD = Form(
     usage='/schedule add "CRON" [TIMEZONE] COMMAND…',
     does="runs any command that starts a job at set times; shows the next three; its cards come here",
 )
-_EXAMPLE_COMMAND = "loadtest 1000rps for 5m"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +63,7 @@ class AddParser:
         try:
             expression = cron.read_cron(fields)
         except cron.CronError as error:
-            problem = str(error) if fields else "Say when: five fields of cron, in quotes."
-            raise _mistake(problem, error.nearest, zone, " ".join(words)) from error
+            raise _mistake(str(error) if fields else "Say when: five fields of cron, in quotes.") from error
         return AddSchedule(cron=expression, time_zone=zone, submit=self._submit(expression, zone, words, lookup))
 
     def _split_zone(self, fields: str, words: list[str]) -> tuple[str, list[str]]:
@@ -81,6 +78,8 @@ class AddParser:
             return (last, words[: -2 if words[-2] == "in" else -1]) if last else ("UTC", words)
         if found := zones.get(words[0].lower()):
             return found, words[1:]
+        if re.match(r"(utc|gmt)[+-]", words[0], re.IGNORECASE):
+            raise _mistake(f"{quoted(words[0])} is not a time zone; write a place, like Europe/Berlin.")
         zone = zones.get(closest(words[0], zones) or "")
         if zone and ("/" in words[0].strip("/") or not closest(words[0].removeprefix("/"), self._commands)):
             raise _mistake(f"There is no time zone {quoted(words[0])}.", fields, zone, " ".join(words[1:]))
@@ -89,22 +88,20 @@ class AddParser:
     def _submit(self, expression: str, zone: str, words: list[str], lookup: Lookup) -> Submit:
         """Parse the command. Raises UsageError."""
         if not words:
-            raise _mistake("Say what to run: a command that starts a job.", expression, zone, _EXAMPLE_COMMAND)
+            raise _mistake("Say what to run: a command that starts a job, like loadtest 1000rps for 5m.")
         command = self._commands.get(words[0].lower().removeprefix("/"))
         if command is None:
             similar = closest(words[0].lower().removeprefix("/"), self._commands)
-            rest = [similar, *words[1:]] if similar else dropwhile(lambda word: not self._is_verb(word), words)
             problem = f"{quoted(words[0])} is neither a time zone nor a command that starts a job."
-            raise _mistake(problem, expression, zone, " ".join(rest))
+            raise _mistake(problem, expression, zone, " ".join([similar, *words[1:]]) if similar else "")
         try:
             request = command.parse(" ".join(words[1:]), lookup) if words[1:] else command.alone
         except UsageError as error:
             raise _mistake(error.problem, expression, zone, error.nearest.removeprefix("/")) from error
         if not isinstance(request, Submit):
-            raise _mistake(f"{quoted(' '.join(words))} does not start a job.", expression, zone, _EXAMPLE_COMMAND)
+            raise _mistake(f"{quoted(' '.join(words))} does not start a job.")
         if request.dry_run:
-            short = request.spelled(lookup.settings).removeprefix("/").removesuffix(" dry-run")
-            raise _mistake("A dry run starts nothing; schedule the command itself.", expression, zone, short)
+            raise _mistake("A dry run starts nothing; schedule the command itself.")
         return request
 
     def _is_verb(self, word: str) -> bool:
@@ -121,5 +118,7 @@ def _spell(expression: str, zone: str, command: str) -> str:
     return join_words(f'/schedule add "{expression}"', "" if zone == "UTC" else zone, command)
 
 
-def _mistake(problem: str, expression: str, zone: str, command: str) -> UsageError:
-    return UsageError(problem, usage=ADD.usage, nearest=_spell(expression, zone, command or _EXAMPLE_COMMAND))
+def _mistake(problem: str, expression: str = "", zone: str = "", command: str = "") -> UsageError:
+    """Return an error that suggests a schedule of `command`, or nothing without both an expression and a command."""
+    nearest = _spell(expression, zone, command) if expression and command else ""
+    return UsageError(problem, usage=ADD.usage, nearest=nearest)
