@@ -5,13 +5,18 @@ seatrial worker              run jobs
 seatrial down                stop the endpoints that this machine serves
 seatrial doctor              check tokens, permissions and services, and print how to repair them
 seatrial manifest [URL]      print the Slack app's manifest, for HTTP at URL or for Socket Mode
+                             --commands umbrella: its only command is /seatrial; --prefix ml: /ml-deploy
+seatrial explain "COMMAND"   print as JSON how a command is understood, or why not; nothing is started
+                             --mention: a message that mentions the bot; --versions iris=1,2: without Redis
 seatrial demo [--once]       run everything on this machine, with a local Slack
 """
 
+import argparse
 import importlib.util
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,11 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
                 os.execv(sys.executable, [sys.executable, *command])
             case ["doctor"]:
                 return _doctor()
-            case ["manifest", *rest] if len(rest) < 2:
-                from bot.manifest import manifest
-
-                print(json.dumps(manifest(request_url=rest[0] if rest else None), indent=2))
-                return 0
+            case ["manifest", *rest]:
+                return _manifest(rest)
+            case ["explain", *rest]:
+                return _explain(rest)
             case ["demo", *rest] if set(rest) <= {"--once"}:
                 from bot.demo.tour import demo
 
@@ -77,6 +81,41 @@ def _bot() -> int:
         print(f"{error}. Check SLACK_BOT_TOKEN, and SLACK_API_URL if it is set.", file=sys.stderr)
     except CannotServe as error:
         print(error, file=sys.stderr)
+    return 1
+
+
+def _manifest(words: list[str]) -> int:
+    from bot.manifest import manifest
+
+    parser = argparse.ArgumentParser(prog="seatrial manifest", description="Print the Slack app's manifest.")
+    parser.add_argument("url", nargs="?", help="where Slack sends requests; without it, Socket Mode")
+    parser.add_argument("--commands", choices=("each", "umbrella"), default="each")
+    parser.add_argument("--prefix", default="", help="for names that the workspace has already: /PREFIX-deploy")
+    given = parser.parse_args(words)
+    if not re.fullmatch(r"([a-z0-9_-]{1,20})?", given.prefix):
+        parser.error("a prefix has at most 20 lower-case letters, digits, - and _")
+    umbrella = given.commands == "umbrella"
+    print(json.dumps(manifest(request_url=given.url, umbrella=umbrella, prefix=given.prefix), indent=2))
+    return 0
+
+
+def _explain(words: list[str]) -> int:
+    from bot.explain import InvalidVersions, explain
+    from workers.contract.queue import QueueUnavailable
+
+    parser = argparse.ArgumentParser(prog="seatrial explain", description="Print how a command is understood.")
+    parser.add_argument("text", help="a command, or with --mention a message")
+    parser.add_argument("--mention", action="store_true", help="the text is a message that mentions the bot")
+    parser.add_argument("--versions", action="append", default=[], metavar="MODEL=1,2", help="published versions")
+    given = parser.parse_args(words)
+    try:
+        print(explain(given.text, mention=given.mention, versions=given.versions, environ=os.environ))
+        return 0
+    except InvalidVersions as error:
+        parser.error(str(error))
+    except QueueUnavailable as error:
+        advice = "Set REDIS_URL, or name the versions: --versions iris=1,2."
+        print(f"Redis, which knows the versions, is away: {error}. {advice}", file=sys.stderr)
     return 1
 
 

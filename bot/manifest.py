@@ -9,15 +9,16 @@ MOST_USAGE_HINT = 1000
 MOST_DESCRIPTION = 2000
 
 
-def manifest(*, request_url: str | None) -> dict[str, Any]:
+def manifest(*, request_url: str | None, umbrella: bool = False, prefix: str = "") -> dict[str, Any]:
     """Return the manifest for HTTP at `request_url`, or for Socket Mode if it is None.
 
+    With `umbrella` the only command is /seatrial, which takes every verb. `prefix` precedes each name, with a hyphen.
     Reference: https://docs.slack.dev/reference/app-manifest. In Socket Mode, a slash command has no url.
     """
     command_url = {"url": request_url} if request_url else {}
     commands = [
         {
-            "command": command.verb,
+            "command": f"/{prefix}-{command.verb[1:]}" if prefix else command.verb,
             "description": command.does[:MOST_DESCRIPTION],
             "usage_hint": " | ".join(form.usage.removeprefix(command.verb).strip() for form in command.forms)[
                 :MOST_USAGE_HINT
@@ -26,6 +27,7 @@ def manifest(*, request_url: str | None) -> dict[str, Any]:
         }
         | command_url
         for command in COMMANDS.values()
+        if command.verb == "/seatrial" or not umbrella
     ]
     event_url = {"request_url": request_url} if request_url else {}
     return {

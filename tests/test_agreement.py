@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.commands import COMMANDS
+from bot.commands import ANY_VERB, COMMANDS
 from bot.manifest import manifest
 from bot.settings import BotSettings
 from workers.contract.jobs import KINDS
@@ -57,6 +57,17 @@ def test_manifest_has_every_command_within_the_limits_of_slack(request_url: str 
     assert set(made["oauth_config"]["scopes"]["bot"]) == SCOPES
     assert made["settings"]["socket_mode_enabled"] == (request_url is None)
     assert len(made["display_information"]["name"]) <= 35
+
+
+@pytest.mark.parametrize(
+    ("umbrella", "prefix", "first"), [(True, "", "/seatrial"), (True, "ml", "/ml-seatrial"), (False, "ml", "/ml-model")]
+)
+def test_manifest_for_a_workspace_with_taken_names_avoids_them(umbrella: bool, prefix: str, first: str) -> None:
+    made = manifest(request_url=None, umbrella=umbrella, prefix=prefix)
+    names = [command["command"] for command in made["features"]["slash_commands"]]
+    assert names[0] == first
+    assert len(names) == (1 if umbrella else len(COMMANDS))
+    assert all(ANY_VERB.fullmatch(name) and len(name) <= 32 for name in names)
 
 
 def test_command_line_prints_the_manifest_as_json() -> None:
