@@ -37,6 +37,7 @@ SLOWEST_FIRST = (
     "platforms/test_images.py",
     "flows/test_loop.py",
     "workers/test_worker.py",
+    "workers/test_wrong_clocks.py",
     "flows/test_schedules.py",
     "browser/test_whole_loop.py",
     "cloud/test_compose_file.py",

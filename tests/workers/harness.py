@@ -68,11 +68,12 @@ class WorkerHarness:
         with (self.folder / "seatrial.toml").open("a") as file:
             file.write(more)
 
-    def worker(self, name: str = "worker") -> "subprocess.Popen[bytes]":
-        """Start a worker and wait until it is ready."""
+    def worker(self, name: str = "worker", **variables: str) -> "subprocess.Popen[bytes]":
+        """Start a worker, with more environment variables, and wait until it is ready."""
         before = set(self.queue.workers())
+        environ = self.environ | variables
         started = self._exit_stack.enter_context(
-            processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=self.environ)
+            processes.process(name, processes.python("-m", "workers"), folder=self.folder, environ=environ)
         )
         wait_until(lambda: set(self.queue.workers()) - before)
         return started
