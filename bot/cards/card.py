@@ -56,7 +56,7 @@ def render(record: Record, *, ahead: Record | None = None) -> Message:
         advice = f"\n{escape(record.advice)}" if record.advice else ""
         blocks.append(section(f"*{escape(record.reason)}*{advice}"))
     blocks.append(context(_footer(record)))
-    if buttons := _buttons(record):
+    if buttons := _buttons(record, ahead):
         blocks.append(actions(buttons))
     return message(blocks)
 
@@ -162,7 +162,7 @@ def _footer(record: Record) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _buttons(record: Record) -> list[Button]:
+def _buttons(record: Record, ahead: Record | None) -> list[Button]:
     kind = card_of(record.job)
     if record.state == "awaiting_approval":
         approve = Button(text="Approve", action="approve", value=record.id, style="primary")
@@ -172,5 +172,9 @@ def _buttons(record: Record) -> list[Button]:
         return kind.next_buttons(record.id, record.outcome)
     if record.final:
         return [Button(text="Retry", action="retry", value=record.id)]
-    stoppable = record.state != "reserved" and not record.cancel_by
-    return [Button(text=kind.stop, action="cancel", value=record.id, style="danger")] if stoppable else []
+    buttons = []
+    if record.state == "waiting" and not record.job.load and ahead and ahead.job.load and not ahead.cancel_by:
+        buttons.append(Button(text="Stop the test", action="stop_ahead", value=record.id))
+    if record.state != "reserved" and not record.cancel_by:
+        buttons.append(Button(text=kind.stop, action="cancel", value=record.id, style="danger"))
+    return buttons

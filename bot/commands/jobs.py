@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bot.cards.card import render
 from bot.commands.arguments import Arguments, is_number
-from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Message, Request, SimpleRequest
+from bot.commands.command import ButtonHandler, Command, Desk, Form, Lookup, Message, Record, Request, SimpleRequest
 from bot.views import replies
 
 _LIST = Form(usage="/jobs [running|mine]", does="the newest jobs; running: those that have not ended; mine: yours")
@@ -19,6 +19,14 @@ _ACTIONS: Mapping[str, ButtonHandler] = {
     "cancel": lambda record, desk: desk.cancel(record),
     "retry": lambda record, desk: desk.submit(record.job),
 }
+
+
+def _stop_ahead(record: Record, desk: Desk) -> Message | None:
+    """Stop the load test that the job waits for."""
+    ahead = desk.job(record.waits_for) if record.waits_for else None
+    if ahead is None or not ahead.job.load:
+        return replies.plain(f"Job #{record.id} no longer waits for a load test. Nothing was changed.")
+    return desk.cancel(ahead)
 
 
 def _parse(text: str, lookup: Lookup) -> Request:
@@ -69,5 +77,6 @@ COMMAND = Command(
         "deny": lambda record, desk: desk.decide(record, approve=False),
         "cancel": _ACTIONS["cancel"],
         "retry": _ACTIONS["retry"],
+        "stop_ahead": _stop_ahead,
     },
 )

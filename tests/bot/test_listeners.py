@@ -17,6 +17,7 @@ from tests.bot.lookup import settings
 from tests.bot.relay_harness import RelayHarness
 from tests.bot.slack_app_harness import Clock
 from tests.waiting import wait_until
+from workers.contract.jobs import Asked, Deploy
 
 
 class ListenersHarness(RelayHarness):
@@ -114,6 +115,17 @@ def test_a_button_that_does_not_fit_its_job_is_out_of_date(harness: ListenersHar
     assert "This button is out of date. Nothing was changed." in wait_until(lambda: harness.replies)[0]
 
 
+def test_stop_on_a_waiting_deploy_stops_the_load_test_before_it(harness: ListenersHarness) -> None:
+    ahead = harness.ask()
+    deploy = Deploy(model="iris", version=1, environment="staging1", digest="sha256:0")
+    job_id, _ = harness.queue.reserve(key="deploy", job=deploy, asked=Asked(by="U1", by_name="Ada", where="C1"))
+    harness.queue.submit(job_id)
+    harness.click("stop_ahead", job_id)
+    wait_until(lambda: (record := harness.queue.record(ahead)) and record.ended_by == harness.ada.id)
+    harness.click("stop_ahead", job_id)
+    assert "no longer waits for a load test" in wait_until(lambda: harness.replies)[0]
+
+
 def test_a_mention_without_a_user_is_ignored(harness: ListenersHarness, caplog: pytest.LogCaptureFixture) -> None:
     """The mention of an incoming webhook has no user. The next mention is answered."""
     harness.mention("<@U0SEATRIAL1> jobs")
@@ -133,7 +145,7 @@ def test_a_refusal_by_slack_is_reported_with_its_remedy(harness: ListenersHarnes
 
 def test_suggestion_runs_once_for_the_member_who_clicks(harness: ListenersHarness) -> None:
     harness.run_suggestion("/loadtest stop")
-    assert wait_until(lambda: harness.replies)[0] .endswith("No load test is running.")
+    assert wait_until(lambda: harness.replies)[0].endswith("No load test is running.")
     harness.run_suggestion("/model train iris")
     harness.run_suggestion("/model train iris")
     (record,) = wait_until(harness.queue.recent)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dramatiq
 import pytest
@@ -14,11 +15,15 @@ from redis.retry import Retry
 from tests.passing_time import pass_time
 from tests.waiting import wait_until
 from workers.contract import events as e
-from workers.contract.jobs import Asked, Deploy, Job, Trained, TrainModel
+from workers.contract.jobs import Asked, Deploy, Job, LoadTest, Trained, TrainModel
+from workers.contract.load import Shape, Slo
 from workers.contract.queue import Busy, Claim, Claims, Queue, QueueUnavailable, connect
 from workers.contract.record import Record
 
 DEPLOY = Deploy(model="iris", version=1, environment="staging", digest="sha256:0")
+LOAD_TEST = LoadTest(
+    model="iris", environment="staging", shape=Shape(lowest_rps=1, highest_rps=1), duration_s=1, slo=Slo()
+)
 
 
 @pytest.fixture
@@ -129,6 +134,23 @@ def test_jobs_of_one_resource_run_one_at_a_time_in_order(queue: Queue, claims: C
 def test_jobs_of_different_resources_do_not_wait(queue: Queue) -> None:
     first, second = submit(queue, "a", DEPLOY), submit(queue, "b", TrainModel(model="iris"))
     assert sorted(take_deliveries(queue)) == sorted([first, second])
+
+
+def test_typed_change_goes_before_waiting_load_tests_and_behind_earlier_changes(queue: Queue, claims: Claims) -> None:
+    running, second, third = (submit(queue, key, LOAD_TEST) for key in ("l1", "l2", "l3"))
+    scheduled, at_s = queue.reserve(key="d1", job=DEPLOY, asked=replace(make_asked(), scheduled_by="s1"))
+    assert at_s is not None and queue.submit(scheduled)
+    assert read_record(queue, scheduled).waits_for == third
+    first, last = (submit(queue, key, DEPLOY) for key in ("d2", "d3"))
+    line = [running, scheduled, first, last, second, third]
+    assert [read_record(queue, job_id).waits_for for job_id in line] == [None, *line[:-1]]
+    assert queue.cancel(scheduled, by="U1") == "cancelled"
+    line.remove(scheduled)
+    ran = []
+    while delivered := take_deliveries(queue):
+        ran += delivered
+        claims.finish(claim_job(claims, delivered[0]), make_succeeded())
+    assert ran == line
 
 
 def test_job_behind_a_cancelled_one_waits_for_the_one_before_it(queue: Queue) -> None:

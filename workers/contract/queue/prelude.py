@@ -3,7 +3,8 @@
 Only this package knows the keys of a job in Redis:
 
     job:{id}            hash    job, asked (JSON) · state · seq · attempt · worker · takeovers · cancel_by · resource ·
-                                token (of the granted claim) · delivery (the newest) · missed_at
+                                priority (high, normal or low) · token (of the granted claim) · delivery (the newest) ·
+                                missed_at
     job:{id}:events     list    its events (JSON), oldest first
     job:{id}:newest     hash    its newest transient events (JSON) by kind
     job:{id}:approvers  set     the people who approved it
@@ -70,25 +71,48 @@ local function wait(id, behind)
   append(id, cjson.encode({kind = 'waiting', behind = behind}))
 end
 
--- Append a job to the line of its resource. The first job in the line is queued, the others wait.
+-- Store the order of a line. A job that has another one before it now waits for that one. A new first job is queued.
+local function arrange(line, members)
+  local behind, last = {}, ''
+  for _, member in ipairs(redis.call('LRANGE', line, 0, -1)) do
+    behind[member], last = last, member
+  end
+  redis.call('DEL', line)
+  for _, member in ipairs(members) do redis.call('RPUSH', line, member) end
+  for place, member in ipairs(members) do
+    if place == 1 then
+      if behind[member] ~= '' then queue(member) end
+    elseif behind[member] ~= members[place - 1] then
+      wait(member, members[place - 1])
+    end
+  end
+end
+
+-- Put a job into the line of its resource: at the end, but an urgent job goes before the waiting load tests. So do the
+-- changes that wait already, because changes keep their order. The first job may be running and stays.
 local function enter(id)
   local line = P .. 'resource:' .. redis.call('HGET', job_key(id), 'resource')
-  local last = redis.call('LINDEX', line, -1)
-  redis.call('RPUSH', line, id)
-  if last then wait(id, last) else queue(id) end
+  local members, overtaken = redis.call('LRANGE', line, 0, -1), {}
+  if redis.call('HGET', job_key(id), 'priority') == 'high' then
+    for place = #members, 2, -1 do
+      if redis.call('HGET', job_key(members[place]), 'priority') == 'low' then
+        table.insert(overtaken, 1, table.remove(members, place))
+      end
+    end
+  end
+  table.insert(members, id)
+  for _, member in ipairs(overtaken) do table.insert(members, member) end
+  arrange(line, members)
 end
 
 -- Remove a job from the line of its resource. The job behind it is queued, or waits for the job before it.
 local function release(id)
   local line = P .. 'resource:' .. redis.call('HGET', job_key(id), 'resource')
-  local members = redis.call('LRANGE', line, 0, -1)
-  redis.call('LREM', line, 0, id)
-  for place, member in ipairs(members) do
-    local follower = members[place + 1]
-    if member == id and follower then
-      if place == 1 then queue(follower) else wait(follower, members[place - 1]) end
-    end
+  local members = {}
+  for _, member in ipairs(redis.call('LRANGE', line, 0, -1)) do
+    if member ~= id then table.insert(members, member) end
   end
+  arrange(line, members)
 end
 
 local function finish(id, state, event, retention_s)

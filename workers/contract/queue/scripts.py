@@ -2,13 +2,13 @@
 
 # → {id, time of the request if it is new}
 RESERVE = """
-local key, job, asked, resource, retention_s = unpack(ARGV)
+local key, job, asked, resource, priority, retention_s = unpack(ARGV)
 local known = redis.call('GET', P .. 'request:' .. key)
 if known then return {known} end
 local id = tostring(redis.call('INCR', P .. 'last_job'))
 redis.call('SET', P .. 'request:' .. key, id, 'EX', retention_s)
-redis.call('HSET', job_key(id), 'job', job, 'asked', stamp(asked), 'resource', resource, 'state', 'reserved',
-  'seq', 0, 'attempt', 0, 'takeovers', 0, 'worker', '', 'request', key)
+redis.call('HSET', job_key(id), 'job', job, 'asked', stamp(asked), 'resource', resource, 'priority', priority,
+  'state', 'reserved', 'seq', 0, 'attempt', 0, 'takeovers', 0, 'worker', '', 'request', key)
 redis.call('ZADD', P .. 'jobs', now, id)
 redis.call('ZREMRANGEBYSCORE', P .. 'jobs', '-inf', after(-retention_s))
 redis.call('SADD', P .. 'open', id)

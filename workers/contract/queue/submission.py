@@ -25,7 +25,7 @@ class Queue(QueueClient):
         Repeated requests are one job.
         """
         without_time = wire.ASKED.encode_without_time(asked)
-        args = (key, wire.JOB.encode(job), without_time, job.resource, RETENTION_S)
+        args = (key, wire.JOB.encode(job), without_time, job.resource, _priority(job, asked), RETENTION_S)
         job_id, *at_s = self._run(scripts.RESERVE, *args)
         return job_id.decode(), float(at_s[0]) if at_s else None
 
@@ -100,3 +100,10 @@ class Queue(QueueClient):
             for job_id in ids:
                 pipe.hget(f"{PREFIX}job:{job_id}", "state")
             return cast(list[bytes | None], pipe.execute())
+
+
+def _priority(job: Job, asked: Asked) -> str:
+    """Return the job's place in line: a change that a person requested goes before the waiting jobs that send load."""
+    if job.load is not None:
+        return "low"
+    return "high" if asked.scheduled_by is None else "normal"
