@@ -36,6 +36,7 @@ class Bot:
         directory = Directory(chat, team=str(me["team_id"]))
         cards = CardPoster(queue=self._queue, store=store, chat=chat)
         self._intake = Intake(queue=self._queue, store=store, cards=cards, directory=directory, settings=settings.file)
+        schedules = Schedules(self._redis, store=store)
         desk = partial(
             BotDesk,
             settings=settings.file,
@@ -44,10 +45,10 @@ class Bot:
             store=store,
             chat=chat,
             intake=self._intake,
-            schedules=Schedules(self._redis, store=store),
+            schedules=schedules,
         )
         dispatcher = Dispatcher(directory=directory, desk=lambda invocation: desk(invocation=invocation))
-        firing = Firing(dispatcher=dispatcher, chat=chat)
+        firing = Firing(dispatcher=dispatcher, chat=chat, store=store, pause=schedules.pause)
         self._timekeeper = Timekeeper(self._redis, store=store, fire=firing.fire, missed=firing.missed)
         self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards)
         self._stop = threading.Event()

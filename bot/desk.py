@@ -19,7 +19,7 @@ from bot.store import Store
 from bot.views import replies
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Job
-from workers.contract.queue import Catalogue, Queue
+from workers.contract.queue import Catalogue, PreviousOpen, Queue
 from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
 
@@ -104,7 +104,13 @@ class BotDesk:
     def run_schedule(self, schedule: Schedule) -> Message | None:
         key = self.store.get_or_set(f"run:{schedule.id}", self.invocation.key, for_s=RUN_AGAIN_AFTER_S)
         invocation = replace(self.invocation, key=key, channel=schedule.channel, scheduled_by=schedule.id)
-        reply = self.read(schedule.command).answer(replace(self, invocation=invocation))
+        try:
+            reply = self.read(schedule.command).answer(replace(self, invocation=invocation))
+        except PreviousOpen as previous:
+            raise Refused(
+                f"Job #{previous.job_id} of schedule {schedule.id} has not ended. No new job was started, because a "
+                "schedule has one job at a time."
+            ) from previous
         if reply is None and self.invocation.channel != schedule.channel:
             return replies.plain(f"Schedule {schedule.id} runs now; its card is in <#{schedule.channel}>.")
         return reply

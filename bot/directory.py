@@ -23,9 +23,9 @@ class Directory:
     team: str
     _cache: dict[str, tuple[float, Any]] = field(default_factory=dict, init=False)
 
-    def member(self, user: str) -> Member:
-        """Return the member with the id `user`."""
-        return self._cached(f"member {user}", partial(self.chat.member, user, team=self.team))
+    def member(self, user: str, *, fresh: bool = False) -> Member:
+        """Return the member with the id `user`, with `fresh` from Slack and not from the cache."""
+        return self._cached(f"member {user}", partial(self.chat.member, user, team=self.team), fresh=fresh)
 
     def is_among(self, user: str, names: tuple[str, ...]) -> bool:
         """Return True if `user` is one of `names`, user ids and groups as "@handle", or if `names` is empty."""
@@ -34,10 +34,10 @@ class Directory:
         handles = (name.removeprefix("@") for name in names if name.startswith("@"))
         return any(user in self._cached(f"group {handle}", partial(self.chat.group, handle)) for handle in handles)
 
-    def _cached(self, key: str, find: Callable[[], _Value]) -> _Value:
+    def _cached(self, key: str, find: Callable[[], _Value], *, fresh: bool = False) -> _Value:
         now = time.monotonic()
         until_s, found = self._cache.get(key, (0.0, None))
-        if until_s <= now:
+        if fresh or until_s <= now:
             found = find()
             self._cache[key] = (now + CACHED_S, found)
         return found  # type: ignore[no-any-return]

@@ -29,7 +29,9 @@ class Dispatcher:
         `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. Mistakes and refusals
         are replies. Raises ChatError, and QueueUnavailable while Redis is away.
         """
-        by, unattended = self.directory.member(user), scheduled_by is not None
+        unattended = scheduled_by is not None
+        # A person types or clicks a moment after Slack checked the account. The author of a schedule may have left.
+        by = self.directory.member(user, fresh=unattended)
         invocation = Invocation(by=by, channel=channel, key=key, scheduled_by=scheduled_by, unattended=unattended)
         try:
             check_member(by)

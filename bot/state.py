@@ -58,6 +58,19 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedFirings:
+    """The firings of a schedule that were skipped during one of its jobs.
+
+    `ts` is the message about them in the thread of the job's card. The due times are in Unix seconds.
+    """
+
+    ts: str
+    first_due_s: float
+    last_due_s: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
     """A command that a bot submits at set times.
 

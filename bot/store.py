@@ -5,6 +5,7 @@ bot:card:{job}       hash    channel · ts · shown (digest of the rendered card
 bot:at:{channel}:{ts} string the job of the card in this place
 bot:lock:{name}      string  a lock that one bot holds
 bot:edits            zset    the edits of the last minute
+bot:skipped:{job}    string  the firings of the job's schedule that were skipped while it had not ended (JSON)
 bot:results          hash    the result of each schedule's newest job (JSON), by the schedule's id
 bot:last_schedule    string  the number of the newest schedule
 bot:first:{name}     string  the first value for a name
@@ -15,12 +16,13 @@ The schedules themselves are in `schedules.job_store`.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
 import redis
 
-from bot.state import PostedCard, Result
+from bot.state import PostedCard, Result, SkippedFirings
 
 _P = "seatrial:bot:"
 _RETENTION_S = 30 * 24 * 3600
@@ -131,6 +133,15 @@ class Store:
             return None
         stored = json.loads(found)
         return Result(job_id=stored["job_id"], status=stored["word"], at_s=stored["at_s"])
+
+    def skipped(self, job_id: str) -> SkippedFirings | None:
+        """Return the firings that were skipped because the job had not ended."""
+        found = self._redis.get(f"{_P}skipped:{job_id}")
+        return SkippedFirings(**json.loads(found)) if found else None
+
+    def save_skipped(self, job_id: str, skipped: SkippedFirings) -> None:
+        """Store the firings that were skipped because the job had not ended."""
+        self._redis.set(f"{_P}skipped:{job_id}", json.dumps(asdict(skipped)), ex=_RETENTION_S)
 
     def delete_result(self, schedule_id: str) -> None:
         """Delete the result of a schedule."""

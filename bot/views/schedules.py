@@ -44,18 +44,30 @@ def removed(schedule: Schedule) -> Message:
 
 def missed(schedule: Schedule, due_s: Sequence[float]) -> Message:
     """Return the report of missed firings."""
-    when = date(due_s[0], _DAY)
-    if len(due_s) > 1:
-        when = f"{len(due_s):,} times from {when} to {date(due_s[-1], _DAY)}"
     why = "no bot was running that could reach Slack and Redis"
-    return plain(f":warning: {_name(schedule)} was due {when} and was missed: {why}.")
+    return plain(f":warning: {_name(schedule)} was due {_when(due_s, len(due_s))} and was missed: {why}.")
 
 
-def not_fired(schedule: Schedule, why: Message) -> Message:
-    """Return the report of a firing without a job. `why` is the answer that a typed command would get."""
+def stopped(schedule: Schedule, why: Message) -> Message:
+    """Return the report that a schedule cannot run and is paused. `why` is the answer to its command."""
     what = f":warning: {_name(schedule)} was due in <#{schedule.channel}> and started no job."
-    advice = f"Each firing tries again. To remove the schedule: {code(f'/schedule remove {schedule.id}')}"
-    return message([section(what), *why.blocks, context(advice)])
+    paused = f"{person(schedule.by)}, the schedule is paused now."
+    resume, remove = code(f"/schedule resume {schedule.id}"), code(f"/schedule remove {schedule.id}")
+    advice = (
+        f"After the cause is repaired: {resume}. To delete the schedule, or to add it with another command: {remove}."
+    )
+    return message([section(what), *why.blocks, section(paused), context(advice)])
+
+
+def skipped(schedule: Schedule, job_id: str, *, due_s: Sequence[float], count: int, runs: bool) -> Message:
+    """Return the report of `count` firings that were skipped because job `job_id` of the schedule runs or waits.
+
+    `due_s` has the time of the first and, if there are more, of the last one.
+    """
+    still = "still runs" if runs else "still waits"
+    return plain(
+        f"Schedule {schedule.id} was due {_when(due_s, count)}: skipped, the previous one (#{job_id}) {still}."
+    )
 
 
 def changed(record: Record, before: Result, now: Result, *, link: str) -> Message:
@@ -66,6 +78,12 @@ def changed(record: Record, before: Result, now: Result, *, link: str) -> Messag
     reason = card_of(record.job).reason(record.outcome) if record.outcome else record.reason
     change = f"*{now.status}*, after *{before.status}* in job #{before.job_id}: {what} (schedule {schedule})"
     return plain(f"{sign(record)} <!channel> {change}\n{escape(reason)}".rstrip("\n"))
+
+
+def _when(due_s: Sequence[float], count: int) -> str:
+    """Return the times of `count` firings. `due_s` has at least the first and the last of them."""
+    first = date(due_s[0], _DAY)
+    return first if count == 1 else f"{count:,} times from {first} to {date(due_s[-1], _DAY)}"
 
 
 def _name(schedule: Schedule) -> str:

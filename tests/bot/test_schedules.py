@@ -323,7 +323,7 @@ def stored_by_another_bot(**changes: object) -> bytes:
         stored_by_another_bot(next_due_s="today"),
         stored_by_another_bot(time_zone="Mars/Base"),
         stored_by_another_bot(cron="0 2 * * * 2030"),
-        stored_by_another_bot(cron="@hourly"),
+        stored_by_another_bot(cron="@reboot"),
         stored_by_another_bot(cron=None),
     ],
 )

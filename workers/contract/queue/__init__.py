@@ -7,7 +7,18 @@ publish versions and endpoints in the `Catalogue`.
 from workers.contract.queue.catalogue import Catalogue
 from workers.contract.queue.claims import Busy, Claim, Claims
 from workers.contract.queue.connection import QueueUnavailable, connect
-from workers.contract.queue.submission import Decision, Queue
+from workers.contract.queue.submission import Decision, PreviousOpen, Queue
 from workers.contract.queue.transport import Transport
 
-__all__ = ["Busy", "Catalogue", "Claim", "Claims", "Decision", "Queue", "QueueUnavailable", "Transport", "connect"]
+__all__ = [
+    "Busy",
+    "Catalogue",
+    "Claim",
+    "Claims",
+    "Decision",
+    "PreviousOpen",
+    "Queue",
+    "QueueUnavailable",
+    "Transport",
+    "connect",
+]

@@ -9,6 +9,7 @@ Only this package knows the keys of a job in Redis:
     job:{id}:newest     hash    its newest transient events (JSON) by kind
     job:{id}:approvers  set     the people who approved it
     request:{key}       string  the id of the job that was reserved for this request
+    schedule:{id}       string  the newest job of a schedule
     jobs                zset    all jobs, by the time of the request
     open                set     the jobs that have not ended
     changed             zset    the jobs with changes that no card shows yet, by the time of the first such change

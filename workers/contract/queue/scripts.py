@@ -1,10 +1,17 @@
 """Lua scripts of the queue. Redis runs each one as a single atomic step, after PRELUDE."""
 
-# → {id, time of the request if it is new}
+# → {'new', id, time of the request} | {'known', id} |
+#   {'previous', id of the schedule's job that has not ended, its state}
 RESERVE = """
-local key, job, asked, resource, priority, retention_s = unpack(ARGV)
+local key, job, asked, resource, priority, schedule, retention_s = unpack(ARGV)
 local known = redis.call('GET', P .. 'request:' .. key)
-if known then return {known} end
+if known then return {'known', known} end
+if schedule ~= '' then
+  local previous = redis.call('GET', P .. 'schedule:' .. schedule)
+  if previous and redis.call('SISMEMBER', P .. 'open', previous) == 1 then
+    return {'previous', previous, redis.call('HGET', job_key(previous), 'state')}
+  end
+end
 local id = tostring(redis.call('INCR', P .. 'last_job'))
 redis.call('SET', P .. 'request:' .. key, id, 'EX', retention_s)
 redis.call('HSET', job_key(id), 'job', job, 'asked', stamp(asked), 'resource', resource, 'priority', priority,
@@ -12,7 +19,8 @@ redis.call('HSET', job_key(id), 'job', job, 'asked', stamp(asked), 'resource', r
 redis.call('ZADD', P .. 'jobs', now, id)
 redis.call('ZREMRANGEBYSCORE', P .. 'jobs', '-inf', after(-retention_s))
 redis.call('SADD', P .. 'open', id)
-return {id, now}
+if schedule ~= '' then redis.call('SET', P .. 'schedule:' .. schedule, id, 'EX', retention_s) end
+return {'new', id, now}
 """
 
 # → 1 if the job was reserved and is deleted now

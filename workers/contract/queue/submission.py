@@ -13,6 +13,14 @@ Decision = Literal["approved", "counted", "repeated", "closed"]
 """Result of an approval: the last one, more are needed, a second one of the same person, or too late."""
 
 
+class PreviousOpen(Exception):
+    """The schedule's previous job, `job_id`, runs or waits. No job was reserved."""
+
+    def __init__(self, job_id: str, *, runs: bool) -> None:
+        super().__init__(f"job {job_id} has not ended")
+        self.job_id, self.runs = job_id, runs
+
+
 class Queue(QueueClient):
     """Client of the queue for the bot. Each call is atomic and can be repeated.
 
@@ -22,12 +30,15 @@ class Queue(QueueClient):
     def reserve(self, *, key: str, job: Job, asked: Asked) -> tuple[str, float | None]:
         """Return the id of the job for request `key`, and the request's time, which is None if the job is not new.
 
-        Repeated requests are one job.
+        Repeated requests are one job. Raises PreviousOpen if the schedule that asks has a job that has not ended.
         """
         without_time = wire.ASKED.encode_without_time(asked)
-        args = (key, wire.JOB.encode(job), without_time, job.resource, _priority(job, asked), RETENTION_S)
-        job_id, *at_s = self._run(scripts.RESERVE, *args)
-        return job_id.decode(), float(at_s[0]) if at_s else None
+        place = (job.resource, _priority(job, asked), asked.scheduled_by or "")
+        answer = self._run(scripts.RESERVE, key, wire.JOB.encode(job), without_time, *place, RETENTION_S)
+        status, job_id, *more = (part.decode() for part in answer)
+        if status == "previous":
+            raise PreviousOpen(job_id, runs=more == ["running"])
+        return job_id, float(more[0]) if status == "new" else None
 
     def discard(self, job_id: str) -> bool:
         """Delete a job and its request. Return False if the job is not just reserved."""
