@@ -13,6 +13,7 @@ from bot.commands import COMMANDS, Command, Request, read_command
 from bot.intake import Intake
 from bot.policy import Refused
 from bot.schedules.clock import next_times
+from bot.schedules.overlap import overlap
 from bot.schedules.repository import Schedules
 from bot.state import Invocation, Schedule
 from bot.store import Store
@@ -25,6 +26,8 @@ from workers.contract.settings import SettingsFile
 
 MOST_RECENT = 200
 """Questions about the past look at this many of the newest jobs."""
+MOST_COMPARED = 50
+"""Firings that are searched for the shortest interval. An expression seldom needs more than a week's."""
 RUN_AGAIN_AFTER_S = 10.0
 """Requests to run one schedule within this time are one run."""
 
@@ -100,6 +103,10 @@ class BotDesk:
 
     def next_times(self, schedule: Schedule) -> Sequence[float]:
         return next_times(schedule, after_s=self.queue.now_s())
+
+    def overlap(self, schedule: Schedule, job: Job) -> tuple[float, float] | None:
+        times = next_times(schedule, after_s=self.queue.now_s(), count=MOST_COMPARED)
+        return overlap(times, job, self.recent())
 
     def run_schedule(self, schedule: Schedule) -> Message | None:
         key = self.store.get_or_set(f"run:{schedule.id}", self.invocation.key, for_s=RUN_AGAIN_AFTER_S)

@@ -111,6 +111,9 @@ class Desk(Lookup, Protocol):
     def next_times(self, schedule: Schedule) -> Sequence[float]:
         """Return the next firings in Unix seconds."""
 
+    def overlap(self, schedule: Schedule, job: Job) -> tuple[float, float] | None:
+        """Return the shortest interval between firings and the usual duration of `job`, in seconds, if it is longer."""
+
     def run_schedule(self, schedule: Schedule) -> Message | None:
         """Submit the schedule's job now, once for requests at about the same time. Its card goes to its channel."""
 

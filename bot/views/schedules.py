@@ -8,6 +8,7 @@ from bot.blocks import Message, code, context, date, escape, message, paragraphs
 from bot.cards.card import card_of, sign, title
 from bot.state import Result, Schedule
 from bot.views.replies import plain, waiting
+from workers.contract.formatting import show_duration
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
 
@@ -26,10 +27,23 @@ def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
     return message([section(_in_full(schedule, times)) for schedule, times in found])
 
 
-def added(schedule: Schedule, times: Sequence[float], approvals: Approvals | None) -> Message:
-    """Return the announcement of a new schedule. `approvals` are the ones that each of its jobs needs."""
-    needs = f"\nEach job will {waiting(approvals)}" if approvals else ""
-    return plain(f"{person(schedule.by)} added a schedule.\n{_in_full(schedule, times)}{needs}")
+def added(
+    schedule: Schedule, times: Sequence[float], approvals: Approvals | None, overlap: tuple[float, float] | None = None
+) -> Message:
+    """Return the announcement of a new schedule. `approvals` are the ones that each of its jobs needs.
+
+    `overlap`: the interval between firings and the duration of a job in seconds, if the interval is shorter.
+    """
+    lines = [f"{person(schedule.by)} added a schedule.", _in_full(schedule, times)]
+    if approvals:
+        lines.append(f"Each job will {waiting(approvals)}")
+    if overlap:
+        interval, duration = map(show_duration, overlap)
+        lines.append(
+            f":warning: The interval of {interval} is shorter than a job, which takes about {duration}. "
+            "A firing is skipped while the previous job has not ended."
+        )
+    return plain("\n".join(lines))
 
 
 def resumed(schedule: Schedule, times: Sequence[float]) -> Message:

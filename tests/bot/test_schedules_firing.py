@@ -21,7 +21,7 @@ class FiringHarness(RelayHarness):
     """A harness with the schedules and the firing of a bot."""
 
     def start_bot(self) -> None:
-        """Wire a bot without its threads. Model iris can be trained and tested on staging."""
+        """Wire a bot without its threads. It knows model iris, environment staging and target search."""
         bot = Bot(
             BotSettings.model_construct(
                 bot_token=self.slack.settings.bot_token,
@@ -29,7 +29,7 @@ class FiringHarness(RelayHarness):
                 app_token="",
                 api_url=self.slack.api_url,
                 redis_url=self.url,
-                file=settings(environments={"staging": False}),
+                file=settings(environments={"staging": False}, targets={"search": "100rps"}),
             )
         )
         self.schedules = Schedules(self.client, store=self.store)
@@ -87,7 +87,7 @@ def test_firings_during_the_previous_job_are_one_message_in_its_thread(harness: 
         ("/model train tulips", "tulips"),
         ("/loadtest 10rps for 5s iris on mars", "mars"),
         ("/loadtest 10rps for 5s checkout", "checkout"),
-        ("/loadtest 10rps for 25h iris on staging", "at most"),
+        ("/loadtest 10rps for 25h on search", "at most"),
     ],
 )
 def test_schedule_that_cannot_run_any_more_reports_why_once_and_pauses(
@@ -115,3 +115,15 @@ def test_schedule_of_an_author_who_lost_the_rights_pauses_at_the_next_firing(har
     assert "Guests may not" in harness.ada.messages()[-1].plain
     assert harness.is_paused()
     assert len(harness.queue.recent()) == 1
+
+
+def test_adding_a_schedule_with_a_short_interval_warns(harness: FiringHarness) -> None:
+    def add(command: str) -> str:
+        harness.firing.dispatcher.run(
+            lambda desk: desk.read(command).answer(desk), user=harness.ada.id, channel=harness.channel, key=command
+        )
+        return harness.ada.messages()[-1].plain
+
+    short = add('/schedule add "* * * * *" loadtest 10rps for 90s on search')
+    assert "interval of 1 m is shorter than a job, which takes about 1 m 40 s" in short
+    assert "shorter" not in add('/schedule add "*/5 * * * *" loadtest 10rps for 90s on search')

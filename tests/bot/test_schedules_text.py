@@ -1,4 +1,6 @@
-"""Time zones in `/schedule add`, and long lists of schedules."""
+"""Time zones and intervals in `/schedule add`, and long lists of schedules."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -7,12 +9,18 @@ from bot.commands.command import UsageError
 from bot.commands.model import SubmitTraining
 from bot.commands.schedule.add import AddSchedule
 from bot.schedules.clock import next_times
+from bot.schedules.overlap import overlap
 from bot.state import Result, Schedule
 from bot.views import schedules
 from tests.bot.lookup import LookupValues
-from workers.contract.jobs import TrainModel
+from workers.contract.jobs import Asked, Job, LoadTest, TrainModel
+from workers.contract.load import Shape, Slo
+from workers.contract.record import Record
 
 NOW_S = 1_795_392_000.0
+LOAD_TEST = LoadTest(
+    model="iris", environment="staging", shape=Shape(lowest_rps=1, highest_rps=1), duration_s=60, slo=Slo()
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +54,27 @@ def test_long_list_has_the_next_firing_and_last_result_of_every_schedule(count: 
     for one in found:
         (entry,) = (part for part in text.split("*s")[1:] if part.startswith(f"{one.id[1:]}*"))
         assert "next: Mon 23 Nov 02:00" in entry and "*FAIL*" in entry and "100rps for 5m iris on staging" in entry
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (replace(LOAD_TEST, duration_s=30.0), None),
+        (replace(LOAD_TEST, duration_s=55.0), (60.0, 65.0)),
+        (TrainModel(model="iris"), (60.0, 90.0)),
+        (TrainModel(model="tulips"), None),
+    ],
+)
+def test_interval_is_compared_with_the_load_or_the_last_run(job: Job, expected: tuple[float, float] | None) -> None:
+    trained = Record(
+        id="1",
+        job=TrainModel(model="iris"),
+        asked=Asked(by="U1", by_name="Ada", where="C1"),
+        state="succeeded",
+        started_at_s=NOW_S,
+        ended_at_s=NOW_S + 90,
+    )
+    assert overlap([NOW_S, NOW_S + 3600, NOW_S + 3660], job, [trained]) == expected
 
 
 def _schedule(number: int) -> Schedule:

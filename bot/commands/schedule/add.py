@@ -33,7 +33,8 @@ class AddSchedule:
         approvals = self.submit.job.approvals_needed(desk.settings)
         command = self.command(desk.settings)
         added = desk.add_schedule(cron=self.cron, time_zone=self.time_zone, command=command)
-        return desk.announce(added, views.added(added, desk.next_times(added), approvals))
+        overlap = desk.overlap(added, self.submit.job)
+        return desk.announce(added, views.added(added, desk.next_times(added), approvals, overlap))
 
     def command(self, settings: SettingsFile) -> str:
         """Return the scheduled command. It names its model, so that its meaning lasts if the settings get another."""
