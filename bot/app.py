@@ -78,6 +78,12 @@ class Bot:
             return False
         return all(thread.is_alive() for thread in self._threads)
 
+    def warnings(self) -> list[str]:
+        """Return sentences about faults with which the bot still works."""
+        unreadable = self._queue.unreadable()
+        ids = ", ".join(f"#{job_id}" for job_id in unreadable)
+        return [f"Jobs that another release wrote, and this bot cannot read: {ids}."] if unreadable else []
+
     def _render(self) -> None:
         self._relay.run(self._stop)
 

@@ -77,6 +77,8 @@ class Intake:
         for record in reserved:
             if time.monotonic() < self._not_before_s:
                 return
+            if record.unreadable:
+                continue  # a bot of the release that reserved it goes on
             if record.id not in self._without_card and now_s - record.asked.at_s < ABANDONED_S:
                 continue
             if record.job.missing_setting(self.settings):
@@ -130,6 +132,8 @@ class Intake:
 
     def decide(self, record: Record, by: Member, *, approve: bool) -> Message | None:
         """Count an approval, or deny the job. Raises ChatError if the approvers cannot be looked up."""
+        if record.unreadable:
+            return replies.unreadable(record)
         if record.state == "reserved":
             raise Refused(f"Job #{record.id} is not ready for a decision. Try again in half a minute.")
         approval = record.approval
@@ -148,6 +152,8 @@ class Intake:
     def cancel(self, record: Record, by: Member) -> Message | None:
         """Cancel a job, or request a running job to stop."""
         policy.check_member(by)
+        if record.unreadable:
+            return replies.unreadable(record)
         match self.queue.cancel(record.id, by=by.id):
             case "closed":
                 return replies.plain(f"Job #{record.id} has already ended.")

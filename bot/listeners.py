@@ -122,14 +122,14 @@ class Listeners:
 
 
 def _run_and_reply(run: Callable[[], Message | None], reply_with: Callable[[Message], None]) -> None:
-    """Run a request and reply to the user, also on expected errors."""
+    """Run a request and reply to the user, also on errors."""
     try:
         if reply := _reply(run):
             reply_with(reply)
     except (ChatError, OSError) as error:
         logger.warning("a reply could not be delivered: %s", error)
     except Exception:  # the outermost call of this thread: an error would be lost in the future
-        logger.exception("a listener failed")
+        logger.exception("a reply failed")
 
 
 def _reply(run: Callable[[], Message | None]) -> Message | None:
@@ -144,6 +144,9 @@ def _reply(run: Callable[[], Message | None]) -> Message | None:
     except ChatError as error:
         logger.warning("%s", error)
         return replies.SLACK_AWAY
+    except Exception:  # whatever failed, the person gets an answer
+        logger.exception("a request failed")
+        return replies.FAILED
 
 
 def _respond(respond: Any, reply: Message) -> None:

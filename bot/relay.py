@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.2
 UNAVAILABLE_S = 2.0
 """Pause after a fault of Slack."""
+UNREADABLE_S = 30.0
+"""Time for a bot of another release to render a job that this release cannot read, and pause after a fault with one."""
 POST_EVERY_S = 10.0
 """Shortest time between posts in a running job's thread. The rest follows when the job ends."""
 
@@ -45,6 +47,7 @@ class Relay:
     cards: CardPoster
     _not_before_s: float = field(default=0.0, init=False)
     _due_s: dict[str, float] = field(default_factory=dict, init=False)
+    _unreadable_since_s: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self, stop: threading.Event) -> None:
         """Render until `stop`, also across outages of Redis."""
@@ -68,7 +71,9 @@ class Relay:
         self._due_s = {job_id: due_s for job_id, due_s in self._due_s.items() if due_s > now}
         for final in (True, False):
             for job_id, ended in finals.items():
-                if ended is final and (final or self._due_s.get(job_id, 0.0) <= now):
+                if ended is final and (
+                    (final and job_id not in self._unreadable_since_s) or self._due_s.get(job_id, 0.0) <= now
+                ):
                     self._try_to_render(job_id)
                     if time.time() < self._not_before_s:
                         return
@@ -87,11 +92,19 @@ class Relay:
         except ChatError as error:
             logger.warning("%s; retrying in %g s", error, UNAVAILABLE_S)
             self._not_before_s = time.time() + UNAVAILABLE_S
+        except QueueUnavailable:
+            raise
+        except Exception:  # the card of one job must not stop the others
+            logger.exception("the card of job %s failed", job_id)
+            self._due_s[job_id] = time.time() + UNREADABLE_S
 
     def _render(self, job_id: str) -> None:
         record = self.queue.record(job_id)
         if record is None:
             self.queue.drop_dirty(job_id)
+            return
+        if record.unreadable:
+            self._render_unreadable(record)
             return
         now_s = self.queue.now_s()
         self._due_s[job_id] = time.time() + edit_every_s(now_s - (record.started_at_s or now_s))
@@ -108,6 +121,18 @@ class Relay:
                 return
             self.cards.post_events(record, card)
         self.queue.mark_rendered(job_id, record.seq)
+
+    def _render_unreadable(self, record: Record) -> None:
+        """Say on the card that the record cannot be read, unless a bot of another release renders it meanwhile."""
+        first_s = self._unreadable_since_s.setdefault(record.id, time.time())
+        if time.time() < first_s + UNREADABLE_S:
+            self._due_s[record.id] = first_s + UNREADABLE_S
+            return
+        logger.warning("job %s cannot be read, perhaps of another release: %s", record.id, record.unreadable)
+        if record.asked.where and self.cards.update(record, ahead=None) is None:
+            return
+        del self._unreadable_since_s[record.id]
+        self.queue.drop_dirty(record.id)
 
     def _compare(self, record: Record, card: PostedCard) -> bool:
         """Notify the channel if a schedule's job ended unlike the one before. Return False if another bot is at it.

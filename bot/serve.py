@@ -86,7 +86,8 @@ def http_server(application: Application, *, host: str, port: int) -> Any:
 def wsgi(bot: Bot, *, signed: bool) -> Application:
     """Return an application for GET /healthz, and for `signed` POST /slack/events.
 
-    The health check returns 200 while the bot works, otherwise 503. Other paths are not found.
+    The health check returns 200 while the bot works, with a line for each warning, otherwise 503. Other paths are not
+    found.
     """
     slack = SlackRequestHandler(bot.app, path=EVENTS_PATH)
 
@@ -100,7 +101,7 @@ def wsgi(bot: Bot, *, signed: bool) -> Application:
         elif path != HEALTH_PATH:
             status, text = "404 Not Found", "not found"
         elif bot.healthy():
-            status, text = "200 OK", "ok"
+            status, text = "200 OK", "\n".join(["ok", *bot.warnings()])
         else:
             status = "503 Service Unavailable"
             text = "Redis is away, or a thread of the bot has ended. See the bot's log."

@@ -55,18 +55,19 @@ class Store:
         self._redis: Any = client  # redis-py's annotations do not fix the types of replies
 
     def card(self, job_id: str) -> PostedCard | None:
-        """Return the job's card, if it was posted."""
-        found = {key.decode(): value.decode() for key, value in self._redis.hgetall(f"{_P}card:{job_id}").items()}
-        if not found:
+        """Return the job's card, if it was posted. Return None if it cannot be read: a new card replaces it."""
+        try:
+            found = {key.decode(): value.decode() for key, value in self._redis.hgetall(f"{_P}card:{job_id}").items()}
+            return PostedCard(
+                channel=found["channel"],
+                ts=found["ts"],
+                rendered_digest=found.get("shown", ""),
+                posted_events=int(found.get("posted", 0)),
+                posted_at_s=float(found.get("posted_at", 0)),
+                compared="compared" in found,
+            )
+        except (KeyError, ValueError):
             return None
-        return PostedCard(
-            channel=found["channel"],
-            ts=found["ts"],
-            rendered_digest=found.get("shown", ""),
-            posted_events=int(found.get("posted", 0)),
-            posted_at_s=float(found.get("posted_at", 0)),
-            compared="compared" in found,
-        )
 
     def save_card(self, job_id: str, *, channel: str, ts: str, rendered_digest: str) -> PostedCard:
         """Store the card that was posted, and return it."""
@@ -127,12 +128,12 @@ class Store:
             pipe.hset(f"{_P}card:{result.job_id}", "compared", 1).execute()
 
     def result(self, schedule_id: str) -> Result | None:
-        """Return the result of a schedule's newest job."""
-        found = self._redis.hget(_P + "results", schedule_id)
-        if not found:
+        """Return the result of a schedule's newest job, or None if there is none that can be read."""
+        try:
+            stored = json.loads(self._redis.hget(_P + "results", schedule_id) or b"")
+            return Result(job_id=str(stored["job_id"]), status=str(stored["word"]), at_s=float(stored["at_s"]))
+        except (ValueError, KeyError, TypeError):
             return None
-        stored = json.loads(found)
-        return Result(job_id=stored["job_id"], status=stored["word"], at_s=stored["at_s"])
 
     def skipped(self, job_id: str) -> SkippedFirings | None:
         """Return the firings that were skipped because the job had not ended."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from bot.blocks import Button, Message, actions, context, date, escape, message, person, section
+from bot.blocks import Block, Button, Message, actions, context, date, escape, message, person, section
 from bot.cards.kind import Card
 from workers.contract.events import Progressed
 from workers.contract.formatting import show_duration
@@ -15,6 +15,8 @@ from workers.contract.jobs import KINDS, Job, Outcome
 from workers.contract.record import Record, State, Step
 
 _CARDS: Mapping[str, Card[Any, Any]] = {kind: import_module(f"bot.cards.{kind}").CARD for kind in KINDS}
+_NO_PARTS: Card[Any, Any] = Card()
+"""Of a job that this release cannot read."""
 _STATES: dict[State, tuple[str, str]] = {
     "reserved": (":white_circle:", "accepted"),
     "awaiting_approval": (":large_yellow_circle:", "waits for approval"),
@@ -36,12 +38,14 @@ _SHOWN_FROM_S = 0.01
 
 def card_of(job: Job) -> Card[Any, Any]:
     """Return the parts of the card that depend on the job's kind."""
-    return _CARDS[job.kind]
+    return _CARDS.get(job.kind, _NO_PARTS)
 
 
 def render(record: Record, *, ahead: Record | None = None) -> Message:
     """Render the card of `record`. `ahead` is the job that it waits for, if any."""
     job, outcome, kind = record.job, record.outcome, card_of(record.job)
+    if record.unreadable:
+        return message([section(f"{sign(record)} *{escape(title(job))}* · {status(record)}"), *_unreadable(record)])
     blocks = [section(f"{sign(record)} *{escape(title(job))}* · {status(record)}")]
     if reason := _waiting_reason(record, ahead):
         blocks.append(section(reason))
@@ -61,6 +65,13 @@ def render(record: Record, *, ahead: Record | None = None) -> Message:
     return message(blocks)
 
 
+def _unreadable(record: Record) -> list[Block]:
+    """Return the rest of the card of a record that this release cannot read."""
+    now = f"Its state in the queue is {_STATES[record.state][1]}."
+    advice = "A bot of the release that wrote it shows it, and a worker of that release runs it."
+    return [section(f"This bot cannot read job #{record.id}. {now}\n{advice}"), context(_footer(record))]
+
+
 def title(job: Job) -> str:
     """Return the job's summary with a capital, without mark-up."""
     return job.summary[0].upper() + job.summary[1:]
@@ -68,11 +79,15 @@ def title(job: Job) -> str:
 
 def sign(record: Record) -> str:
     """Return the coloured circle for the job's state or verdict."""
+    if record.unreadable:
+        return ":grey_question:"
     return card_of(record.job).verdict(record.outcome)[0] if record.outcome else _STATES[record.state][0]
 
 
 def status(record: Record) -> str:
     """Return the job's state or verdict in a few words."""
+    if record.unreadable:
+        return "written by another release"
     if record.outcome:
         return card_of(record.job).verdict(record.outcome)[1]
     if record.cancel_by and not record.final:
@@ -83,6 +98,8 @@ def status(record: Record) -> str:
 
 def result(record: Record) -> str | None:
     """Return the end of a schedule's job, for comparison with its other jobs, or None if a person ended the job."""
+    if record.unreadable:
+        return None
     if record.outcome:
         return card_of(record.job).result(record.outcome)
     return record.state if record.state in ("failed", "lost", "expired") else None

@@ -17,7 +17,7 @@ _FILTERS = {"running": _LIST, "mine": _LIST}
 _ACTIONS: Mapping[str, ButtonHandler] = {
     "show": lambda record, desk: render(record),
     "cancel": lambda record, desk: desk.cancel(record),
-    "retry": lambda record, desk: desk.submit(record.job),
+    "retry": lambda record, desk: replies.unreadable(record) if record.unreadable else desk.submit(record.job),
 }
 
 

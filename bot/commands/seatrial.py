@@ -26,7 +26,8 @@ def _status(desk: Desk) -> Message:
     recent = desk.recent()
     running = sum(record.state == "running" for record in recent)
     waiting = sum(not record.final and record.state != "running" for record in recent)
-    return replies.status(workers=desk.workers(), running=running, waiting=waiting)
+    unreadable = [record.id for record in recent if record.unreadable]
+    return replies.status(workers=desk.workers(), running=running, waiting=waiting, unreadable=unreadable)
 
 
 COMMAND = Command(

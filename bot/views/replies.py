@@ -43,6 +43,9 @@ MENTIONED = plain(
     "Nothing was started. A mention is a command if it opens the message, like `@seatrial deploy v1`; "
     "`@seatrial help` lists the commands."
 )
+FAILED = plain(
+    ":warning: Seatrial itself failed at this. Look at `/jobs` before you try again; the bot's log has the reason."
+)
 BUTTON_OUTDATED = refused("This button is out of date. Nothing was changed.")
 REDIS_AWAY = plain(
     ":warning: Seatrial cannot reach its queue (Redis). Unless a card appears, nothing was changed. "
@@ -180,11 +183,24 @@ def jobs(records: Sequence[Record], if_empty: str) -> Message:
     return message(paragraphs(map(_job_line, records[:MOST_JOBS]) if records else [if_empty]))
 
 
-def status(*, workers: Sequence[str], running: int, waiting: int) -> Message:
-    """Return the answer to `/seatrial status`."""
+def status(*, workers: Sequence[str], running: int, waiting: int, unreadable: Sequence[str] = ()) -> Message:
+    """Return the answer to `/seatrial status`. `unreadable` are ids of jobs."""
     alive = f"{len(workers)} alive ({', '.join(map(escape, workers[:_MOST_WORKERS]))})"
     count = alive if workers else "*0 alive*: start one with `seatrial worker`"
-    return plain(f"Redis: reachable\nWorkers: {count}\nJobs: {running} running, {waiting} waiting")
+    lines = ["Redis: reachable", f"Workers: {count}", f"Jobs: {running} running, {waiting} waiting"]
+    if unreadable:
+        lines.append(f"Written by another release: {_numbered(unreadable)}. This bot cannot read them.")
+    return plain("\n".join(lines))
+
+
+def unreadable(record: Record) -> Message:
+    """Return the answer to a request to change a job that this release cannot read."""
+    return refused(f"Job #{record.id} was written by another release; this bot cannot read it. Nothing was changed.")
+
+
+def _numbered(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - MOST_JOBS} more" if len(ids) > MOST_JOBS else ""
+    return ", ".join(f"#{job_id}" for job_id in ids[:MOST_JOBS]) + more
 
 
 def _job_line(record: Record) -> str:

@@ -41,6 +41,22 @@ class ListenersHarness(RelayHarness):
         self.listeners = bot.listeners
         self.replies: list[str] = []
 
+    def command(self, command: str, *, trigger: str) -> None:
+        """Type a slash command as Ada."""
+
+        def respond(**reply: Any) -> None:
+            self.replies.append(reply["text"])
+
+        verb, _, text = command.partition(" ")
+        body = {
+            "command": verb,
+            "text": text,
+            "user_id": self.ada.id,
+            "channel_id": self.channel,
+            "trigger_id": trigger,
+        }
+        self.listeners._on_command(lambda: None, body, respond)
+
     def click(self, action: str, job_id: str) -> None:
         """Click a button of a card as Ada."""
 

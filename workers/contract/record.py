@@ -28,7 +28,8 @@ class Record:
     """The state of a job, its progress and its result.
 
     `seq` counts the job's events, including transient ones, and so grows with every change. `reason` and `advice`
-    explain a failure or a retry. `ended_by` is the person who denied or cancelled the job.
+    explain a failure or a retry. `ended_by` is the person who denied or cancelled the job. `unreadable` is the reason
+    why this release cannot read the record, or "". Of such a record only the fields up to `state` are known.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Record:
     reason: str = ""
     advice: str = ""
     ended_by: str | None = None
+    unreadable: str = ""
 
     @property
     def final(self) -> bool:
@@ -60,12 +62,40 @@ class Record:
         return self.state in FINAL
 
 
+class ImpossibleHistory(ValueError):
+    """Events that no job can have in this order. The message names the first impossible one."""
+
+
 def fold(record: Record, events: Iterable[e.Event]) -> Record:
-    """Return `record` after `events`, in order. A final record stays as it is."""
+    """Return `record` after `events`, in order. Raises ImpossibleHistory.
+
+    After the end of a job, only transient events are possible: the queue stores the newest of them apart.
+    """
     for event in events:
         if not record.final:
+            _check_order(record, event)
             record = _apply(record, event)
+        elif not isinstance(event, e.TRANSIENT):
+            raise ImpossibleHistory(f"{event.kind} after the end")
     return record
+
+
+def _check_order(record: Record, event: e.Event) -> None:
+    """Raise ImpossibleHistory if `event` cannot follow the earlier ones."""
+    match event:
+        case e.Approved() | e.Denied() | e.Expired():
+            possible = record.state == "awaiting_approval"
+        case e.Started():
+            possible = event.attempt > record.attempt
+        case e.StepFinished():
+            running = [step.name for step in record.steps if step.state == "running"]
+            possible = running[-1:] == [event.step]
+        case e.StepStarted() | e.StepSkipped() | e.Succeeded() | e.Lost():
+            possible = record.state == "running"
+        case _:
+            possible = True
+    if not possible:
+        raise ImpossibleHistory(f"{event.kind} while {record.state}")
 
 
 def _apply(record: Record, event: e.Event) -> Record:

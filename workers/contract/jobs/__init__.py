@@ -14,9 +14,10 @@ from workers.contract.jobs.job import Asked, Change, Job, Load, Outcome
 from workers.contract.jobs.load_test import EarlierRuns, LoadTest, Tested
 from workers.contract.jobs.scale import Rescaled, Scale
 from workers.contract.jobs.train_model import Trained, TrainModel
+from workers.contract.jobs.unreadable import UnreadableJob
 
 __all__ = ["KINDS", "AnyJob", "AnyOutcome", "Asked", "Change", "Job", "Load", "Outcome"]
-__all__ += ["Deploy", "EarlierRuns", "FindCapacity", "LoadTest", "Probe", "Scale", "TrainModel"]
+__all__ += ["Deploy", "EarlierRuns", "FindCapacity", "LoadTest", "Probe", "Scale", "TrainModel", "UnreadableJob"]
 __all__ += ["CapacityFound", "Deployed", "Rescaled", "Tested", "Trained"]
 
 KINDS: Mapping[str, type[Job]] = {

@@ -14,14 +14,17 @@ _SERVED = PREFIX + "served"
 
 
 class Catalogue:
-    """Versions and endpoints as last published. Raises QueueUnavailable while Redis is unavailable."""
+    """Versions and endpoints as last published, without those that cannot be read.
+
+    Raises QueueUnavailable while Redis is unavailable.
+    """
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis: Any = client  # redis-py does not annotate the types of replies
 
     def versions(self, model: str) -> list[Version]:
         """Return the published versions of `model`, oldest first."""
-        versions = [wire.VERSION.decode(data) for data in self._redis.hvals(_VERSIONS + model)]
+        versions = wire.VERSION.decode_readable(self._redis.hvals(_VERSIONS + model))
         return sorted(versions, key=lambda version: version.version)
 
     def publish_versions(self, model: str, versions: Iterable[Version]) -> None:
@@ -34,7 +37,7 @@ class Catalogue:
 
     def served(self) -> list[Served]:
         """Return the endpoints, sorted by environment and model."""
-        endpoints = [wire.SERVED.decode(data) for data in self._redis.hvals(_SERVED)]
+        endpoints = wire.SERVED.decode_readable(self._redis.hvals(_SERVED))
         return sorted(endpoints, key=lambda served: (served.environment, served.model))
 
     def publish_served(self, served: Served) -> None:

@@ -17,8 +17,9 @@ from workers.contract.queue.connection import (
     QueueUnavailable,
 )
 from workers.contract.record import Record
-from workers.contract.wire import WireError
 
+LEFT_FOR_S, LOOK_AGAIN_S = 900.0, 5.0
+"""During an upgrade, a job of a newer release is left for that release's workers for a quarter of an hour."""
 MOST_TAKEOVERS = 3
 """Takeovers of a job after which it is given up, because it may be what kills the workers."""
 
@@ -56,11 +57,13 @@ class Claims(QueueClient):
         self._redis.zrem(PREFIX + "workers", self.worker)
 
     def claim(self, job_id: str) -> Claim | None:
-        """Claim a delivered job. Return None if it has ended, or if another job has its resource.
+        """Claim a delivered job. Return None if it has ended, if another job has its resource, or if it is left.
 
-        Raises Busy if another live worker runs it. After QueueUnavailable, call it again: the claim may have been
-        granted.
+        A job that this release cannot read is left for workers that can, and fails after LEFT_FOR_S. Raises Busy if
+        another live worker runs it. After QueueUnavailable, call it again: the claim may have been granted.
         """
+        if self._leave_unreadable(job_id):
+            return None
         token = self._pending_tokens.pop(job_id, None) or token_hex(8)
         recheck_s = self._lease_s + 0.5
         args = (job_id, self.worker, MOST_TAKEOVERS, recheck_s, RETENTION_S, token)
@@ -70,15 +73,24 @@ class Claims(QueueClient):
         except QueueUnavailable:
             self._pending_tokens[job_id] = token
             raise
-        except WireError:
-            self._fail_undecodable(job_id, attempt=answer[1])
-            return None
         if answer[0] == b"busy":
             raise Busy(job_id)
+        if record is not None and record.unreadable:
+            self._fail_unreadable(job_id, attempt=answer[1])
+            return None
         return Claim(record=record, attempt=answer[1]) if record else None
 
-    def _fail_undecodable(self, job_id: str, *, attempt: int) -> None:
-        """End a job that does not decode. Otherwise it would block its resource for ever."""
+    def _leave_unreadable(self, job_id: str) -> bool:
+        """Have a job that cannot be read delivered again later. Return False if it is readable or was left too long."""
+        record = self.record(job_id)
+        if record is None or not record.unreadable:
+            return False
+        reason = "This worker cannot read the job; workers of the release that wrote it have 15 minutes to take it."
+        event = wire.EVENT.encode_without_time(e.Requeued(reason=reason, after_s=LOOK_AGAIN_S))
+        return bool(self._run(scripts.LEAVE, job_id, LOOK_AGAIN_S, LEFT_FOR_S, event))
+
+    def _fail_unreadable(self, job_id: str, *, attempt: int) -> None:
+        """End a job that cannot be read. Otherwise it would block its resource for ever."""
         failed = e.Failed(
             reason="The worker cannot read this job. It was submitted by another release of Seatrial.",
             advice="Run the bot and the workers in one release, and submit the job again.",
@@ -135,6 +147,6 @@ class Claims(QueueClient):
         Workers call it at start: Redis may have lost its last second of writes, or Dramatiq's list.
         """
         for job_id in self._redis.smembers(PREFIX + "open"):
-            state = self._redis.hget(f"{PREFIX}job:{job_id.decode()}", "state")
+            [state] = self._states([job_id.decode(errors="replace")])
             if state in (b"queued", b"running"):
                 self._redis.zadd(PREFIX + "outbox", {job_id: 0}, lt=True)

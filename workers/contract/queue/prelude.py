@@ -4,7 +4,7 @@ Only this package knows the keys of a job in Redis:
 
     job:{id}            hash    job, asked (JSON) · state · seq · attempt · worker · takeovers · cancel_by · resource ·
                                 priority (high, normal or low) · token (of the granted claim) · delivery (the newest) ·
-                                missed_at
+                                missed_at · left_at
     job:{id}:events     list    its events (JSON), oldest first
     job:{id}:newest     hash    its newest transient events (JSON) by kind
     job:{id}:approvers  set     the people who approved it
@@ -34,6 +34,12 @@ local clock = redis.call('TIME')
 local now = clock[1] .. '.' .. string.format('%06d', clock[2])
 local function job_key(id) return P .. 'job:' .. id end
 local function after(seconds) return string.format('%.6f', now + seconds) end
+
+-- Return whether the keys of a job have the right types. Damaged jobs are passed over.
+local function is_job(id)
+  local events = redis.call('TYPE', job_key(id) .. ':events').ok
+  return redis.call('TYPE', job_key(id)).ok == 'hash' and (events == 'list' or events == 'none')
+end
 
 -- Return a JSON object with the present time in it. Events arrive without a time.
 local function stamp(object)

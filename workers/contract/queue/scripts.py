@@ -77,7 +77,10 @@ return 1
 # → the number of requests for approval that expired. Their jobs have ended now.
 EXPIRE_DUE = """
 local due = redis.call('ZRANGEBYSCORE', P .. 'expiring', '-inf', now)
-for _, id in ipairs(due) do finish(id, 'expired', cjson.encode({kind = 'expired'}), ARGV[1]) end
+for _, id in ipairs(due) do
+  if is_job(id) then finish(id, 'expired', cjson.encode({kind = 'expired'}), ARGV[1]) end
+  redis.call('ZREM', P .. 'expiring', id)
+end
 return #due
 """
 
@@ -172,6 +175,17 @@ local id, for_s = unpack(ARGV)
 redis.call('ZADD', P .. 'outbox', after(for_s), id)
 """
 
+# → 1 if the queued job is delivered again later, or 0 if that has gone on for `longest_s`. The first time, `event` is
+# appended.
+LEAVE = """
+local id, for_s, longest_s, event = unpack(ARGV)
+if not is_job(id) or redis.call('HGET', job_key(id), 'state') ~= 'queued' then return 0 end
+if redis.call('HSETNX', job_key(id), 'left_at', now) == 1 then append(id, event) end
+if now - redis.call('HGET', job_key(id), 'left_at') > tonumber(longest_s) then return 0 end
+redis.call('ZADD', P .. 'outbox', after(for_s), id)
+return 1
+"""
+
 # → 'cancelled' | 'requested' | 'repeated' | 'closed'
 CANCEL = """
 local id, by, cancelled, requested, retention_s = unpack(ARGV)
@@ -192,7 +206,7 @@ return 'closed'
 # → 1 if the job has not changed since `rendered_seq`
 MARK_RENDERED = """
 local id, rendered_seq = unpack(ARGV)
-local seq = redis.call('HGET', job_key(id), 'seq')
+local seq = is_job(id) and redis.call('HGET', job_key(id), 'seq')
 if seq and seq ~= rendered_seq then return 0 end
 redis.call('ZREM', P .. 'changed', id)
 return 1
@@ -203,7 +217,7 @@ DELIVER_DUE = """
 local due = redis.call('ZRANGEBYSCORE', P .. 'outbox', '-inf', now)
 for _, id in ipairs(due) do
   redis.call('ZREM', P .. 'outbox', id)
-  deliver(id)
+  if is_job(id) then deliver(id) end
 end
 return #due
 """

@@ -77,12 +77,15 @@ class Queue(QueueClient):
 
     def dirty(self) -> list[str]:
         """Return the jobs that changed since their card was rendered, oldest change first."""
-        return [job_id.decode() for job_id in self._redis.zrange(PREFIX + "changed", 0, -1)]
+        return [job_id.decode(errors="replace") for job_id in self._redis.zrange(PREFIX + "changed", 0, -1)]
 
     def are_final(self, ids: Sequence[str]) -> dict[str, bool]:
         """Return, by job, True if it has ended. An expired job counts as ended."""
         states = self._states(ids)
-        return {job_id: state is None or state.decode() in FINAL for job_id, state in zip(ids, states, strict=True)}
+        return {
+            job_id: state is None or state.decode(errors="replace") in FINAL
+            for job_id, state in zip(ids, states, strict=True)
+        }
 
     def drop_dirty(self, job_id: str) -> None:
         """Forget the change of a job, because its card cannot be rendered."""
@@ -90,7 +93,7 @@ class Queue(QueueClient):
 
     def reserved(self) -> list[Record]:
         """Return the jobs that were reserved and not submitted. Their bot may have died."""
-        ids = sorted(job_id.decode() for job_id in self._redis.smembers(PREFIX + "open"))
+        ids = sorted(job_id.decode(errors="replace") for job_id in self._redis.smembers(PREFIX + "open"))
         states = zip(ids, self._states(ids), strict=True)
         return self._read([job_id for job_id, state in states if state == b"reserved"])
 
@@ -105,12 +108,6 @@ class Queue(QueueClient):
     def workers(self) -> list[str]:
         """Return the names of the live workers."""
         return [name.decode() for name in self._run(scripts.WORKERS)]
-
-    def _states(self, ids: Sequence[str]) -> list[bytes | None]:
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(f"{PREFIX}job:{job_id}", "state")
-            return cast(list[bytes | None], pipe.execute())
 
 
 def _priority(job: Job, asked: Asked) -> str:
