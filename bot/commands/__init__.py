@@ -37,6 +37,9 @@ COMMANDS: Mapping[str, Command] = {
     command.verb: command
     for command in (*_JOB_COMMANDS, schedule.command(_JOB_COMMANDS), jobs.COMMAND, seatrial.COMMAND)
 }
+_KEYWORDS = frozenset(
+    re.findall("[a-z]{2,}", " ".join(form.usage for command in COMMANDS.values() for form in command.forms))
+)
 _ABOUT_A_JOB = ("show", "cancel", "retry")
 ANY_VERB = re.compile(rf"/([a-z0-9_-]+-)?({'|'.join(verb.removeprefix('/') for verb in COMMANDS)})")
 """A verb of the table as Slack may know it: with its slash, and perhaps with a prefix as in /ml-deploy."""
@@ -54,7 +57,7 @@ def read(verb: str, text: str, lookup: Lookup) -> Request:
         return _parse(route.verb, route.text, lookup)
     except UsageError as error:
         typed = f"{route.verb} {route.text}"
-        found = correct(error, typed, lambda command: _parse(*_split(command), lookup))
+        found = correct(error, typed, lambda command: _parse(*_split(command), lookup), keywords=_KEYWORDS)
         spelled = (command and route.before + command.removeprefix("/") for command in (found.usage, found.nearest))
         usage, nearest = spelled
         raise UsageError(found.problem, usage=usage, nearest=nearest) from error

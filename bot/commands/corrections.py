@@ -5,7 +5,7 @@ Otherwise there is no suggestion, and the answer points to the manual.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from bot.commands.command import Request, UsageError
 from bot.commands.help import ShowHelp
@@ -15,15 +15,18 @@ from bot.commands.spelling import misspells
 _MOST_MISTAKES = 12
 _CONNECTIVES = frozenset(("to", "on", "for", "show"))
 """Words that a suggestion may add: they say what a typed word is, or ask to see it."""
-_UNITS = ("", "v", "rps")
-"""Units that a suggestion may add to a number, because its place allows no other."""
+_RESTRAINING = frozenset(
+    ("all", "but", "dont", "except", "halt", "if", "kill", "no", "non", "not", "only", "or", "unless", "until")
+)
+"""Words that no name is meant by: "no" does not abbreviate north-eu."""
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
-def correct(error: UsageError, typed: str, parse: Callable[[str], Request]) -> UsageError:
+def correct(error: UsageError, typed: str, parse: Callable[[str], Request], *, keywords: Collection[str]) -> UsageError:
     """Return `error` with a `nearest` command that is understood and wants what `typed` wants, or with "".
 
-    `parse` reads a whole command, and raises UsageError for its first mistake.
+    `parse` reads a whole command, and raises UsageError for its first mistake. `keywords` are words of commands, which
+    are spelled right: "stop" is not meant for a target "shop".
     """
     command = error.nearest
     for _ in range(_MOST_MISTAKES):
@@ -34,7 +37,7 @@ def correct(error: UsageError, typed: str, parse: Callable[[str], Request]) -> U
         except UsageError as other:
             command = other.nearest
             continue
-        if isinstance(request, ShowHelp) or not wants_the_same(typed, command):
+        if isinstance(request, ShowHelp) or not wants_the_same(typed, command, keywords):
             break
         # Quotes matter around an expression of cron only.
         nearest = command if command.startswith("/schedule") else " ".join(command.replace('"', " ").split())
@@ -42,14 +45,14 @@ def correct(error: UsageError, typed: str, parse: Callable[[str], Request]) -> U
     return UsageError(error.problem, usage=error.usage)
 
 
-def wants_the_same(typed: str, suggestion: str) -> bool:
+def wants_the_same(typed: str, suggestion: str, keywords: Collection[str]) -> bool:
     """Return whether `suggestion` has all typed words in their order, with corrected spelling, and no further wish.
 
     It may add the verb of a subcommand (`/train` → `/model train`) and words such as `to`.
     """
-    left = _words(typed)
+    left, fixed = _words(typed), _RESTRAINING.union(keywords)
     for position, word in enumerate(_words(suggestion)):
-        if left and _is_meant(left[0], word):
+        if left and (left[0] == word or (left[0] not in fixed and _is_meant(left[0], word))):
             left.pop(0)
         elif position and word not in _CONNECTIVES:
             return False
@@ -58,18 +61,17 @@ def wants_the_same(typed: str, suggestion: str) -> bool:
 
 def _words(command: str) -> list[str]:
     text = with_ranges(joined(command)).lower().replace('"', " ").replace(",", " ").removeprefix("/")
-    return [word for word in text.split() if word not in FILLERS and word != "utc"]
+    return [word for word in text.split() if word not in FILLERS]
 
 
 def _is_meant(word: str, other: str) -> bool:
-    """Return whether `other` is `word`, or a correction that means the same."""
+    """Return whether `other` is a correction of `word` that means the same."""
     word, other = word.removeprefix("/"), other.removeprefix("/")
-    if word == other:
-        return True
     numbers = _NUMBER.findall(word)
     if not numbers:
-        return misspells(word, other)
-    signs, letters = (_NUMBER.sub("", word).lstrip("#"), _NUMBER.sub("", other))
-    return numbers == _NUMBER.findall(other) and (
-        (signs == "" and letters in _UNITS) or (len(numbers) == 1 and misspells(signs, letters))
-    )
+        return word == other or misspells(word, other)
+    number = word.lstrip("#")
+    if other in (number, f"v{number}", f"{number}rps"):  # Its place allows no other unit.
+        return True
+    letters = _NUMBER.sub("", word), _NUMBER.sub("", other)
+    return numbers == _NUMBER.findall(other) and len(numbers) == 1 and misspells(*letters)

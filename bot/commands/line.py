@@ -193,10 +193,13 @@ class Line:
         self, fits: Callable[[str], bool], after: Collection[str], before: Collection[str] = (), *, required: int = 0
     ) -> Word | None:
         """Take the first word that fits, with its neighbours. The one at the offset `required` must be there."""
+        left = set(self._left)
         for at in self._left:
+            if not fits(self._text(at)):
+                continue
             neighbours = ((at - 1, after), (at + 1, before))
-            taken = {at} | {near for near, names in neighbours if near in self._left and self._text(near) in names}
-            if at + required in taken and fits(self._text(at)):
+            taken = {at} | {near for near, names in neighbours if near in left and self._text(near) in names}
+            if at + required in taken:
                 self._left = [left for left in self._left if left not in taken]
                 return Word(self._text(at), at)
         return None

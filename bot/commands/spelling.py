@@ -1,11 +1,16 @@
 """Misspelled words. Pure. Parsers find the meant word with it, and corrections check a suggestion with it."""
 
+import re
 from collections.abc import Iterable
 
 _SHORTEST = 3
 """Shorter words do not misspell others: "to" is not meant for "on"."""
 _LONG = 8
 """Words of this length may have two mistakes, shorter ones one."""
+_FAR = 3
+"""A distance above that of any misspelling and of its rivals."""
+_WORD = re.compile(r"[\w./-]+")
+"""What people misspell. Other signs have a meaning: "staging?" is a question, and "!staging" is not staging."""
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
@@ -25,7 +30,7 @@ def misspells(word: str, name: str) -> bool:
 
     Digits must be the same: v1 does not misspell v2.
     """
-    if _numbers(word) != _numbers(name):
+    if _numbers(word) != _numbers(name) or not _WORD.fullmatch(word):
         return False
     return _abbreviates(word, name) or (
         len(word) >= _SHORTEST and len(name) >= _SHORTEST and _mistakes(word, name) <= (2 if len(name) >= _LONG else 1)
@@ -41,7 +46,12 @@ def _numbers(text: str) -> str:
 
 
 def _mistakes(word: str, name: str) -> int:
-    """Return the optimal string alignment distance: letters that differ, lack, are too many or change places."""
+    """Return the optimal string alignment distance: letters that differ, lack, are too many or change places.
+
+    For lengths that differ more than any misspelling, the difference is enough.
+    """
+    if abs(len(word) - len(name)) > _FAR:
+        return abs(len(word) - len(name))
     before: list[int] = []
     above = list(range(len(name) + 1))
     for row, sign in enumerate(word, 1):

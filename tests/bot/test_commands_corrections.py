@@ -46,11 +46,15 @@ def mistake(command: str, lookup: LookupValues | None = None) -> UsageError:
         ("/loadtest 10rps on dosc", "There is no environment or target “dosc”", "/loadtest 10rps on docs"),
         # numbers
         ("/loadtest 10 for 5m", "10", "/loadtest 10rps for 5m"),
+        ("/loadtest 1k for 5m", "1k", "/loadtest 1krps for 5m"),
+        ("/loadtest 200 to 2000", "200..2000", "/loadtest 200..2000rps"),
         ("/loadtest find 1krps", "1krps", "/loadtest find to 1krps"),
         ("/loadtest 1000rps rmap 30s", "rmap", "/loadtest 1000rps ramp 30s"),
         # schedules
         ('/schedule add "0 2 * * *" Europe/Berln deploy v1', "Europe/Berln",
          '/schedule add "0 2 * * *" Europe/Berlin deploy v1'),
+        ('/schedule add "0 2 * * *" UTC deploy v1 to stagin', "stagin",
+         '/schedule add "0 2 * * *" UTC deploy v1 to staging'),
         ('/schedule add "0 2 * * *" mdel train', "mdel", '/schedule add "0 2 * * *" model train'),
     ],
 )  # fmt: skip
@@ -125,6 +129,29 @@ def test_name_that_may_be_one_of_two_is_not_guessed(typed: str) -> None:
         "",
         "/deploy v1 to prod-uk" if typed == "prod-u" else "",
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/loadtest to stop 4",
+        "/loadtest 10rps on hold",
+        "/deploy v1 no",
+        "/deploy v1 but",
+        "/deploy v1 to production?",
+        "/deploy v1 !production",
+        "/model train iris?",
+        "/jobs mine?",
+        "/deploy v1 utc",
+        '/schedule add "0 2 * * *" Europe/Berlin deploy v1 UTC',
+        '/schedule add "0 2 * * *" local deploy v1',
+    ],
+)
+def test_word_that_is_spelled_right_is_not_taken_for_a_name(command: str) -> None:
+    """Keywords, negations, questions and time zones are meant as they stand."""
+    names = {"north-eu": False, "holy": False, "butler": False, "production": True}
+    near = LookupValues(settings=settings(environments=names, targets={"shop": "100rps"}), places=("production",))
+    assert mistake(command, near).nearest == ""
 
 
 VALID = (

@@ -41,7 +41,8 @@ class AddSchedule:
         return self.submit.command(settings, model=self.submit.job.model)
 
     def spelled(self, settings: SettingsFile) -> str:
-        return _spell(self.cron, self.time_zone, self.command(settings).removeprefix("/"))
+        zone = "" if self.time_zone == "UTC" else self.time_zone
+        return _spell(self.cron, zone, self.command(settings).removeprefix("/"))
 
 
 class AddParser:
@@ -60,23 +61,24 @@ class AddParser:
             if not length and words[:1] and not self._is_verb(words[0]):
                 length = 1  # The first word should be a field: report it as a wrong one.
             fields, words = " ".join(words[:length]), words[length:]
-        zone, words = self._split_zone(fields, words)
+        zone, words = self._split_zone(fields, words)  # "" if none is typed
         try:
             expression = cron.read_cron(fields)
         except cron.CronError as error:
             raise _mistake(str(error) if fields else "Say when: five fields of cron, in quotes.") from error
-        return AddSchedule(cron=expression, time_zone=zone, submit=self._submit(expression, zone, words, lookup))
+        submit = self._submit(expression, zone, words, lookup)
+        return AddSchedule(cron=expression, time_zone=zone or "UTC", submit=submit)
 
     def _split_zone(self, fields: str, words: list[str]) -> tuple[str, list[str]]:
-        """Split the time zone off the beginning or the end of `words`. Return it, or UTC, and the other words."""
+        """Split the time zone off the beginning or the end of `words`. Return it, or "", and the other words."""
         words = words[1:] if words[:1] in (["in"], ["at"]) else words
         if not words:
-            return "UTC", words
+            return "", words
         zones = _zones()
         if self._is_verb(words[0]):
             # At the end a zone needs a slash: Japan may be the name of a model.
             last = zones.get(words[-1].lower()) if "/" in words[-1] else None
-            return (last, words[: -2 if words[-2] == "in" else -1]) if last else ("UTC", words)
+            return (last, words[: -2 if words[-2] == "in" else -1]) if last else ("", words)
         if found := zones.get(words[0].lower()):
             return found, words[1:]
         if re.match(r"(utc|gmt)[+-]", words[0], re.IGNORECASE):
@@ -84,7 +86,7 @@ class AddParser:
         zone = zones.get(closest(words[0], zones) or "")
         if zone and ("/" in words[0].strip("/") or not closest(words[0].removeprefix("/"), self._commands)):
             raise _mistake(f"There is no time zone {quoted(words[0])}.", fields, zone, " ".join(words[1:]))
-        return "UTC", words
+        return "", words
 
     def _submit(self, expression: str, zone: str, words: list[str], lookup: Lookup) -> Submit:
         """Parse the command. Raises UsageError."""
@@ -111,12 +113,15 @@ class AddParser:
 
 @cache
 def _zones() -> dict[str, str]:
-    """Return the time zones of this machine's tz database, and UTC, by their names in lower case."""
-    return {name.lower(): name for name in available_timezones() | {"UTC"}}
+    """Return the time zones of this machine's tz database, and UTC, by their names in lower case.
+
+    Leave out two that are no place: this machine's own zone, and the one of machines that were never set up.
+    """
+    return {name.lower(): name for name in available_timezones() - {"localtime", "Factory"} | {"UTC"}}
 
 
 def _spell(expression: str, zone: str, command: str) -> str:
-    return join_words(f'/schedule add "{expression}"', "" if zone == "UTC" else zone, command)
+    return join_words(f'/schedule add "{expression}"', zone, command)
 
 
 def _mistake(problem: str, expression: str = "", zone: str = "", command: str = "") -> UsageError:
