@@ -103,9 +103,9 @@ def _prepare(claims: Claims, inventory: Inventory, platforms: Platforms, stop: t
 def _sweep(platforms: Platforms, claims: Claims) -> None:
     """Remove the leftovers of dead workers' load tests from clusters and from this machine."""
 
-    def ended(job_id: str) -> bool:
+    def ended(job_id: str) -> bool | None:
         record = claims.record(job_id)
-        return record is not None and record.final
+        return record.final if record else None
 
     for environment, load in platforms.loads.items():
         try:

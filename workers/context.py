@@ -56,6 +56,7 @@ class Context:
         self._stop_signal = stop_signal
         self._step = ""
         self._last_transient_s = 0.0
+        self._claimed_s = time.monotonic()
         self._identities = dict(claim.record.identities)
 
     @property
@@ -70,6 +71,10 @@ class Context:
     @property
     def asked_by(self) -> str:
         return self._claim.record.asked.by_name
+
+    def now_s(self) -> float:
+        """Return the present time in Unix seconds by Redis' clock, as other workers' jobs see it."""
+        return self._claim.at_s + time.monotonic() - self._claimed_s
 
     @contextmanager
     def step(self, name: str) -> Iterator[RunningStep]:

@@ -45,6 +45,7 @@ class KubernetesHarness:
         return Release(
             model=MODEL, environment=STAGING, manifest=manifest, folder=Path("unused"),
             replicas=Replicas(minimum=low, maximum=high), job_id=job_id or f"job-{version}", asked_by="ada",
+            at_s=0.0,
         )  # fmt: skip
 
     def up(self, version: int, **how: Any) -> Endpoint:

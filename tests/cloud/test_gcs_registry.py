@@ -298,7 +298,7 @@ def test_manifest_is_readable_json(artifacts: GcsArtifacts, url: str, bucket: st
 
 
 def test_damaged_report_is_left_out(artifacts: GcsArtifacts, front: Front, bucket: str) -> None:
-    artifacts.keep_report(place="staging/iris", job_id="1", report={"job": 1})
+    artifacts.keep_report(place="staging/iris", job_id="1", at_s=1.0, report={"job": 1})
     folder = f"gs://{bucket}/ml/_reports/staging/iris"
     names = ("20990101T000000000000Z-2.json", "20990101T000000000001Z-3.json", "notes.txt")
     gcs_server.upload(front.url, folder, dict(zip(names, (b'{"job": ', b"[3]", b"{}"), strict=True)))

@@ -223,4 +223,5 @@ def _release(home: Path, version: int, *, replicas: tuple[int, int], folder: Pat
     return Release(
         model=MODEL, environment=STAGING, manifest=manifest, folder=folder,
         replicas=Replicas(minimum=low, maximum=high), job_id=f"job-{version}", asked_by="ada",
+        at_s=0.0,
     )  # fmt: skip

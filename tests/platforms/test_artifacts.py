@@ -219,8 +219,10 @@ def test_staging_needs_a_claim_and_describing_needs_files(artifacts: Artifacts) 
 def test_reports_of_a_place_are_returned_newest_first(artifacts: Artifacts) -> None:
     assert artifacts.reports(place="staging/iris", newest=10) == []
     for job in range(1, 13):
-        artifacts.keep_report(place="staging/iris", job_id=str(job), report={"job": job, "text": "⚓ p95"})
-    artifacts.keep_report(place="checkout", job_id="13", report={"job": 13})
+        artifacts.keep_report(
+            place="staging/iris", job_id=str(job), at_s=float(job), report={"job": job, "text": "⚓ p95"}
+        )
+    artifacts.keep_report(place="checkout", job_id="13", at_s=1.0, report={"job": 13})
     found = artifacts.reports(place="staging/iris", newest=5)
     assert [report["job"] for report in found] == [12, 11, 10, 9, 8]
     assert found[0] == {"job": 12, "text": "⚓ p95"}
@@ -230,15 +232,15 @@ def test_reports_of_a_place_are_returned_newest_first(artifacts: Artifacts) -> N
 
 
 def test_report_replaces_an_earlier_one_of_the_same_job(artifacts: Artifacts) -> None:
-    artifacts.keep_report(place="staging/iris", job_id="1", report={"attempt": 1})
-    artifacts.keep_report(place="staging/iris", job_id="2", report={"attempt": 1})
-    artifacts.keep_report(place="staging/iris", job_id="1", report={"attempt": 2})
+    artifacts.keep_report(place="staging/iris", job_id="1", at_s=2.0, report={"attempt": 1})
+    artifacts.keep_report(place="staging/iris", job_id="2", at_s=3.0, report={"attempt": 1})
+    artifacts.keep_report(place="staging/iris", job_id="1", at_s=4.0, report={"attempt": 2})
     assert artifacts.reports(place="staging/iris", newest=10) == [{"attempt": 2}, {"attempt": 1}]
 
 
 def test_report_with_nan_is_refused(artifacts: Artifacts) -> None:
     with pytest.raises(PermanentError, match="JSON"):
-        artifacts.keep_report(place="staging/iris", job_id="1", report={"p95": float("nan")})
+        artifacts.keep_report(place="staging/iris", job_id="1", at_s=1.0, report={"p95": float("nan")})
     assert artifacts.reports(place="staging/iris", newest=10) == []
 
 
@@ -248,11 +250,11 @@ def test_report_with_nan_is_refused(artifacts: Artifacts) -> None:
 def test_invalid_place_or_job_is_refused_for_a_report(artifacts: Artifacts, tmp_path: Path, place: str) -> None:
     """Both become part of a path."""
     with pytest.raises(PermanentError, match="not a place"):
-        artifacts.keep_report(place=place, job_id="1", report={})
+        artifacts.keep_report(place=place, job_id="1", at_s=1.0, report={})
     with pytest.raises(PermanentError, match="not a place"):
         artifacts.reports(place=place, newest=1)
     with pytest.raises(PermanentError, match="not a job's id"):
-        artifacts.keep_report(place="staging/iris", job_id=f"1/{place}", report={})
+        artifacts.keep_report(place="staging/iris", job_id=f"1/{place}", at_s=1.0, report={})
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

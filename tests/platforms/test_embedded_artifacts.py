@@ -227,9 +227,9 @@ def test_oldest_reports_of_a_place_are_deleted(
     artifacts: EmbeddedArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded_artifacts, "MAX_REPORTS", 3)
-    artifacts.keep_report(place="checkout", job_id="0", report={"job": 0})
+    artifacts.keep_report(place="checkout", job_id="0", at_s=0.0, report={"job": 0})
     for job in range(1, 6):
-        artifacts.keep_report(place="staging/iris", job_id=str(job), report={"job": job})
+        artifacts.keep_report(place="staging/iris", job_id=str(job), at_s=float(job), report={"job": job})
     assert [report["job"] for report in artifacts.reports(place="staging/iris", newest=10)] == [5, 4, 3]
     assert len(list((root / "_reports").rglob("*"))) == len(["checkout", "staging", "iris"]) + 1 + 3
     assert artifacts.reports(place="checkout", newest=10) == [{"job": 0}]
@@ -237,7 +237,7 @@ def test_oldest_reports_of_a_place_are_deleted(
 
 def test_damaged_reports_are_skipped(artifacts: EmbeddedArtifacts, root: Path) -> None:
     for job in range(1, 4):
-        artifacts.keep_report(place="staging", job_id=str(job), report={"job": job})
+        artifacts.keep_report(place="staging", job_id=str(job), at_s=float(job), report={"job": job})
     first, second, _ = sorted((root / "_reports" / "staging").iterdir())
     first.write_bytes(b'{"job": ')
     second.write_bytes(b"[2]")

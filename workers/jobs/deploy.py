@@ -30,6 +30,7 @@ def deploy(job: Deploy, context: Context) -> Deployed:
             replicas=replicas,
             job_id=context.job_id,
             asked_by=context.asked_by,
+            at_s=context.now_s(),
         )
         endpoint = cluster.roll_out(release=release, progress=context)
         step.fact = f"{endpoint.ready} of {endpoint.desired} ready at {endpoint.address}"

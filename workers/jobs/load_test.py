@@ -1,7 +1,6 @@
 """`/loadtest`: load on an endpoint or a load target, its effect on latency and replicas, a verdict and a report."""
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -87,13 +86,13 @@ class _Report:
 
     def write(self, verdict: Verdict) -> Tested:
         """Attach chart, page and numbers, and store the numbers under `place` for later comparisons."""
-        context, artifacts, now_s = self.context, self.context.platforms.artifacts, time.time()
+        context, artifacts, now_s = self.context, self.context.platforms.artifacts, self.context.now_s()
         tested = self._tested(verdict)
         numbers = report_json(job_id=context.job_id, at_s=now_s, job=self.job, tested=tested, replicas=self.replicas)
         self._attach(tested, numbers, now_s)
         self._unless_away(
             "The report could not be stored for later comparisons",
-            lambda: artifacts.keep_report(place=self.place, job_id=context.job_id, report=numbers),
+            lambda: artifacts.keep_report(place=self.place, job_id=context.job_id, at_s=now_s, report=numbers),
         )
         return tested
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import operator
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -42,7 +41,7 @@ def train_model(job: TrainModel, context: Context) -> Trained:
         training=training.identity,
         trained_by=context.asked_by,
         job_id=context.job_id,
-        created_at_s=time.time(),
+        created_at_s=context.now_s(),
     )
     _publish(model, manifest, context)
     return Trained(version=version, digest=digest, metrics=dict(evaluation.metrics), size_bytes=size_bytes)

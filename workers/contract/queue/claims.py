@@ -26,10 +26,11 @@ MOST_TAKEOVERS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A granted claim on a job. Writes with an attempt that is not the newest are refused."""
+    """A claim, granted at `at_s` by Redis' clock. Writes with an attempt that is not the newest are refused."""
 
     record: Record
     attempt: int
+    at_s: float
 
 
 class Busy(Exception):
@@ -78,7 +79,7 @@ class Claims(QueueClient):
         if record is not None and record.unreadable:
             self._fail_unreadable(job_id, attempt=answer[1])
             return None
-        return Claim(record=record, attempt=answer[1]) if record else None
+        return Claim(record=record, attempt=answer[1], at_s=float(answer[2])) if record else None
 
     def _leave_unreadable(self, job_id: str) -> bool:
         """Have a job that cannot be read delivered again later. Return False if it is readable or was left too long."""

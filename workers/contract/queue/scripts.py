@@ -94,7 +94,7 @@ redis.call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', after(-3600))
 # → the names of the workers with a lease
 WORKERS = "return redis.call('ZRANGEBYSCORE', P .. 'workers', now, '+inf')"
 
-# → {'started', attempt} | {'busy'} | {'refused'} | {'lost'}
+# → {'started', attempt, time} | {'busy'} | {'refused'} | {'lost'}
 CLAIM = """
 local id, worker, max_takeovers, recheck_s, retention_s, token = unpack(ARGV)
 local state, holder, resource, holder_token, holder_attempt =
@@ -103,7 +103,7 @@ redis.call('ZREM', P .. 'outbox', id)
 if state ~= 'queued' and state ~= 'running' then return {'refused'} end
 if redis.call('LINDEX', P .. 'resource:' .. resource, 0) ~= id then return {'refused'} end
 -- This worker has the job already: the reply to its first request was lost.
-if state == 'running' and holder_token == token then return {'started', tonumber(holder_attempt)} end
+if state == 'running' and holder_token == token then return {'started', tonumber(holder_attempt), now} end
 local took_over = state == 'running'
 if took_over then
   local alive_until = redis.call('ZSCORE', P .. 'workers', holder)
@@ -130,7 +130,7 @@ local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
 redis.call('HSET', job_key(id), 'state', 'running', 'worker', worker, 'token', token)
 redis.call('DEL', job_key(id) .. ':newest')
 append(id, cjson.encode({kind = 'started', attempt = attempt, worker = worker, took_over = took_over}))
-return {'started', attempt}
+return {'started', attempt, now}
 """
 
 # → 1 if the event was appended

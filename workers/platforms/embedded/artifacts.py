@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import file_digest
@@ -141,10 +140,10 @@ class EmbeddedArtifacts:
         return folder
 
     @translated_errors()
-    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+    def keep_report(self, *, place: str, job_id: str, at_s: float, report: Mapping[str, Any]) -> None:
         """Write the report, then delete the job's earlier one and all but the newest MAX_REPORTS; see Artifacts."""
         folder = self._root / reports_folder(place)
-        path, content = folder / report_name(job_id=job_id, at_s=time.time()), write_report(report)
+        path, content = folder / report_name(job_id=job_id, at_s=at_s), write_report(report)
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, content)
         names = [path.name for path in folder.glob("*.json")]

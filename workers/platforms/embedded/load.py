@@ -46,7 +46,7 @@ class EmbeddedLoad:
         self._home = home.absolute()
         self._locust_dir = locust_dir.absolute()
 
-    def sweep(self, *, ended: Callable[[str], bool]) -> int:
+    def sweep(self, *, ended: Callable[[str], bool | None]) -> int:
         """Remove the files of tests of ended jobs; see LoadGenerator. Their processes ended with their worker."""
         folders = {folder: folder.name.removeprefix(_PREFIX) for folder in self._home.glob(f"{_PREFIX}*-*")}
         left = [folder for folder, name in folders.items() if ended(name.rpartition("-")[0])]

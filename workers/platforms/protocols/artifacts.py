@@ -73,11 +73,11 @@ class Artifacts(Protocol):
         published version do not match its digest.
         """
 
-    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+    def keep_report(self, *, place: str, job_id: str, at_s: float, report: Mapping[str, Any]) -> None:
         """Store a load test's report as JSON. A second call for the same job replaces the report.
 
-        `place` is the name of an environment or load target, followed by the model's name if any: "staging/iris".
-        Raises PermanentError if JSON cannot hold the report.
+        `at_s` orders the reports, in Unix seconds. `place` is the name of an environment or load target, followed by
+        the model's name if any: "staging/iris". Raises PermanentError if JSON cannot hold the report.
         """
 
     def reports(self, *, place: str, newest: int) -> Sequence[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from workers.platforms.protocols.progress import Progress
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
-    """A version of a model with all that is needed to run it on an environment."""
+    """A version of a model with all that is needed to run it on an environment. Deployed at `at_s` (Unix seconds)."""
 
     model: Model
     environment: Environment
@@ -21,6 +21,7 @@ class Release:
     replicas: Replicas
     job_id: str
     asked_by: str
+    at_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

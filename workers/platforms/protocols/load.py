@@ -99,5 +99,8 @@ class LoadGenerator(Protocol):
         The load goes only to the addresses that were resolved here; redirects are failures.
         """
 
-    def sweep(self, *, ended: Callable[[str], bool]) -> int:
-        """Remove the leftovers of tests for which `ended(job_id)` is true; return how many."""
+    def sweep(self, *, ended: Callable[[str], bool | None]) -> int:
+        """Remove the leftovers of tests of ended jobs, and return how many.
+
+        `ended(job_id)` is None if the job is unknown.
+        """

@@ -7,7 +7,6 @@ field that is applied once and then omitted would fall back to 1 for a moment.
 """
 
 import logging
-import time
 from dataclasses import dataclass, replace
 
 from workers.errors import Interrupted, JobError, PermanentError, ShuttingDown, Superseded, TemporaryError
@@ -77,7 +76,7 @@ class Rollout:
             replicas=self.release.replicas,
             job_id=self.release.job_id,
             asked_by=self.release.asked_by,
-            since_s=time.time(),
+            since_s=self.release.at_s,
             verified=was.verified if was else "",
         )
         desired = self._deployment(release)

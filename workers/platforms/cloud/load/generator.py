@@ -49,16 +49,20 @@ class KubernetesLoad:
         self._manifests = LoadManifests()
         self._locust_dir = locust_dir
 
-    def sweep(self, *, ended: Callable[[str], bool]) -> int:
+    def sweep(self, *, ended: Callable[[str], bool | None]) -> int:
         """Remove what tests of dead jobs left in the namespace; see LoadGenerator. Raises JobError as Api does.
 
-        A test is removed if `ended(job_id)` or if its time has passed. A test of a running job stays: if the job runs
-        again, the next attempt removes the earlier test itself.
+        A test is removed if its job has ended, or if the job is unknown and the test's time has passed. A test of a
+        running job stays, also if the clock of this machine is wrong: if the job runs again, the next attempt removes
+        the earlier test itself.
         """
         leftovers = 0
         for found in self._api.list("ConfigMap", labels=ALL):
             job_id = found["metadata"].get("annotations", {}).get(JOB)
-            if job_id is not None and (is_over(found, now_s=time.time()) or ended(job_id)):
+            if job_id is None:
+                continue
+            job_ended = ended(job_id)
+            if job_ended or (job_ended is None and is_over(found, now_s=time.time())):
                 _delete(self._api, Attempt(name=found["metadata"]["name"]))
                 leftovers += 1
         return leftovers

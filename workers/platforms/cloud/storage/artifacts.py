@@ -150,12 +150,12 @@ class GcsArtifacts:
             )
         return folder
 
-    def keep_report(self, *, place: str, job_id: str, report: Mapping[str, Any]) -> None:
+    def keep_report(self, *, place: str, job_id: str, at_s: float, report: Mapping[str, Any]) -> None:
         """Create an object for the report. The newest report of a job counts.
 
         Raises PermanentError if the report is not valid JSON.
         """
-        name = f"{self._prefix}{registry.reports_folder(place)}/{registry.report_name(job_id=job_id, at_s=time.time())}"
+        name = f"{self._prefix}{registry.reports_folder(place)}/{registry.report_name(job_id=job_id, at_s=at_s)}"
         content = registry.write_report(report)
         self._bucket.ensure()
         self._bucket.create(name, content)

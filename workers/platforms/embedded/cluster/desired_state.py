@@ -1,6 +1,5 @@
-"""From a release to the spec of its endpoint, and from spec and status to an Endpoint. Pure, except for the clock."""
+"""From a release to the spec of its endpoint, and from spec and status to an Endpoint. Pure."""
 
-import time
 from dataclasses import replace
 
 from workers.platforms.embedded.cluster.endpoint_files import DesiredState, EndpointStatus, Spec
@@ -8,7 +7,7 @@ from workers.platforms.protocols import Endpoint, Release
 
 
 def desired_state(release: Release) -> DesiredState:
-    """Return the state that the release asks for, with the current time."""
+    """Return the state that the release asks for."""
     return DesiredState(
         model=release.model.name,
         version=release.manifest.version,
@@ -21,7 +20,7 @@ def desired_state(release: Release) -> DesiredState:
         sample=tuple(dict(row) for row in release.model.sample),
         job_id=release.job_id,
         asked_by=release.asked_by,
-        since_s=time.time(),
+        since_s=release.at_s,
     )
 
 
