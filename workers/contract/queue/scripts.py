@@ -8,9 +8,8 @@ local known = redis.call('GET', P .. 'request:' .. key)
 if known then return {'known', known} end
 if schedule ~= '' then
   local previous = redis.call('GET', P .. 'schedule:' .. schedule)
-  if previous and redis.call('SISMEMBER', P .. 'open', previous) == 1 then
-    return {'previous', previous, redis.call('HGET', job_key(previous), 'state')}
-  end
+  local state = previous and redis.call('HGET', job_key(previous), 'state')
+  if state and redis.call('SISMEMBER', P .. 'open', previous) == 1 then return {'previous', previous, state} end
 end
 local id = tostring(redis.call('INCR', P .. 'last_job'))
 redis.call('SET', P .. 'request:' .. key, id, 'EX', retention_s)
