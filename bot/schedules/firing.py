@@ -15,6 +15,9 @@ from workers.contract.queue import PreviousOpen
 
 logger = logging.getLogger(__name__)
 
+UNKNOWN_USER = ("user_not_found", "user_not_visible")
+"""Slack's errors for a user who left: https://docs.slack.dev/reference/methods/users.info#errors."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Firing:
@@ -54,7 +57,8 @@ class Firing:
             self._skip(schedule, due_s, previous)
             return
         except ChatRefused as error:
-            problem = replies.refused(str(error))
+            problem = replies.refused(views.AUTHOR_UNKNOWN) if error.error in UNKNOWN_USER else None
+            problem = problem or replies.slack_refuses(error.error)
         if problem is not None:
             self._report(schedule, views.stopped(schedule, problem))
             self.pause(schedule)

@@ -16,6 +16,8 @@ _DAY = "{date_short_pretty} {time}"
 _MOST_IN_FULL = 15
 """Longer lists of schedules have one line each, to fit into one message."""
 
+AUTHOR_UNKNOWN = "Slack no longer knows the user who created this schedule. Ask an active member to create it again."
+
 
 def listed(found: Sequence[tuple[Schedule, Sequence[float]]]) -> Message:
     """Return the answer to `/schedule list`: each schedule with its next firings."""

@@ -81,6 +81,14 @@ def test_firings_during_the_previous_job_are_one_message_in_its_thread(harness: 
     assert len(harness.ada.messages()) == 2
 
 
+def test_schedule_of_an_author_who_left_slack_pauses(harness: FiringHarness) -> None:
+    schedule = harness.schedule()
+    harness.firing.fire(replace(schedule, by="U0UNKNOWN01"), 0.0)
+    [message] = harness.ada.messages()
+    assert "no longer knows the user who created this schedule" in message.plain
+    assert harness.is_paused()
+
+
 @pytest.mark.parametrize(
     ("command", "why"),
     [

@@ -15,6 +15,7 @@ from bot.state import Schedule
 from bot.store import Store
 from tests.stack import WAIT_S, Stack, ask, ephemeral
 from tests.waiting import wait_until
+from tests.wrong_clocks import clock_ahead
 from workers.contract.queue import connect
 from workers.contract.record import Record
 
@@ -36,13 +37,13 @@ class Bots:
         self._exit_stack = exit_stack
         self._ids = 0
 
-    def start(self, count: int) -> "list[subprocess.Popen[bytes]]":
-        """Start `count` more bots and wait until they listen."""
+    def start(self, count: int, **variables: str) -> "list[subprocess.Popen[bytes]]":
+        """Start `count` more bots, with more environment variables, and wait until they listen."""
         started = []
         for _ in range(count):
             self._ids += 1
             name, port = f"bot{self._ids}", processes.free_port()
-            environ = dict(self.stack.for_bot, PORT=str(port))
+            environ = dict(self.stack.for_bot, PORT=str(port), **variables)
             command = processes.python("-m", "bot")
             bot = self._exit_stack.enter_context(
                 processes.process(name, command, folder=self.stack.folder, environ=environ)
@@ -94,8 +95,10 @@ def bots(redis_url: str, tmp_path: Path, environ: dict[str, str]) -> Iterator[Bo
 
 
 def test_four_bots_fire_each_schedule_once_with_one_card_each(bots: Bots) -> None:
-    """Five schedules are due in the same second, and four processes see them."""
-    bots.start(4)
+    """Five schedules are due in the same second, and four processes see them. Two of these have wrong clocks."""
+    bots.start(2)
+    bots.start(1, **clock_ahead(-300))
+    bots.start(1, **clock_ahead(300))
     for number in range(5):
         bots.schedule(number)
     bots.wait(lambda: bots.have_fired() and len(bots.ada.messages()) >= 5)

@@ -1,14 +1,11 @@
 """Workers with wrong clocks, under load."""
 
-from pathlib import Path
-
 from tests.platforms.counting_target import CountingTarget
 from tests.waiting import wait_until
 from tests.workers.harness import WorkerHarness
+from tests.wrong_clocks import clock_ahead
 from workers.contract.jobs import LoadTest
 from workers.contract.load import Shape, Slo
-
-WRONG_CLOCK = Path(__file__).parent / "wrong_clock"
 
 
 def load_test(target: str, duration_s: float) -> LoadTest:
@@ -43,8 +40,3 @@ def test_workers_with_wrong_clocks_take_over_only_the_job_of_a_dead_worker(
     for job_id in jobs:
         times = [began_s, *(event.at_s for event in harness.queue.events(job_id)), harness.queue.now_s()]
         assert times == sorted(times)
-
-
-def clock_ahead(seconds: float) -> dict[str, str]:
-    """Return the environment variables of a process with a wrong clock."""
-    return {"PYTHONPATH": str(WRONG_CLOCK), "SEATRIAL_TEST_CLOCK_AHEAD_S": str(seconds)}
