@@ -17,7 +17,7 @@ class Schedules:
 
     def __init__(self, client: "redis.Redis", *, store: Store) -> None:
         self._store = store
-        # A second scheduler, which fires nothing: the timekeeper's is locked while it waits for Slack.
+        # A second scheduler, which never fires: the timekeeper's is locked while it waits for Slack.
         self._jobs = JobStore(client)
         self._scheduler = Scheduler(self._jobs)
         self._scheduler.start(paused=True)

@@ -39,10 +39,10 @@ class Scheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler publishes n
         super().__init__(jobstores={"default": job_store}, executors=executors, timezone=UTC)
 
     def wakeup(self) -> None:
-        """Do nothing: no thread sleeps."""
+        """Do not wake a thread: no thread sleeps."""
 
     def shutdown(self, wait: bool = True) -> None:
-        """Do nothing: the store's client belongs to its creator."""
+        """Close no client: the store's client belongs to its creator."""
 
 
 class Timekeeper(Scheduler):

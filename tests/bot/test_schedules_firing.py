@@ -61,7 +61,7 @@ def harness(redis_url: str) -> Iterator[FiringHarness]:
 
 
 def test_firings_during_the_previous_job_are_one_message_in_its_thread(harness: FiringHarness) -> None:
-    """A bot that repeats a firing after another one counts nothing twice."""
+    """A firing that another bot repeats counts once."""
     schedule = harness.schedule()
     for due_s in (0.0, 60.0, 60.0, 120.0):
         harness.firing.fire(schedule, due_s)

@@ -21,8 +21,8 @@ Only this package knows the keys of a job in Redis:
     workers             zset    the workers, by the time until which their lease lasts
 
 Each script takes the key prefix as KEYS[1]. Times are in Unix seconds, and all come from Redis' own clock: a bot or a
-worker passes durations only, so a wrong clock of its machine changes nothing. Redis Cluster is not supported, because
-the scripts build the names of their keys.
+worker passes durations only, so a wrong clock of its machine is harmless. Redis Cluster is not supported, because the
+scripts build the names of their keys.
 """
 
 PRELUDE = """

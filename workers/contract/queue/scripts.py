@@ -83,7 +83,7 @@ end
 return #due
 """
 
-# → nothing. The worker's lease is renewed, and the workers that stopped an hour ago are deleted.
+# → nil. The worker's lease is renewed, and the workers that stopped an hour ago are deleted.
 HEARTBEAT = """
 local worker, lease_s = unpack(ARGV)
 redis.call('ZADD', P .. 'workers', after(lease_s), worker)
@@ -168,7 +168,7 @@ redis.call('ZADD', P .. 'outbox', after(after_s), id)
 return 1
 """
 
-# → nothing. The job will be delivered again.
+# → nil. The job will be delivered again.
 DEFER = """
 local id, for_s = unpack(ARGV)
 redis.call('ZADD', P .. 'outbox', after(for_s), id)
