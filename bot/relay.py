@@ -64,7 +64,7 @@ class Relay:
     def tick(self) -> None:
         """Expire requests for approval, and render each changed job that is due. Ended jobs go first."""
         self.queue.expire_due()
-        now = time.time()
+        now = time.monotonic()
         if now < self._not_before_s:
             return
         finals = self.queue.are_final(self.queue.dirty())
@@ -75,7 +75,7 @@ class Relay:
                     (final and job_id not in self._unreadable_since_s) or self._due_s.get(job_id, 0.0) <= now
                 ):
                     self._try_to_render(job_id)
-                    if time.time() < self._not_before_s:
+                    if time.monotonic() < self._not_before_s:
                         return
 
     def _try_to_render(self, job_id: str) -> None:
@@ -85,18 +85,18 @@ class Relay:
                 if acquired:
                     self._render(job_id)
         except RateLimited as error:
-            self._not_before_s = time.time() + error.retry_after_s
+            self._not_before_s = time.monotonic() + error.retry_after_s
         except ChatRefused as error:
             logger.warning("Slack refuses the card of job %s: %s", job_id, error.error)
             self.queue.drop_dirty(job_id)
         except ChatError as error:
             logger.warning("%s; retrying in %g s", error, UNAVAILABLE_S)
-            self._not_before_s = time.time() + UNAVAILABLE_S
+            self._not_before_s = time.monotonic() + UNAVAILABLE_S
         except QueueUnavailable:
             raise
         except Exception:  # the card of one job must not stop the others
             logger.exception("the card of job %s failed", job_id)
-            self._due_s[job_id] = time.time() + UNREADABLE_S
+            self._due_s[job_id] = time.monotonic() + UNREADABLE_S
 
     def _render(self, job_id: str) -> None:
         record = self.queue.record(job_id)
@@ -107,11 +107,11 @@ class Relay:
             self._render_unreadable(record)
             return
         now_s = self.queue.now_s()
-        self._due_s[job_id] = time.time() + edit_every_s(now_s - (record.started_at_s or now_s))
+        self._due_s[job_id] = time.monotonic() + edit_every_s(now_s - (record.started_at_s or now_s))
         ahead = self.queue.record(record.waits_for) if record.waits_for else None
         card = self.cards.update(record, ahead=ahead)
         if card is None:
-            self._due_s[job_id] = time.time() + 1.0
+            self._due_s[job_id] = time.monotonic() + 1.0
             return
         if record.final and not self._compare(record, card):
             return
@@ -124,8 +124,8 @@ class Relay:
 
     def _render_unreadable(self, record: Record) -> None:
         """Say on the card that the record cannot be read, unless a bot of another release renders it meanwhile."""
-        first_s = self._unreadable_since_s.setdefault(record.id, time.time())
-        if time.time() < first_s + UNREADABLE_S:
+        first_s = self._unreadable_since_s.setdefault(record.id, time.monotonic())
+        if time.monotonic() < first_s + UNREADABLE_S:
             self._due_s[record.id] = first_s + UNREADABLE_S
             return
         logger.warning("job %s cannot be read, perhaps of another release: %s", record.id, record.unreadable)
