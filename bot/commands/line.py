@@ -42,7 +42,8 @@ _TIME_AND_TIME = re.compile(
 )
 _GROUPED_BY_COMMA = re.compile(r"(?<![\w.,<>=])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9,])")
 _GROUPED_BY_SPACE = re.compile(
-    rf"(?<![\w.,<>=])(?<!steps )(?<!step )[1-9][0-9]{{0,2}}(?: [0-9]{{3}})+"
+    # Of "200 500rps" the first number may be another one: the lower rate, or a time without its unit.
+    rf"(?<![\w.,<>=])(?<!steps )(?<!step )(?<!for )(?:[1-9][0-9]?(?: [0-9]{{3}})+|[1-9][0-9]{{2}}(?: [0-9]{{3}})* 000)"
     rf"(?= ?(?:{_RATE_UNIT})(?!\w)| ?\.\.| to [0-9]|-)",
     re.IGNORECASE,
 )
@@ -51,7 +52,7 @@ _BOUND = re.compile(
 )
 _BOUND_OF_RANGE = rf"(?<![\w.>])([0-9][0-9.]*k?(?:{_RATE_UNIT})?)"
 _BETWEEN = re.compile(rf"between {_BOUND_OF_RANGE} and (?=[0-9])", re.IGNORECASE)
-_FROM_TO = re.compile(rf"{_BOUND_OF_RANGE}(?: (?:up )?to | ?- ?)(?=[0-9])", re.IGNORECASE)
+_FROM_TO = re.compile(rf"{_BOUND_OF_RANGE}(?: (?:up )?to | - |-)(?=[0-9])", re.IGNORECASE)
 
 
 def clean(text: str) -> str:

@@ -86,6 +86,7 @@ REFUSED: dict[Callable[[str], object], tuple[str, ...]] = {
         "0..5rps",
         "1..2..3rps",
         "1..2mrps",
+        "1.000,5..2000rps",
     ),
     read_replicas: ("", "0", "-1", "4..1", "0..3", "1001", "1..", "..4", "1...4", "1-4", "1.5", "٣"),
     read_size_bytes: ("", "5", "5B", "-1GB", "1e3GB", "5GiB"),
@@ -107,6 +108,15 @@ def test_text_outside_the_format_or_range_is_refused(read: Callable[[str], objec
     for text in REFUSED[read]:
         with pytest.raises(ValueError, match=r"^“.*” (is|does not)"):
             pytest.fail(f"{text!r} was read as {read(text)}")
+
+
+@pytest.mark.parametrize("text", ["2..3krps", "0.5..1krps", "1..1.5k/min", "1.000..3.000rps"])
+def test_range_that_can_be_read_in_two_ways_is_refused(text: str) -> None:
+    """Each of the ways that the message offers is read."""
+    with pytest.raises(ValueError, match="can be read in two ways") as caught:
+        read_rates_rps(text)
+    for way in re.findall(r"[0-9.]+k?[a-z/]+(?:\.\.\S+[a-z])?", str(caught.value).split("write ")[1]):
+        assert read_rates_rps(way) if ".." in way else read_rate_rps(way)
 
 
 @pytest.mark.parametrize("read", REFUSED)

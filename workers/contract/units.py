@@ -20,13 +20,13 @@ _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _TIME_UNIT = "ms|d(?:ays?)?|h(?:rs?|ours?)?|m(?:ins?|inutes?)?|s(?:ecs?|econds?)?"
 _DURATION_PART = re.compile(rf"(\d+(?:\.\d+)?)({_TIME_UNIT})", _FLAGS)
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", _FLAGS)
-_GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+(?!\d)")
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+(?!\d|[.,]\d)")
 """A number such as 1.000, which is one in some languages and a thousand in others."""
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(k|m)?(rps|req/s|/s|/m|/min|qps)", _FLAGS)
 _SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([KMGT])B", re.IGNORECASE)
 _REPLICAS = re.compile(r"(\d{1,6})(?:\.\.(\d{1,6}))?", _FLAGS)
 _SLO_LATENCY = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)<=?(\d+(?:\.\d+)?)(ms|s)", _FLAGS)
-_RATES = re.compile(r"(\d+(?:\.\d+)?[km]?)([a-z/]*)\.\.(\d.*)", _FLAGS)
+_RATES = re.compile(r"(\d+(?:\.\d+)?)([km]?)([a-z/]*)\.\.(\d.*)", _FLAGS)
 _ABORT = re.compile(r"errors?>(\d+(?:\.\d+)?)%(?: for (\S+))?", _FLAGS)
 _SLO_ERRORS = re.compile(r"errors?<=?(\d+(?:\.\d+)?)%", _FLAGS)
 
@@ -54,12 +54,19 @@ def read_rate_rps(text: str) -> float:
 
 
 def read_rates_rps(text: str) -> tuple[float, float]:
-    """Read two rates, the lower first, in "200..2000rps" or "1krps..2krps". One unit at the end is for both."""
+    """Read two rates, the lower first, in "200..2000rps" or "1krps..2krps". One unit at the end is for both.
+
+    In "2..3krps" the first rate may be meant in thousands, too, but not in "200..2krps".
+    """
     match = _RATES.fullmatch(text)
-    highest = match and _RATE.fullmatch(match[3])
+    highest = match and _RATE.fullmatch(match[4])
     if not match or not highest:
         raise ValueError(f"{quoted(text)} is not a range of rates; write it like 200..2000rps.")
-    lowest_rps, highest_rps = read_rate_rps(f"{match[1]}{match[2] or highest[3]}"), read_rate_rps(match[3])
+    number, thousands, unit = match[1], match[2], match[3] or highest[3]
+    lowest_rps, highest_rps = read_rate_rps(f"{number}{thousands}{unit}"), read_rate_rps(match[4])
+    if highest[2] and not thousands and not match[3] and float(number) < float(highest[1]):
+        both = f"{number}{unit}..{match[4]} or {number}{highest[2]}{unit}..{match[4]}"
+        raise ValueError(f"{quoted(text)} can be read in two ways; write {both}.")
     _require(lowest_rps < highest_rps, text, "does not rise; write the lower rate first, like 200..2000rps.")
     return lowest_rps, highest_rps
 
