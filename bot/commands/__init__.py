@@ -44,7 +44,12 @@ _ABOUT_A_JOB = ("show", "cancel", "retry")
 ANY_VERB = re.compile(rf"/([a-z0-9_-]+-)?({'|'.join(verb.removeprefix('/') for verb in COMMANDS)})")
 """A verb of the table as Slack may know it: with its slash, and perhaps with a prefix as in /ml-deploy."""
 _GREETINGS = "hi|hey|hello|hiya|yo|good (?:morning|afternoon|evening)|morning|ok|okay|please|dear"
-_MENTION = re.compile(rf"[\s*_]*(?:(?:{_GREETINGS})\b[\s,.!*_]*)*<@(?P<user>\w+)(?:\|[^<>]*)?>[:,]?", re.IGNORECASE)
+_MENTION = re.compile(
+    rf"(?P<marks>[\s*_]*)(?:(?:{_GREETINGS})\b[\s,.!*_]*)*<@(?P<user>\w+)(?:\|[^<>]*)?>[\s:;,.!-]*", re.IGNORECASE
+)
+_STRUCK_OUT = re.compile(r"(?<!\S)~\S.{0,300}?~(?!\w)")
+_THIS_JOB = frozenset(("it", "job", "test", "that", "this"))
+_USAGE = "/VERB …, where VERB is " + ", ".join(verb.removeprefix("/") for verb in COMMANDS)
 
 
 def read(verb: str, text: str, lookup: Lookup) -> Request:
@@ -78,8 +83,12 @@ def read_mention(text: str, lookup: Lookup, job_id: str | None, *, bot_user: str
     mention = _MENTION.match(text)
     if mention is None or bot_user not in (None, mention["user"]):
         return None
-    words = [word for word in clean(text[mention.end() :]).split() if word.lower() not in FILLERS]
-    first = words[0].lower().strip('"').removeprefix("/") if words else ""
+    rest = text[mention.end() :]
+    if _STRUCK_OUT.search(rest):
+        raise UsageError("Words that are struck out are no command; type it without them.", usage=_USAGE)
+    words = [word for word in clean(mention["marks"].strip() + rest).split() if word.lower() not in FILLERS]
+    typed = words[0].lower().strip('"') if words else ""
+    first = typed.removeprefix("/")
     if not first or first in HELP:
         return ShowHelp()
     if first == "status":
@@ -87,9 +96,11 @@ def read_mention(text: str, lookup: Lookup, job_id: str | None, *, bot_user: str
     first = "cancel" if first == "stop" else first
     if first in _ABOUT_A_JOB:
         first, words = "jobs", ["jobs", first, *words[1:]]
-    if first == "jobs" and len(words) == 2 and words[1].lower() in _ABOUT_A_JOB and job_id is not None:
-        words.append(job_id)
-    return read(f"/{first}", " ".join(words[1:]), lookup)
+    if first == "jobs" and words[1:2] and words[1].lower() in _ABOUT_A_JOB and job_id is not None:
+        words = [*words[:2], job_id] if _THIS_JOB.issuperset(word.lower() for word in words[2:]) else words
+    # Only a slash shows that "ml-" is a prefix: "un-deploy" is no deploy.
+    verb = f"/{first}" if typed != first or f"/{first}" in COMMANDS else first
+    return read(verb, " ".join(words[1:]), lookup)
 
 
 class _Route(NamedTuple):
@@ -139,8 +150,7 @@ def _unknown_verb(verb: str, text: str) -> UsageError:
         nearest = f"/{similar} {text}"
     elif len(owners := [other for other in COMMANDS if _is_subcommand(other, name)]) == 1:
         nearest = f"{owners[0]} {name} {text}"
-    usage = "/VERB …, where VERB is " + ", ".join(names)
-    return UsageError(f"There is no command {quoted(verb)}.", usage=usage, nearest=nearest)
+    return UsageError(f"There is no command {quoted(verb)}.", usage=_USAGE, nearest=nearest)
 
 
 def _is_subcommand(verb: str, name: str) -> bool:

@@ -167,7 +167,7 @@ class Arguments(Line):
         return None
 
     def _is_unknown_name(self, text: str) -> bool:
-        return text[0].isalpha() and not is_version(text) and text not in self.settings.models
+        return not is_number(text) and not is_version(text) and text not in self.settings.models
 
     def _only(self, kind: str, names: Collection[str], *, usual: Collection[str] = (), on: str = "") -> str:
         """Return the only one of `names`, or the only `usual` one. `on` precedes the name in the command."""

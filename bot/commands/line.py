@@ -25,12 +25,18 @@ _PLAIN = str.maketrans(
 )
 _DASHES_OUTSIDE_PD = "\u2043\u207b\u208b\u2212"
 """Hyphen bullet, superscript, subscript and mathematical minus. All other dashes have the category Pd."""
-_APOSTROPHE_IN_NUMBER = re.compile(r"(?<=[0-9])['’‘ʼ´](?=[0-9]{3}(?![0-9]))")
+_APOSTROPHE = re.compile(r"(?<=[0-9])['’‘ʼ´](?=[0-9]{3}(?![0-9]))|(?<=[a-z])['’](?=[a-z])")
+"""An apostrophe in a number or in a word such as don't, and no quote."""
 _HELP_FLAG = re.compile(r'(?<![^\s"])-+(?:help|h)(?![\w-])', re.IGNORECASE)
-_FLAG = re.compile(r'(?<![^\s"])-+ ?(?=[a-z])([a-z-]+=)?', re.IGNORECASE)
-# Marks around a word, as for bold text, and at the end of a sentence. "1.." and the fields of cron stay.
-_OPENING_MARKS = re.compile(r'(?<![^\s"])[*_~(]+(?=[\w#@])')
-_CLOSING_MARKS = re.compile(r'(?<=[\w%])(?:[*_~!;,:)]|(?<!\.)\.(?!\.))+(?=[\s"]|$)')
+_FLAG = re.compile(r'(?<![^\s"])-+ ?(?=[a-z])', re.IGNORECASE)
+_KEY = re.compile(r'(?<![^\s"])([a-z-]+)[=:](?=[\w"])', re.IGNORECASE)
+# A pair of marks around words, as for bold text. A mark alone has a meaning: "*5" is a misspelled field of cron.
+_MARKED = re.compile(r'(?<![^\s"(])([*_~])(?=[\w#@"*_~])(.{0,300}?[\w%"*_~.!?;,:)])\1(?![\w*/])')
+_OPENING_MARKS = re.compile(r'(?<![^\s"*_~])\(+(?=[\w#@*_~])')
+_CLOSING_MARKS = re.compile(r'(?<=[\w%"*_~])(?:[!;,:)]|(?<!\.)\.(?!\.))+(?=[\s"*_~]|$)')
+"""Marks at the end of a sentence. "1.." stays."""
+# Slack makes links of addresses. People see and typed the words in them.
+_LINK = re.compile(r"<(?:(?:https?:|mailto:)[^<>|\s]*\||(?=https?:))([^<>|]*)>")
 
 _RATE_UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min"
 _UNIT = rf"{_RATE_UNIT}|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|%"
@@ -60,20 +66,24 @@ def clean(text: str) -> str:
 
     Every kind of dash is a hyphen. A word with dashes before it (`--dry-run`) is the word.
     """
-    text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    text = _APOSTROPHE_IN_NUMBER.sub("", text)
+    text = _LINK.sub(r"\1", text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text = _APOSTROPHE.sub("", text)
     # Invisible characters (zero width, direction) are dropped. Other unprintable ones separate words.
     visible = "".join(_plain(sign) for sign in text if unicodedata.category(sign) != "Cf")
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in visible).split())
     line = re.sub(r" ?\.\.+(?: (?=[0-9]))?", "..", line)
-    line = _FLAG.sub(lambda flag: (flag[1] or "").replace("=", " "), _HELP_FLAG.sub("help", line))
-    return _CLOSING_MARKS.sub("", _OPENING_MARKS.sub("", line))
+    line = _KEY.sub(r"\1 ", _FLAG.sub("", _HELP_FLAG.sub("help", line)))
+    marked = ""
+    while line != marked:  # Marks may be nested: *_v1_*.
+        marked = line
+        line = _MARKED.sub(r"\2", _CLOSING_MARKS.sub("", _OPENING_MARKS.sub("", line)))
+    return line
 
 
 def joined(text: str) -> str:
     """Return `text` with each quantity as one word, like "1k rps", "1 h 30 m", "p95 < 200 ms", "1 000 rps"."""
     text = _BOUND.sub(lambda bound: bound[1] + ("<" if bound[2] else ">"), clean(text))
-    text = re.sub(r" ?([<>]=?) ?", r"\1", text)
+    text = re.sub(r" ?([<>]=?) ?(?=[0-9.])", r"\1", text)
     for grouped in (_GROUPED_BY_COMMA, _GROUPED_BY_SPACE):
         text = grouped.sub(lambda number: re.sub("[ ,]", "", number[0]), text)
     text = _NUMBER_AND_UNIT.sub(r"\1\2", _THOUSANDS.sub(r"\1", text))

@@ -234,6 +234,10 @@ def test_spelled_request_is_parsed_to_itself(command: str, expected: Request, mo
         ("/deploy *v1* to _staging_.", deploy()),
         ("/deploy (v1) to ~staging~;", deploy()),
         ("/deploy *v1 to staging*!", deploy()),
+        ("/deploy *_v1_* (to *staging*)", deploy()),
+        ("/deploy model=iris v1 to:staging", deploy()),
+        ("/deploy iris:v1", deploy()),
+        ("/loadtest 1000rps on <http://staging|staging>", load()),
         ("/deploy v1 –– —replicas=2", deploy(replicas=Replicas(minimum=2, maximum=2))),
         ("/deploy v1 —to=staging replicas 2 – 4", deploy(replicas=Replicas(minimum=2, maximum=4))),
         ("/scale *3*", scale(3, 3)),
@@ -313,9 +317,13 @@ def test_default_environment_is_the_only_one_without_approvals() -> None:
         ("*<@U1> show*", "7", simple("/jobs show 7")),
         ("<@U1> jobs cancel", "7", simple("/jobs cancel 7")),
         ("<@U1> cancel #12", "7", simple("/jobs cancel 12")),
+        ("<@U1> cancel this", "7", simple("/jobs cancel 7")),
+        ("<@U1>! Stop the test, please!", "7", simple("/jobs cancel 7")),
+        ("*Good morning <@U1>! show it*", "7", simple("/jobs show 7")),
         ("<@U1>\ncancel 12", None, simple("/jobs cancel 12")),
         ("<@U1>: deploy v1", "7", deploy()),
         ("<@U1> /deploy v1", None, deploy()),
+        ("<@U1> /ml-deploy v1", None, deploy()),
         ("<@U1> `deploy v1`", None, deploy()),
         ("<@U1> loadtest 1000rps slo p95&lt;200ms,errors&lt;1%", None, load()),
         ("<@U1> status", None, simple("/seatrial status")),
@@ -348,7 +356,19 @@ def test_message_that_a_mention_of_the_bot_does_not_open_is_no_command(text: str
 
 @pytest.mark.parametrize(
     "text",
-    ["<@U1> do not deploy v1", "<@U1> deploy v1 to staging? not yet", "<@U1> never cancel", "<@U1> deploy not v1"],
+    [
+        "<@U1> un-deploy v1",
+        "<@U1> no-deploy v1",
+        "<@U1> don't cancel",
+        "<@U1> cancel the meeting",
+        "<@U1> ~deploy v1~",
+        "<@U1> deploy v1 ~to production~",
+        "<@U1> ~cancel~",
+        "<@U1> do not deploy v1",
+        "<@U1> deploy v1 to staging? not yet",
+        "<@U1> never cancel",
+        "<@U1> deploy not v1",
+    ],
 )
 def test_talk_about_a_command_after_a_mention_has_no_suggestion(text: str) -> None:
     with pytest.raises(UsageError) as caught:
