@@ -48,7 +48,7 @@ _MENTION = re.compile(
     rf"(?P<marks>[\s*_]*)(?:(?:{_GREETINGS})\b[\s,.!*_]*)*<@(?P<user>\w+)(?:\|[^<>]*)?>[\s:;,.!-]*", re.IGNORECASE
 )
 _STRUCK_OUT = re.compile(r"(?<!\S)~\S.{0,300}?~(?!\w)")
-_THIS_JOB = frozenset(("it", "job", "test", "that", "this"))
+_THIS_JOB = frozenset(("it", "job", "now", "test", "that", "this"))
 _USAGE = "/VERB …, where VERB is " + ", ".join(verb.removeprefix("/") for verb in COMMANDS)
 
 

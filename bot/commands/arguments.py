@@ -17,7 +17,9 @@ _VERSION = re.compile(r"v(\d{1,9})", re.ASCII)
 _JOB_ID = re.compile(r"#?(\d{1,18})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\.?\d.*", re.ASCII)
 _STOP = ("abort", "cancel", "halt", "kill", "stop")
-_BEFORE_PLACE = ("to", "on", "in", "at")
+_BEFORE_PLACE = ("to", "on", "in", "into", "at")
+_BEFORE_JOB = ("job", "#", "vs")
+_REPLICAS = ("replicas", "replica")
 
 
 def is_version(word: str) -> bool:
@@ -27,7 +29,7 @@ def is_version(word: str) -> bool:
 
 def joined_versions(text: str) -> str:
     """Return `text` with each version as one word, like "v 3", "v1..v2" and "v1 vs v2"."""
-    text = re.sub(r"(?<!\S)v ([0-9]+)(?!\S)", r"v\1", clean(text), flags=re.IGNORECASE)
+    text = re.sub(r"(?<!\S)v(?:ersion)? ([0-9]+)(?!\S)", r"v\1", clean(text), flags=re.IGNORECASE)
     return re.sub(r"(?<!\S)(v[0-9]+)(?: ?\.\. ?| ?- ?| vs | to )(?=v[0-9])", r"\1 ", text, flags=re.IGNORECASE)
 
 
@@ -46,7 +48,9 @@ class Arguments(Line):
 
     def take_model(self) -> str | None:
         """Take a model's name."""
-        word = self.take(lambda text: text in self.settings.models, after=("for", "of", "on", "model"))
+        word = self.take(
+            lambda text: text in self.settings.models, after=("for", "of", "on", "model"), before=("model",)
+        )
         return word.text if word else None
 
     def take_environment(self) -> str | None:
@@ -61,9 +65,9 @@ class Arguments(Line):
 
     def take_replicas(self, *, bare: bool = False) -> Replicas | None:
         """Take `replicas 1..4`, `3 replicas` or `1..4`, and with `bare` also a number alone."""
-        bare = bare or self.has("replicas")
-        before, after = ("replicas",), ("to", "replicas", "at")
-        word = self.take(lambda text: ".." in text or (bare and is_number(text)), after=after, before=before)
+        bare = bare or any(map(self.has, _REPLICAS))
+        after = ("to", "at", *_REPLICAS)
+        word = self.take(lambda text: ".." in text or (bare and is_number(text)), after=after, before=_REPLICAS)
         if word is None:
             return None
         try:
@@ -73,7 +77,7 @@ class Arguments(Line):
 
     def take_job_id(self) -> str | None:
         """Take the next word as a job's number, like 42 or #42."""
-        word = self.take(lambda text: text not in ("job", "#"), after=("job", "#"))
+        word = self.take(lambda text: text not in _BEFORE_JOB, after=_BEFORE_JOB)
         if word is None:
             return None
         if match := _JOB_ID.fullmatch(word.text):

@@ -12,7 +12,7 @@ from bot.commands.command import Form, UsageError
 from workers.contract.formatting import exact
 from workers.contract.units import quoted
 
-FILLERS = ("with", "and", "the", "please")
+FILLERS = ("with", "and", "the", "please", "pls", "thanks")
 """Words that people type and commands do not need."""
 HELP = frozenset(("help", "?"))
 
@@ -31,7 +31,8 @@ _HELP_FLAG = re.compile(r'(?<![^\s"])-+(?:help|h)(?![\w-])', re.IGNORECASE)
 _FLAG = re.compile(r'(?<![^\s"])-+ ?(?=[a-z])', re.IGNORECASE)
 _KEY = re.compile(r'(?<![^\s"])([a-z-]+)[=:](?=[\w"])', re.IGNORECASE)
 # A pair of marks around words, as for bold text. A mark alone has a meaning: "*5" is a misspelled field of cron.
-_MARKED = re.compile(r'(?<![^\s"(])([*_~])(?=[\w#@"*_~])(.{0,300}?[\w%"*_~.!?;,:)])\1(?![\w*/])')
+_MARKED = re.compile(r'(?<![^\s"(])([*_~])(?=[\w#@"*_~])(.{0,200}?[\w%"*_~.!?;,:)])\1(?![\w*/])')
+_MOST_NESTED = 3
 _OPENING_MARKS = re.compile(r'(?<![^\s"*_~])\(+(?=[\w#@*_~])')
 _CLOSING_MARKS = re.compile(r'(?<=[\w%"*_~])(?:[!;,:)]|(?<!\.)\.(?!\.))+(?=[\s"*_~]|$)')
 """Marks at the end of a sentence. "1.." stays."""
@@ -39,7 +40,10 @@ _CLOSING_MARKS = re.compile(r'(?<=[\w%"*_~])(?:[!;,:)]|(?<!\.)\.(?!\.))+(?=[\s"*
 _LINK = re.compile(r"<(?:(?:https?:|mailto:)[^<>|\s]*\||(?=https?:))([^<>|]*)>")
 
 _RATE_UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min"
-_UNIT = rf"{_RATE_UNIT}|ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|%"
+_UNIT = rf"{_RATE_UNIT}|ms|[smhd]|%"
+_PER = re.compile(r"(?<=[0-9k]) ?(?:requests?|reqs?)? ?(?:/ ?|\bper )(?:(s|sec|second)|m|min|minute)\b", re.IGNORECASE)
+_LONG_UNIT = re.compile(r"(?<=[0-9]) ?(days?|hrs?|hours?|mins?|minutes?|secs?|seconds?)\b", re.IGNORECASE)
+_LINKING = re.compile(r"\b(abort|ramp) (?:if|when|up|of|over) ", re.IGNORECASE)
 _NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=>-])([0-9.]+)\s+({_UNIT})(?=[\s,]|\.\.|$)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"([0-9]\s*k)\s+(?=(?:rps|qps|req/s|/s|/min)(?![^\s,]))", re.IGNORECASE)
 _TIME_AND_TIME = re.compile(
@@ -73,16 +77,18 @@ def clean(text: str) -> str:
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in visible).split())
     line = re.sub(r" ?\.\.+(?: (?=[0-9]))?", "..", line)
     line = _KEY.sub(r"\1 ", _FLAG.sub("", _HELP_FLAG.sub("help", line)))
-    marked = ""
-    while line != marked:  # Marks may be nested: *_v1_*.
-        marked = line
-        line = _MARKED.sub(r"\2", _CLOSING_MARKS.sub("", _OPENING_MARKS.sub("", line)))
+    for _ in range(_MOST_NESTED):  # like *_v1_*
+        outer, line = line, _MARKED.sub(r"\2", _CLOSING_MARKS.sub("", _OPENING_MARKS.sub("", line)))
+        if line == outer:
+            break
     return line
 
 
 def joined(text: str) -> str:
     """Return `text` with each quantity as one word, like "1k rps", "1 h 30 m", "p95 < 200 ms", "1 000 rps"."""
-    text = _BOUND.sub(lambda bound: bound[1] + ("<" if bound[2] else ">"), clean(text))
+    text = _PER.sub(lambda rate: "/s" if rate[1] else "/min", clean(text))
+    text = _LONG_UNIT.sub(lambda unit: unit[1][0], _LINKING.sub(r"\1 ", text))
+    text = _BOUND.sub(lambda bound: bound[1] + ("<" if bound[2] else ">"), text)
     text = re.sub(r" ?([<>]=?) ?(?=[0-9.])", r"\1", text)
     for grouped in (_GROUPED_BY_COMMA, _GROUPED_BY_SPACE):
         text = grouped.sub(lambda number: re.sub("[ ,]", "", number[0]), text)

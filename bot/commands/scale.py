@@ -30,7 +30,7 @@ def _parse(text: str, lookup: Lookup) -> Request:
     replicas = line.take_replicas(bare=True)
     environment = line.take_environment()
     model = line.take_model()
-    line.end()
+    line.end(("replicas",))
     if replicas is None:
         raise line.not_possible("Say how many replicas: 3 for a fixed number, 1..4 for bounds.")
     model = model or line.only_model()

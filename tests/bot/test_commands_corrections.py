@@ -45,6 +45,7 @@ def mistake(command: str, lookup: LookupValues | None = None) -> UsageError:
         ("/deploy 1 to stagin", "stagin", "/deploy v1 to staging"),
         ("/loadtest 10rps on dosc", "There is no environment or target “dosc”", "/loadtest 10rps on docs"),
         # numbers
+        ("/scale 3 replcias", "replcias", "/scale 3 replicas"),
         ("/loadtest 10 for 5m", "10", "/loadtest 10rps for 5m"),
         ("/loadtest 1k for 5m", "1k", "/loadtest 1krps for 5m"),
         ("/loadtest 200 to 2000", "200..2000", "/loadtest 200..2000rps"),

@@ -40,9 +40,8 @@ def take_slo(line: Arguments) -> Slo:
     default = line.settings.loadtest.slo
     words: list[Word] = []
     while word := line.take_after(("slo",), _is_objective) or line.take(lambda text: "<" in text or ">" in text):
-        words.append(word)
-    for word in words:
         _read(line, word, read_slo)
+        words.append(word)
     whole = ",".join(word.text for word in words)
     return _read(line, Word(whole, words[-1].at), read_slo) if words else default
 
