@@ -47,10 +47,15 @@ class Bot:
             intake=self._intake,
             schedules=schedules,
         )
-        dispatcher = Dispatcher(directory=directory, desk=lambda invocation: desk(invocation=invocation))
+        dispatcher = Dispatcher(
+            directory=directory,
+            trusted_bots=settings.file.slack.trusted_bots,
+            desk=lambda invocation: desk(invocation=invocation),
+        )
         firing = Firing(dispatcher=dispatcher, chat=chat, store=store, pause=schedules.pause)
         self._timekeeper = Timekeeper(self._redis, store=store, fire=firing.fire, missed=firing.missed)
         self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards)
+        self._asked_again = False
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._render, self._keep_time)]
         self.listeners = Listeners(
@@ -93,6 +98,13 @@ class Bot:
             self._round(self._timekeeper.round)
             self._round(self._intake.resume)
             self._round(self._queue.deliver_due)
+            self._round(self._ask_again)
+
+    def _ask_again(self) -> None:
+        """Once after the start: apply changed rules to open requests for approval."""
+        if not self._asked_again:
+            self._intake.ask_again()
+            self._asked_again = True
 
     def _round(self, work: Callable[[], object]) -> None:
         try:

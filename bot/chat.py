@@ -106,12 +106,24 @@ class Chat:
             raise ChatUnavailable("Slack cannot be reached") from error
 
     def member(self, user: str, *, team: str) -> Member:
-        """Return a user, as a member or guest of the workspace `team`: users.info."""
+        """Return a user, as a member or guest of the workspace `team`: users.info.
+
+        On Enterprise Grid, `enterprise_user.teams` has all workspaces of a user. Without any team, a user is foreign.
+        Reference: https://docs.slack.dev/reference/objects/user-object.
+        """
         found = self._call("users.info", {"user": user})["user"]
         guest = bool(found.get("is_restricted") or found.get("is_ultra_restricted"))
         name = found.get("profile", {}).get("display_name") or found.get("real_name") or found.get("name") or user
-        foreign = bool(found.get("is_stranger")) or found.get("team_id", team) != team
-        return Member(id=user, name=name, guest=guest, foreign=foreign, gone=bool(found.get("deleted")))
+        teams = (found.get("team_id"), *found.get("enterprise_user", {}).get("teams", ()))
+        return Member(
+            id=user,
+            name=name,
+            guest=guest,
+            foreign=bool(found.get("is_stranger")) or team not in teams,
+            gone=bool(found.get("deleted")),
+            bot=bool(found.get("is_bot") or found.get("is_workflow_bot") or user == "USLACKBOT"),
+            admin=bool(found.get("is_admin") or found.get("is_owner") or found.get("is_primary_owner")),
+        )
 
     def group(self, handle: str) -> Sequence[str]:
         """Return the member ids of the user group `handle` (without @), empty if it does not exist."""

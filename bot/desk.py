@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from bot.blocks import Message
 from bot.chat import Chat, ChatError, ChatRefused
-from bot.commands import COMMANDS, Command, Request, read_command
+from bot.commands import COMMANDS, Command, Request, UsageError, read_command
+from bot.commands.command import Submit
 from bot.intake import Intake
 from bot.policy import Refused
 from bot.schedules.clock import next_times
@@ -77,6 +78,14 @@ class BotDesk:
 
     def decide(self, record: Record, *, approve: bool) -> Message | None:
         return self.intake.decide(record, self.invocation.by, approve=approve)
+
+    def check_schedule(self, schedule: Schedule) -> None:
+        try:
+            request = self.read(schedule.command)
+        except UsageError:
+            request = None
+        job = request.job if isinstance(request, Submit) else None
+        self.intake.check_schedule(schedule, self.invocation.by, job)
 
     def add_schedule(self, *, cron: str, time_zone: str, command: str) -> Schedule:
         asked = self.invocation

@@ -10,7 +10,7 @@ from bot.chat import Chat
 from bot.state import Member
 
 CACHED_S = 300.0
-"""A new member of a user group may approve after five minutes at the latest."""
+"""Commands use answers of the last five minutes. Decisions about a job do not."""
 
 _Value = TypeVar("_Value")
 
@@ -33,6 +33,10 @@ class Directory:
             return True
         handles = (name.removeprefix("@") for name in names if name.startswith("@"))
         return any(user in self._cached(f"group {handle}", partial(self.chat.group, handle)) for handle in handles)
+
+    def forget(self) -> None:
+        """Look everybody up again: rights count as they are at the moment of a decision."""
+        self._cache.clear()
 
     def _cached(self, key: str, find: Callable[[], _Value], *, fresh: bool = False) -> _Value:
         now = time.monotonic()

@@ -1,6 +1,7 @@
 """Runs a request on behalf of a Slack user: typed, clicked, mentioned, or fired by a schedule."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.blocks import Message
@@ -9,6 +10,8 @@ from bot.directory import Directory
 from bot.policy import Refused, check_member
 from bot.state import Invocation
 from bot.views import replies
+
+logger = logging.getLogger(__name__)
 
 Action = Callable[[Desk], Message | None]
 """Carries out a request and returns the reply, or None if a card says everything."""
@@ -19,20 +22,36 @@ class Dispatcher:
     """Gives each action a desk of its own. `desk` makes one."""
 
     directory: Directory
+    trusted_bots: Sequence[str]
     desk: Callable[[Invocation], Desk]
 
     def run(
-        self, action: Action, *, user: str, channel: str, key: str, scheduled_by: str | None = None
+        self,
+        action: Action,
+        *,
+        user: str,
+        channel: str,
+        key: str,
+        scheduled_by: str | None = None,
+        decides: bool = False,
+        trusted: bool = False,
     ) -> Message | None:
         """Run an action for `user` and return the reply. A second run with the same `key` submits no second job.
 
-        `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. Mistakes and refusals
-        are replies. Raises ChatError, and QueueUnavailable while Redis is away.
+        `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. `decides`: the action
+        may be a decision about a job, for which rights are looked up again. `trusted`: the settings trust the speaking
+        app; other bots get no reply. Mistakes and refusals are replies. Raises ChatError, and QueueUnavailable while
+        Redis is away.
         """
+        if decides:
+            self.directory.forget()
         unattended = scheduled_by is not None
         # A person types or clicks a moment after Slack checked the account. The author of a schedule may have left.
         by = self.directory.member(user, fresh=unattended)
         invocation = Invocation(by=by, channel=channel, key=key, scheduled_by=scheduled_by, unattended=unattended)
+        if by.bot and not trusted and user not in self.trusted_bots:
+            logger.info("a command of the bot %s is ignored: [slack] trusted_bots does not have it", user)
+            return None
         try:
             check_member(by)
             return action(self.desk(invocation))

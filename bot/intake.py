@@ -14,7 +14,7 @@ from bot.card_poster import CardPoster
 from bot.chat import ChatError, ChatRefused, RateLimited
 from bot.directory import Directory
 from bot.policy import Refused
-from bot.state import Invocation, Member
+from bot.state import Invocation, Member, Schedule
 from bot.store import Store
 from bot.views import replies
 from workers.contract import events as e
@@ -137,6 +137,8 @@ class Intake:
         if record.state == "reserved":
             raise Refused(f"Job #{record.id} is not ready for a decision. Try again in half a minute.")
         approval = record.approval
+        if approval is not None and record.state == "awaiting_approval" and self._ask_again(record, approval):
+            return replies.asked_again(record)
         is_approver = approval is not None and self.directory.is_among(by.id, approval.approvers)
         policy.check_approver(record, by=by, is_approver=is_approver)
         decision: str = "closed"
@@ -154,6 +156,8 @@ class Intake:
         policy.check_member(by)
         if record.unreadable:
             return replies.unreadable(record)
+        is_approver = self._is_approver(by, record.job)
+        policy.check_cancel(record, by=by, is_approver=is_approver, settings=self.settings)
         match self.queue.cancel(record.id, by=by.id):
             case "closed":
                 return replies.plain(f"Job #{record.id} has already ended.")
@@ -161,3 +165,36 @@ class Intake:
                 return replies.plain(f"Job #{record.id} is already stopping.")
             case _:
                 return None
+
+    def check_schedule(self, schedule: Schedule, by: Member, job: Job | None) -> None:
+        """Raise Refused unless `by` may change the schedule. `job` is its job, None if the command is out of date."""
+        is_approver = job is not None and self._is_approver(by, job)
+        policy.check_schedule(schedule, by=by, is_approver=is_approver, settings=self.settings)
+
+    def _is_approver(self, by: Member, job: Job) -> bool:
+        """Return whether `by` is among the approvers of the job's environment or target. False if it has none."""
+        place = self.settings.places.get(job.environment or "")
+        if place is None or place.approvals is None:
+            return False
+        return self.directory.is_among(by.id, place.approvals.from_)
+
+    def ask_again(self) -> None:
+        """Ask again for approvals that were requested under other rules than today's."""
+        for record in self.queue.awaiting_approval():
+            if record.approval is not None:
+                self._ask_again(record, record.approval)
+
+    def _ask_again(self, record: Record, approval: e.ApprovalRequested) -> bool:
+        """Ask again if the rule has changed since the request. Approvals under the old rule do not count."""
+        rule = None if record.job.missing_setting(self.settings) else record.job.approvals_needed(self.settings)
+        if rule is None or (rule.count, rule.from_, rule.own) == (approval.count, approval.approvers, approval.own):
+            return False
+        request = e.ApprovalRequested(
+            count=rule.count,
+            approvers=rule.from_,
+            own=rule.own,
+            expires_at_s=self.queue.now_s() + rule.expires_s,
+            again=True,
+        )
+        logger.info("job %s: the rule for approvals has changed, and they are requested again", record.id)
+        return self.queue.ask_again(record.id, request)

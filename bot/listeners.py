@@ -1,8 +1,9 @@
 """The Bolt callbacks for commands, clicks and mentions, all alike: ack, parse, run, reply."""
 
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 from slack_bolt import App
 
 from bot.blocks import Message
+from bot.cards.card import reference
 from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import ANY_VERB, COMMANDS, Desk, read, read_command, read_mention
 from bot.dispatcher import Dispatcher
@@ -28,6 +30,8 @@ CLICK_S = 10.0
 """Clicks on one button within this time are one click."""
 SETTLED_S = 5.0
 """Time for a click to wait until the job of a card is submitted."""
+DECISIONS = ("approve", "deny", "cancel")
+"""Actions for which people need rights of their own."""
 BUTTONS = {action: handler for command in COMMANDS.values() for action, handler in command.buttons.items()}
 
 
@@ -49,6 +53,7 @@ class Listeners:
             app.action(action)(self._on_click)
         app.action(replies.RUN_SUGGESTION)(self._on_suggestion)
         app.event("app_mention")(self._on_mention)
+        app.action(re.compile(""))(self._on_unknown)  # the last one: Bolt takes the first listener that fits
 
     def _on_command(self, ack: Any, body: dict[str, Any], respond: Any) -> None:
         ack()
@@ -67,14 +72,18 @@ class Listeners:
         ack()
 
         def run() -> Message | None:
-            name, job_id = action["action_id"], action["value"]
-            record = self._settled(job_id)
+            name, value = action["action_id"], action.get("value", "")
+            record = self._record_on(body.get("container", {}), value)
             if record is None:
-                return replies.refused(f"Job #{job_id} has expired; jobs are stored for 30 days.")
-            button = f"click:{name}:{job_id}"
+                return replies.BUTTON_OUTDATED
+            button = f"click:{name}:{value}"
             key = self.store.get_or_set(button, f"{button}:{time.time()}", for_s=CLICK_S)
             return self.dispatcher.run(
-                lambda desk: BUTTONS[name](record, desk), user=body["user"]["id"], channel=record.asked.where, key=key
+                lambda desk: BUTTONS[name](record, desk),
+                user=body["user"]["id"],
+                channel=record.asked.where,
+                key=key,
+                decides=name in DECISIONS,
             )
 
         self.threads.submit(_run_and_reply, run, partial(_respond, respond))
@@ -94,10 +103,18 @@ class Listeners:
 
         self.threads.submit(_run_and_reply, run, partial(_respond, respond))
 
+    def _on_unknown(self, ack: Any, respond: Any) -> None:
+        ack()
+        self.threads.submit(_run_and_reply, lambda: replies.BUTTON_OUTDATED, partial(_respond, respond))
+
     def _on_mention(self, event: dict[str, Any]) -> None:
         channel, thread_ts, user = event["channel"], event.get("thread_ts"), event.get("user")
-        if not user:
-            return  # An incoming webhook has no user to reply to.
+        apps = _apps(event)
+        trusted = not apps.isdisjoint(self.dispatcher.trusted_bots)
+        if not user or (apps and not trusted):
+            # An incoming webhook has no user to reply to.
+            logger.info("a mention by the app %s is ignored: [slack] trusted_bots does not have it", sorted(apps))
+            return
 
         def run() -> Message | None:
             job_id = self.store.job_at(channel=channel, ts=thread_ts) if thread_ts else None
@@ -106,10 +123,27 @@ class Listeners:
                 request = read_mention(event["text"], desk, job_id, bot_user=self.bot_user)
                 return request.answer(desk) if request else replies.MENTIONED
 
-            return self.dispatcher.run(answer, user=user, channel=channel, key=f"mention:{channel}:{event['ts']}")
+            key = f"mention:{channel}:{event['ts']}"
+            return self.dispatcher.run(answer, user=user, channel=channel, key=key, trusted=trusted)
 
         reply_with = partial(self.chat.post_ephemeral, channel, user, thread_ts=thread_ts)
         self.threads.submit(_run_and_reply, run, reply_with)
+
+    def _record_on(self, container: Mapping[str, Any], value: str) -> Record | None:
+        """Return the record that a button with `value` is about, or None if its message is no card of that job.
+
+        Job numbers begin again if Redis loses its data, and the rule for approvals may change: a click counts for what
+        its card shows.
+        """
+        job_id, _, digest = value.partition(":")
+        if not container.get("is_ephemeral"):  # such a copy of the card is bound by its digest alone
+            place = {"channel": str(container.get("channel_id")), "ts": str(container.get("message_ts"))}
+            if self.store.job_at(**place) != job_id:
+                return None
+        record = self._settled(job_id) if digest else None
+        if record is None or (record.state != "reserved" and reference(record) != value):
+            return None
+        return record
 
     def _settled(self, job_id: str) -> Record | None:
         """Return the job's record once it is submitted; its card is posted a moment earlier. None if it has expired."""
@@ -119,6 +153,16 @@ class Listeners:
             if record is None or record.state != "reserved" or time.monotonic() > until_s:
                 return record
             time.sleep(0.05)
+
+
+def _apps(event: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the bot or app that wrote a message, empty if a person did."""
+    profile = event.get("bot_profile") or {}
+    fields = (event.get("bot_id"), event.get("app_id"), profile.get("id"), profile.get("app_id"))
+    ids = {str(one) for one in fields if one}
+    if event.get("user") == "USLACKBOT" or event.get("subtype") in ("bot_message", "workflow"):
+        ids.add(event.get("user") or "unknown")
+    return ids
 
 
 def _run_and_reply(run: Callable[[], Message | None], reply_with: Callable[[Message], None]) -> None:

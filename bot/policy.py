@@ -1,10 +1,19 @@
 """The rules for requests and for approvals. Pure. Intake checks every request and every decision with them."""
 
-from bot.state import Member
+from collections.abc import Mapping, Sequence
+
+from bot.state import Member, Schedule
 from workers.contract.formatting import show_duration, show_number
 from workers.contract.jobs import Job
 from workers.contract.record import Record
-from workers.contract.settings import Environment, LoadTarget, SettingsFile
+from workers.contract.settings import Environment, LoadTarget, Role, SettingsFile
+
+_ROLES: Mapping[Role, str] = {
+    "asker": "the person who asked for it",
+    "approvers": "the approvers of its environment",
+    "admins": "an administrator of the workspace",
+    "everyone": "a member",
+}
 
 
 class Refused(Exception):
@@ -38,6 +47,29 @@ def check_approver(record: Record, *, by: Member, is_approver: bool) -> None:
         raise Refused("You requested this, so another member must approve it. To withdraw the request, click Cancel.")
     if not is_approver:
         raise Refused("Only the approvers on the card may decide about this job.")
+
+
+def check_cancel(record: Record, *, by: Member, is_approver: bool, settings: SettingsFile) -> None:
+    """Raise Refused unless `by` may cancel the job. A load test may be stopped by everybody.
+
+    `is_approver`: the member is among the approvers of the job's environment.
+    """
+    check_member(by)
+    if not record.job.load:
+        _check_role(settings.rights.cancel, f"cancel job #{record.id}", record.asked.by, by, is_approver=is_approver)
+
+
+def check_schedule(schedule: Schedule, *, by: Member, is_approver: bool, settings: SettingsFile) -> None:
+    """Raise Refused unless `by` may pause, resume or remove the schedule. `is_approver` is as in check_cancel."""
+    check_member(by)
+    _check_role(settings.rights.schedules, f"change schedule {schedule.id}", schedule.by, by, is_approver=is_approver)
+
+
+def _check_role(roles: Sequence[Role], what: str, asker: str, by: Member, *, is_approver: bool) -> None:
+    holds = {"asker": by.id == asker, "approvers": is_approver, "admins": by.admin, "everyone": True}
+    if not any(holds[role] for role in roles):
+        allowed = " or ".join(_ROLES[role] for role in roles) or "nobody"
+        raise Refused(f"You may not {what}: only {allowed} may, by [rights] in seatrial.toml.")
 
 
 def check_member(by: Member) -> None:

@@ -8,6 +8,7 @@ class Member:
     """A user of Slack.
 
     `guest`: restricted to some channels. `foreign`: a member of another workspace. `gone`: the account is deactivated.
+    `bot`: an app, a workflow or Slackbot. `admin`: an owner or administrator of the workspace.
     """
 
     id: str
@@ -15,6 +16,8 @@ class Member:
     guest: bool
     foreign: bool
     gone: bool = False
+    bot: bool = False
+    admin: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -146,6 +146,13 @@ class Runner:
                 f"The worker's settings require {needed.count} approval(s); this job has {len(record.approved_by)}.",
                 advice=same,
             )
+        given = record.approval
+        if needed is not None and (given is None or (given.approvers, given.own) != (needed.from_, needed.own)):
+            who = " or ".join(needed.from_) or "any member"
+            raise PermanentError(
+                f"The worker's settings require approval by {who}; this job was approved under another rule.",
+                advice="Submit the job again: it is then approved under the new rule.",
+            )
 
     def _requeue(self, claim: Claim, *, reason: str, after_s: float) -> None:
         self._retry_until_redis(lambda: self._claims.requeue(claim, reason=reason, after_s=after_s))

@@ -4,6 +4,8 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +15,7 @@ from workers.contract.events import Progressed
 from workers.contract.formatting import show_duration
 from workers.contract.jobs import KINDS, Job, Outcome
 from workers.contract.record import Record, State, Step
+from workers.contract.wire import JOB
 
 _CARDS: Mapping[str, Card[Any, Any]] = {kind: import_module(f"bot.cards.{kind}").CARD for kind in KINDS}
 _NO_PARTS: Card[Any, Any] = Card()
@@ -61,7 +64,7 @@ def render(record: Record, *, ahead: Record | None = None) -> Message:
         blocks.append(section(f"*{escape(record.reason)}*{advice}"))
     blocks.append(context(_footer(record)))
     if buttons := _buttons(record, ahead):
-        blocks.append(actions(buttons))
+        blocks.append(actions([replace(button, value=reference(record)) for button in buttons]))
     return message(blocks)
 
 
@@ -70,6 +73,18 @@ def _unreadable(record: Record) -> list[Block]:
     now = f"Its state in the queue is {_STATES[record.state][1]}."
     advice = "A bot of the release that wrote it shows it, and a worker of that release runs it."
     return [section(f"This bot cannot read job #{record.id}. {now}\n{advice}"), context(_footer(record))]
+
+
+def reference(record: Record) -> str:
+    """Return the value of each button on a card: the job's id, and a digest of what the card asks people to decide.
+
+    The digest is of the job, the time of the request and the rule for its approvals. A button of another job with the
+    same id, or of an earlier rule, has another value.
+    """
+    rule = record.approval and (record.approval.count, record.approval.approvers, record.approval.own)
+    job = "" if record.unreadable else JOB.encode(record.job).decode()
+    content = f"{job} {record.asked.at_s} {rule}"
+    return f"{record.id}:{sha256(content.encode()).hexdigest()[:16]}"
 
 
 def title(job: Job) -> str:
@@ -116,6 +131,8 @@ def _waiting_reason(record: Record, ahead: Record | None) -> str:
     if record.state == "awaiting_approval" and (request := record.approval):
         missing = request.count - len(record.approved_by)
         needed = f"Needs {required_approvals(missing, request.approvers, own=request.own)}.\n"
+        if request.again:
+            needed = f"The rule for approvals has changed; earlier approvals do not count.\n{needed}"
         facts = card_of(record.job).approval_facts(record.job)
         will_run = f"Will run: {facts}.\n" if facts else ""
         return f"{needed}{will_run}The request expires {date(request.expires_at_s)}."

@@ -99,6 +99,9 @@ class Desk(Lookup, Protocol):
     def decide(self, record: Record, *, approve: bool) -> Message | None:
         """Approve or deny a job."""
 
+    def check_schedule(self, schedule: Schedule) -> None:
+        """Raise Refused if a rule forbids the asker to change the schedule."""
+
     def add_schedule(self, *, cron: str, time_zone: str, command: str) -> Schedule:
         """Store a new schedule of the asker, for the channel of the request; once for each invocation."""
 

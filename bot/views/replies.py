@@ -193,6 +193,14 @@ def status(*, workers: Sequence[str], running: int, waiting: int, unreadable: Se
     return plain("\n".join(lines))
 
 
+def asked_again(record: Record) -> Message:
+    """Return the answer to a decision about a request that was made under another rule for approvals."""
+    return plain(
+        f"The rule for approvals has changed since job #{record.id} was requested. Nobody's approval counts yet: "
+        "it was requested again under the new rule. Look at the card, which has new buttons."
+    )
+
+
 def unreadable(record: Record) -> Message:
     """Return the answer to a request to change a job that this release cannot read."""
     return refused(f"Job #{record.id} was written by another release; this bot cannot read it. Nothing was changed.")

@@ -10,6 +10,7 @@ import pytest
 
 from bot import listeners
 from bot.app import Bot
+from bot.cards.card import reference
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
 from bot.settings import BotSettings
@@ -18,12 +19,13 @@ from tests.bot.relay_harness import RelayHarness
 from tests.bot.slack_app_harness import Clock
 from tests.waiting import wait_until
 from workers.contract.jobs import Asked, Deploy
+from workers.contract.settings import SettingsFile
 
 
 class ListenersHarness(RelayHarness):
     """A harness with a bot's listeners. `replies` has the replies to clicks."""
 
-    def start_bot(self) -> None:
+    def start_bot(self, file: SettingsFile | None = None) -> None:
         """Wire a bot without its threads."""
         slack = self.slack
         bot = Bot(
@@ -35,14 +37,14 @@ class ListenersHarness(RelayHarness):
                 port=0,
                 api_url=slack.api_url,
                 redis_url=self.url,
-                file=settings(environments={"staging1": False}),
+                file=file or settings(environments={"staging1": False}),
             )
         )
-        self.listeners = bot.listeners
+        self.bot, self.listeners = bot, bot.listeners
         self.replies: list[str] = []
 
-    def command(self, command: str, *, trigger: str) -> None:
-        """Type a slash command as Ada."""
+    def command(self, command: str, *, trigger: str, by: str = "") -> None:
+        """Type a slash command, as Ada unless `by` another member."""
 
         def respond(**reply: Any) -> None:
             self.replies.append(reply["text"])
@@ -51,20 +53,22 @@ class ListenersHarness(RelayHarness):
         body = {
             "command": verb,
             "text": text,
-            "user_id": self.ada.id,
+            "user_id": by or self.ada.id,
             "channel_id": self.channel,
             "trigger_id": trigger,
         }
         self.listeners._on_command(lambda: None, body, respond)
 
-    def click(self, action: str, job_id: str) -> None:
-        """Click a button of a card as Ada."""
+    def click(self, action: str, job_id: str, *, value: str = "", container: Any = None, by: str = "") -> None:
+        """Click a button on a copy of the job's card, or with another `value`, in another `container`, not by Ada."""
 
         def respond(**reply: Any) -> None:
             self.replies.append(reply["text"])
 
-        body = {"user": {"id": self.ada.id}}
-        self.listeners._on_click(lambda: None, body, {"action_id": action, "value": job_id}, respond)
+        record = self.queue.record(job_id)
+        value = value or (reference(record) if record else f"{job_id}:0")
+        body = {"user": {"id": by or self.ada.id}, "container": container or {"is_ephemeral": True}}
+        self.listeners._on_click(lambda: None, body, {"action_id": action, "value": value}, respond)
 
     def run_suggestion(self, command: str) -> None:
         """Click "Run this" in an answer that suggests `command`, as Ada."""
@@ -120,7 +124,7 @@ def test_a_click_on_an_abandoned_reservation_asks_to_try_again(
 
 def test_a_click_on_an_expired_job_changes_nothing(harness: ListenersHarness) -> None:
     harness.click("retry", "999")
-    assert "Job #999 has expired" in wait_until(lambda: harness.replies)[0]
+    assert "This button is out of date. Nothing was changed." in wait_until(lambda: harness.replies)[0]
 
 
 @pytest.mark.parametrize("action", ["deploy", "roll_back"])

@@ -22,7 +22,8 @@ class _Event:
 class ApprovalRequested(_Event):
     """The job needs the approval of `count` people by `expires_at_s`.
 
-    `approvers` are user ids or "@group"; if empty, any member may approve. `own`: the requester may, too.
+    `approvers` are user ids or "@group"; if empty, any member may approve. `own`: the requester may, too. `again`: an
+    earlier request was made under another rule, and its approvals do not count.
     """
 
     kind: Literal["approval_requested"] = "approval_requested"
@@ -30,6 +31,7 @@ class ApprovalRequested(_Event):
     approvers: tuple[str, ...]
     own: bool
     expires_at_s: float
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,7 +101,7 @@ def _check_order(record: Record, event: e.Event) -> None:
 def _apply(record: Record, event: e.Event) -> Record:
     match event:
         case e.ApprovalRequested():
-            return replace(record, state="awaiting_approval", approval=event)
+            return replace(record, state="awaiting_approval", approval=event, approved_by=())
         case e.Approved():
             return replace(record, approved_by=(*record.approved_by, event.by))
         case e.Denied():

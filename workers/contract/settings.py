@@ -183,6 +183,30 @@ class LoadTestDefaults(_Table):
         return self
 
 
+Role = Literal["asker", "approvers", "admins", "everyone"]
+"""`asker`: the person who asked for the job, or added the schedule. `approvers`: those of its environment."""
+
+
+class Rights(_Table):
+    """`[rights]`: the people who may change what others asked for."""
+
+    cancel: tuple[Role, ...] = ("asker", "approvers", "admins")
+    """Who may cancel a job. Stopping a load test is everybody's. Default: those who answer for it."""
+    schedules: tuple[Role, ...] = ("asker", "approvers", "admins")
+    """Who may pause, resume or remove a schedule. Default: as for cancel."""
+
+
+class ChatSettings(_Table):
+    """`[slack]`: how the bot treats people and other apps."""
+
+    trusted_bots: tuple[Annotated[str, matching(r"[ABUW][A-Z0-9]{4,20}", 'write an id like "B012ABCDEF"')], ...] = ()
+    """Ids of other bots, apps or workflows (their bot, app or user id) that may give commands. Default: none."""
+    notify: bool = True
+    """Mention the asker at the end of a job that took longer than `notify_after`."""
+    notify_after_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="notify_after")
+    """Default 60s: the asker still looks at a shorter job."""
+
+
 class ImageSettings(_Table):
     """`[images]`: container images of models. Required for environments on Kubernetes."""
 
@@ -202,6 +226,8 @@ class SettingsFile(_Table):
     environments: dict[str, Environment] = {}
     targets: dict[str, LoadTarget] = {}
     loadtest: LoadTestDefaults = LoadTestDefaults()
+    rights: Rights = Rights()
+    slack: ChatSettings = ChatSettings()
     tables: dict[str, Annotated[str, matching(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
     """BigQuery table name → CSV or Parquet file, relative to the settings file. For the local warehouse."""
     warehouse: str = "local"

@@ -64,6 +64,8 @@ def _apply(desk: Desk, action: str, schedule_id: str) -> Message | None:
     schedule = next((item for item in desk.schedules.all() if item.id == schedule_id), None)
     if schedule is None:
         return replies.refused(f"There is no schedule {schedule_id}. /schedule list shows all schedules.")
+    if action != "run":
+        desk.check_schedule(schedule)
     match action:
         case "pause":
             desk.schedules.pause(schedule)

@@ -51,6 +51,16 @@ append(id, event)
 return 1
 """
 
+# → 1 if the job waits for approval, and all approvals are void now
+ASK_AGAIN = """
+local id, expires_at_s, event = unpack(ARGV)
+if redis.call('HGET', job_key(id), 'state') ~= 'awaiting_approval' then return 0 end
+redis.call('DEL', job_key(id) .. ':approvers')
+redis.call('ZADD', P .. 'expiring', expires_at_s, id)
+append(id, event)
+return 1
+"""
+
 # → 'approved' | 'counted' | 'repeated' | 'closed'
 APPROVE = """
 local id, by, count, event = unpack(ARGV)

@@ -53,6 +53,16 @@ class Queue(QueueClient):
         event = wire.EVENT.encode_without_time(request)
         return bool(self._run(scripts.AWAIT_APPROVAL, job_id, request.expires_at_s, event))
 
+    def ask_again(self, job_id: str, request: e.ApprovalRequested) -> bool:
+        """Void the approvals of a job and request new ones. Return False if it does not wait for approval."""
+        event = wire.EVENT.encode_without_time(request)
+        return bool(self._run(scripts.ASK_AGAIN, job_id, request.expires_at_s, event))
+
+    def awaiting_approval(self) -> list[Record]:
+        """Return the jobs that wait for approval."""
+        ids = [job_id.decode(errors="replace") for job_id in self._redis.zrange(PREFIX + "expiring", 0, -1)]
+        return [record for record in self._read(ids) if record.state == "awaiting_approval"]
+
     def approve(self, job_id: str, *, by: str, count: int) -> Decision:
         """Count an approval. The job enters the line of its resource once, after `count` approvals."""
         event = wire.EVENT.encode_without_time(e.Approved(by=by))
