@@ -1,4 +1,4 @@
-"""Who may decide, cancel and speak: rights at the moment of a click, bound to the card; other bots; Enterprise Grid."""
+"""Rights to decide, cancel and speak: at the moment of a click, bound to the card; other bots; Enterprise Grid."""
 
 from collections.abc import Iterator
 from dataclasses import replace
