@@ -16,12 +16,12 @@ _WORD = re.compile(r"[\w./-]+")
 def closest(word: str, names: Iterable[str]) -> str | None:
     """Return the only name that `word` abbreviates, or else the one that it misspells; otherwise None.
 
-    If another name needs only one correction more, the choice would be a guess: prod-us is neither prod-uk nor prod-eu.
+    If another name needs only one correction more, the choice would be a guess: prod-us is neither prod-uk nor prod-eu,
+    and prod-u may be both.
     """
     names, word = [*dict.fromkeys(names)], word.lower()[:60]
-    completed = [name for name in names if _abbreviates(word, name)]
-    nearest = min((_mistakes(word, name) for name in names), default=0)
-    found = completed or [name for name in names if _mistakes(word, name) <= nearest + 1]
+    needed = {name: 0 if _abbreviates(word, name) else _mistakes(word, name) for name in names}
+    found = [name for name in names if needed[name] <= min(needed.values()) + 1]
     return found[0] if len(found) == 1 and misspells(word, found[0]) else None
 
 
