@@ -14,7 +14,7 @@ from workers.contract.replicas import Replicas
 from workers.contract.units import read_replicas
 
 _VERSION = re.compile(r"v(\d{1,9})", re.ASCII)
-_JOB_ID = re.compile(r"#?(\d{1,18})", re.ASCII)
+_JOB_ID = re.compile(r"#?(\d{1,18}),?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\.?\d.*", re.ASCII)
 _STOP = ("abort", "cancel", "halt", "kill", "stop")
 _BEFORE_PLACE = ("to", "on", "in", "into", "at")

@@ -31,11 +31,13 @@ _HELP_FLAG = re.compile(r'(?<![^\s"])-+(?:help|h)(?![\w-])', re.IGNORECASE)
 _FLAG = re.compile(r'(?<![^\s"])-+ ?(?=[a-z])', re.IGNORECASE)
 _KEY = re.compile(r'(?<![^\s"])([a-z-]+)[=:](?=[\w"])', re.IGNORECASE)
 # A pair of marks around words, as for bold text. A mark alone has a meaning: "*5" is a misspelled field of cron.
-_MARKED = re.compile(r'(?<![^\s"(])([*_~])(?=[\w#@"*_~])(.{0,200}?[\w%"*_~.!?;,:)])\1(?![\w*/])')
+_MARKED = re.compile(r'(?<![^\s"(])([*_~])(?=[\w#@*_~])(.{0,200}?[\w%"*_~.!?;,:)])\1(?![\w*/])')
 _MOST_NESTED = 3
 _OPENING_MARKS = re.compile(r'(?<![^\s"*_~])\(+(?=[\w#@*_~])')
-_CLOSING_MARKS = re.compile(r'(?<=[\w%"*_~])(?:[!;,:)]|(?<!\.)\.(?!\.))+(?=[\s"*_~]|$)')
-"""Marks at the end of a sentence. "1.." stays."""
+_CLOSING_MARKS = re.compile(
+    r'(?<=[\w%"*_~])(?:[!;:)]|,(?!(?:(?<=[\s"][0-9],)|(?<=[\s"][0-9]{2},)) [0-9*])|(?<!\.)\.(?!\.))+(?=[\s"*_~]|$)'
+)
+"""Marks at the end of a sentence. "1.." stays, and the comma in "0, 30", which may be the first field of cron."""
 # Slack makes links of addresses. People see and typed the words in them.
 _LINK = re.compile(r"<(?:(?:https?:|mailto:)[^<>|\s]*\||(?=https?:))([^<>|]*)>")
 
