@@ -23,7 +23,7 @@ _ACTIONS: Mapping[str, ButtonHandler] = {
 
 def _stop_ahead(record: Record, desk: Desk) -> Message | None:
     """Stop the load test that the job waits for."""
-    ahead = desk.job(record.waits_for) if record.waits_for else None
+    ahead = desk.job(record.waits_for) if record.state == "waiting" and record.waits_for else None
     if ahead is None or not ahead.job.load:
         return replies.plain(f"Job #{record.id} no longer waits for a load test. Nothing was changed.")
     return desk.cancel(ahead)

@@ -137,11 +137,17 @@ def test_a_button_that_does_not_fit_its_job_is_out_of_date(harness: ListenersHar
 
 def test_stop_on_a_waiting_deploy_stops_the_load_test_before_it(harness: ListenersHarness) -> None:
     ahead = harness.ask()
+    harness.worker.heartbeat()
+    assert harness.worker.claim(ahead)
     deploy = Deploy(model="iris", version=1, environment="staging1", digest="sha256:0")
     job_id, _ = harness.queue.reserve(key="deploy", job=deploy, asked=Asked(by="U1", by_name="Ada", where="C1"))
     harness.queue.submit(job_id)
     harness.click("stop_ahead", job_id)
-    wait_until(lambda: (record := harness.queue.record(ahead)) and record.ended_by == harness.ada.id)
+    wait_until(lambda: (record := harness.queue.record(ahead)) and record.cancel_by == harness.ada.id)
+    harness.click("stop_ahead", job_id)
+    assert "already stopping" in wait_until(lambda: harness.replies)[0]
+    harness.queue.cancel(job_id, by="U1")
+    harness.replies.clear()
     harness.click("stop_ahead", job_id)
     assert "no longer waits for a load test" in wait_until(lambda: harness.replies)[0]
 

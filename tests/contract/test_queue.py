@@ -70,6 +70,16 @@ def take_deliveries(queue: Queue) -> list[str]:
     return delivered
 
 
+def run_all(queue: Queue, claims: Claims) -> list[str]:
+    """Run all jobs to their end, and return them in the order of their starts."""
+    ran: list[str] = []
+    while delivered := take_deliveries(queue):
+        for claim in filter(None, map(claims.claim, delivered)):
+            ran.append(claim.record.id)
+            claims.finish(claim, make_succeeded())
+    return ran
+
+
 def read_record(queue: Queue, job_id: str) -> Record:
     record = queue.record(job_id)
     assert record is not None
@@ -138,6 +148,8 @@ def test_jobs_of_different_resources_do_not_wait(queue: Queue) -> None:
 
 def test_typed_change_goes_before_waiting_load_tests_and_behind_earlier_changes(queue: Queue, claims: Claims) -> None:
     running, second, third = (submit(queue, key, LOAD_TEST) for key in ("l1", "l2", "l3"))
+    [delivered] = take_deliveries(queue)
+    claim = claim_job(claims, delivered)
     scheduled, at_s = queue.reserve(key="d1", job=DEPLOY, asked=replace(make_asked(), scheduled_by="s1"))
     assert at_s is not None and queue.submit(scheduled)
     assert read_record(queue, scheduled).waits_for == third
@@ -145,12 +157,22 @@ def test_typed_change_goes_before_waiting_load_tests_and_behind_earlier_changes(
     line = [running, scheduled, first, last, second, third]
     assert [read_record(queue, job_id).waits_for for job_id in line] == [None, *line[:-1]]
     assert queue.cancel(scheduled, by="U1") == "cancelled"
-    line.remove(scheduled)
-    ran = []
-    while delivered := take_deliveries(queue):
-        ran += delivered
-        claims.finish(claim_job(claims, delivered[0]), make_succeeded())
-    assert ran == line
+    claims.finish(claim, make_succeeded())
+    assert run_all(queue, claims) == [first, last, second, third]
+
+
+def test_typed_change_goes_before_a_load_test_that_no_worker_has_started(queue: Queue, claims: Claims) -> None:
+    """The load test has been delivered. A worker that takes the delivery is refused."""
+    load, deploy = submit(queue, "l", LOAD_TEST), submit(queue, "d", DEPLOY)
+    assert (read_state(queue, deploy), read_record(queue, load).waits_for) == ("queued", deploy)
+    assert claims.claim(load) is None
+    assert run_all(queue, claims) == [deploy, load]
+
+
+def test_load_test_between_two_attempts_keeps_its_resource(queue: Queue, claims: Claims) -> None:
+    load = submit(queue, "l", LOAD_TEST)
+    claims.requeue(claim_job(claims, load), reason="The worker is shutting down.", after_s=0.0)
+    assert read_record(queue, submit(queue, "d", DEPLOY)).waits_for == load
 
 
 def test_job_behind_a_cancelled_one_waits_for_the_one_before_it(queue: Queue) -> None:

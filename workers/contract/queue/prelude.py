@@ -75,6 +75,7 @@ end
 
 local function wait(id, behind)
   redis.call('HSET', job_key(id), 'state', 'waiting')
+  redis.call('ZREM', P .. 'outbox', id)
   append(id, cjson.encode({kind = 'waiting', behind = behind}))
 end
 
@@ -95,16 +96,20 @@ local function arrange(line, members)
   end
 end
 
--- Put a job into the line of its resource: at the end, but an urgent job goes before the waiting load tests. So do the
--- changes that wait already, because changes keep their order. The first job may be running and stays.
+-- Return true if a change may go before the job: it sends load and was never started.
+local function is_overtaken(id)
+  local priority, attempt = unpack(redis.call('HMGET', job_key(id), 'priority', 'attempt'))
+  return priority == 'low' and attempt == '0'
+end
+
+-- Put a job into the line of its resource: at the end, but an urgent job goes before the load tests that have not
+-- started. So do the changes that wait already, because changes keep their order.
 local function enter(id)
   local line = P .. 'resource:' .. redis.call('HGET', job_key(id), 'resource')
   local members, overtaken = redis.call('LRANGE', line, 0, -1), {}
   if redis.call('HGET', job_key(id), 'priority') == 'high' then
-    for place = #members, 2, -1 do
-      if redis.call('HGET', job_key(members[place]), 'priority') == 'low' then
-        table.insert(overtaken, 1, table.remove(members, place))
-      end
+    for place = #members, 1, -1 do
+      if is_overtaken(members[place]) then table.insert(overtaken, 1, table.remove(members, place)) end
     end
   end
   table.insert(members, id)
