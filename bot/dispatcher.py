@@ -40,8 +40,8 @@ class Dispatcher:
 
         `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. `decides`: the action
         may be a decision about a job, for which rights are looked up again. `trusted`: the settings trust the speaking
-        app; other bots get no reply. Mistakes and refusals are replies. Raises ChatError, and QueueUnavailable while
-        Redis is away.
+        app; other bots get no reply, except about their schedules. Mistakes and refusals are replies. Raises ChatError,
+        and QueueUnavailable while Redis is away.
         """
         if decides:
             self.directory.forget()
@@ -51,7 +51,8 @@ class Dispatcher:
         invocation = Invocation(by=by, channel=channel, key=key, scheduled_by=scheduled_by, unattended=unattended)
         if by.bot and not trusted and user not in self.trusted_bots:
             logger.info("a command of the bot %s is ignored: [slack] trusted_bots does not have it", user)
-            return None
+            why = f"[slack] trusted_bots in the settings does not have {user}."
+            return replies.refused(why) if unattended else None
         try:
             check_member(by)
             return action(self.desk(invocation))

@@ -89,6 +89,15 @@ def test_schedule_of_an_author_who_left_slack_pauses(harness: FiringHarness) -> 
     assert harness.is_paused()
 
 
+def test_schedule_of_a_bot_that_is_not_trusted_pauses(harness: FiringHarness) -> None:
+    schedule = harness.schedule()
+    workspace = harness.slack.server.workspace
+    workspace.people = tuple(replace(one, is_bot=True) for one in workspace.people)
+    harness.firing.fire(schedule, 0.0)
+    assert f"trusted_bots in the settings does not have {harness.ada.id}" in harness.ada.messages()[-1].plain
+    assert harness.is_paused()
+
+
 @pytest.mark.parametrize(
     ("command", "why"),
     [
