@@ -18,7 +18,7 @@ _JOB_ID = re.compile(r"#?(\d{1,18}),?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\.?\d.*", re.ASCII)
 _STOP = ("abort", "cancel", "halt", "kill", "stop")
 _BEFORE_PLACE = ("to", "on", "in", "into", "at")
-_BEFORE_JOB = ("job", "#", "vs")
+_BEFORE_JOB = ("job", "jobs", "#", "vs", "&")
 _REPLICAS = ("replicas", "replica")
 
 

@@ -60,7 +60,8 @@ _GROUPED_BY_SPACE = re.compile(
     re.IGNORECASE,
 )
 _BOUND = re.compile(
-    r"\b(p[0-9][0-9.]*|errors?) (?:is |are )?(?:(under|below|less than|at most)|(?:over|above|more than)) "
+    r"\b(p[0-9][0-9.]*|errors?) (?:is |are )?(?:(under|below|less than|at most)|(?:over|above|more than)) ",
+    re.IGNORECASE,
 )
 _BOUND_OF_RANGE = rf"(?<![\w.>])([0-9][0-9.]*k?(?:{_RATE_UNIT})?)"
 _BETWEEN = re.compile(rf"between {_BOUND_OF_RANGE} and (?=[0-9])", re.IGNORECASE)
@@ -90,6 +91,7 @@ def joined(text: str) -> str:
     """Return `text` with each quantity as one word, like "1k rps", "1 h 30 m", "p95 < 200 ms", "1 000 rps"."""
     text = _PER.sub(lambda rate: "/s" if rate[1] else "/min", clean(text))
     text = _LONG_UNIT.sub(lambda unit: unit[1][0], _LINKING.sub(r"\1 ", text))
+    text = re.sub(r"\berror rate\b", "errors", text, flags=re.IGNORECASE)
     text = _BOUND.sub(lambda bound: bound[1] + ("<" if bound[2] else ">"), text)
     text = re.sub(r" ?([<>]=?) ?(?=[0-9.])", r"\1", text)
     for grouped in (_GROUPED_BY_COMMA, _GROUPED_BY_SPACE):

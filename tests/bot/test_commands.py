@@ -254,6 +254,8 @@ def test_spelled_request_is_parsed_to_itself(command: str, expected: Request, mo
         ("/loadtest 1000rps slo p99 below 1 second", load(slo=Slo(latency_ms=((99.0, 1000.0),)))),
         ("/loadtest 1000rps abort if errors over 20% for 5 s", ending(FIVE_S)),
         ("/loadtest compare 41 vs 42", simple("/loadtest compare 41 42")),
+        ("/loadtest 1000rps SLO P95 BELOW 200ms, error rate < 1%", load()),
+        ("/loadtest compare jobs 41 & 42", simple("/loadtest compare 41 42")),
         ("/loadtest compare 41, 42", simple("/loadtest compare 41 42")),
         ("/loadtest compare 4, 42", simple("/loadtest compare 4 42")),
         ("/loadtest 200 to 2000rps", shaped("ramp")),

