@@ -82,9 +82,7 @@ class Arguments(Line):
             return None
         if match := _JOB_ID.fullmatch(word.text):
             return str(int(match[1]))
-        digits = re.search(r"[0-9]{1,18}", word.text)
-        problem = f"{word.quoted} is not a job; jobs are numbers, like 42."
-        raise self.mistake(problem, at=word.at, instead=digits[0] if digits else "")
+        raise self.not_possible(f"{word.quoted} is not a job; jobs are numbers, like 42.")
 
     def end(self, keywords: Iterable[str] = ()) -> None:
         """Raise UsageError if a word is left. The suggestion has the closest of `keywords` in its place."""

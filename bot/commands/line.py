@@ -12,7 +12,7 @@ from bot.commands.command import Form, UsageError
 from workers.contract.formatting import exact
 from workers.contract.units import quoted
 
-FILLERS = ("with", "and", "the", "please", "pls", "thanks")
+FILLERS = ("with", "and", "the", "please", "pls", "thanks", ",")
 """Words that people type and commands do not need."""
 HELP = frozenset(("help", "?"))
 
@@ -205,10 +205,10 @@ class Line:
         """Return the first word that is left, without taking it."""
         return Word(self._text(self._left[0]), self._left[0]) if self._left else None
 
-    def mistake(self, problem: str, *, at: int | None = None, instead: str = "") -> UsageError:
-        """Return an error that suggests the same command with `instead` in place of word `at`, or at the end."""
-        words = [*self._words, instead] if at is None else [*self._words[:at], instead, *self._words[at + 1 :]]
-        return UsageError(problem, usage=self.usage, nearest=" ".join([self.verb, *filter(None, words)]))
+    def mistake(self, problem: str, *, at: int, instead: str) -> UsageError:
+        """Return an error that suggests the same command with `instead` in place of word `at`; nothing if it is ""."""
+        words = [self.verb, *self._words[:at], instead, *self._words[at + 1 :]]
+        return UsageError(problem, usage=self.usage, nearest=" ".join(words) if instead else "")
 
     def _take(
         self, fits: Callable[[str], bool], after: Collection[str], before: Collection[str] = (), *, required: int = 0
