@@ -7,6 +7,7 @@ from functools import partial
 
 from slack_bolt import App
 
+from bot.announcer import Announcer
 from bot.card_poster import CardPoster
 from bot.chat import Chat, ChatError
 from bot.desk import BotDesk
@@ -54,7 +55,10 @@ class Bot:
         )
         firing = Firing(dispatcher=dispatcher, chat=chat, store=store, pause=schedules.pause)
         self._timekeeper = Timekeeper(self._redis, store=store, fire=firing.fire, missed=firing.missed)
-        self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards)
+        self._announcer = Announcer(
+            queue=self._queue, store=store, chat=chat, directory=directory, settings=settings.file.slack
+        )
+        self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards, announcer=self._announcer)
         self._asked_again = False
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._render, self._keep_time)]
@@ -87,7 +91,9 @@ class Bot:
         """Return sentences about faults with which the bot still works."""
         unreadable = self._queue.unreadable()
         ids = ", ".join(f"#{job_id}" for job_id in unreadable)
-        return [f"Jobs that another release wrote, and this bot cannot read: {ids}."] if unreadable else []
+        found = [f"Jobs that another release wrote, and this bot cannot read: {ids}."] if unreadable else []
+        refused = [f"#{job_id} ({refusal.error})" for job_id, refusal in list(self._relay.refused.items())]
+        return found + ([f"Slack refuses the cards of jobs: {', '.join(refused)}."] if refused else [])
 
     def _render(self) -> None:
         self._relay.run(self._stop)
@@ -99,6 +105,7 @@ class Bot:
             self._round(self._intake.resume)
             self._round(self._queue.deliver_due)
             self._round(self._ask_again)
+            self._round(self._announcer.round)
 
     def _ask_again(self) -> None:
         """Once after the start: apply changed rules to open requests for approval."""

@@ -41,12 +41,15 @@ class CardPoster:
         channel, ts = self.chat.post(record.asked.where, message)
         return self.store.save_card(record.id, channel=channel, ts=ts, rendered_digest=digest(message))
 
-    def update(self, record: Record, *, ahead: Record | None) -> PostedCard | None:
-        """Edit the card if it shows another message, or post it. Return None if the budget of edits is used up."""
+    def update(self, record: Record, *, ahead: Record | None, alone: bool = False) -> PostedCard | None:
+        """Edit the card if it shows another message, or post it. Return None if the budget of edits is used up.
+
+        `alone`: no worker is alive.
+        """
         card = self.store.card(record.id)
         if card is None:
             return self.post(record, ahead=ahead)
-        message = cards.render(record, ahead=ahead)
+        message = cards.render(record, ahead=ahead, alone=alone)
         if digest(message) == card.rendered_digest:
             return card
         if not self.store.acquire_edit():

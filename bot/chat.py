@@ -21,9 +21,45 @@ POOL_SIZE = 20
 TIMEOUT_S = 10.0
 """Slack usually answers within a second. A card that takes longer is posted later."""
 
-_TEMPORARY = ("", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
+# Error codes of https://docs.slack.dev/reference/methods/chat.postMessage and …/chat.update, by what is refused.
+_TEMPORARY = frozenset(
+    (
+        "",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "team_added_to_org",
+        "update_failed",
+        "streaming_state_conflict",
+        "org_login_required",
+        "accesslimited",
+    )
+)
 # Waiting cards are posted after an administrator has repaired the token.
-_TOKEN = ("invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked")
+_TOKEN = frozenset(("invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked"))
+_MESSAGE = frozenset(("message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"))
+_PLACE = frozenset(
+    (
+        "channel_not_found",
+        "is_archived",
+        "not_in_channel",
+        "user_not_in_channel",
+        "restricted_action",
+        "no_permission",
+        "access_denied",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_non_threadable_channel",
+        "posting_to_channel_denied",
+        "ekm_access_denied",
+        "channel_type_not_supported",
+        "team_access_not_granted",
+        "messages_tab_disabled",
+        "cannot_dm_bot",
+    )
+)
 
 
 class ChatError(Exception):
@@ -31,8 +67,10 @@ class ChatError(Exception):
 
     ChatError
     ├── RateLimited       retry after a time that Slack gives
-    ├── ChatUnavailable   Slack is away, at fault, or rejects the token: retry later
-    └── ChatRefused       Slack refuses this call: do not retry
+    ├── ChatUnavailable   this moment: Slack is away, at fault, or rejects the token; retry later
+    └── ChatRefused       this content, or a reason that is not known
+        ├── MessageGone   this message: it was deleted, or can no longer be edited
+        └── PlaceRefused  this channel or thread takes no messages
     """
 
 
@@ -54,6 +92,14 @@ class ChatRefused(ChatError):
     def __init__(self, error: str) -> None:
         super().__init__(f"Slack refuses: {error}")
         self.error = error
+
+
+class MessageGone(ChatRefused):
+    """An edit or a reply whose message no longer exists."""
+
+
+class PlaceRefused(ChatRefused):
+    """A message for a channel that takes none, at least now: a channel may be opened again."""
 
 
 class Chat:
@@ -127,10 +173,13 @@ class Chat:
 
     def group(self, handle: str) -> Sequence[str]:
         """Return the member ids of the user group `handle` (without @), empty if it does not exist."""
-        for group in self._call("usergroups.list", {})["usergroups"]:
-            if group["handle"] == handle:
-                return list(self._call("usergroups.users.list", {"usergroup": group["id"]})["users"])
-        return []
+        group = self.group_id(handle)
+        return list(self._call("usergroups.users.list", {"usergroup": group})["users"]) if group else []
+
+    def group_id(self, handle: str) -> str | None:
+        """Return the id of the user group `handle` (without @), or None if it does not exist."""
+        groups = self._call("usergroups.list", {})["usergroups"]
+        return next((str(group["id"]) for group in groups if group["handle"] == handle), None)
 
     def _call(self, method: str, sent: Mapping[str, Any]) -> Mapping[str, Any]:
         # Every method accepts a form. Methods that only read accept no JSON.
@@ -161,4 +210,5 @@ def _error(status: int, headers: Mapping[str, str], code: str) -> ChatError:
         return ChatUnavailable(f"Slack answers {status} {code}".rstrip())
     if code in _TOKEN:
         return ChatUnavailable(f"Slack rejects the token: {code}")
-    return ChatRefused(code)
+    kind = MessageGone if code in _MESSAGE else PlaceRefused if code in _PLACE else ChatRefused
+    return kind(code)

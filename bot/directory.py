@@ -27,6 +27,11 @@ class Directory:
         """Return the member with the id `user`, with `fresh` from Slack and not from the cache."""
         return self._cached(f"member {user}", partial(self.chat.member, user, team=self.team), fresh=fresh)
 
+    def group_id(self, handle: str) -> str | None:
+        """Return the id of the user group `handle` (without @), or None if it does not exist."""
+        found = self._cached(f"group id {handle}", lambda: (self.chat.group_id(handle),))
+        return found[0]
+
     def is_among(self, user: str, names: tuple[str, ...]) -> bool:
         """Return True if `user` is one of `names`, user ids and groups as "@handle", or if `names` is empty."""
         if not names or user in names:

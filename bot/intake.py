@@ -25,6 +25,8 @@ from workers.contract.settings import SettingsFile
 
 logger = logging.getLogger(__name__)
 
+LATE_S = 3.0
+"""Delay of a card that needs no words."""
 ABANDONED_S = 30.0
 """Age at which another bot may take over a reservation. Until then its own bot works on it without a lock, so it must
 be longer than a call to Slack, connecting included."""
@@ -67,8 +69,17 @@ class Intake:
         if origin.unattended:
             return None
         if reserved_at_s is not None:
-            return replies.plain(f"Accepted as job #{job_id}. Slack is slow; the job starts once its card is posted.")
+            return None if self._is_posted_soon(job_id) else replies.late_card(job_id)
         return replies.plain(f"This is job #{job_id} already. No new job was started.")
+
+    def _is_posted_soon(self, job_id: str) -> bool:
+        """Wait for a card that Slack's limit of one message a second delays. Return False if it is really late."""
+        until_s = time.monotonic() + LATE_S
+        while time.monotonic() < until_s:
+            if self.store.card(job_id) is not None:
+                return True
+            time.sleep(0.1)
+        return False
 
     def resume(self) -> None:
         """Continue with jobs that are reserved only, because their bot died or Slack was away."""

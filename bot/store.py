@@ -78,6 +78,10 @@ class Store:
             pipe.set(f"{_P}at:{channel}:{ts}", job_id, ex=_RETENTION_S).execute()
         return PostedCard(channel=channel, ts=ts, rendered_digest=rendered_digest, posted_events=0, posted_at_s=now_s)
 
+    def delete_card(self, job_id: str) -> None:
+        """Forget the card, whose message was deleted. Its thread is posted again under the next card."""
+        self._redis.delete(f"{_P}card:{job_id}")
+
     def set_rendered(self, job_id: str, rendered_digest: str) -> None:
         """Store the digest of the message that the card shows now."""
         self._redis.hset(f"{_P}card:{job_id}", "shown", rendered_digest)
@@ -115,6 +119,10 @@ class Store:
         self._redis.set(key, value, nx=True, px=int(for_s * 1000))
         found = self._redis.get(key)
         return found.decode() if found else value
+
+    def is_known(self, name: str) -> bool:
+        """Return whether `get_or_set` has a value for `name`."""
+        return bool(self._redis.exists(f"{_P}first:{name}"))
 
     def new_schedule_id(self) -> str:
         """Return the next free id: "s1", "s2", …"""

@@ -44,14 +44,16 @@ def card_of(job: Job) -> Card[Any, Any]:
     return _CARDS.get(job.kind, _NO_PARTS)
 
 
-def render(record: Record, *, ahead: Record | None = None) -> Message:
-    """Render the card of `record`. `ahead` is the job that it waits for, if any."""
+def render(record: Record, *, ahead: Record | None = None, alone: bool = False) -> Message:
+    """Render the card of `record`. `ahead` is the job that it waits for, if any. `alone`: no worker is alive."""
     job, outcome, kind = record.job, record.outcome, card_of(record.job)
     if record.unreadable:
         return message([section(f"{sign(record)} *{escape(title(job))}* · {status(record)}"), *_unreadable(record)])
     blocks = [section(f"{sign(record)} *{escape(title(job))}* · {status(record)}")]
     if reason := _waiting_reason(record, ahead):
         blocks.append(section(reason))
+    if alone and record.state in ("queued", "waiting", "running"):
+        blocks.append(section(":warning: No worker is alive. Start one with `seatrial worker`; the job then goes on."))
     if outcome:
         blocks += kind.report(job, outcome)
     if record.steps:

@@ -193,6 +193,11 @@ def status(*, workers: Sequence[str], running: int, waiting: int, unreadable: Se
     return plain("\n".join(lines))
 
 
+def late_card(job_id: str) -> Message:
+    """Return the answer to a request whose card is not posted yet."""
+    return plain(f"Accepted as job #{job_id}. Slack does not take its card yet; the job starts once it is posted.")
+
+
 def asked_again(record: Record) -> Message:
     """Return the answer to a decision about a request that was made under another rule for approvals."""
     return plain(

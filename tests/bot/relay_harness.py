@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass, field
 
+from bot.announcer import Announcer
 from bot.card_poster import CardPoster
 from bot.chat import Chat
+from bot.directory import Directory
+from bot.local_slack.members import TEAM_ID
 from bot.local_slack.person import VisibleMessage
 from bot.local_slack.server_thread import LocalSlack
 from bot.relay import Relay
 from bot.state import Schedule
 from bot.store import Store
-from workers.contract import events as e
+from workers.contract import events as e, wire
 from workers.contract.jobs import Asked, LoadTest, Outcome, Tested
 from workers.contract.load import Sample, Shape, Slo
 from workers.contract.queue import Claims, Queue, connect
+from workers.contract.settings import ChatSettings
 
 NIGHTLY = Schedule(
     id="s1",
@@ -62,6 +66,7 @@ class RelayHarness:
 
     slack: LocalSlack
     url: str
+    chat_settings: ChatSettings = field(default_factory=ChatSettings)
     relays: list[Relay] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,7 +81,11 @@ class RelayHarness:
         """Add a bot."""
         chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
         cards = CardPoster(queue=self.queue, store=self.store, chat=chat)
-        self.relays.append(Relay(queue=self.queue, store=self.store, chat=chat, cards=cards))
+        directory = Directory(chat, team=TEAM_ID)
+        announcer = Announcer(
+            queue=self.queue, store=self.store, chat=chat, directory=directory, settings=self.chat_settings
+        )
+        self.relays.append(Relay(queue=self.queue, store=self.store, chat=chat, cards=cards, announcer=announcer))
         return self.relays[-1]
 
     def ask(self, *, scheduled_by: str | None = None) -> str:
@@ -85,13 +94,30 @@ class RelayHarness:
         self.queue.submit(job_id)
         return job_id
 
-    def reserve(self, *, scheduled_by: str | None = None) -> str:
+    def ask_as(self, user: str, *, ago_s: float = 0.0) -> str:
+        """Submit a load test of `user` that was requested `ago_s` seconds ago, and return its id."""
+        job_id = self.reserve(by=user)
+        if ago_s:
+            asked = Asked(by=user, by_name="Ada", where=self.channel, at_s=self.queue.now_s() - ago_s)
+            self.client.hset(f"seatrial:job:{job_id}", "asked", wire.ASKED.encode(asked))
+        self.queue.submit(job_id)
+        return job_id
+
+    def request_as(self, user: str, *, approvers: tuple[str, ...], for_s: float) -> str:
+        """Request approval for a load test of `user`, and return its id. The request expires in `for_s` seconds."""
+        job_id = self.reserve(by=user)
+        expires_at_s = self.queue.now_s() + for_s
+        request = e.ApprovalRequested(count=1, approvers=approvers, own=False, expires_at_s=expires_at_s)
+        self.queue.await_approval(job_id, request)
+        return job_id
+
+    def reserve(self, *, scheduled_by: str | None = None, by: str = "U1") -> str:
         """Reserve a load test, which has no card yet, and return its id."""
         self._asked += 1
         shape = Shape(lowest_rps=1000.0, highest_rps=1000.0)
         slo = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
         job = LoadTest(model="iris", environment=f"staging{self._asked}", shape=shape, duration_s=300.0, slo=slo)
-        asked = Asked(by="U1", by_name="Ada", where=self.channel, scheduled_by=scheduled_by)
+        asked = Asked(by=by, by_name="Ada", where=self.channel, scheduled_by=scheduled_by)
         job_id, _ = self.queue.reserve(key=f"asked:{self._asked}", job=job, asked=asked)
         return job_id
 

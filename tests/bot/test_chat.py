@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bot.chat import Chat, ChatError, ChatRefused, ChatUnavailable, RateLimited
+from bot.chat import Chat, ChatError, ChatRefused, ChatUnavailable, MessageGone, PlaceRefused, RateLimited
 from bot.directory import Directory
 
 
@@ -42,7 +42,11 @@ def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterat
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        ("not_in_channel", ChatRefused),
+        ("not_in_channel", PlaceRefused),
+        ("is_archived", PlaceRefused),
+        ("message_not_found", MessageGone),
+        ("update_failed", ChatUnavailable),
+        ("an_error_of_tomorrow", ChatRefused),
         ("invalid_blocks", ChatRefused),
         ("rate_limited", RateLimited),
         ("ratelimited", RateLimited),

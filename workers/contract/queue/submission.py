@@ -101,6 +101,11 @@ class Queue(QueueClient):
         """Forget the change of a job, because its card cannot be rendered."""
         self._redis.zrem(PREFIX + "changed", job_id)
 
+    def mark_open_dirty(self) -> None:
+        """Have the cards of all jobs that have not ended rendered again."""
+        if ids := self._redis.smembers(PREFIX + "open"):
+            self._redis.zadd(PREFIX + "changed", dict.fromkeys(ids, self.now_s()), nx=True)
+
     def reserved(self) -> list[Record]:
         """Return the jobs that were reserved and not submitted. Their bot may have died."""
         ids = sorted(job_id.decode(errors="replace") for job_id in self._redis.smembers(PREFIX + "open"))
