@@ -45,7 +45,7 @@ _RATE_UNIT = r"k?rps|k?qps|k?req/s|k?/s|k?/min"
 _UNIT = rf"{_RATE_UNIT}|ms|[smhd]|%"
 _PER = re.compile(r"(?<=[0-9k]) ?(?:requests?|reqs?)? ?(?:/ ?|\bper )(?:(s|sec|second)|m|min|minute)\b", re.IGNORECASE)
 _LONG_UNIT = re.compile(r"(?<=[0-9]) ?(days?|hrs?|hours?|mins?|minutes?|secs?|seconds?)\b", re.IGNORECASE)
-_LINKING = re.compile(r"\b(abort|ramp) (?:if|when|up|of|over) ", re.IGNORECASE)
+_LINKING = re.compile(r"\b(abort(?= if | when )|ramp(?= up | of | over )) \w+ ", re.IGNORECASE)
 _NUMBER_AND_UNIT = re.compile(rf"(?<![^\s,<=>-])([0-9.]+)\s+({_UNIT})(?=[\s,]|\.\.|$)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"([0-9]\s*k)\s+(?=(?:rps|qps|req/s|/s|/min)(?![^\s,]))", re.IGNORECASE)
 _TIME_AND_TIME = re.compile(

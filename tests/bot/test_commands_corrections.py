@@ -91,6 +91,7 @@ def test_mistake_is_named_and_the_corrected_command_is_suggested(command: str, p
         ("/loadtest 1.500..2.000rps", "write 1.5rps or 1500rps"),
         ("/loadtest 1000rps for 1.500s", "write 1.5s or 1500s"),
         ("/loadtest 2,5krps", "2,5krps"),
+        ("/loadtest from 1000rps", "from"),
         ("/loadtest 2-3krps", "write 2rps..3krps or 2krps..3krps"),
         ("/loadtest 200 500rps", "“200” is not a time"),
         ("/loadtest for 5 500rps", "“5” is not a time"),
@@ -340,3 +341,27 @@ def test_unknown_verb_is_a_usage_error() -> None:
     """Slack may know a slash command that Seatrial does not know."""
     with pytest.raises(UsageError, match="/frobnicate"):
         read("/frobnicate", "", LookupValues())
+
+
+WITH_A_MEANING = """
+not no never don't without except or if until wrong 7 v7 7rps 7% -7 1.000 ٧ ½ 🚫 ! && | sunday UTC+2 production
+<#C1|docs> <@U2> <https://docs.example.com> p90<7ms errors>7% nicht <7
+"""
+
+
+@settings_of_hypothesis(max_examples=300)
+@given(
+    command=st.sampled_from([command for command, _ in VALID]),
+    word=st.sampled_from(WITH_A_MEANING.split()),
+    place=st.floats(0, 1),
+)
+def test_word_is_never_ignored(command: str, word: str, place: float) -> None:
+    """With any other word, neither the command nor its suggestion has the meaning that it has without the word."""
+    words = command.split()
+    at = 1 + round(place * (len(words) - 1))
+    longer = " ".join([*words[:at], word, *words[at:]])
+    try:
+        read_command(longer, TWO_MODELS)
+    except UsageError:
+        longer = mistake(longer, TWO_MODELS).nearest
+    assert not longer or read_command(longer, TWO_MODELS) != read_command(command, TWO_MODELS)

@@ -49,8 +49,8 @@ def parse_load_test(line: Arguments, *, subcommands: Iterable[str]) -> SubmitLoa
     kind, steps = _take_kind(line)
     poisson = line.take(lambda text: text == "poisson", before=("arrivals",)) is not None
     names = take_place_names(line)
-    rate = line.take(
-        lambda text: quantities.is_rate(text) or quantities.is_range(text), after=("at", "for", "of", "from")
+    rate = line.take(quantities.is_range, after=("at", "for", "of", "from")) or line.take(
+        quantities.is_rate, after=("at", "for", "of")
     )
     duration = line.take_after(("for",), is_number) or line.take(quantities.is_time)
     # Take a number without unit, too: the error about its unit is better than "not understood".
