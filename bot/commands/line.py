@@ -52,10 +52,14 @@ _TIME_AND_TIME = re.compile(
     r"(?:(?<=[0-9]d)\s+(?=[0-9.]+[hms])|(?<=[0-9]h)\s+(?=[0-9.]+[ms])|(?<=[0-9]m)\s+(?=[0-9.]+s))(?=\S+(?:[\s,]|$))",
     re.IGNORECASE,
 )
-_GROUPED_BY_COMMA = re.compile(r"(?<![\w.,<>=])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9,])")
+_NOT_OF_NAME = r"(?<![a-z_]-)"
+"""Before a number: it is not the end of a name such as eu-1."""
+_GROUPED_BY_COMMA = re.compile(
+    rf"(?<![\w.,<>=]){_NOT_OF_NAME}[1-9][0-9]{{0,2}}(?:,[0-9]{{3}})+(?![0-9,])", re.IGNORECASE
+)
 _GROUPED_BY_SPACE = re.compile(
     # Of "200 500rps" the first number may be another one: the lower rate, or a time without its unit.
-    rf"(?<![\w.,<>=])(?<!steps )(?<!step )(?<!for )(?:[1-9][0-9]?(?: [0-9]{{3}})+|[1-9][0-9]{{2}}(?: [0-9]{{3}})* 000)"
+    rf"(?<![\w.,<>=]){_NOT_OF_NAME}(?<!steps )(?<!step )(?<!for )(?:[1-9][0-9]?(?: [0-9]{{3}})+|[1-9][0-9]{{2}}(?: [0-9]{{3}})* 000)"
     rf"(?= ?(?:{_RATE_UNIT})(?!\w)| ?\.\.| to [0-9]|-)",
     re.IGNORECASE,
 )
@@ -63,7 +67,7 @@ _BOUND = re.compile(
     r"\b(p[0-9][0-9.]*|errors?) (?:is |are )?(?:(under|below|less than|at most)|(?:over|above|more than)) ",
     re.IGNORECASE,
 )
-_BOUND_OF_RANGE = rf"(?<![\w.>])([0-9][0-9.]*k?(?:{_RATE_UNIT})?)"
+_BOUND_OF_RANGE = rf"(?<![\w.>]){_NOT_OF_NAME}([0-9][0-9.]*k?(?:{_RATE_UNIT})?)"
 _BETWEEN = re.compile(rf"between {_BOUND_OF_RANGE} and (?=[0-9])", re.IGNORECASE)
 _FROM_TO = re.compile(rf"{_BOUND_OF_RANGE}(?: (?:up )?to | - |-)(?=[0-9])", re.IGNORECASE)
 

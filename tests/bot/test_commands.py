@@ -429,6 +429,21 @@ def test_suggestion_is_spelled_like_the_typed_command(verb: str, text: str, near
     read_command(nearest, LookupValues())
 
 
+@pytest.mark.parametrize(
+    ("command", "understood"),
+    [
+        ("/loadtest on eu-1 100rps for 5m", "/loadtest 100rps for 5m on eu-1"),
+        ("/loadtest on eu-1, 100 000rps", "/loadtest 100000rps for 1m on eu-1"),
+        ("/loadtest eu-1 10-20rps", "/loadtest 10..20rps for 1m on eu-1"),
+        ("/scale eu-1 to 3", "/scale 3 on eu-1"),
+        ("/scale on eu-1 1 to 3", "/scale 1..3 on eu-1"),
+    ],
+)
+def test_number_at_the_end_of_a_name_is_no_part_of_the_next_one(command: str, understood: str) -> None:
+    lookup = LookupValues(settings=settings(environments={"eu-1": False}), places=("eu-1",))
+    assert read_command(command, lookup).spelled(lookup.settings) == understood
+
+
 def test_default_place_is_the_only_target_if_there_is_no_environment() -> None:
     """Several targets must be named."""
     one = LookupValues(settings=settings(models=(), environments={}, targets={"docs": "100rps"}))
