@@ -59,7 +59,8 @@ _GROUPED_BY_COMMA = re.compile(
 )
 _GROUPED_BY_SPACE = re.compile(
     # Of "200 500rps" the first number may be another one: the lower rate, or a time without its unit.
-    rf"(?<![\w.,<>=]){_NOT_OF_NAME}(?<!steps )(?<!step )(?<!for )(?:[1-9][0-9]?(?: [0-9]{{3}})+|[1-9][0-9]{{2}}(?: [0-9]{{3}})* 000)"
+    rf"(?<![\w.,<>=]){_NOT_OF_NAME}(?<!steps )(?<!step )(?<!for )"
+    r"(?:[1-9][0-9]?(?: [0-9]{3})+|[1-9][0-9]{2}(?: [0-9]{3})* 000)"
     rf"(?= ?(?:{_RATE_UNIT})(?!\w)| ?\.\.| to [0-9]|-)",
     re.IGNORECASE,
 )
