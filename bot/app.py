@@ -35,13 +35,14 @@ class Bot:
         chat = Chat(token=settings.bot_token, api_url=settings.api_url)
         me = chat.whoami()
         directory = Directory(chat, team=str(me["team_id"]))
-        cards = CardPoster(queue=self._queue, store=store, chat=chat)
+        catalogue = Catalogue(self._redis)
+        cards = CardPoster(queue=self._queue, store=store, chat=chat, catalogue=catalogue)
         self._intake = Intake(queue=self._queue, store=store, cards=cards, directory=directory, settings=settings.file)
         schedules = Schedules(self._redis, store=store)
         desk = partial(
             BotDesk,
             settings=settings.file,
-            catalogue=Catalogue(self._redis),
+            catalogue=catalogue,
             queue=self._queue,
             store=store,
             chat=chat,

@@ -10,11 +10,12 @@ from itertools import groupby
 
 from bot.blocks import Message, date, digest, escape, packed, person
 from bot.cards import card as cards
+from bot.cards.comparison import compare
 from bot.chat import Chat, ChatRefused
 from bot.state import PostedCard
 from bot.store import Store
 from workers.contract import events as e
-from workers.contract.queue import Queue
+from workers.contract.queue import Catalogue, Queue
 from workers.contract.record import Record
 
 logger = logging.getLogger(__name__)
@@ -32,14 +33,28 @@ class CardPoster:
     queue: Queue
     store: Store
     chat: Chat
+    catalogue: Catalogue
     _charts_accepted: bool = field(default=True, init=False)
     """False after Slack has refused a chart: the workspace does not have the block yet."""
 
-    def post(self, record: Record, *, ahead: Record | None = None) -> PostedCard:
-        """Post the job's card. `ahead` is the job that it waits for, if any."""
-        message = cards.render(record, ahead=ahead)
-        channel, ts = self.chat.post(record.asked.where, message)
+    def post(self, record: Record, *, ahead: Record | None = None, again: bool = False) -> PostedCard:
+        """Post the job's card. `ahead` is the job that it waits for, if any.
+
+        `again`: an earlier post may have arrived although Slack's answer was lost. That card is taken over.
+        """
+        if again and (found := self._find(record)):
+            return self.store.save_card(record.id, channel=record.asked.where, ts=found, rendered_digest="")
+        message = cards.render(record, ahead=ahead, change=self._change(record))
+        channel, ts = self.chat.post(record.asked.where, message, card_of=_identity(record))
         return self.store.save_card(record.id, channel=channel, ts=ts, rendered_digest=digest(message))
+
+    def _find(self, record: Record) -> str | None:
+        try:
+            # Slack's clock may differ from Redis' by some seconds.
+            return self.chat.find_card(record.asked.where, _identity(record), since_s=record.asked.at_s - 60.0)
+        except ChatRefused as error:
+            logger.warning("an earlier card of job %s cannot be looked for: %s", record.id, error.error)
+            return None
 
     def update(self, record: Record, *, ahead: Record | None, alone: bool = False) -> PostedCard | None:
         """Edit the card if it shows another message, or post it. Return None if the budget of edits is used up.
@@ -49,7 +64,7 @@ class CardPoster:
         card = self.store.card(record.id)
         if card is None:
             return self.post(record, ahead=ahead)
-        message = cards.render(record, ahead=ahead, alone=alone)
+        message = cards.render(record, ahead=ahead, alone=alone, change=self._change(record))
         if digest(message) == card.rendered_digest:
             return card
         if not self.store.acquire_edit():
@@ -63,6 +78,12 @@ class CardPoster:
             self.chat.edit(card.channel, card.ts, Message(text=message.text))
         self.store.set_rendered(record.id, digest(message))
         return card
+
+    def _change(self, record: Record) -> str:
+        """Return what runs now in comparison with what would run, while the job waits for approval."""
+        if record.state != "awaiting_approval" or record.job.change != "endpoint":
+            return ""
+        return compare(record.job, self.catalogue.served(), self.catalogue.versions(record.job.model))
 
     def post_events(self, record: Record, card: PostedCard) -> None:
         """Post the events that the thread lacks, each once: the number of events is stored after each post.
@@ -105,6 +126,11 @@ class CardPoster:
                 raise
             self._charts_accepted = False
             logger.info("this workspace accepts no data_visualization blocks: charts are pictures only")
+
+
+def _identity(record: Record) -> str:
+    """Return what identifies the job's card for ever: numbers of jobs begin again if Redis loses its data."""
+    return f"{record.id}@{record.asked.at_s}"
 
 
 def _stands_alone(event: e.Event) -> bool:

@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot.blocks import Message
 from bot.state import Member
 
+_CARD_EVENT = "seatrial_card"
 POOL_SIZE = 20
 """Connections: one for each thread that calls Slack at the same time."""
 TIMEOUT_S = 10.0
@@ -119,11 +120,26 @@ class Chat:
         """Call auth.test: team_id, user_id, bot_id."""
         return self._call("auth.test", {})
 
-    def post(self, channel: str, message: Message, *, thread_ts: str | None = None) -> tuple[str, str]:
-        """Post a message. Return the channel's id and the message's ts."""
-        place = {"channel": channel, "thread_ts": thread_ts, "unfurl_links": False}
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str | None = None, card_of: str | None = None
+    ) -> tuple[str, str]:
+        """Post a message. Return the channel's id and the message's ts.
+
+        `card_of` identifies a card for `find_card`. Reference: https://docs.slack.dev/messaging/message-metadata.
+        """
+        metadata = card_of and {"event_type": _CARD_EVENT, "event_payload": {"job": card_of}}
+        place = {"channel": channel, "thread_ts": thread_ts, "unfurl_links": False, "metadata": metadata}
         answer = self._call("chat.postMessage", place | _content(message))
         return answer["channel"], answer["ts"]
+
+    def find_card(self, channel: str, card_of: str, *, since_s: float) -> str | None:
+        """Return the ts of the card that was posted with `card_of` since a time, or None: conversations.history."""
+        newest = {"channel": channel, "oldest": f"{since_s:.6f}", "limit": 200, "include_all_metadata": True}
+        for message in self._call("conversations.history", newest)["messages"]:
+            metadata = message.get("metadata") or {}
+            if (metadata.get("event_type"), metadata.get("event_payload")) == (_CARD_EVENT, {"job": card_of}):
+                return str(message["ts"])
+        return None
 
     def edit(self, channel: str, ts: str, message: Message) -> None:
         """Replace an earlier message."""

@@ -101,12 +101,14 @@ class Intake:
 
     def _resume(self, record: Record) -> None:
         try:
-            self._post_and_submit(record, posted=self.store.card(record.id) is not None)
+            self._post_and_submit(record, posted=self.store.card(record.id) is not None, again=True)
         except ChatRefused as error:
             logger.warning("job %s is discarded: %s", record.id, error)
 
-    def _post_and_submit(self, record: Record, *, posted: bool) -> bool:
+    def _post_and_submit(self, record: Record, *, posted: bool, again: bool = False) -> bool:
         """Post the card of a reserved job unless it is `posted`, then submit the job or request approval.
+
+        `again`: the card was possibly posted before.
 
         Return False if Slack is too slow: the job stays reserved until `resume` posts the card. Raises ChatRefused if
         Slack refuses the card, after which the job is discarded.
@@ -119,7 +121,7 @@ class Intake:
             expires_at_s=self.queue.now_s() + approvals.expires_s,
         )
         # Post the card in its next state at once, to save an edit.
-        if not posted and not self._post_card(fold(record, [request or e.Queued()])):
+        if not posted and not self._post_card(fold(record, [request or e.Queued()]), again=again):
             return False
         if request:
             self.queue.await_approval(record.id, request)
@@ -127,9 +129,9 @@ class Intake:
             self.queue.submit(record.id)
         return True
 
-    def _post_card(self, record: Record) -> bool:
+    def _post_card(self, record: Record, *, again: bool) -> bool:
         try:
-            self.cards.post(record)
+            self.cards.post(record, again=again)
         except ChatRefused:
             self.queue.discard(record.id)
             raise

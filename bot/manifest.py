@@ -4,7 +4,16 @@ from typing import Any
 
 from bot.commands import COMMANDS
 
-SCOPES = ("app_mentions:read", "chat:write", "commands", "files:write", "usergroups:read", "users:read")
+SCOPES = (
+    "app_mentions:read",
+    "channels:history",  # these two find the bot's own card again if Slack's answer to its post was lost
+    "groups:history",
+    "chat:write",
+    "commands",
+    "files:write",
+    "usergroups:read",
+    "users:read",
+)
 MOST_USAGE_HINT = 1000
 MOST_DESCRIPTION = 2000
 

@@ -29,6 +29,7 @@ from workers.settings import WorkerSettings
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCOPES = {"commands", "chat:write", "files:write", "users:read", "usergroups:read", "app_mentions:read"}
+SCOPES |= {"channels:history", "groups:history"}
 
 
 def test_every_kind_of_job_has_a_handler_and_golden_cards() -> None:

@@ -44,13 +44,16 @@ def card_of(job: Job) -> Card[Any, Any]:
     return _CARDS.get(job.kind, _NO_PARTS)
 
 
-def render(record: Record, *, ahead: Record | None = None, alone: bool = False) -> Message:
-    """Render the card of `record`. `ahead` is the job that it waits for, if any. `alone`: no worker is alive."""
+def render(record: Record, *, ahead: Record | None = None, alone: bool = False, change: str = "") -> Message:
+    """Render the card of `record`. `ahead` is the job that it waits for, if any. `alone`: no worker is alive.
+
+    `change` compares what runs now with what would run, for the approvers.
+    """
     job, outcome, kind = record.job, record.outcome, card_of(record.job)
     if record.unreadable:
         return message([section(f"{sign(record)} *{escape(title(job))}* · {status(record)}"), *_unreadable(record)])
     blocks = [section(f"{sign(record)} *{escape(title(job))}* · {status(record)}")]
-    if reason := _waiting_reason(record, ahead):
+    if reason := _waiting_reason(record, ahead, change):
         blocks.append(section(reason))
     if alone and record.state in ("queued", "waiting", "running"):
         blocks.append(section(":warning: No worker is alive. Start one with `seatrial worker`; the job then goes on."))
@@ -129,7 +132,7 @@ def charts(job: Job, outcome: Outcome) -> Message | None:
     return Message(text=f"{words}: {job.summary}", blocks=tuple(blocks)) if blocks else None
 
 
-def _waiting_reason(record: Record, ahead: Record | None) -> str:
+def _waiting_reason(record: Record, ahead: Record | None, change: str) -> str:
     if record.state == "awaiting_approval" and (request := record.approval):
         missing = request.count - len(record.approved_by)
         needed = f"Needs {required_approvals(missing, request.approvers, own=request.own)}.\n"
@@ -137,6 +140,7 @@ def _waiting_reason(record: Record, ahead: Record | None) -> str:
             needed = f"The rule for approvals has changed; earlier approvals do not count.\n{needed}"
         facts = card_of(record.job).approval_facts(record.job)
         will_run = f"Will run: {facts}.\n" if facts else ""
+        will_run += f"{change}\n" if change else ""
         return f"{needed}{will_run}The request expires {date(request.expires_at_s)}."
     if record.state == "waiting" and record.waits_for:
         what = f" ({escape(ahead.job.summary)})" if ahead else ""

@@ -11,7 +11,16 @@ from bot.local_slack.rate_limits import RateLimits
 from bot.local_slack.refusal import JSON, SlackRefusal
 
 # The scopes of the installed app. A method that needs another scope answers missing_scope.
-SCOPES = ("commands", "chat:write", "files:write", "users:read", "usergroups:read", "app_mentions:read")
+SCOPES = (
+    "commands",
+    "chat:write",
+    "files:write",
+    "users:read",
+    "usergroups:read",
+    "app_mentions:read",
+    "channels:history",
+    "groups:history",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -61,6 +61,7 @@ class StoredMessage:
     is_edited: bool = False
     is_deleted: bool = False
     files: tuple[File, ...] = ()
+    metadata: JSON | None = None
     revision: int = 0
 
 
@@ -139,6 +140,7 @@ class Workspace:
         thread_ts: str = "",
         only_for: str = "",
         files: tuple[File, ...] = (),
+        metadata: JSON | None = None,
     ) -> StoredMessage:
         """Add a message at the current time. A reply to a reply joins the same thread, as in Slack."""
         parent = self._messages.get((channel.id, thread_ts))
@@ -153,6 +155,7 @@ class Workspace:
             thread_ts=thread_ts,
             only_for=only_for,
             files=files,
+            metadata=metadata,
         )
         self._messages[(channel.id, message.ts)] = message
         self.notify_change(message)

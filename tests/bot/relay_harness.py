@@ -15,7 +15,7 @@ from bot.store import Store
 from workers.contract import events as e, wire
 from workers.contract.jobs import Asked, LoadTest, Outcome, Tested
 from workers.contract.load import Sample, Shape, Slo
-from workers.contract.queue import Claims, Queue, connect
+from workers.contract.queue import Catalogue, Claims, Queue, connect
 from workers.contract.settings import ChatSettings
 
 NIGHTLY = Schedule(
@@ -80,7 +80,7 @@ class RelayHarness:
     def relay(self) -> Relay:
         """Add a bot."""
         chat = Chat(token=self.slack.settings.bot_token, api_url=self.slack.api_url)
-        cards = CardPoster(queue=self.queue, store=self.store, chat=chat)
+        cards = CardPoster(queue=self.queue, store=self.store, chat=chat, catalogue=Catalogue(self.client))
         directory = Directory(chat, team=TEAM_ID)
         announcer = Announcer(
             queue=self.queue, store=self.store, chat=chat, directory=directory, settings=self.chat_settings

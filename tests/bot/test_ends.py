@@ -1,13 +1,18 @@
 """Ends of jobs that reach people although Slack refuses: a message, a place or a moment, once or for minutes."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bot import relay as relay_module
+from bot.chat import ChatError, ChatUnavailable
+from bot.local_slack.faults import Faults, SlackFault
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
 from bot.state import PostedCard
@@ -203,3 +208,62 @@ def test_approvers_are_mentioned_when_asked_and_reminded_halfway(harness: RelayH
 
 def _earlier(request: e.ApprovalRequested) -> bytes:
     return wire.EVENT.encode(replace(request, at_s=request.at_s - 600.0, expires_at_s=request.expires_at_s - 600.0))
+
+
+def test_card_whose_answer_was_lost_is_taken_over(harness: RelayHarness, clock: Clock) -> None:
+    """The post arrived, and Slack answered with a fault. The second try finds the card by its metadata."""
+    record = harness.queue.record(harness.reserve())
+    assert record is not None
+    poster = harness.relays[0].cards
+    harness.slack.fail_next("chat.postMessage", status=500, after_action=True)
+    with pytest.raises(ChatUnavailable):
+        poster.post(record)
+    taken = poster.post(record, again=True)
+    assert [message.ts for message in harness.ada.messages()] == [taken.ts]
+    other = harness.queue.record(harness.reserve())
+    assert other is not None
+    assert poster.post(other, again=True).ts != taken.ts
+
+
+def test_card_is_posted_if_the_history_may_not_be_read(harness: RelayHarness, clock: Clock) -> None:
+    record = harness.queue.record(harness.reserve())
+    assert record is not None
+    harness.slack.fail_next("conversations.history", status=200, error="missing_scope")
+    harness.relays[0].cards.post(record, again=True)
+    assert len(harness.ada.messages()) == 1
+
+
+@pytest.mark.parametrize("count", [int(os.environ.get("SEATRIAL_TEST_JOBS", "40"))])
+def test_every_end_is_shown_once_if_slack_refuses_every_tenth_call(
+    harness: RelayHarness, clock: Clock, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Calls are refused at random, before or after the deed. Within a minute of the last one, all ends are shown."""
+    random = Random(10)
+    codes = ["", "", "update_failed", "is_archived", "internal_error", "ratelimited"]
+
+    def next_for(_: Faults, method: str) -> SlackFault | None:
+        if random.random() >= 0.1 or not method.startswith("chat."):
+            return None
+        error = random.choice(codes)
+        lost = not error and method == "chat.postMessage"
+        return SlackFault(method=method, status=200 if error else 500, error=error, after_action=lost)
+
+    monkeypatch.setattr(Faults, "next_for", next_for)
+    jobs = []
+    for _ in range(count):
+        record = harness.queue.record(harness.reserve())
+        assert record is not None
+        for again in (False, *[True] * 20):
+            with suppress(ChatError):
+                harness.relays[0].cards.post(record, again=again)
+                break
+        harness.queue.submit(record.id)
+        harness.end(record.id, report(), line="a line")
+        jobs.append(record.id)
+        tick_for(harness, clock, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(relay_module, "time", SimpleNamespace(monotonic=clock, time=clock))
+    tick_for(harness, clock, MINUTES)
+    assert [job_id for job_id in jobs if "PASS" not in shown(harness, job_id)] == []
+    assert len([message for message in harness.ada.messages() if not message.thread_ts]) == count
+    assert harness.queue.dirty() == []

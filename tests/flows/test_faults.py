@@ -11,12 +11,15 @@ import httpx
 import pytest
 from slack_sdk import WebClient
 
+from bot.cards.card import reference
 from bot.demo import processes
+from bot.store import Store
 from tests.stack import WAIT_S, Stack, ask, ephemeral, until
 from tests.waiting import wait_until
 from workers.contract import events as e
 from workers.contract.jobs import Asked, Trained, TrainModel
 from workers.contract.queue import Claim, Claims, Queue, connect
+from workers.contract.record import fold
 
 SECRET_BODY = "text=the-launch-code-is-0000"
 
@@ -97,8 +100,8 @@ def test_job_starts_once_its_delayed_card_is_posted(quiet: Stack) -> None:
     """The user learns that the card is delayed. No job runs without a card."""
     quiet.start_bot()
     ada = quiet.person("Ada")
-    quiet.slack.fail_next("chat.postMessage", times=2, status=503)
-    assert "once its card is posted" in ephemeral(ada, "/model train iris")
+    quiet.slack.fail_next("chat.postMessage", times=6, status=503)
+    assert "once it is posted" in ephemeral(ada, "/model train iris")
     assert quiet.queue.recent(1)[0].state == "reserved"
     card = ada.wait_for(lambda: next(iter(ada.messages()), None), WAIT_S)
     assert "Train iris" in card.plain
@@ -110,7 +113,7 @@ def test_card_is_posted_only_after_retry_after(quiet: Stack) -> None:
     quiet.start_bot()
     ada = quiet.person("Ada")
     quiet.slack.fail_next("chat.postMessage", status=429, retry_after_s=4)
-    assert "once its card is posted" in ephemeral(ada, "/model train iris")
+    assert "once it is posted" in ephemeral(ada, "/model train iris")
     ada.wait_for(lambda: ada.messages(), WAIT_S)
     refused, posted = quiet.slack.calls("chat.postMessage")
     assert posted.at_s - refused.at_s >= 3.5
@@ -133,19 +136,22 @@ def test_click_waits_for_a_job_that_is_slower_than_its_card(quiet: Stack) -> Non
     ada = quiet.person("Ada")
     asked = Asked(by=quiet.person("Grace").id, by_name="Grace", where=ada.id)
     job_id, _ = quiet.queue.reserve(key="slow", job=TrainModel(model="iris"), asked=asked)
-    blocks = [{"type": "actions", "elements": [_deny(job_id)]}]
+    request = e.ApprovalRequested(count=1, approvers=(), own=False, expires_at_s=time.time() + 60)
+    record = quiet.queue.record(job_id)
+    assert record is not None
+    blocks = [{"type": "actions", "elements": [_deny(reference(fold(record, [request])))]}]
     client = WebClient(token=quiet.slack.settings.bot_token, base_url=quiet.slack.api_url)
-    client.chat_postMessage(channel=ask(ada, "/model train broken").channel, text="quick", blocks=blocks)
+    channel = ask(ada, "/model train broken").channel
+    posted = client.chat_postMessage(channel=channel, text="quick", blocks=blocks)
+    Store(quiet.queue._redis).save_card(job_id, channel=channel, ts=str(posted["ts"]), rendered_digest="")
     quick = ada.wait_for(lambda: next((one for one in ada.messages() if one.text == "quick"), None), WAIT_S)
     ada.click(quick, "deny")
-    now = time.time()
-    request = e.ApprovalRequested(at_s=now, count=1, approvers=(), own=False, expires_at_s=now + 60)
     quiet.queue.await_approval(job_id, request)
     ada.wait_for(lambda: (found := quiet.queue.record(job_id)) and found.state == "denied", WAIT_S)
 
 
-def _deny(job_id: str) -> dict[str, object]:
-    return {"type": "button", "action_id": "deny", "value": job_id, "text": {"type": "plain_text", "text": "Deny"}}
+def _deny(value: str) -> dict[str, object]:
+    return {"type": "button", "action_id": "deny", "value": value, "text": {"type": "plain_text", "text": "Deny"}}
 
 
 def test_busy_job_edits_its_card_within_the_budget(quiet: Stack, redis_url: str) -> None:

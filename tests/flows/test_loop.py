@@ -93,7 +93,7 @@ def test_stop_button_ends_a_running_load_test(stack: Stack) -> None:
 
 def test_second_job_on_an_endpoint_names_the_job_it_waits_for(stack: Stack) -> None:
     ada = stack.person("Ada")
-    first = ask(ada, "/loadtest 20rps for 5s iris on staging")
+    first = until(ada, ask(ada, "/loadtest 20rps for 5s iris on staging"), "running")
     second = ask(ada, "/scale 1..2 iris on staging")
     waiting = until(ada, second, "Waits for job")
     number = first.plain.split("#")[1].split(" ")[0]

@@ -1,4 +1,4 @@
-"""chat.*: posting, editing and deleting messages."""
+"""chat.* and conversations.history: posting, editing, deleting and reading messages."""
 
 from bot.local_slack.arguments import ApiArguments
 from bot.local_slack.limits import MAX_UPDATED_TEXT, check_message
@@ -19,6 +19,7 @@ def _post_message(context: MethodContext, arguments: ApiArguments) -> JSON:
         text=text,
         blocks=blocks or [],
         thread_ts=_thread(context, channel, arguments),
+        metadata=arguments.parsed("metadata", error="invalid_metadata_format"),
     )
     return {"channel": channel.id, "ts": message.ts, "message": workspace.as_slack(message)}
 
@@ -40,6 +41,20 @@ def _post_ephemeral(context: MethodContext, arguments: ApiArguments) -> JSON:
         only_for=reader,
     )
     return {"message_ts": message.ts}
+
+
+def _history(context: MethodContext, arguments: ApiArguments) -> JSON:
+    """Answer conversations.history: newest first, without replies, ephemeral and deleted messages."""
+    channel = joined_channel(context.workspace, arguments.required("channel"))
+    oldest, limit = float(arguments.optional("oldest") or 0), int(arguments.optional("limit") or 100)
+    with_metadata = arguments.optional("include_all_metadata").lower() in ("1", "true")
+    found = []
+    for message in reversed(context.workspace.messages(channel_id=channel.id)):
+        if message.thread_ts or message.only_for or message.is_deleted or float(message.ts) <= oldest:
+            continue
+        metadata = {"metadata": message.metadata} if with_metadata and message.metadata else {}
+        found.append(context.workspace.as_slack(message) | metadata)
+    return {"messages": found[:limit], "has_more": len(found) > limit}
 
 
 def _update(context: MethodContext, arguments: ApiArguments) -> JSON:
@@ -114,5 +129,6 @@ METHODS = {
     "chat.postEphemeral": Method(answer=_post_ephemeral, scope="chat:write", rate=TIER_4),
     "chat.update": Method(answer=_update, scope="chat:write", rate=TIER_3),
     "chat.delete": Method(answer=_delete, scope="chat:write", rate=TIER_3),
+    "conversations.history": Method(answer=_history, scope="channels:history", rate=TIER_3, takes_json=False),
     "chat.getPermalink": Method(answer=_get_permalink, rate=GENEROUS, takes_json=False),
 }
