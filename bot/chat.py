@@ -68,7 +68,8 @@ class ChatError(Exception):
 
     ChatError
     ├── RateLimited       retry after a time that Slack gives
-    ├── ChatUnavailable   this moment: Slack is away, at fault, or rejects the token; retry later
+    ├── ChatUnavailable   this moment: Slack is away or at fault; retry later
+    │   └── TokenRejected   retry after an administrator has repaired the token
     └── ChatRefused       this content, or a reason that is not known
         ├── MessageGone   this message: it was deleted, or can no longer be edited
         └── PlaceRefused  this channel or thread takes no messages
@@ -85,6 +86,10 @@ class RateLimited(ChatError):
 
 class ChatUnavailable(ChatError):
     """A call that may succeed later."""
+
+
+class TokenRejected(ChatUnavailable):
+    """A call whose token Slack rejects, until an administrator repairs it."""
 
 
 class ChatRefused(ChatError):
@@ -225,6 +230,6 @@ def _error(status: int, headers: Mapping[str, str], code: str) -> ChatError:
     if status >= 500 or code in _TEMPORARY:
         return ChatUnavailable(f"Slack answers {status} {code}".rstrip())
     if code in _TOKEN:
-        return ChatUnavailable(f"Slack rejects the token: {code}")
+        return TokenRejected(f"Slack rejects the token: {code}")
     kind = MessageGone if code in _MESSAGE else PlaceRefused if code in _PLACE else ChatRefused
     return kind(code)

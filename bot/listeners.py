@@ -13,7 +13,7 @@ from slack_bolt import App
 
 from bot.blocks import Message
 from bot.cards.card import reference
-from bot.chat import Chat, ChatError, ChatRefused
+from bot.chat import Chat, ChatError, ChatRefused, TokenRejected
 from bot.commands import ANY_VERB, COMMANDS, Desk, read, read_command, read_mention
 from bot.dispatcher import Dispatcher
 from bot.store import Store
@@ -181,13 +181,13 @@ def _reply(run: Callable[[], Message | None]) -> Message | None:
         return run()
     except QueueUnavailable as error:
         logger.warning("Redis is away: %s", error)
-        return replies.REDIS_AWAY
+        return replies.REDIS_FULL if "maxmemory" in str(error) else replies.REDIS_AWAY
     except ChatRefused as error:
         logger.warning("%s", error)
         return replies.slack_refuses(error.error)
     except ChatError as error:
         logger.warning("%s", error)
-        return replies.SLACK_AWAY
+        return replies.TOKEN_REJECTED if isinstance(error, TokenRejected) else replies.SLACK_AWAY
     except Exception:  # whatever failed, the person gets an answer
         logger.exception("a request failed")
         return replies.FAILED

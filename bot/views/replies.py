@@ -52,11 +52,21 @@ REDIS_AWAY = plain(
     "Try again in a minute."
 )
 """The request may have been stored just before."""
+REDIS_FULL = plain(
+    ":warning: Seatrial's queue (Redis) is full and takes nothing new. Nothing was changed. Give Redis more memory; "
+    "jobs that run go on."
+)
+TOKEN_REJECTED = plain(
+    ":warning: Slack rejects Seatrial's token. Nothing was changed. Whoever runs the bot finds the cause with "
+    "`seatrial doctor`; install the app again if its token was revoked."
+)
 SLACK_AWAY = plain(":warning: Slack did not respond. Nothing was changed; try again in a minute.")
 
 
 def slack_refuses(error: str) -> Message:
-    """Return the answer after a call that Slack refused, because of a token or a scope."""
+    """Return the answer after a call that Slack refused, because of a scope or an unknown user."""
+    if error in ("user_not_found", "user_not_visible"):
+        return plain(":warning: Slack does not know you as a member of this workspace, so nothing was changed.")
     return plain(
         f":warning: Slack refused a request of Seatrial ({code(error)}). Nothing was changed. "
         "To find the cause, run `seatrial doctor` where the bot runs."
@@ -65,11 +75,18 @@ def slack_refuses(error: str) -> Message:
 
 def no_card(channel: str, error: str) -> Message:
     """Return the answer if the bot may not post in the channel."""
+    if error == "channel_not_found" and channel.startswith("D"):
+        return plain(
+            "Seatrial is not part of this direct message, so nothing was started. Use a channel that it is in, or its "
+            "own direct message."
+        )
     if error in ("not_in_channel", "channel_not_found"):
         invite = "Invite it with `/invite @seatrial` and try again."
         return plain(f"Seatrial is not in <#{channel}>, so nothing was started. {invite}")
-    why = f"Slack accepts no message in <#{channel}> ({code(error)})"
-    return plain(f"{why}, so nothing was started. Try another channel.")
+    why = f"Slack accepts no message in <#{channel}> ({code(error)}), so nothing was started."
+    content = error in ("msg_too_long", "msg_blocks_too_long", "invalid_blocks", "no_text")
+    advice = "The fault is Seatrial's: report it with this code." if content else "Try another channel."
+    return plain(f"{why} {advice}")
 
 
 def dry_run(job: Job, approvals: Approvals | None) -> Message:

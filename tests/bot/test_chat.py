@@ -8,7 +8,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bot.chat import Chat, ChatError, ChatRefused, ChatUnavailable, MessageGone, PlaceRefused, RateLimited
+from bot.chat import (
+    Chat,
+    ChatError,
+    ChatRefused,
+    ChatUnavailable,
+    MessageGone,
+    PlaceRefused,
+    RateLimited,
+    TokenRejected,
+)
 from bot.directory import Directory
 
 
@@ -51,8 +60,8 @@ def slack(answer: object, *, status: int = 200, retry_after: str = "") -> Iterat
         ("rate_limited", RateLimited),
         ("ratelimited", RateLimited),
         ("team_added_to_org", ChatUnavailable),
-        ("token_revoked", ChatUnavailable),
-        ("invalid_auth", ChatUnavailable),
+        ("token_revoked", TokenRejected),
+        ("invalid_auth", TokenRejected),
     ],
 )
 def test_error_code_becomes_the_kind_that_decides_about_a_retry(error: str, kind: type[ChatError]) -> None:

@@ -183,3 +183,38 @@ def test_talk_about_a_command_gets_a_private_hint_and_starts_nothing(harness: Li
     harness.mention("do not run <@U0SEATRIAL1> model train iris", user=harness.ada.id)
     assert "Nothing was started" in wait_until(harness.ada.ephemerals)[0].plain
     assert list(harness.queue.recent()) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "words"),
+    [
+        ("users.info", "user_not_found", "does not know you"),
+        ("users.info", "token_revoked", "rejects Seatrial's token"),
+        ("chat.postMessage", "channel_not_found", "/invite @seatrial"),
+        ("chat.postMessage", "msg_too_long", "The fault is Seatrial's"),
+        ("chat.postMessage", "restricted_action", "Try another channel"),
+    ],
+)
+def test_refusal_by_slack_is_answered_with_what_is_true(
+    harness: ListenersHarness, method: str, error: str, words: str
+) -> None:
+    harness.slack.fail_next(method, status=200, error=error)
+    harness.command("/model train iris", trigger="t")
+    assert words in wait_until(lambda: harness.replies)[0]
+    assert list(harness.queue.recent()) == []
+
+
+def test_full_redis_is_told_apart_from_one_that_is_away(harness: ListenersHarness) -> None:
+    used = harness.client.info("memory")["used_memory"]
+    harness.client.config_set("maxmemory", used // 2)
+    try:
+        harness.command("/model train iris", trigger="t")
+        assert "is full" in wait_until(lambda: harness.replies)[0]
+    finally:
+        harness.client.config_set("maxmemory", 0)
+
+
+def test_direct_message_of_others_needs_another_place(harness: ListenersHarness) -> None:
+    harness.channel = "D0OTHERS123"
+    harness.command("/model train iris", trigger="t")
+    assert "not part of this direct message" in wait_until(lambda: harness.replies)[0]
