@@ -141,10 +141,10 @@ class Runner:
         if missing := record.job.missing_setting(settings):
             raise PermanentError(f"The worker's settings have no {missing}.", advice=same)
         needed = record.job.approvals_needed(settings)
-        if needed is not None and len(set(record.approved_by)) < needed.count:
+        counted = {by for by in record.approved_by if needed is not None and (needed.own or by != record.asked.by)}
+        if needed is not None and len(counted) < needed.count:
             raise PermanentError(
-                f"The worker's settings require {needed.count} approval(s); this job has {len(record.approved_by)}.",
-                advice=same,
+                f"The worker's settings require {needed.count} approval(s); this job has {len(counted)}.", advice=same
             )
         given = record.approval
         if needed is not None and (given is None or (given.approvers, given.own) != (needed.from_, needed.own)):
