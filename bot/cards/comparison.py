@@ -38,6 +38,8 @@ def _metrics(before: Version | None, after: Version | None) -> str:
 
 def _metric(name: str, before: Version, after: Version) -> str:
     was, becomes = before.metrics.get(name), after.metrics.get(name)
+    if was == becomes:
+        return f"{escape(name)} {_number(was)} (same)"
     difference = f" ({becomes - was:+.4f})" if was is not None and becomes is not None else ""
     return f"{escape(name)} {_number(was)} → {_number(becomes)}{difference}"
 

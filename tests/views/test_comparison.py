@@ -43,6 +43,11 @@ def test_deployment_is_compared_with_the_version_that_runs() -> None:
     assert "accuracy 0.9500 → 0.9700 (+0.0200) · log_loss unknown → 0.1000 · roc_auc 0.9000 → unknown" in text
 
 
+def test_equal_metric_is_shown_once() -> None:
+    same = replace(FIRST, version=2)
+    assert "accuracy 0.9500 (same) · roc_auc 0.9000 (same)" in compare(DEPLOY, [SERVED], [FIRST, same])
+
+
 def test_first_deployment_and_unknown_versions_say_so() -> None:
     assert compare(DEPLOY, [], [FIRST, SECOND]) == "Runs now: no version of iris."
     assert "one of the two versions is not in the model store" in compare(DEPLOY, [SERVED], [SECOND])
