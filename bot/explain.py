@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.commands import Lookup, UsageError, read_command, read_mention
+from bot.commands.cleaning import clean
 from bot.commands.command import Request, Submit
 from bot.commands.help import ShowHelp
-from bot.commands.line import clean
 from bot.commands.schedule.add import AddSchedule
 from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Asked, Deploy, Deployed

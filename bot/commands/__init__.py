@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bot.commands import deploy, jobs, loadtest, model, scale, schedule, seatrial
+from bot.commands.cleaning import clean
 from bot.commands.command import Command, Desk, Lookup, Request, UsageError
 from bot.commands.corrections import correct
 from bot.commands.help import ShowHelp
-from bot.commands.line import FILLERS, HELP, Line, clean
+from bot.commands.line import FILLERS, HELP, Line
 from bot.commands.spelling import closest
 from workers.contract.units import quoted
 

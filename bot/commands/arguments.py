@@ -6,8 +6,9 @@ The verbs' parsers use it. Rates, times and objectives are in `loadtest.quantiti
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from bot.commands.cleaning import clean
 from bot.commands.command import Form, Lookup, UsageError
-from bot.commands.line import Line, Word, clean
+from bot.commands.line import Line, Word
 from bot.commands.spelling import closest
 from workers.contract.catalogue import Version
 from workers.contract.replicas import Replicas

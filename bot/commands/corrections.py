@@ -7,9 +7,10 @@ Otherwise there is no suggestion, and the answer points to the manual.
 import re
 from collections.abc import Callable, Collection
 
+from bot.commands.cleaning import joined, with_ranges
 from bot.commands.command import Request, UsageError
 from bot.commands.help import ShowHelp
-from bot.commands.line import FILLERS, joined, with_ranges
+from bot.commands.line import FILLERS
 from bot.commands.spelling import misspells
 
 _MOST_MISTAKES = 12

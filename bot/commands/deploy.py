@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments, is_version, joined_versions
+from bot.commands.cleaning import with_ranges
 from bot.commands.command import (
     Command,
     Desk,
@@ -16,7 +17,7 @@ from bot.commands.command import (
     SimpleRequest,
     Submit,
 )
-from bot.commands.line import join_words, with_ranges
+from bot.commands.line import join_words
 from bot.views import replies
 from workers.contract.catalogue import Version
 from workers.contract.jobs import Deploy, Deployed

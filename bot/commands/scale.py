@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from bot.commands.arguments import Arguments
+from bot.commands.cleaning import clean, with_ranges
 from bot.commands.command import Command, Form, Lookup, Request, SettingsFile, Submit
-from bot.commands.line import clean, join_words, with_ranges
+from bot.commands.line import join_words
 from workers.contract.jobs import Scale
 
 _FORMS = (

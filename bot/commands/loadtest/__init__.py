@@ -2,8 +2,9 @@
 
 from bot.cards.card import render
 from bot.commands.arguments import Arguments
+from bot.commands.cleaning import joined, with_ranges
 from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest
-from bot.commands.line import join_words, joined, with_ranges
+from bot.commands.line import join_words
 from bot.commands.loadtest.find_capacity import FIND, parse_find
 from bot.commands.loadtest.load_test import LOAD_TEST, parse_load_test
 from bot.views import replies

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from bot.commands.arguments import Arguments
+from bot.commands.cleaning import clean
 from bot.commands.command import Command, Desk, Form, Lookup, Message, Request, SimpleRequest
-from bot.commands.line import clean
 from bot.commands.schedule.add import ADD, AddParser
 from bot.views import replies, schedules as views
 
