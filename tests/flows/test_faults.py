@@ -268,3 +268,20 @@ def test_two_bots_post_one_card_one_end_and_one_chart(quiet: Stack, redis_url: s
         ada.wait_for(lambda: not quiet.queue.dirty(), WAIT_S)
         assert len(ada.messages()) == 1
         assert len([file for one in ada.thread(card) for file in one.files]) == 1
+
+
+def test_unknown_button_and_a_copied_one_are_answered(quiet: Stack) -> None:
+    """A button of a later release, and one with the number of a job on a message that is not its card."""
+    quiet.start_bot()
+    ada = quiet.person("Ada")
+    channel = ask(ada, "/model train iris").channel
+    later = _deny("1:0") | {"action_id": "promote", "text": {"type": "plain_text", "text": "Promote"}}
+    blocks = [{"type": "actions", "elements": [later, _deny("1:0")]}]
+    client = WebClient(token=quiet.slack.settings.bot_token, base_url=quiet.slack.api_url)
+    client.chat_postMessage(channel=channel, text="old", blocks=blocks)
+    old = ada.wait_for(lambda: next((one for one in ada.messages() if one.text == "old"), None), WAIT_S)
+    for count, action in enumerate(("promote", "deny"), 1):
+        ada.click(old, action)
+        answers = ada.wait_for(lambda count=count: len(found := ada.ephemerals()) == count and found, WAIT_S)
+        assert "This button is out of date. Nothing was changed." in answers[-1].plain
+    assert quiet.queue.recent(1)[0].state == "queued"
