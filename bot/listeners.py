@@ -137,13 +137,22 @@ class Listeners:
         """
         job_id, _, digest = value.partition(":")
         if not container.get("is_ephemeral"):  # such a copy of the card is bound by its digest alone
-            place = {"channel": str(container.get("channel_id")), "ts": str(container.get("message_ts"))}
-            if self.store.job_at(**place) != job_id:
+            channel, ts = str(container.get("channel_id")), str(container.get("message_ts"))
+            if self._job_at(channel, ts, job_id) != job_id:
                 return None
         record = self._settled(job_id) if digest else None
         if record is None or (record.state != "reserved" and reference(record) != value):
             return None
         return record
+
+    def _job_at(self, channel: str, ts: str, job_id: str) -> str | None:
+        """Return the job of the card in a place. A card is posted a moment before its place is stored."""
+        until_s = time.monotonic() + SETTLED_S
+        while (found := self.store.job_at(channel=channel, ts=ts)) is None and time.monotonic() < until_s:
+            if self.store.card(job_id) is not None or self.queue.record(job_id) is None:
+                return self.store.job_at(channel=channel, ts=ts)  # both are stored in one step, perhaps just now
+            time.sleep(0.05)
+        return found
 
     def _settled(self, job_id: str) -> Record | None:
         """Return the job's record once it is submitted; its card is posted a moment earlier. None if it has expired."""

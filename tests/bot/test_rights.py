@@ -78,6 +78,19 @@ def test_click_on_the_own_card_decides(harness: ListenersHarness) -> None:
     wait_until(lambda: state(harness, job_id) == "queued")
 
 
+def test_click_that_is_faster_than_the_stored_place_of_its_card_decides(harness: ListenersHarness) -> None:
+    job_id, grace = request(harness).id, harness.slack.person("Grace").id
+    place = card_of(harness, job_id)
+    at = f"seatrial:bot:at:{place['channel_id']}:{place['message_ts']}"
+    card = harness.client.dump(f"seatrial:bot:card:{job_id}")
+    harness.client.delete(at, f"seatrial:bot:card:{job_id}")
+    harness.click("deny", job_id, container=place, by=grace)
+    harness.client.set(at, job_id)
+    harness.client.restore(f"seatrial:bot:card:{job_id}", 0, card)
+    wait_until(lambda: state(harness, job_id) == "denied" or harness.replies)
+    assert state(harness, job_id) == "denied"
+
+
 def test_click_on_a_card_of_another_job_with_the_same_number_is_out_of_date(harness: ListenersHarness) -> None:
     """Redis lost its data: the number comes again, for more replicas."""
     old = request(harness)
