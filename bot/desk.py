@@ -12,6 +12,7 @@ from bot.chat import Chat, ChatError, ChatRefused
 from bot.commands import COMMANDS, Command, Request, UsageError, read_command
 from bot.commands.command import Submit
 from bot.intake import Intake
+from bot.lookup import PublishedLookup
 from bot.policy import Refused
 from bot.schedules.clock import next_times
 from bot.schedules.overlap import overlap
@@ -19,14 +20,10 @@ from bot.schedules.repository import Schedules
 from bot.state import Invocation, Schedule
 from bot.store import Store
 from bot.views import replies
-from workers.contract.catalogue import Served, Version
 from workers.contract.jobs import Job
-from workers.contract.queue import Catalogue, PreviousOpen, Queue
+from workers.contract.queue import PreviousOpen
 from workers.contract.record import Record
-from workers.contract.settings import SettingsFile
 
-MOST_RECENT = 200
-"""Questions about the past look at this many of the newest jobs."""
 MOST_COMPARED = 50
 """Firings that are searched for the shortest interval. An expression seldom needs more than a week's."""
 RUN_AGAIN_AFTER_S = 10.0
@@ -34,27 +31,15 @@ RUN_AGAIN_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class BotDesk:
+class BotDesk(PublishedLookup):
     """Implements `commands.Desk` for one invocation. Raises Refused, and QueueUnavailable while Redis is away."""
 
     commands: ClassVar[Mapping[str, Command]] = COMMANDS
-    settings: SettingsFile
-    catalogue: Catalogue
-    queue: Queue
     store: Store
     chat: Chat
     intake: Intake
     schedules: Schedules
     invocation: Invocation
-
-    def versions(self, model: str) -> Sequence[Version]:
-        return self.catalogue.versions(model)
-
-    def served(self) -> Sequence[Served]:
-        return self.catalogue.served()
-
-    def recent(self) -> Sequence[Record]:
-        return self.queue.recent(MOST_RECENT)
 
     def workers(self) -> Sequence[str]:
         return self.queue.workers()

@@ -6,7 +6,6 @@ People test their settings with it. It parses as the bot does, and nothing is st
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bot.commands import Lookup, UsageError, read_command, read_mention
@@ -14,14 +13,10 @@ from bot.commands.cleaning import clean
 from bot.commands.command import Request, Submit
 from bot.commands.help import ShowHelp
 from bot.commands.schedule.add import AddSchedule
-from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Asked, Deploy, Deployed
+from bot.lookup import GivenLookup, PublishedLookup
 from workers.contract.process_settings import ProcessSettings
 from workers.contract.queue import Catalogue, Queue, connect
-from workers.contract.record import Record
 from workers.contract.settings import SettingsFile
-
-_MOST_RECENT = 200
 
 
 class InvalidVersions(ValueError):
@@ -37,7 +32,7 @@ def explain(text: str, *, mention: bool, versions: Sequence[str], environ: Mappi
     if Redis is needed and away.
     """
     process = ProcessSettings.read(environ)
-    lookup = _Given(process.file, _read_versions(versions, process.file)) if versions else _FromRedis(process)
+    lookup = _given(process.file, versions) if versions else _published(process)
     return json.dumps(_meaning(text, lookup, mention=mention), ensure_ascii=False)
 
 
@@ -74,6 +69,17 @@ def _kind(request: Request) -> str:
     return " ".join(_in_full(request, SettingsFile()).removeprefix("/").split()[:2])
 
 
+def _published(process: ProcessSettings) -> Lookup:
+    client = connect(process.redis_url)
+    return PublishedLookup(settings=process.file, catalogue=Catalogue(client), queue=Queue(client))
+
+
+def _given(settings: SettingsFile, versions: Sequence[str]) -> Lookup:
+    numbers = _read_versions(versions, settings)
+    replaced = {model: known[-2] for model, known in numbers.items() if len(known) > 1}
+    return GivenLookup(settings=settings, numbers=numbers, environments=[*settings.environments], replaced=replaced)
+
+
 def _read_versions(texts: Sequence[str], settings: SettingsFile) -> Mapping[str, Sequence[int]]:
     """Return the version numbers by model, in order. Raises InvalidVersions."""
     found: dict[str, list[int]] = {}
@@ -85,83 +91,3 @@ def _read_versions(texts: Sequence[str], settings: SettingsFile) -> Mapping[str,
             raise InvalidVersions(f"The settings have no model {match[1]}, which --versions names.")
         found[match[1]] = sorted({int(number) for number in re.findall("[0-9]+", match[2])})
     return found
-
-
-class _FromRedis:
-    """Implements Lookup with the facts that workers published."""
-
-    def __init__(self, process: ProcessSettings) -> None:
-        client = connect(process.redis_url)
-        self.settings = process.file
-        self._catalogue, self._queue = Catalogue(client), Queue(client)
-
-    def versions(self, model: str) -> Sequence[Version]:
-        return self._catalogue.versions(model)
-
-    def served(self) -> Sequence[Served]:
-        return self._catalogue.served()
-
-    def recent(self) -> Sequence[Record]:
-        return self._queue.recent(_MOST_RECENT)
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Implements Lookup with given versions: on each environment the newest replaced the one before."""
-
-    settings: SettingsFile
-    given: Mapping[str, Sequence[int]]
-
-    def versions(self, model: str) -> Sequence[Version]:
-        return [
-            Version(
-                model=model,
-                version=number,
-                digest=f"sha256:{number}",
-                metrics={},
-                size_bytes=0,
-                trained_by="",
-                created_at_s=0.0,
-                job_id="",
-            )
-            for number in self._numbers.get(model, ())
-        ]
-
-    def served(self) -> Sequence[Served]:
-        return [
-            Served(
-                model=model,
-                environment=name,
-                version=numbers[-1],
-                address="",
-                ready=environment.replicas.minimum,
-                replicas=environment.replicas,
-                since_s=0.0,
-                job_id="",
-            )
-            for model, numbers in self._numbers.items()
-            for name, environment in self.settings.environments.items()
-        ]
-
-    def recent(self) -> Sequence[Record]:
-        return [
-            Record(
-                id="1",
-                job=Deploy(model=served.model, version=served.version, environment=served.environment, digest=""),
-                asked=Asked(by="", by_name="", where="", at_s=0.0),
-                state="succeeded",
-                outcome=Deployed(
-                    version=served.version,
-                    previous=self._numbers[served.model][-2],
-                    address=served.address,
-                    ready=served.ready,
-                    replicas=served.replicas,
-                ),
-            )
-            for served in self.served()
-            if len(self._numbers[served.model]) > 1
-        ]
-
-    @property
-    def _numbers(self) -> Mapping[str, Sequence[int]]:
-        return {model: numbers for model, numbers in self.given.items() if numbers}

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.lookup import GivenLookup
 from workers.contract.catalogue import Served, Version
-from workers.contract.jobs import Asked, Deploy, Deployed
 from workers.contract.record import Record
-from workers.contract.replicas import Replicas
 from workers.contract.settings import Approvals, Environment, LoadTarget, Model, SettingsFile
 
 
@@ -45,56 +44,24 @@ class LookupValues:
     places: tuple[str, ...] = ("staging",)
     before: int | None = 1
 
-    def versions(self, model: str) -> list[Version]:
+    def versions(self, model: str) -> Sequence[Version]:
         """Return the versions 1 to `newest`."""
-        return [
-            Version(
-                model=model,
-                version=number,
-                digest=f"sha256:{number}",
-                metrics={},
-                size_bytes=1,
-                trained_by="Ada",
-                created_at_s=0.0,
-                job_id="1",
-            )
-            for number in range(1, self.newest + 1)
-        ]
+        return self._given.versions(model)
 
-    def served(self) -> list[Served]:
+    def served(self) -> Sequence[Served]:
         """Return every model at every one of `places`."""
-        return [
-            Served(
-                model=model,
-                environment=place,
-                version=self.newest,
-                address="http://127.0.0.1:1",
-                ready=1,
-                replicas=Replicas(minimum=1, maximum=4),
-                since_s=0.0,
-                job_id="2",
-            )
-            for model in self.settings.models
-            for place in self.places
-        ]
+        return self._given.served()
 
-    def recent(self) -> list[Record]:
+    def recent(self) -> Sequence[Record]:
         """Return a deployment of the newest version at every place, which replaced `before`."""
-        return [
-            Record(
-                id=served.job_id,
-                job=Deploy(
-                    model=served.model, version=served.version, environment=served.environment, digest="sha256:0"
-                ),
-                asked=Asked(by="U1", by_name="Ada", where="C1", at_s=0.0),
-                state="succeeded",
-                outcome=Deployed(
-                    version=served.version,
-                    previous=self.before,
-                    address=served.address,
-                    ready=served.ready,
-                    replicas=served.replicas,
-                ),
-            )
-            for served in self.served()
-        ]
+        return self._given.recent()
+
+    @property
+    def _given(self) -> GivenLookup:
+        models = self.settings.models
+        return GivenLookup(
+            settings=self.settings,
+            numbers={model: range(1, self.newest + 1) for model in models},
+            environments=[place for place in self.places if place in self.settings.environments],
+            replaced=dict.fromkeys(models, self.before),
+        )

@@ -17,11 +17,11 @@ from bot import relay as relay_module
 from bot.cards.card import render
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
+from bot.lookup import published
 from bot.views import replies
 from tests.bot.test_commands import COMMAND_EXAMPLES
 from tests.bot.test_listeners import ListenersHarness
 from tests.waiting import wait_until
-from workers.contract.catalogue import Version
 from workers.contract.jobs import Deploy
 from workers.contract.queue import Catalogue, Claims, Queue, connect
 from workers.contract.queue.connection import _as_record
@@ -87,23 +87,10 @@ def harness(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listene
         for number, row in enumerate([*OLDER, *NEWER], 101):
             store(harness.client, str(number), row)
         harness.start_bot()
-        Catalogue(harness.client).publish_versions("iris", [_version(number) for number in (1, 2)])
+        Catalogue(harness.client).publish_versions("iris", [published("iris", number) for number in (1, 2)])
         store_damaged(harness.client)
         yield harness
         harness.client.close()
-
-
-def _version(number: int) -> Version:
-    return Version(
-        model="iris",
-        version=number,
-        digest=f"sha256:{number}",
-        metrics={},
-        size_bytes=1,
-        trained_by="Ada",
-        created_at_s=0.0,
-        job_id="1",
-    )
 
 
 def test_every_command_is_answered(harness: ListenersHarness) -> None:

@@ -11,10 +11,10 @@ from bot.chat import Chat
 from bot.local_slack.members import GROUPS, TEAM_ID, WorkspaceMember
 from bot.local_slack.server import SlackSettings
 from bot.local_slack.server_thread import LocalSlack
+from bot.lookup import published
 from tests.bot.lookup import settings
 from tests.bot.test_listeners import ListenersHarness
 from tests.waiting import wait_until
-from workers.contract.catalogue import Version
 from workers.contract.queue import Catalogue
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, ChatSettings, SettingsFile
@@ -35,17 +35,7 @@ def harness(redis_url: str) -> Iterator[ListenersHarness]:
     with LocalSlack(SlackSettings(rate_limits=False)) as slack:
         harness = ListenersHarness(slack=slack, url=redis_url)
         harness.start_bot(guarded())
-        version = Version(
-            model="iris",
-            version=1,
-            digest="sha256:1",
-            metrics={},
-            size_bytes=1,
-            trained_by="Ada",
-            created_at_s=0.0,
-            job_id="1",
-        )
-        Catalogue(harness.client).publish_versions("iris", [version, replace(version, version=2)])
+        Catalogue(harness.client).publish_versions("iris", [published("iris", 1), published("iris", 2)])
         yield harness
         harness.client.close()
 

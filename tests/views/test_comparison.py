@@ -4,23 +4,15 @@ from dataclasses import replace
 
 from bot.cards.card import render
 from bot.cards.comparison import compare
+from bot.lookup import published
 from workers.contract import events as e
-from workers.contract.catalogue import Served, Version
+from workers.contract.catalogue import Served
 from workers.contract.jobs import Asked, Deploy, Scale
 from workers.contract.record import Record, fold
 from workers.contract.replicas import Replicas
 
 FOUR = Replicas(minimum=1, maximum=4)
-FIRST = Version(
-    model="iris",
-    version=1,
-    digest="sha256:" + "a" * 64,
-    metrics={"accuracy": 0.95, "roc_auc": 0.9},
-    size_bytes=1,
-    trained_by="Ada",
-    created_at_s=0.0,
-    job_id="1",
-)
+FIRST = replace(published("iris", 1), digest="sha256:" + "a" * 64, metrics={"accuracy": 0.95, "roc_auc": 0.9})
 SECOND = replace(FIRST, version=2, metrics={"accuracy": 0.97, "log_loss": 0.1})
 SERVED = Served(
     model="iris",
