@@ -1,4 +1,4 @@
-"""Messages that notify people about a job, beside its card: an edit of the card notifies nobody.
+"""Messages that notify people about a job, beside its card: Slack does not notify of an edit.
 
 The relay and the bot's timer call it. Each message is posted once, also with several bots and after restarts.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot.blocks import Message, escape, person
 from bot.cards.card import status, title
-from bot.chat import Chat, ChatError, ChatRefused
+from bot.chat import Chat, ChatError, ChatRefused, MessageGone
 from bot.directory import Directory
 from bot.state import PostedCard
 from bot.store import Store
@@ -45,22 +45,32 @@ class Announcer:
         if record.state != "expired" and lasted_s <= self.settings.notify_after_s:
             return
         if record.state == "expired":
-            text = "nobody approved this in time. Retry on the card asks again."
+            text = "the request expired without approval. Retry on the card asks again."
         else:
             text = f"{escape(title(record.job))}: {status(record)} after {show_duration(lasted_s)}."
         self._post_once(f"end:{record.id}", card.channel, f"{person(asked.by)} {text}", thread_ts=card.ts)
 
-    def tell_privately(self, record: Record, error: str) -> None:
-        """Tell the asker the end of a job whose card Slack refuses, in a direct message."""
+    def send_end(self, record: Record, error: str) -> None:
+        """Send the asker the end of a job whose card Slack refuses, as a direct message."""
         where = f"<#{record.asked.where}>"
         text = (
             f"Job #{record.id}, {escape(record.job.summary)}: {status(record)}. Slack takes no message about it in "
             f"{where} ({escape(error)}). If the channel takes messages again within an hour, the card follows."
         )
+        self._send(record, text)
+
+    def report_discarded(self, record: Record, reason: str) -> None:
+        """Send the asker the reason why an accepted job was not started, as a direct message."""
+        text = (
+            f"Job #{record.id}, {escape(record.job.summary)}, was not started: {escape(reason)}. Nothing was changed."
+        )
+        self._send(record, text)
+
+    def _send(self, record: Record, text: str) -> None:
         try:
-            self._post_once(f"private:{record.id}", record.asked.by, text)
+            self._post_once(f"direct:{record.id}@{record.asked.at_s}", record.asked.by, text)
         except ChatRefused as refusal:
-            logger.warning("the end of job %s cannot be told to its asker: %s", record.id, refusal.error)
+            logger.warning("job %s: Slack refuses a direct message to its asker: %s", record.id, refusal.error)
 
     def round(self) -> None:
         """Mention the approvers of each open request: once it is asked, and again halfway to its end."""
@@ -71,14 +81,18 @@ class Announcer:
                 continue
             half_s = request.at_s + (request.expires_at_s - request.at_s) / 2
             turn = "reminder" if now_s >= half_s else "request"
-            mentions = self._mentions(request.approvers)
-            if not mentions:
+            name = f"{turn}:{record.id}:{request.at_s}"
+            if not request.approvers or self.store.is_known(f"announced:{name}"):
                 continue
             left = show_duration(max(request.expires_at_s - now_s, 1.0))
-            text = f"{mentions}: {escape(record.job.summary)} waits for your approval"
-            text += f" and expires in {left}." if turn == "reminder" else "."
             try:
-                self._post_once(f"{turn}:{record.id}:{request.at_s}", card.channel, text, thread_ts=card.ts)
+                text = f"{self._mentions(request.approvers)}: {escape(record.job.summary)} waits for your approval"
+                text += f" and expires in {left}." if turn == "reminder" else "."
+                self._post_once(name, card.channel, text, thread_ts=card.ts)
+            except MessageGone:
+                # The card was deleted, and with it the buttons. The relay posts another one.
+                self.store.delete_card(record.id, card)
+                self.queue.mark_dirty(record.id)
             except ChatError as error:
                 logger.warning("the approvers of job %s cannot be mentioned: %s", record.id, error)
 

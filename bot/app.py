@@ -37,7 +37,17 @@ class Bot:
         directory = Directory(chat, team=str(me["team_id"]))
         catalogue = Catalogue(self._redis)
         cards = CardPoster(queue=self._queue, store=store, chat=chat, catalogue=catalogue)
-        self._intake = Intake(queue=self._queue, store=store, cards=cards, directory=directory, settings=settings.file)
+        self._announcer = Announcer(
+            queue=self._queue, store=store, chat=chat, directory=directory, settings=settings.file.slack
+        )
+        self._intake = Intake(
+            queue=self._queue,
+            store=store,
+            cards=cards,
+            directory=directory,
+            announcer=self._announcer,
+            settings=settings.file,
+        )
         schedules = Schedules(self._redis, store=store)
         desk = partial(
             BotDesk,
@@ -56,9 +66,6 @@ class Bot:
         )
         firing = Firing(dispatcher=dispatcher, chat=chat, store=store, pause=schedules.pause)
         self._timekeeper = Timekeeper(self._redis, store=store, fire=firing.fire, missed=firing.missed)
-        self._announcer = Announcer(
-            queue=self._queue, store=store, chat=chat, directory=directory, settings=settings.file.slack
-        )
         self._relay = Relay(queue=self._queue, store=store, chat=chat, cards=cards, announcer=self._announcer)
         self._asked_again = False
         self._stop = threading.Event()

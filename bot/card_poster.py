@@ -49,9 +49,11 @@ class CardPoster:
         return self.store.save_card(record.id, channel=channel, ts=ts, rendered_digest=digest(message))
 
     def _find(self, record: Record) -> str | None:
+        channel = record.asked.where
         try:
             # Slack's clock may differ from Redis' by some seconds.
-            return self.chat.find_card(record.asked.where, _identity(record), since_s=record.asked.at_s - 60.0)
+            found = self.chat.find_cards(channel, _identity(record), since_s=record.asked.at_s - 60.0)
+            return next((ts for ts in found if not self.store.is_gone(channel=channel, ts=ts)), None)
         except ChatRefused as error:
             logger.warning("an earlier card of job %s cannot be looked for: %s", record.id, error.error)
             return None
@@ -63,7 +65,7 @@ class CardPoster:
         """
         card = self.store.card(record.id)
         if card is None:
-            return self.post(record, ahead=ahead)
+            return self.post(record, ahead=ahead, again=True)
         message = cards.render(record, ahead=ahead, alone=alone, change=self._change(record))
         if digest(message) == card.rendered_digest:
             return card

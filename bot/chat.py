@@ -130,21 +130,22 @@ class Chat:
     ) -> tuple[str, str]:
         """Post a message. Return the channel's id and the message's ts.
 
-        `card_of` identifies a card for `find_card`. Reference: https://docs.slack.dev/messaging/message-metadata.
+        `card_of` identifies a card for `find_cards`. Reference: https://docs.slack.dev/messaging/message-metadata.
         """
         metadata = card_of and {"event_type": _CARD_EVENT, "event_payload": {"job": card_of}}
         place = {"channel": channel, "thread_ts": thread_ts, "unfurl_links": False, "metadata": metadata}
         answer = self._call("chat.postMessage", place | _content(message))
         return answer["channel"], answer["ts"]
 
-    def find_card(self, channel: str, card_of: str, *, since_s: float) -> str | None:
-        """Return the ts of the card that was posted with `card_of` since a time, or None: conversations.history."""
+    def find_cards(self, channel: str, card_of: str, *, since_s: float) -> Sequence[str]:
+        """Return the ts of each card that was posted with `card_of` since a time: conversations.history.
+
+        Only the newest 200 messages are searched.
+        """
         newest = {"channel": channel, "oldest": f"{since_s:.6f}", "limit": 200, "include_all_metadata": True}
-        for message in self._call("conversations.history", newest)["messages"]:
-            metadata = message.get("metadata") or {}
-            if (metadata.get("event_type"), metadata.get("event_payload")) == (_CARD_EVENT, {"job": card_of}):
-                return str(message["ts"])
-        return None
+        messages = self._call("conversations.history", newest)["messages"]
+        wanted = {"event_type": _CARD_EVENT, "event_payload": {"job": card_of}}
+        return [str(one["ts"]) for one in messages if one.get("metadata") == wanted]
 
     def edit(self, channel: str, ts: str, message: Message) -> None:
         """Replace an earlier message."""

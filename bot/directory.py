@@ -33,15 +33,14 @@ class Directory:
         return found[0]
 
     def is_among(self, user: str, names: tuple[str, ...]) -> bool:
-        """Return True if `user` is one of `names`, user ids and groups as "@handle", or if `names` is empty."""
+        """Return True if `user` is one of `names`, user ids and groups as "@handle", or if `names` is empty.
+
+        Groups are read from Slack and not from the cache: approvers count as they are at the decision.
+        """
         if not names or user in names:
             return True
         handles = (name.removeprefix("@") for name in names if name.startswith("@"))
-        return any(user in self._cached(f"group {handle}", partial(self.chat.group, handle)) for handle in handles)
-
-    def forget(self) -> None:
-        """Look everybody up again: rights count as they are at the moment of a decision."""
-        self._cache.clear()
+        return any(user in self.chat.group(handle) for handle in handles)
 
     def _cached(self, key: str, find: Callable[[], _Value], *, fresh: bool = False) -> _Value:
         now = time.monotonic()

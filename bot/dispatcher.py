@@ -33,18 +33,14 @@ class Dispatcher:
         channel: str,
         key: str,
         scheduled_by: str | None = None,
-        decides: bool = False,
         trusted: bool = False,
     ) -> Message | None:
         """Run an action for `user` and return the reply. A second run with the same `key` submits no second job.
 
-        `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. `decides`: the action
-        may be a decision about a job, for which rights are looked up again. `trusted`: the settings trust the speaking
-        app; other bots get no reply, except about their schedules. Mistakes and refusals are replies. Raises ChatError,
-        and QueueUnavailable while Redis is away.
+        `scheduled_by` is the schedule that asks; its user gets no reply about a job that exists. `trusted`: the
+        settings trust the speaking app; other bots get no reply, except about their schedules. Mistakes and refusals
+        are replies. Raises ChatError, and QueueUnavailable while Redis is away.
         """
-        if decides:
-            self.directory.forget()
         unattended = scheduled_by is not None
         # A person types or clicks a moment after Slack checked the account. The author of a schedule may have left.
         by = self.directory.member(user, fresh=unattended)

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from bot import policy
+from bot.announcer import Announcer
 from bot.blocks import Message
 from bot.card_poster import CardPoster
 from bot.chat import ChatError, ChatRefused, RateLimited
@@ -43,6 +44,7 @@ class Intake:
     store: Store
     cards: CardPoster
     directory: Directory
+    announcer: Announcer
     settings: SettingsFile
     _without_card: set[str] = field(default_factory=set, init=False)
     """Jobs that this bot reserved without being able to post their cards."""
@@ -92,8 +94,9 @@ class Intake:
                 continue  # a bot of the release that reserved it goes on
             if record.id not in self._without_card and now_s - record.asked.at_s < ABANDONED_S:
                 continue
-            if record.job.missing_setting(self.settings):
+            if missing := record.job.missing_setting(self.settings):
                 self.queue.discard(record.id)
+                self.announcer.report_discarded(record, f"the settings no longer have {missing}")
                 continue
             with self.store.locked(f"card:{record.id}") as acquired:
                 if acquired:
@@ -104,14 +107,13 @@ class Intake:
             self._post_and_submit(record, posted=self.store.card(record.id) is not None, again=True)
         except ChatRefused as error:
             logger.warning("job %s is discarded: %s", record.id, error)
+            self.announcer.report_discarded(record, error.error)
 
     def _post_and_submit(self, record: Record, *, posted: bool, again: bool = False) -> bool:
         """Post the card of a reserved job unless it is `posted`, then submit the job or request approval.
 
-        `again`: the card was possibly posted before.
-
-        Return False if Slack is too slow: the job stays reserved until `resume` posts the card. Raises ChatRefused if
-        Slack refuses the card, after which the job is discarded.
+        `again`: the card may have been posted before. Return False if Slack is too slow: the job stays reserved until
+        `resume` posts the card. Raises ChatRefused if Slack refuses the card, after which the job is discarded.
         """
         approvals = record.job.approvals_needed(self.settings)
         request = approvals and e.ApprovalRequested(
@@ -147,6 +149,7 @@ class Intake:
         """Count an approval, or deny the job. Raises ChatError if the approvers cannot be looked up."""
         if record.unreadable:
             return replies.unreadable(record)
+        by = self._looked_up(by)
         if record.state == "reserved":
             raise Refused(f"Job #{record.id} is not ready for a decision. Try again in half a minute.")
         approval = record.approval
@@ -166,6 +169,7 @@ class Intake:
 
     def cancel(self, record: Record, by: Member) -> Message | None:
         """Cancel a job, or request a running job to stop."""
+        by = self._looked_up(by)
         policy.check_member(by)
         if record.unreadable:
             return replies.unreadable(record)
@@ -181,8 +185,13 @@ class Intake:
 
     def check_schedule(self, schedule: Schedule, by: Member, job: Job | None) -> None:
         """Raise Refused unless `by` may change the schedule. `job` is its job, None if the command is out of date."""
+        by = self._looked_up(by)
         is_approver = job is not None and self._is_approver(by, job)
         policy.check_schedule(schedule, by=by, is_approver=is_approver, settings=self.settings)
+
+    def _looked_up(self, by: Member) -> Member:
+        """Return the member as Slack has it now. Rights over others' jobs count as they are at the decision."""
+        return self.directory.member(by.id, fresh=True)
 
     def _is_approver(self, by: Member, job: Job) -> bool:
         """Return whether `by` is among the approvers of the job's environment or target. False if it has none."""

@@ -120,13 +120,13 @@ class Relay:
             self._due_s[job_id] = time.monotonic() + UNREADABLE_S
 
     def _retry_later(self, job_id: str, error: ChatRefused) -> None:
-        """Replace a deleted card, or try again with growing pauses. Tell the asker an end that cannot be shown."""
+        """Replace a deleted card, or try again with growing pauses. Send the asker an end that cannot be shown."""
         now = time.monotonic()
         before = self.refused.get(job_id)
         count, first_s = (before.count + 1, before.first_s) if before else (1, now)
         logger.warning("Slack refuses the card of job %s for the %d. time: %s", job_id, count, error.error)
-        if isinstance(error, MessageGone) and count > 1:
-            self.store.delete_card(job_id)
+        if isinstance(error, MessageGone) and count > 1 and (card := self.store.card(job_id)):
+            self.store.delete_card(job_id, card)
         if now - first_s > RETRIED_FOR_S:
             logger.error("the card of job %s is given up: Slack refused it for an hour", job_id)
             self.queue.drop_dirty(job_id)
@@ -137,7 +137,7 @@ class Relay:
         record = self.queue.record(job_id)
         lasting = isinstance(error, PlaceRefused) or (count > 3 and not isinstance(error, MessageGone))
         if record is not None and record.final and lasting:
-            self.announcer.tell_privately(record, error.error)
+            self.announcer.send_end(record, error.error)
 
     def _look_for_workers(self, now_s: float) -> None:
         """Have the cards of open jobs rendered again if there is no worker any more, or one again."""

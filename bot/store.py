@@ -3,6 +3,7 @@
 bot:card:{job}       hash    channel · ts · shown (digest of the rendered card) · posted (events in the thread) ·
                              posted_at · compared (the job's schedule has its result)
 bot:at:{channel}:{ts} string the job of the card in this place
+bot:gone:{channel}:{ts} string set if the message in this place is no longer a card
 bot:lock:{name}      string  a lock that one bot holds
 bot:edits            zset    the edits of the last minute
 bot:skipped:{job}    string  the firings of the job's schedule that were skipped while it had not ended (JSON)
@@ -78,9 +79,15 @@ class Store:
             pipe.set(f"{_P}at:{channel}:{ts}", job_id, ex=_RETENTION_S).execute()
         return PostedCard(channel=channel, ts=ts, rendered_digest=rendered_digest, posted_events=0, posted_at_s=now_s)
 
-    def delete_card(self, job_id: str) -> None:
-        """Forget the card, whose message was deleted. Its thread is posted again under the next card."""
-        self._redis.delete(f"{_P}card:{job_id}")
+    def delete_card(self, job_id: str, card: PostedCard) -> None:
+        """Forget a card that was deleted or takes no edits. Its thread is posted again under the next card."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(f"{_P}card:{job_id}", f"{_P}at:{card.channel}:{card.ts}")
+            pipe.set(f"{_P}gone:{card.channel}:{card.ts}", 1, ex=_RETENTION_S).execute()
+
+    def is_gone(self, *, channel: str, ts: str) -> bool:
+        """Return whether `delete_card` forgot the card in this place."""
+        return bool(self._redis.exists(f"{_P}gone:{channel}:{ts}"))
 
     def set_rendered(self, job_id: str, rendered_digest: str) -> None:
         """Store the digest of the message that the card shows now."""

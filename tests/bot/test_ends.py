@@ -183,7 +183,7 @@ def test_asker_is_mentioned_once_at_the_end_of_a_long_job(
 def test_asker_is_told_that_a_request_expired(harness: RelayHarness, clock: Clock) -> None:
     job_id = harness.request_as(harness.ada.id, approvers=("@ml-leads",), for_s=-1.0)
     tick_for(harness, clock, 10)
-    assert ["nobody approved this in time" in reply for reply in mentions(harness, job_id)] == [True]
+    assert ["expired without approval" in reply for reply in mentions(harness, job_id)] == [True]
 
 
 def test_approvers_are_mentioned_when_asked_and_reminded_halfway(harness: RelayHarness, clock: Clock) -> None:
@@ -223,6 +223,31 @@ def test_card_whose_answer_was_lost_is_taken_over(harness: RelayHarness, clock: 
     other = harness.queue.record(harness.reserve())
     assert other is not None
     assert poster.post(other, again=True).ts != taken.ts
+
+
+def test_replacement_whose_answer_was_lost_is_taken_over(harness: RelayHarness, clock: Clock) -> None:
+    """The deleted card is not taken over again, although the history of a workspace may still have it."""
+    job_id = with_card(harness, harness.ask())
+    first = card(harness, job_id)
+    harness.end(job_id, report())
+    harness.slack.fail_next("chat.update", times=2, status=200, error="cant_update_message")
+    harness.slack.fail_next("chat.postMessage", status=500, after_action=True)
+    tick_for(harness, clock, 30)
+    assert card(harness, job_id).ts != first.ts
+    assert "PASS" in shown(harness, job_id)
+    assert len([message for message in harness.ada.messages() if not message.thread_ts]) == 2
+
+
+def test_deleted_card_of_a_request_is_posted_again_with_its_buttons(harness: RelayHarness, clock: Clock) -> None:
+    """The mention of its approvers finds that it is gone."""
+    job_id = with_card(harness, harness.request_as(harness.ada.id, approvers=("@ml-leads",), for_s=1000.0))
+    first = card(harness, job_id)
+    workspace = harness.slack.server.workspace
+    workspace.delete(workspace.message(first.channel, first.ts))
+    harness.relays[0].announcer.round()
+    tick_for(harness, clock, 5)
+    message = harness.ada.message(card(harness, job_id).ts)
+    assert message is not None and [button.label for button in message.buttons] == ["Approve", "Deny", "Cancel"]
 
 
 def test_card_is_posted_if_the_history_may_not_be_read(harness: RelayHarness, clock: Clock) -> None:

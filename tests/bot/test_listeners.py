@@ -218,3 +218,15 @@ def test_direct_message_of_others_needs_another_place(harness: ListenersHarness)
     harness.channel = "D0OTHERS123"
     harness.command("/model train iris", trigger="t")
     assert "not part of this direct message" in wait_until(lambda: harness.replies)[0]
+
+
+def test_asker_is_told_that_a_delayed_job_was_discarded(harness: ListenersHarness) -> None:
+    """The job was accepted while Slack was slow. Then the channel refuses its card."""
+    harness.slack.fail_next("chat.postMessage", status=503)
+    harness.command("/model train iris", trigger="t")
+    wait_until(lambda: harness.slack.calls("chat.postMessage"))
+    harness.slack.fail_next("chat.postMessage", status=200, error="is_archived")
+    harness.bot._intake.resume()
+    (message,) = harness.ada.messages(f"D{harness.ada.id[1:]}")
+    assert "was not started: is_archived. Nothing was changed." in message.plain
+    assert list(harness.queue.recent()) == []

@@ -101,6 +101,10 @@ class Queue(QueueClient):
         """Forget the change of a job, because its card cannot be rendered."""
         self._redis.zrem(PREFIX + "changed", job_id)
 
+    def mark_dirty(self, job_id: str) -> None:
+        """Have the card of a job rendered again."""
+        self._redis.zadd(PREFIX + "changed", {job_id: self.now_s()}, nx=True)
+
     def mark_open_dirty(self) -> None:
         """Have the cards of all jobs that have not ended rendered again."""
         if ids := self._redis.smembers(PREFIX + "open"):
