@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -30,8 +30,6 @@ CLICK_S = 10.0
 """Clicks on one button within this time are one click."""
 SETTLED_S = 5.0
 """Time for a click to wait until the job of a card is submitted."""
-DECISIONS = ("approve", "deny", "cancel")
-"""Actions for which people need rights of their own."""
 BUTTONS = {action: handler for command in COMMANDS.values() for action, handler in command.buttons.items()}
 
 
@@ -66,7 +64,7 @@ class Listeners:
                 key=f"command:{body['trigger_id']}",
             )
 
-        self.threads.submit(_run_and_reply, run, partial(_respond, respond))
+        self._start(run, partial(_respond, respond))
 
     def _on_click(self, ack: Any, body: dict[str, Any], action: dict[str, Any], respond: Any) -> None:
         ack()
@@ -79,14 +77,10 @@ class Listeners:
             button = f"click:{name}:{value}"
             key = self.store.get_or_set(button, f"{button}:{time.time()}", for_s=CLICK_S)
             return self.dispatcher.run(
-                lambda desk: BUTTONS[name](record, desk),
-                user=body["user"]["id"],
-                channel=record.asked.where,
-                key=key,
-                decides=name in DECISIONS,
+                lambda desk: BUTTONS[name](record, desk), user=body["user"]["id"], channel=record.asked.where, key=key
             )
 
-        self.threads.submit(_run_and_reply, run, partial(_respond, respond))
+        self._start(run, partial(_respond, respond))
 
     def _on_suggestion(self, ack: Any, body: dict[str, Any], action: dict[str, Any], respond: Any) -> None:
         ack()
@@ -101,18 +95,20 @@ class Listeners:
                 key=key,
             )
 
-        self.threads.submit(_run_and_reply, run, partial(_respond, respond))
+        self._start(run, partial(_respond, respond))
 
     def _on_unknown(self, ack: Any, respond: Any) -> None:
         ack()
-        self.threads.submit(_run_and_reply, lambda: replies.BUTTON_OUTDATED, partial(_respond, respond))
+        self._start(lambda: replies.BUTTON_OUTDATED, partial(_respond, respond))
 
     def _on_mention(self, event: dict[str, Any]) -> None:
         channel, thread_ts, user = event["channel"], event.get("thread_ts"), event.get("user")
         apps = _apps(event)
         trusted = not apps.isdisjoint(self.dispatcher.trusted_bots)
-        if not user or (apps and not trusted):
-            # An incoming webhook has no user to reply to.
+        if not user:  # an incoming webhook: there is no one to act for
+            logger.info("a mention without a user is ignored; apps: %s", sorted(apps))
+            return
+        if apps and not trusted:
             logger.info("a mention by the app %s is ignored: [slack] trusted_bots does not have it", sorted(apps))
             return
 
@@ -127,7 +123,10 @@ class Listeners:
             return self.dispatcher.run(answer, user=user, channel=channel, key=key, trusted=trusted)
 
         reply_with = partial(self.chat.post_ephemeral, channel, user, thread_ts=thread_ts)
-        self.threads.submit(_run_and_reply, run, reply_with)
+        self._start(run, reply_with)
+
+    def _start(self, run: Callable[[], Message | None], reply_with: Callable[[Message], None]) -> None:
+        self.threads.submit(_run_and_reply, run, reply_with).add_done_callback(_log_failure)
 
     def _record_on(self, container: Mapping[str, Any], value: str) -> Record | None:
         """Return the record that a button with `value` is about, or None if its message is no card of that job.
@@ -176,13 +175,12 @@ def _apps(event: Mapping[str, Any]) -> set[str]:
 
 def _run_and_reply(run: Callable[[], Message | None], reply_with: Callable[[Message], None]) -> None:
     """Run a request and reply to the user, also on errors."""
+    reply = _reply(run)
     try:
-        if reply := _reply(run):
+        if reply:
             reply_with(reply)
     except (ChatError, OSError) as error:
         logger.warning("a reply could not be delivered: %s", error)
-    except Exception:  # the outermost call of this thread: an error would be lost in the future
-        logger.exception("a reply failed")
 
 
 def _reply(run: Callable[[], Message | None]) -> Message | None:
@@ -197,9 +195,15 @@ def _reply(run: Callable[[], Message | None]) -> Message | None:
     except ChatError as error:
         logger.warning("%s", error)
         return replies.TOKEN_REJECTED if isinstance(error, TokenRejected) else replies.SLACK_AWAY
-    except Exception:  # whatever failed, the person gets an answer
+    except Exception:  # the outermost call of this thread: the person gets an answer in any case
         logger.exception("a request failed")
         return replies.FAILED
+
+
+def _log_failure(done: "Future[None]") -> None:
+    """Log an error in the delivery of a reply, which would be lost in the future."""
+    if error := done.exception():
+        logger.error("a reply failed", exc_info=error)
 
 
 def _respond(respond: Any, reply: Message) -> None:

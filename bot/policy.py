@@ -68,7 +68,7 @@ def check_schedule(schedule: Schedule, *, by: Member, is_approver: bool, setting
 def _check_role(roles: Sequence[Role], what: str, asker: str, by: Member, *, is_approver: bool) -> None:
     holds = {"asker": by.id == asker, "approvers": is_approver, "admins": by.admin, "everyone": True}
     if not any(holds[role] for role in roles):
-        allowed = " or ".join(_ROLES[role] for role in roles) or "nobody"
+        allowed = " or ".join(_ROLES[role] for role in roles)
         raise Refused(f"You may not {what}: only {allowed} may, by [rights] in seatrial.toml.")
 
 

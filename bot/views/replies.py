@@ -57,8 +57,8 @@ REDIS_FULL = plain(
     "jobs that run go on."
 )
 TOKEN_REJECTED = plain(
-    ":warning: Slack rejects Seatrial's token. Nothing was changed. Whoever runs the bot finds the cause with "
-    "`seatrial doctor`; install the app again if its token was revoked."
+    ":warning: Slack rejects Seatrial's token. Nothing was changed. On the bot's machine, `seatrial doctor` "
+    "finds the cause. Install the app again if its token was revoked."
 )
 SLACK_AWAY = plain(":warning: Slack did not respond. Nothing was changed; try again in a minute.")
 
@@ -218,8 +218,8 @@ def late_card(job_id: str) -> Message:
 def asked_again(record: Record) -> Message:
     """Return the answer to a decision about a request that was made under another rule for approvals."""
     return plain(
-        f"The rule for approvals has changed since job #{record.id} was requested. Nobody's approval counts yet: "
-        "it was requested again under the new rule. Look at the card, which has new buttons."
+        f"The rule for approvals has changed since job #{record.id} was requested. Earlier approvals do not count: "
+        "they were requested again under the new rule. The card has new buttons."
     )
 
 

@@ -190,9 +190,9 @@ Role = Literal["asker", "approvers", "admins", "everyone"]
 class Rights(_Table):
     """`[rights]`: the people who may change what others asked for."""
 
-    cancel: tuple[Role, ...] = ("asker", "approvers", "admins")
+    cancel: Annotated[tuple[Role, ...], AfterValidator(_not_empty)] = ("asker", "approvers", "admins")
     """Who may cancel a job. Stopping a load test is everybody's. Default: those who answer for it."""
-    schedules: tuple[Role, ...] = ("asker", "approvers", "admins")
+    schedules: Annotated[tuple[Role, ...], AfterValidator(_not_empty)] = ("asker", "approvers", "admins")
     """Who may pause, resume or remove a schedule. Default: as for cancel."""
 
 
