@@ -15,10 +15,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from workers.contract.gate import Bound, check_metrics, read_bound
 from workers.contract.load import Abort, Slo
 from workers.contract.replicas import Replicas
 from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
@@ -65,7 +67,6 @@ Name = Annotated[str, matching(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", _NAME)]
 _COLUMN = "a column name has only letters, digits and _, and does not begin with a digit"
 Column = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,299}", _COLUMN)]
 _URL = "write the whole URL without a user, like https://host/path"
-Bound = Annotated[str, matching(r"\s*(>=|<=|>|<)\s*-?[0-9]+(\.[0-9]+)?\s*", 'write the bound like ">= 0.9"')]
 Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]]
 
 
@@ -85,10 +86,17 @@ class Model(_Table):
     """SQL in BigQuery's dialect; its columns are the features and the label."""
     sample: Annotated[tuple[Instance, ...], AfterValidator(_not_empty)]
     """Instances that every new version must predict before it is published. Load tests send the first one."""
-    gate: dict[str, Bound] = {}
-    """Metric → bound, like ">= 0.9". A version that misses one is not published. Default: no gate."""
+    gate: dict[str, Annotated[Bound, _text(read_bound)]] = {}
+    """Metric of ML.EVALUATE → bound, like ">= 0.9". A version that misses one is not published. Default: no gate."""
     max_bytes: Annotated[int, _text(read_size_bytes)] = 100 * 10**9
     """The most that the query may read in BigQuery, or else it fails. Default 100GB: limits the cost of a typo."""
+
+    @field_validator("gate")
+    @classmethod
+    def _metrics_exist(cls, gate: dict[str, Bound], info: ValidationInfo) -> dict[str, Bound]:
+        if model_type := info.data.get("type"):
+            check_metrics(gate, model_type=model_type)
+        return gate
 
 
 class Approvals(_Table):

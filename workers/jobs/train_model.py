@@ -1,7 +1,6 @@
 """`/model train`: from SQL to a published version."""
 
 import hashlib
-import operator
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,7 +9,6 @@ from workers.contract.jobs import Trained, TrainModel
 from workers.errors import PermanentError
 from workers.platforms.protocols import Evaluation, Manifest, Model
 
-_COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
 
 
@@ -53,25 +51,24 @@ def _gate(model: Model, evaluation: Evaluation, context: Context) -> None:
         context.skip("gate", f"models.{model.name}.gate sets no bound")
         return
     with context.step("gate") as step:
-        missed = []
+        missed, met = [], []
         for metric, bound in model.gate.items():
             if metric not in evaluation.metrics:
                 raise PermanentError(
-                    f"models.{model.name}.gate names {metric}, which a {model.type} model does not have"
-                    f" ({evaluation.note}).",
-                    advice=f"It has {', '.join(evaluation.metrics)}.",
+                    f"models.{model.name}.gate: {metric} cannot be computed ({evaluation.note}).",
+                    advice=f"Set bounds for these: {', '.join(evaluation.metrics)}.",
                 )
             value = evaluation.metrics[metric]
-            sign = bound.strip()[:2].rstrip("0123456789.- ")
-            required = float(bound.strip()[len(sign) :])
-            if not _COMPARISONS[sign](value, required):
-                missed.append(f"{metric} {value:.6g}, required {sign} {required:g}")
+            if bound.met(value):
+                met.append(f"{metric} {bound.show(value)} {bound}")
+            else:
+                missed.append(f"{metric} {bound.show(value)}, required {bound}")
         if missed:
             raise PermanentError(
                 f"Quality gate failed: {'; '.join(missed)}.",
                 advice=f"Nothing was published. Change the query, or models.{model.name}.gate, and train again.",
             )
-        step.fact = ", ".join(f"{metric} {bound.strip()}" for metric, bound in model.gate.items())
+        step.fact = ", ".join(met)
 
 
 def _publish(model: Model, manifest: Manifest, context: Context) -> None:
