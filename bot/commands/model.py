@@ -22,7 +22,7 @@ from workers.contract.jobs import Trained, TrainModel
 _FORMS = {
     "train": Form(
         usage="/model train MODEL",
-        does="next version of MODEL: train → evaluate → gate → export → version → package → smoke test → publish",
+        does="next version of MODEL: check → train → evaluate → gate → export → package → smoke test → publish",
     ),
     "list": Form(usage="/model list", does="every model with its newest version"),
     "show": Form(

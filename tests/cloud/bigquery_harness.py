@@ -22,7 +22,7 @@ from workers.errors import ShuttingDown
 from workers.platforms.cloud.bigquery.warehouse import BigQueryWarehouse
 
 IRIS = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
-_API_TYPES = {"DOUBLE": "FLOAT", "VARCHAR": "STRING", "BIGINT": "INTEGER", "HUGEINT": "INTEGER"}
+_API_TYPES = {"DOUBLE": "FLOAT", "VARCHAR": "STRING", "BIGINT": "INTEGER", "HUGEINT": "INTEGER", "BOOLEAN": "BOOLEAN"}
 
 
 def warehouse(bigquery: BigQueryStandIn, **changes: Any) -> BigQueryWarehouse:

@@ -185,7 +185,9 @@ class BigQueryStandIn:
     def _dry_run(self, reference: Json, configuration: Json) -> Json:
         """https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatistics2, for configuration.dryRun"""
         statement_type, schema = self.statement_type, self.schema
-        if self.run:
+        if "CREATE OR REPLACE MODEL" in configuration["query"]["query"]:
+            statement_type, schema = "CREATE_MODEL", ()
+        elif self.run:
             statement_type, (schema, _) = self.run(configuration["query"]["query"])
         statistics = {
             "statementType": statement_type,
@@ -297,7 +299,13 @@ class BigQueryStandIn:
 
 
 def column(name: str, kind: str) -> Json:
-    """Return a column of the API, of the type T for `kind` T, or of an array of T for T[]."""
+    """Return a column of the API, of the type T for `kind` T, or of an array of T for T[].
+
+    The name "s{a,b}" makes a STRUCT of numbers.
+    """
+    if name.endswith("}"):
+        name, _, parts = name[:-1].partition("{")
+        return {"name": name, "type": "RECORD", "fields": [column(part, "FLOAT") for part in parts.split(",")]}
     of, repeated, _ = kind.partition("[]")
     return {"name": name, "type": of, "mode": "REPEATED" if repeated else "NULLABLE"}
 

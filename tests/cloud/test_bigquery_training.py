@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.bigquery_harness import IRIS, model, serving, trained, warehouse
-from tests.cloud.bigquery_stand_in import BigQueryStandIn, ScriptedFault
+from tests.cloud.bigquery_stand_in import IRIS_SCHEMA, BigQueryStandIn, ScriptedFault
 from tests.platforms.progress import RecordedProgress
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.cloud.bigquery.warehouse import UNEXPORTED_FOR
@@ -84,6 +84,36 @@ def test_bytes_and_price_are_logged_before_the_first_paid_query(bigquery: BigQue
     assert "Dry run: 1.1 GB to read, about $0.31." in progress.lines
     assert progress.reports[-1][2] == "150 rows, 1.1 GB to read, about $0.31"
     assert bigquery.submitted("CREATE") == []
+
+
+def test_check_is_free_and_reports_the_bytes_with_their_share_of_the_limit(bigquery: BigQueryStandIn) -> None:
+    """Only dry runs, and no dataset is created. CREATE MODEL is tried if the dataset exists."""
+    bigquery.read_bytes = 3 * 10**9
+    checked = warehouse(bigquery).check(model=model(), progress=RecordedProgress())
+    assert checked.cost == "3.0 GB to read, about $0.85, 3.0 % of max_bytes"
+    assert dict(checked.features) == dict.fromkeys([name for name, _ in IRIS_SCHEMA], "number")
+    assert (bigquery.jobs, bigquery.datasets) == ({}, {})
+    warehouse(bigquery).train(model=model(), version=1, progress=RecordedProgress())
+    trials = len(bigquery.requests)
+    warehouse(bigquery).check(model=model(), progress=RecordedProgress())
+    posted = [body["configuration"] for method, _, body in bigquery.requests[trials:] if method == "POST"]
+    assert [one["dryRun"] for one in posted] == [True, True]
+    assert "CREATE OR REPLACE MODEL `demo.sales.iris_v1`" in posted[1]["query"]["query"]
+
+
+def test_check_names_the_features_of_an_export(bigquery: BigQueryStandIn) -> None:
+    """Fields of a STRUCT are features of their own, and words are the export's form of dates."""
+    bigquery.schema = [
+        ("Species", "STRING"),
+        ("day", "DATE"),
+        ("n", "INTEGER"),
+        ("new", "BOOLEAN"),
+        ("at{lat,lon}", ""),
+    ]
+    features = {"day": "string", "n": "number", "new": "boolean", "at_lat": "number", "at_lon": "number"}
+    assert dict(warehouse(bigquery).check(model=model(), progress=RecordedProgress()).features) == features
+    trees = warehouse(bigquery).check(model=model(type="boosted_tree_classifier"), progress=RecordedProgress())
+    assert dict(trees.features) == features | {"new": "any"}
 
 
 def test_query_above_max_bytes_is_refused(bigquery: BigQueryStandIn) -> None:

@@ -8,7 +8,7 @@ from tests.stack import WAIT_S, Stack, ask, ephemeral, until
 def test_trained_model_card_offers_to_deploy_the_version(stack: Stack) -> None:
     ada = stack.person("Ada")
     card = until(ada, ask(ada, "/model train iris"), "· done")
-    for step in ("train", "evaluate", "gate", "export", "package", "smoke test", "publish"):
+    for step in ("check", "train", "evaluate", "gate", "export", "package", "smoke test", "publish"):
         assert step in card.plain
     assert "no image needed on this machine" in card.plain
     assert [button.label for button in card.buttons] == ["Deploy v1"]

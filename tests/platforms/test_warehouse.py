@@ -148,6 +148,36 @@ def test_next_attempt_with_other_settings_trains_again(warehouse: Warehouse) -> 
     assert warehouse.train(model=changed, version=1, progress=progress).rows == 100
 
 
+def test_check_returns_the_features_with_their_types(warehouse: Warehouse) -> None:
+    query = f"SELECT sepal_length, species AS kind, sepal_width > 3 AS wide, sepal_width AS y FROM {IRIS}"
+    checked = warehouse.check(model=iris(type="linear_reg", label="y", query=query), progress=RecordedProgress())
+    assert dict(checked.features) == {"sepal_length": "number", "kind": "string", "wide": "boolean"}
+    assert list(checked.features) == ["sepal_length", "kind", "wide"]
+    assert checked.cost
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"label": "specie"}, "label"),
+        ({"type": "linear_reg"}, "label"),
+        ({"query": "SELECT * FROM `bigquery-public-data.ml_datasets.tulip`"}, "query"),
+        ({"query": f"SELECT nope FROM {IRIS}"}, "query"),
+    ],
+)
+def test_check_refuses_as_a_training_does(warehouse: Warehouse, changes: dict[str, Any], field: str) -> None:
+    model, reasons = iris(**changes), []
+    for attempt in (
+        lambda: warehouse.check(model=model, progress=RecordedProgress()),
+        lambda: warehouse.train(model=model, version=1, progress=RecordedProgress()),
+    ):
+        with pytest.raises(PermanentError) as caught:
+            attempt()
+        reasons.append((str(caught.value), caught.value.advice))
+    assert reasons[0] == reasons[1]
+    assert reasons[0][0].startswith(f"models.iris.{field}: ")
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [

@@ -292,7 +292,7 @@ def test_foreign_text_cannot_break_a_card(hostile: str) -> None:
     """Slack accepts the card with such a reason, fact or advice, and mentions no one."""
     events = [
         *working(TRAIN),
-        e.StepFinished(at_s=T0 + 9, step="evaluate", fact=hostile),
+        e.StepFinished(at_s=T0 + 9, step="train", fact=hostile),
         e.Failed(at_s=T0 + 12, reason=hostile, advice=hostile),
     ]
     rendered = card.render(fold(blank(TRAIN), events))

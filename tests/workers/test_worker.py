@@ -130,6 +130,22 @@ gate = { mean_squared_log_error = "< 1" }
     assert not list((harness.folder / "home").rglob("manifest.json"))
 
 
+def test_sample_that_does_not_fit_the_query_fails_before_the_training(harness: WorkerHarness) -> None:
+    harness.add_settings("""
+[models.short]
+type = "logistic_reg"
+label = "species"
+query = "SELECT * FROM `bigquery-public-data.ml_datasets.iris`"
+sample = [{ sepal_length = 5.0 }]
+""")
+    harness.worker()
+    record = harness.ended(harness.ask("short", TrainModel(model="short")))
+    assert record.state == "failed"
+    assert record.reason.startswith("models.short.sample: instance 1: it lacks sepal_width, ")
+    assert [step.name for step in record.steps] == ["check"]
+    assert not (harness.folder / "home/models").exists()
+
+
 def test_worker_stops_on_sigterm_without_redis(tmp_path: Path, environ: dict[str, str]) -> None:
     (tmp_path / "redis").mkdir()
     with ExitStack() as exit_stack:

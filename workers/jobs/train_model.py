@@ -7,6 +7,7 @@ from dataclasses import replace
 from workers.context import Context
 from workers.contract.jobs import Trained, TrainModel
 from workers.errors import PermanentError
+from workers.jobs.checks import check
 from workers.platforms.protocols import Evaluation, Manifest, Model
 
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
@@ -15,6 +16,8 @@ _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
 def train_model(job: TrainModel, context: Context) -> Trained:
     platforms = context.platforms
     model = platforms.settings.models[job.model]
+    with context.step("check") as step:
+        step.fact = check(model, context).cost
     version = platforms.artifacts.claim(model=model.name, job_id=context.request)
     with context.step("train") as step:
         training = platforms.warehouse.train(model=model, version=version, progress=context)

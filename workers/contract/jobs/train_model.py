@@ -21,9 +21,18 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainModel:
-    """Make the next version of `model`: train, evaluate, gate, export, version, package, smoke test, publish."""
+    """Make the next version of `model`: check, train, evaluate, gate, export, version, package, smoke test, publish."""
 
-    steps: ClassVar[tuple[str, ...]] = ("train", "evaluate", "gate", "export", "package", "smoke test", "publish")
+    steps: ClassVar[tuple[str, ...]] = (
+        "check",
+        "train",
+        "evaluate",
+        "gate",
+        "export",
+        "package",
+        "smoke test",
+        "publish",
+    )
     outcome: ClassVar[type[Outcome]] = Trained
     environment: ClassVar[None] = None
     load: ClassVar[None] = None

@@ -19,4 +19,10 @@ from workers.platforms.protocols.load import (
 )
 from workers.platforms.protocols.platforms import Diagnosable as Diagnosable, Platforms as Platforms
 from workers.platforms.protocols.progress import Progress as Progress
-from workers.platforms.protocols.warehouse import Evaluation as Evaluation, Training as Training, Warehouse as Warehouse
+from workers.platforms.protocols.warehouse import (
+    Checked as Checked,
+    Evaluation as Evaluation,
+    JsonType as JsonType,
+    Training as Training,
+    Warehouse as Warehouse,
+)

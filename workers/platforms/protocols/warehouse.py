@@ -2,10 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from workers.contract.settings import Model
 from workers.platforms.protocols.progress import Progress
+
+JsonType = Literal["number", "string", "boolean", "any"]
+"""The JSON type of a feature in a request. "any": it is known only after the export."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """A model that passed the free checks.
+
+    `features` maps the query's columns except the label to their types in a request, in the query's order. `cost` is
+    the estimated cost of the training for people ("1.2 GB to read, about $0.34").
+    """
+
+    features: Mapping[str, JsonType]
+    cost: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +42,12 @@ class Evaluation:
 
 class Warehouse(Protocol):
     """A data warehouse: BigQuery ML, or this machine."""
+
+    def check(self, *, model: Model, progress: Progress) -> Checked:
+        """Check the query, its columns and the label, at no cost and without a change.
+
+        Raises PermanentError as `train` does, except for mistakes that only the query's rows show.
+        """
 
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
         """Train `version` of `model` from its query, and report iterations or stages.

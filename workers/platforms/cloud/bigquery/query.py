@@ -1,10 +1,12 @@
 """Checks of a model's query by the result of its dry run, and estimates of the training's cost. Pure."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.cloud.bigquery.sql import BOOSTED_TREES, CLASSIFIERS
+from workers.platforms.protocols import JsonType
 
 NUMERIC = frozenset({"INTEGER", "INT64", "FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC"})
 """Types of a regressor's label in the API and in SQL: https://cloud.google.com/bigquery/docs/reference/rest/v2/tables."""
@@ -45,6 +47,22 @@ def check(model: Model, dry_run: Any) -> str:
     return f"{show_bytes(read_bytes)} to read, {show_price(model, read_bytes)}"
 
 
+def request_types(model: Model, dry_run: Any) -> Mapping[str, JsonType]:
+    """Return the features that an exported model takes, with their types in a request.
+
+    Numbers are DT_DOUBLE in an export, BOOL is DT_BOOL, and all other types are DT_STRING. The fields of a STRUCT are
+    features of their own, STRUCT_FIELD: https://cloud.google.com/bigquery/docs/auto-preprocessing#struct-expansion
+    """
+    found = {name: _json_type(model, type_) for field in dry_run.schema or () for name, type_ in _expanded(field)}
+    return {name: type_ for name, type_ in found.items() if name.casefold() != model.label.casefold()}
+
+
+def show_share(model: Model, dry_run: Any) -> str:
+    """Return the share of `max_bytes` that the query reads: "1.2 % of max_bytes", "under 0.1 % of max_bytes"."""
+    percent = 100 * int(dry_run.total_bytes_processed or 0) / model.max_bytes
+    return ("under 0.1" if percent < 0.1 else f"{percent:.1f}") + " % of max_bytes"
+
+
 def show_price(model: Model, read_bytes: int) -> str:
     """Return the price for people: "about $0.31", "under $0.01", "under $0.01 plus Vertex AI's training"."""
     boosted = model.type in BOOSTED_TREES
@@ -79,6 +97,22 @@ def _check_columns(model: Model, types: dict[str, str]) -> None:
         if name != label and type_ in UNEXPORTED:
             what = f'"{name}" is {type_}, and BigQuery cannot export a model that was trained with it.'
             raise _mistake(model, "query", what, advice="Leave it out, or convert it to numbers or text in the query.")
+
+
+def _expanded(field: Any) -> Iterator[tuple[str, str]]:
+    if field.field_type in ("RECORD", "STRUCT"):
+        yield from ((f"{field.name}_{part.name}", part.field_type) for part in field.fields)
+    else:
+        yield field.name, field.field_type
+
+
+def _json_type(model: Model, type_: str) -> JsonType:
+    if type_ in NUMERIC:
+        return "number"
+    if type_ not in ("BOOLEAN", "BOOL"):
+        return "string"
+    # Boosted trees may be exported with a vocabulary of a BOOL column's words: no such export has been seen yet.
+    return "any" if model.type in BOOSTED_TREES else "boolean"
 
 
 def _mistake(model: Model, field: str, what: str, *, advice: str) -> PermanentError:

@@ -18,8 +18,8 @@ from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.bigquery import results, sql
 from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, RETRY_AFTER_S, JobFailed, translated_errors
 from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, BigQueryJobs, Job, failure_of, open_client
-from workers.platforms.cloud.bigquery.query import check, show_bytes, show_price
-from workers.platforms.protocols import Evaluation, Finding, Model, Progress, Training
+from workers.platforms.cloud.bigquery.query import check, request_types, show_bytes, show_price, show_share
+from workers.platforms.protocols import Checked, Evaluation, Finding, Model, Progress, Training
 
 UNEXPORTED_FOR = timedelta(days=7)
 """The time that an unexported model stays in the dataset, after a failed gate or job: enough for an examination."""
@@ -41,6 +41,17 @@ class BigQueryWarehouse:
         self._bucket = bucket
         self._endpoint = endpoint
         self._poll_s = poll_s
+
+    def check(self, *, model: Model, progress: Progress) -> Checked:
+        """Check by dry runs of the query and of CREATE MODEL, which needs an existing dataset; see Warehouse."""
+        progress.check()
+        with translated_errors(f"check {model.name}", model=model), self._connected() as jobs:
+            location = self._dataset_location(jobs)
+            dry_run = jobs.dry_run(model.query)
+            cost = f"{check(model, dry_run)}, {show_share(model, dry_run)}"
+            if location:
+                jobs.dry_run(sql.create_model(self._place.model_id(model, 1), model))
+        return Checked(features=request_types(model, dry_run), cost=cost)
 
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
         """Train as in the Protocol, or resume the BigQuery job of an earlier attempt.

@@ -18,6 +18,7 @@ from workers.contract.formatting import show_count
 from workers.errors import PermanentError
 from workers.platforms.embedded.background import ReportStage, run_in_background
 from workers.platforms.embedded.errors import translated_errors
+from workers.platforms.embedded.warehouse.check import check
 from workers.platforms.embedded.warehouse.evaluation import classification_metrics, evaluation, regression_metrics
 from workers.platforms.embedded.warehouse.features import (
     MAXIMUM_ROWS,
@@ -30,7 +31,7 @@ from workers.platforms.embedded.warehouse.features import (
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
 from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.embedded.warehouse.training import fit, split
-from workers.platforms.protocols import Evaluation, Model, Progress, Training
+from workers.platforms.protocols import Checked, Evaluation, Model, Progress, Training
 
 MAX_TRAININGS = 5
 """Folders kept per model. A job needs its folder from training to export only; the model store keeps the versions."""
@@ -57,6 +58,11 @@ class EmbeddedWarehouse:
     def __init__(self, *, home: Path, tables: Mapping[str, Path]) -> None:
         self._root = home / "warehouse"
         self._tables = dict(tables)
+
+    @translated_errors()
+    def check(self, *, model: Model, progress: Progress) -> Checked:
+        """Translate and describe the query, without running it; see Warehouse."""
+        return check(model, tables=self._tables, progress=progress)
 
     @translated_errors()
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
