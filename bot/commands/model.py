@@ -17,12 +17,15 @@ from bot.commands.command import (
 )
 from bot.commands.line import join_words
 from bot.views import replies
-from workers.contract.jobs import Trained, TrainModel
+from workers.contract.jobs import CheckModel, CheckPassed, Trained, TrainModel
 
 _FORMS = {
     "train": Form(
         usage="/model train MODEL",
         does="next version of MODEL: check → train → evaluate → gate → export → package → smoke test → publish",
+    ),
+    "check": Form(
+        usage="/model check MODEL", does="checks the query, label, features and sample as a training does, at no cost"
     ),
     "list": Form(usage="/model list", does="every model with its newest version"),
     "show": Form(
@@ -42,6 +45,16 @@ class SubmitTraining(Submit):
         return f"/model train {self.job.model}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitCheck(Submit):
+    """`/model check MODEL`."""
+
+    job: CheckModel
+
+    def command(self, settings: SettingsFile, *, model: str) -> str:
+        return f"/model check {self.job.model}"
+
+
 def _parse(text: str, lookup: Lookup) -> Request:
     line = Arguments("/model", joined_versions(text), _FORMS["train"], lookup)
     match line.subcommand(_FORMS):
@@ -50,6 +63,11 @@ def _parse(text: str, lookup: Lookup) -> Request:
             model = line.named_model()
             line.end()
             return SubmitTraining(job=TrainModel(model=model), dry_run=dry_run)
+        case "check":
+            dry_run = line.dry_run()
+            model = line.named_model()
+            line.end()
+            return SubmitCheck(job=CheckModel(model=model), dry_run=dry_run)
         case "list":
             line.end()
             return SimpleRequest("/model list", _list_models)
@@ -98,10 +116,17 @@ def _deploy_trained(record: Record, desk: Desk) -> Message | None:
     return desk.read(f"/deploy v{record.outcome.version} {record.job.model}").answer(desk)
 
 
+def _train_checked(record: Record, desk: Desk) -> Message | None:
+    """Answer the button that trains the checked model."""
+    if not isinstance(record.outcome, CheckPassed):
+        return replies.BUTTON_OUTDATED
+    return desk.read(f"/model train {record.job.model}").answer(desk)
+
+
 COMMAND = Command(
     verb="/model",
     does="Train models, and look at their versions.",
     forms=tuple(_FORMS.values()),
     parse=_parse,
-    buttons={"deploy": _deploy_trained},
+    buttons={"deploy": _deploy_trained, "train": _train_checked},
 )

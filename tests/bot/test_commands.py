@@ -11,11 +11,11 @@ from bot.commands.deploy import SubmitDeploy
 from bot.commands.help import ShowHelp
 from bot.commands.loadtest.find_capacity import SubmitSearch
 from bot.commands.loadtest.load_test import SubmitLoadTest
-from bot.commands.model import SubmitTraining
+from bot.commands.model import SubmitCheck, SubmitTraining
 from bot.commands.scale import SubmitScale
 from bot.commands.schedule.add import AddSchedule
 from tests.bot.lookup import LookupValues, settings
-from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
+from workers.contract.jobs import CheckModel, Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, ShapeKind, Slo, Spacing
 from workers.contract.replicas import Replicas
 from workers.contract.settings import Approvals, Environment
@@ -83,6 +83,7 @@ TRAIN = SubmitTraining(job=TrainModel(model="iris"))
 
 EXAMPLES: dict[str, list[tuple[str, Request]]] = {
     "/model train MODEL": [("/model train iris", TRAIN)],
+    "/model check MODEL": [("/model check iris", SubmitCheck(job=CheckModel(model="iris")))],
     "/model list": [("/model list", simple("/model list"))],
     "/model show MODEL [vN]": [
         ("/model show iris", simple("/model show iris")),

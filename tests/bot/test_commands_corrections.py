@@ -33,7 +33,7 @@ def mistake(command: str, lookup: LookupValues | None = None) -> UsageError:
         # verbs and subcommands
         ("/deply v1", "/deply", "/deploy v1"),
         ("/train iris", "/train", "/model train iris"),
-        ("/model trian iris", "/model has no subcommand “trian”. Try train, list", "/model train iris"),
+        ("/model trian iris", "/model has no subcommand “trian”. Try train, check, list", "/model train iris"),
         ("/model iris", "iris", "/model show iris"),
         ("/jobs 42", "42", "/jobs show 42"),
         ("/jobs rnning", "rnning", "/jobs running"),

@@ -124,7 +124,7 @@ def test_lists_show_the_good_records_and_name_the_others(harness: ListenersHarne
     assert not {str(number) for number in range(101, 107)} & set(harness.queue.unreadable())
 
 
-@pytest.mark.parametrize("action", ["approve", "deny", "cancel", "retry", "deploy", "roll_back"])
+@pytest.mark.parametrize("action", ["approve", "deny", "cancel", "retry", "deploy", "roll_back", "train"])
 @pytest.mark.parametrize("job_id", ["107", "109", "901", "907"])
 def test_click_on_an_unreadable_job_is_answered_and_changes_nothing(
     harness: ListenersHarness, action: str, job_id: str

@@ -139,6 +139,17 @@ def test_roll_back_button_deploys_the_version_before(stack: Stack) -> None:
     assert "v1" in ephemeral(ada, "/deploy status")
 
 
+def test_check_trains_nothing_and_offers_the_training(stack: Stack) -> None:
+    ada = stack.person("Ada")
+    card = until(ada, ask(ada, "/model check iris"), "· done")
+    assert "logistic_reg can predict species from 4 features: sepal_length number" in card.plain
+    assert [button.label for button in card.buttons] == ["Train"]
+    before = {one.ts for one in ada.messages()}
+    ada.click_button(card, "Train")
+    trained = ada.wait_for(lambda: next((one for one in ada.messages() if one.ts not in before), None), WAIT_S)
+    assert [button.label for button in until(ada, trained, "· done").buttons] == ["Deploy v3"]
+
+
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [

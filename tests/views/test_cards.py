@@ -15,6 +15,8 @@ from workers.contract import events as e
 from workers.contract.jobs import (
     Asked,
     CapacityFound,
+    CheckModel,
+    CheckPassed,
     Deploy,
     Deployed,
     EarlierRuns,
@@ -36,6 +38,7 @@ GOLDEN = Path(__file__).parent / "golden"
 T0 = 1_790_000_000.0
 
 TRAIN = TrainModel(model="iris")
+CHECK = CheckModel(model="iris")
 DEPLOY = Deploy(model="iris", version=3, environment="production", digest="sha256:" + "ab12" * 16)
 SCALE = Scale(model="iris", environment="staging", replicas=Replicas(minimum=2, maximum=6))
 LOAD = LoadTest(
@@ -65,6 +68,12 @@ FIND = FindCapacity(
 )
 
 TRAINED = Trained(version=3, digest="sha256:0", metrics={"accuracy": 0.967, "roc_auc": 0.998}, size_bytes=2048)
+CHECKED = CheckPassed(
+    model_type="logistic_reg",
+    label="species",
+    features={"petal_length": "number", "colour": "string"},
+    cost="1.2 GB to read, about $0.34, 1.2 % of max_bytes",
+)
 DEPLOYED = Deployed(
     version=3, previous=2, address="http://127.0.0.1:40123", ready=2, replicas=Replicas(minimum=1, maximum=4)
 )
@@ -135,7 +144,7 @@ FOUND = CapacityFound(
     limit="3,200 rps did not hold. p95 was 181 ms, 81 ms above the objective of 100 ms.",
     probes=PROBES,
 )
-ENDS = {TRAIN: TRAINED, DEPLOY: DEPLOYED, SCALE: RESCALED, LOAD: TESTED, FIND: FOUND}
+ENDS = {TRAIN: TRAINED, CHECK: CHECKED, DEPLOY: DEPLOYED, SCALE: RESCALED, LOAD: TESTED, FIND: FOUND}
 
 APPROVAL = e.ApprovalRequested(at_s=T0, count=2, approvers=("@ml-leads", "U2"), own=False, expires_at_s=T0 + 1800)
 STARTED = e.Started(at_s=T0 + 5, attempt=1, worker="w1")

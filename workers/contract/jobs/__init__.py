@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union
 
 from pydantic import Field, GetPydanticSchema
 
+from workers.contract.jobs.check_model import CheckModel, CheckPassed
 from workers.contract.jobs.deploy import Deploy, Deployed
 from workers.contract.jobs.find_capacity import CapacityFound, FindCapacity, Probe
 from workers.contract.jobs.job import Asked, Change, Job, Load, Outcome
@@ -17,11 +18,13 @@ from workers.contract.jobs.train_model import Trained, TrainModel
 from workers.contract.jobs.unreadable import UnreadableJob
 
 __all__ = ["KINDS", "AnyJob", "AnyOutcome", "Asked", "Change", "Job", "Load", "Outcome"]
-__all__ += ["Deploy", "EarlierRuns", "FindCapacity", "LoadTest", "Probe", "Scale", "TrainModel", "UnreadableJob"]
-__all__ += ["CapacityFound", "Deployed", "Rescaled", "Tested", "Trained"]
+__all__ += ["CheckModel", "Deploy", "EarlierRuns", "FindCapacity", "LoadTest", "Probe", "Scale", "TrainModel"]
+__all__ += ["UnreadableJob"]
+__all__ += ["CapacityFound", "CheckPassed", "Deployed", "Rescaled", "Tested", "Trained"]
 
 KINDS: Mapping[str, type[Job]] = {
     "train_model": TrainModel,
+    "check_model": CheckModel,
     "deploy": Deploy,
     "scale": Scale,
     "load_test": LoadTest,
