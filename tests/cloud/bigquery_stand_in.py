@@ -76,7 +76,7 @@ class BigQueryStandIn:
     held_out: bool = False
     training_failure: tuple[str, str] | None = None
     tables: dict[str, Table] = field(default_factory=dict)
-    """Results of ML functions that replace the tables above."""
+    """Results of ML functions that replace the tables above, by "FUNCTION" or "FUNCTION MODEL"."""
     run: Callable[[str], tuple[str, Table]] | None = None
     """Runs a query that reads tables: statement type and answer, or ApiError. None: `schema`, `labelled` and so on."""
     faults: list[ScriptedFault] = field(default_factory=list)
@@ -225,11 +225,16 @@ class BigQueryStandIn:
         names = re.search(made, configuration["query"]["query"])
         assert names
         # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun, #modeltype
-        split = {"evaluationTable": {"tableId": "eval"}, "trainingTable": {"tableId": "train"}}
+        split = {
+            name: {"projectId": "demo", "datasetId": "_0f1e2d", "tableId": f"anon{name}"}
+            for name in ("evaluationTable", "trainingTable")
+        }
         run: Json = {"trainingOptions": {"inputLabelColumns": ["species"], "dataSplitMethod": "AUTO_SPLIT"}}
         self.models[names[3]] = {
             "modelReference": dict(zip(("projectId", "datasetId", "modelId"), names.groups()[:3], strict=True)),
             "modelType": re.sub("_REG$", "_REGRESSION", names[4].upper()),
+            "featureColumns": [{"name": name} for name, _ in self.schema if name != "species"],
+            "labelColumns": [{"name": "species"}],
             "trainingRuns": [run | ({"dataSplitResult": split} if self.held_out else {})],
         }
         bytes_ = {"totalBytesProcessed": str(self.read_bytes), "totalBytesBilled": str(self.billed_bytes)}
@@ -258,7 +263,7 @@ class BigQueryStandIn:
             if self.run:
                 return self.run(sql)[1]
             return [("labelled", "INTEGER"), ("unlabelled", "INTEGER")], [[self.labelled, self.unlabelled]]
-        match = re.search(r"ML\.([A-Z_]+)\(MODEL `([^`]+)`\)", sql)
+        match = re.match(r"SELECT \* FROM ML\.([A-Z_]+)\(MODEL `([^`]+)`[,)]", sql)
         assert match, sql
         if match[1] == "TRAINING_INFO":
             return self._training_info(match[2])
@@ -271,7 +276,7 @@ class BigQueryStandIn:
             raise ApiError(400, "invalidQuery", f"ML.{function} does not support {kind} models.")
         metrics = REGRESSED if re.search("LINEAR|REGRESSOR", kind) else CLASSIFIED
         known = {"EVALUATE": metrics, "CONFUSION_MATRIX": CONFUSION, "FEATURE_IMPORTANCE": IMPORTANCE}
-        return {**known, **self.tables}[function]
+        return self.tables.get(f"{function} {model}") or {**known, **self.tables}[function]
 
     def _training_info(self, model: str) -> Table:
         """https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-train"""

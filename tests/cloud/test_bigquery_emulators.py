@@ -72,7 +72,7 @@ def test_training_creates_a_model_with_the_columns_of_the_query(emulator: str) -
 
 def test_check_runs_nothing(emulator: str) -> None:
     adapter = warehouse(emulator, dataset="checked")
-    checked = adapter.check(model=orders(), progress=RecordedProgress())
+    checked = adapter.check(model=orders(), live=None, progress=RecordedProgress())
     assert dict(checked.features) == {"amount": "number", "channel": "string"}
     with open_client(project="demo", location="US", endpoint=emulator) as client:
         assert "checked" not in [found.dataset_id for found in client.list_datasets("demo", timeout=120)]

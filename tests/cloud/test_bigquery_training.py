@@ -89,13 +89,13 @@ def test_bytes_and_price_are_logged_before_the_first_paid_query(bigquery: BigQue
 def test_check_is_free_and_reports_the_bytes_with_their_share_of_the_limit(bigquery: BigQueryStandIn) -> None:
     """Only dry runs, and no dataset is created. CREATE MODEL is tried if the dataset exists."""
     bigquery.read_bytes = 3 * 10**9
-    checked = warehouse(bigquery).check(model=model(), progress=RecordedProgress())
+    checked = warehouse(bigquery).check(model=model(), live=None, progress=RecordedProgress())
     assert checked.cost == "3.0 GB to read, about $0.85, 3.0 % of max_bytes"
     assert dict(checked.features) == dict.fromkeys([name for name, _ in IRIS_SCHEMA], "number")
     assert (bigquery.jobs, bigquery.datasets) == ({}, {})
     warehouse(bigquery).train(model=model(), version=1, progress=RecordedProgress())
     trials = len(bigquery.requests)
-    warehouse(bigquery).check(model=model(), progress=RecordedProgress())
+    warehouse(bigquery).check(model=model(), live=None, progress=RecordedProgress())
     posted = [body["configuration"] for method, _, body in bigquery.requests[trials:] if method == "POST"]
     assert [one["dryRun"] for one in posted] == [True, True]
     assert "CREATE OR REPLACE MODEL `demo.sales.iris_v1`" in posted[1]["query"]["query"]
@@ -111,8 +111,10 @@ def test_check_names_the_features_of_an_export(bigquery: BigQueryStandIn) -> Non
         ("at{lat,lon}", ""),
     ]
     features = {"day": "string", "n": "number", "new": "boolean", "at_lat": "number", "at_lon": "number"}
-    assert dict(warehouse(bigquery).check(model=model(), progress=RecordedProgress()).features) == features
-    trees = warehouse(bigquery).check(model=model(type="boosted_tree_classifier"), progress=RecordedProgress())
+    assert dict(warehouse(bigquery).check(model=model(), live=None, progress=RecordedProgress()).features) == features
+    trees = warehouse(bigquery).check(
+        model=model(type="boosted_tree_classifier"), live=None, progress=RecordedProgress()
+    )
     assert dict(trees.features) == features | {"new": "any"}
 
 

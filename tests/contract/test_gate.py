@@ -30,6 +30,30 @@ def test_bound_is_shown_without_needless_digits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown", "required"),
+    [
+        (">= live", ">= live", 0.94),
+        (">=live-0.01", ">= live - 0.01", 0.93),
+        ("<= live( staging ) + 1e-3", "<= live(staging) + 0.001", 0.941),
+        ("> live * .5", "> live * 0.5", 0.47),
+    ],
+)
+def test_bound_may_refer_to_the_live_version(text: str, shown: str, required: float) -> None:
+    """Computed in decimal: in binary, 0.94 - 0.01 is less than 0.93."""
+    bound = read_bound(text)
+    assert bound.relative and str(bound) == shown and read_bound(shown) == bound
+    assert bound.against(0.94) == Bound(sign=bound.sign, number=required)
+
+
+@pytest.mark.parametrize(
+    "text", [">= live - -1", ">= live * 0", ">= live / 2", ">= 2 * live", ">= live staging", "live"]
+)
+def test_other_arithmetic_with_the_live_version_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write it like"):
+        read_bound(text)
+
+
+@pytest.mark.parametrize(
     "text", ["", "0.9", "= 0.9", ">=", ">= 0.9 0.8", ">= nan", ">= 1e400", ">= ٣", "> 1,5", ">> 1", ">= ."]
 )
 def test_text_that_is_not_a_bound_is_refused_with_an_example(text: str) -> None:
@@ -59,6 +83,12 @@ def test_value_meets_a_bound_on_its_side(bound: str, value: float, met: bool) ->
 )
 def test_rounded_value_lies_on_the_same_side_of_the_bound(bound: str, value: float, shown: str) -> None:
     assert read_bound(bound).show(value) == shown
+
+
+def test_value_and_bound_are_rounded_until_they_show_the_side() -> None:
+    assert read_bound(">= 0.98333333").show_both(0.973333333) == ("0.973333", ">= 0.983333")
+    assert read_bound(">= 0.98333333").show_both(0.98333331) == ("0.98333331", ">= 0.98333333")
+    assert read_bound(">= 0.30000000000000004").show_both(0.3) == ("0.3", ">= 0.30000000000000004")
 
 
 def test_every_model_type_has_metrics() -> None:

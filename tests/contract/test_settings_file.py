@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from workers.contract.gate import live_environment
 from workers.contract.jobs import Deploy, FindCapacity, LoadTest, Scale, TrainModel
 from workers.contract.load import Abort, Shape, Slo
 from workers.contract.replicas import Replicas
@@ -216,3 +217,27 @@ def test_changes_and_loads_above_the_cap_need_the_approvals_of_their_place(tmp_p
         assert job.approvals_needed(file) is None
     for job in (load(100.1, "docs"), search(100.1, "docs")):
         assert job.approvals_needed(file) == file.targets["docs"].approvals
+
+
+@pytest.mark.parametrize(
+    ("environments", "gate", "live"),
+    [
+        (("staging",), '{ accuracy = ">= live - 0.01" }', "staging"),
+        (("staging", "production"), '{ accuracy = ">= live(production)", log_loss = "< 1" }', "production"),
+        (("staging", "production"), '{ accuracy = ">= live" }', "write live(staging), live(production)."),
+        (("staging",), '{ accuracy = ">= live(prod)" }', "write live(staging)."),
+        (("a", "b"), '{ accuracy = ">= live(a)", recall = ">= live(b)" }', "“live” must be one environment"),
+        ((), '{ accuracy = ">= live" }', "there are no environments."),
+        ((), '{ accuracy = ">= 0.5" }', None),
+    ],
+)
+def test_live_version_of_a_gate_is_of_one_environment(
+    tmp_path: Path, environments: tuple[str, ...], gate: str, live: str | None
+) -> None:
+    text = GOOD.partition("gate =")[0] + f"gate = {gate}\n" + "".join(f"[environments.{one}]\n" for one in environments)
+    if live is None or live in environments:
+        file = read_text(tmp_path, text)
+        assert live_environment("iris", file.models["iris"].gate, environments=environments) == live
+    else:
+        [mistake] = read_mistakes(tmp_path, text)
+        assert mistake.startswith("1: models.iris.gate: ") and live in mistake

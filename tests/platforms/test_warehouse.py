@@ -150,7 +150,9 @@ def test_next_attempt_with_other_settings_trains_again(warehouse: Warehouse) -> 
 
 def test_check_returns_the_features_with_their_types(warehouse: Warehouse) -> None:
     query = f"SELECT sepal_length, species AS kind, sepal_width > 3 AS wide, sepal_width AS y FROM {IRIS}"
-    checked = warehouse.check(model=iris(type="linear_reg", label="y", query=query), progress=RecordedProgress())
+    checked = warehouse.check(
+        model=iris(type="linear_reg", label="y", query=query), live=None, progress=RecordedProgress()
+    )
     assert dict(checked.features) == {"sepal_length": "number", "kind": "string", "wide": "boolean"}
     assert list(checked.features) == ["sepal_length", "kind", "wide"]
     assert checked.cost
@@ -168,7 +170,7 @@ def test_check_returns_the_features_with_their_types(warehouse: Warehouse) -> No
 def test_check_refuses_as_a_training_does(warehouse: Warehouse, changes: dict[str, Any], field: str) -> None:
     model, reasons = iris(**changes), []
     for attempt in (
-        lambda: warehouse.check(model=model, progress=RecordedProgress()),
+        lambda: warehouse.check(model=model, live=None, progress=RecordedProgress()),
         lambda: warehouse.train(model=model, version=1, progress=RecordedProgress()),
     ):
         with pytest.raises(PermanentError) as caught:

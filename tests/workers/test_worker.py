@@ -13,7 +13,7 @@ from bot.demo import processes
 from tests.waiting import wait_until
 from tests.workers.harness import WAIT_S, WorkerHarness, deployed
 from workers.contract import events as e
-from workers.contract.jobs import Deploy, LoadTest, Scale, TrainModel
+from workers.contract.jobs import Deploy, LoadTest, Scale, Trained, TrainModel
 from workers.contract.load import Shape, Slo
 from workers.contract.record import Record
 from workers.contract.replicas import Replicas
@@ -128,6 +128,26 @@ gate = { mean_squared_log_error = "< 1" }
     assert "accuracy 0.973333, required > 0.999" in missed.reason
     assert "mean_squared_log_error cannot be computed" in undefined.reason
     assert not list((harness.folder / "home").rglob("manifest.json"))
+
+
+def test_gate_compares_with_the_live_version_on_the_same_rows(harness: WorkerHarness) -> None:
+    """Without a live version the bound is skipped. The same model again is not better than itself."""
+    settings = harness.folder / "seatrial.toml"
+    gate = 'gate = { accuracy = ">= live(staging) + 0.01", log_loss = "<= live(staging)" }\n\n[models.strict]'
+    settings.write_text(settings.read_text().replace("\n[models.strict]", gate))
+    harness.worker()
+    first = harness.ended(harness.ask("first", TrainModel(model="iris")))
+    assert isinstance(first.outcome, Trained)
+    skipped = {step.name: step.note for step in first.steps}["gate"]
+    assert skipped.startswith("accuracy >= live(staging) + 0.01 skipped: no version is live yet, log_loss <= live")
+    deploy = Deploy(model="iris", version=1, environment="staging", digest=first.outcome.digest)
+    assert harness.ended(harness.ask("deploy", deploy)).state == "succeeded"
+    second = harness.ended(harness.ask("second", TrainModel(model="iris")))
+    assert second.state == "failed"
+    assert second.reason == (
+        "Quality gate failed: accuracy 0.973333, required >= live(staging) + 0.01, so >= 0.983333"
+        " (v1 on staging 0.973333)."
+    )
 
 
 def test_sample_that_does_not_fit_the_query_fails_before_the_training(harness: WorkerHarness) -> None:

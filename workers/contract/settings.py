@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from workers.contract.gate import Bound, check_metrics, read_bound
+from workers.contract.gate import Bound, check_metrics, live_environment, read_bound
 from workers.contract.load import Abort, Slo
 from workers.contract.replicas import Replicas
 from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
@@ -87,7 +87,8 @@ class Model(_Table):
     sample: Annotated[tuple[Instance, ...], AfterValidator(_not_empty)]
     """Instances that every new version must predict before it is published. Load tests send the first one."""
     gate: dict[str, Annotated[Bound, _text(read_bound)]] = {}
-    """Metric of ML.EVALUATE → bound, like ">= 0.9". A version that misses one is not published. Default: no gate."""
+    """Metric of ML.EVALUATE → bound, like ">= 0.9", or ">= live - 0.01" for the version that is live on an environment.
+    A version that misses one is not published. Default: no gate."""
     max_bytes: Annotated[int, _text(read_size_bytes)] = 100 * 10**9
     """The most that the query may read in BigQuery, or else it fails. Default 100GB: limits the cost of a typo."""
 
@@ -253,6 +254,12 @@ class SettingsFile(_Table):
     def place(self, name: str) -> Environment | LoadTarget:
         """Return the environment or load target `name`. Raises KeyError if it does not exist."""
         return self.places[name]
+
+    @model_validator(mode="after")
+    def _gates_name_an_environment(self) -> Self:
+        for model in self.models.values():
+            live_environment(model.name, model.gate, environments=tuple(self.environments))
+        return self
 
     @model_validator(mode="after")
     def _places_differ(self) -> Self:

@@ -7,14 +7,17 @@ from workers.context import Context
 from workers.contract.settings import Model
 from workers.contract.units import quoted
 from workers.errors import PermanentError
-from workers.platforms.protocols import Checked, Instance, JsonType
+from workers.platforms.protocols import Checked, Instance, JsonType, LiveVersion
 
 _MOST_NAMES = 20
 
 
-def check(model: Model, context: Context) -> Checked:
-    """Check the query, the label, the features and the sample. Raises PermanentError that names the field at fault."""
-    checked = context.platforms.warehouse.check(model=model, progress=context)
+def check(model: Model, context: Context, *, live: LiveVersion | None) -> Checked:
+    """Check the query, the label, the features, the sample and the columns of the live version.
+
+    Raises PermanentError that names the field at fault.
+    """
+    checked = context.platforms.warehouse.check(model=model, live=live, progress=context)
     check_sample(model, checked.features)
     return checked
 

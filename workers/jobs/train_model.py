@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from workers.context import Context
 from workers.contract.jobs import Trained, TrainModel
-from workers.errors import PermanentError
 from workers.jobs.checks import check
-from workers.platforms.protocols import Evaluation, Manifest, Model
+from workers.jobs.gate import find_live, pass_gate
+from workers.platforms.protocols import Manifest, Model
 
 _FIRST_METRICS = ("accuracy", "roc_auc", "r2_score", "mean_absolute_error")
 
@@ -17,7 +17,8 @@ def train_model(job: TrainModel, context: Context) -> Trained:
     platforms = context.platforms
     model = platforms.settings.models[job.model]
     with context.step("check") as step:
-        step.fact = check(model, context).cost
+        live = find_live(model, context)
+        step.fact = check(model, context, live=live).cost
     version = platforms.artifacts.claim(model=model.name, job_id=context.request)
     with context.step("train") as step:
         training = platforms.warehouse.train(model=model, version=version, progress=context)
@@ -25,7 +26,7 @@ def train_model(job: TrainModel, context: Context) -> Trained:
     with context.step("evaluate") as step:
         evaluation = platforms.warehouse.evaluate(model=model, version=version, progress=context)
         step.fact = f"{_headline(evaluation.metrics)}, {evaluation.note}"
-    _gate(model, evaluation, context)
+    pass_gate(model, version, evaluation, live=live, context=context)
     with context.step("export") as step:
         staging = platforms.artifacts.staging(model=model.name, version=version)
         exported_as = platforms.warehouse.export(model=model, version=version, to=staging, progress=context)
@@ -46,32 +47,6 @@ def train_model(job: TrainModel, context: Context) -> Trained:
     )
     _publish(model, manifest, context)
     return Trained(version=version, digest=digest, metrics=dict(evaluation.metrics), size_bytes=size_bytes)
-
-
-def _gate(model: Model, evaluation: Evaluation, context: Context) -> None:
-    """Raise PermanentError if the version misses a bound of the quality gate."""
-    if not model.gate:
-        context.skip("gate", f"models.{model.name}.gate sets no bound")
-        return
-    with context.step("gate") as step:
-        missed, met = [], []
-        for metric, bound in model.gate.items():
-            if metric not in evaluation.metrics:
-                raise PermanentError(
-                    f"models.{model.name}.gate: {metric} cannot be computed ({evaluation.note}).",
-                    advice=f"Set bounds for these: {', '.join(evaluation.metrics)}.",
-                )
-            value = evaluation.metrics[metric]
-            if bound.met(value):
-                met.append(f"{metric} {bound.show(value)} {bound}")
-            else:
-                missed.append(f"{metric} {bound.show(value)}, required {bound}")
-        if missed:
-            raise PermanentError(
-                f"Quality gate failed: {'; '.join(missed)}.",
-                advice=f"Nothing was published. Change the query, or models.{model.name}.gate, and train again.",
-            )
-        step.fact = ", ".join(met)
 
 
 def _publish(model: Model, manifest: Manifest, context: Context) -> None:

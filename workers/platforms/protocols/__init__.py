@@ -21,8 +21,10 @@ from workers.platforms.protocols.platforms import Diagnosable as Diagnosable, Pl
 from workers.platforms.protocols.progress import Progress as Progress
 from workers.platforms.protocols.warehouse import (
     Checked as Checked,
+    Comparison as Comparison,
     Evaluation as Evaluation,
     JsonType as JsonType,
+    LiveVersion as LiveVersion,
     Training as Training,
     Warehouse as Warehouse,
 )

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from workers.contract.settings import Model
+from workers.errors import PermanentError
 from workers.platforms.protocols.progress import Progress
 
 JsonType = Literal["number", "string", "boolean", "any"]
@@ -40,13 +42,39 @@ class Evaluation:
     note: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveVersion:
+    """The version of a model that is live on `environment`, with its exported files in `folder`."""
+
+    version: int
+    environment: str
+    folder: Path
+
+    def uncomparable(self, model: Model, reason: str) -> PermanentError:
+        """Return the error that this version cannot be evaluated for the gate of `model`. `reason` begins with "it"."""
+        return PermanentError(
+            f"models.{model.name}.gate: v{self.version} on {self.environment} cannot be compared: {reason}.",
+            advice=f"Train once without bounds on live, deploy that version to {self.environment}, and restore them.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Metrics of a new version and of the live one, computed alike on the same rows. `note` names the rows."""
+
+    new: Mapping[str, float]
+    live: Mapping[str, float]
+    note: str
+
+
 class Warehouse(Protocol):
     """A data warehouse: BigQuery ML, or this machine."""
 
-    def check(self, *, model: Model, progress: Progress) -> Checked:
+    def check(self, *, model: Model, live: LiveVersion | None, progress: Progress) -> Checked:
         """Check the query, its columns and the label, at no cost and without a change.
 
-        Raises PermanentError as `train` does, except for mistakes that only the query's rows show.
+        Raises PermanentError as `train` does, except for mistakes that only the query's rows show. Also raises it if
+        `live` needs a column that the query lacks.
         """
 
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
@@ -59,6 +87,13 @@ class Warehouse(Protocol):
 
     def evaluate(self, *, model: Model, version: int, progress: Progress) -> Evaluation:
         """Return the trained version's metrics. Raises PermanentError if the version was not trained."""
+
+    def compare(self, *, model: Model, version: int, live: LiveVersion, progress: Progress) -> Comparison:
+        """Evaluate the trained version and `live` on the rows that were held out from the training, or else on all.
+
+        The live version may have been trained with some of these rows, which favours it. Raises PermanentError if it
+        cannot be evaluated on them.
+        """
 
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
         """Write the trained version to the address `to`, which comes from `Artifacts.staging`.

@@ -60,6 +60,15 @@ def evaluation(row: Row, *, held_out: bool) -> Evaluation:
     return Evaluation(metrics=metrics, note=rows + (f"; {', '.join(undefined)} undefined on them" if undefined else ""))
 
 
+def evaluation_table(training_runs: Sequence[Mapping[str, Any]]) -> Mapping[str, str] | None:
+    """Return the TableReference of the rows that were held out from a model's last training, or None if none were.
+
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/models#datasplitresult
+    """
+    split = training_runs[-1].get("dataSplitResult", {}) if training_runs else {}
+    return split.get("evaluationTable") or None
+
+
 def confusion(rows: Iterable[Row]) -> list[str]:
     """Return ML.CONFUSION_MATRIX as lines "expected setosa: 50 setosa, 2 virginica", without zeros.
 

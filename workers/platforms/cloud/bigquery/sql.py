@@ -21,6 +21,7 @@ _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _LOCATION = re.compile(r"[A-Za-z]{2}|[A-Za-z]+(?:-[A-Za-z0-9]+)+")
 # https://cloud.google.com/bigquery/docs/schemas#column_names
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
+_TABLE_PART = re.compile(r"[A-Za-z0-9_.:$-]{1,1024}")
 _MODEL = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 CLASSIFIERS = frozenset({"logistic_reg", "boosted_tree_classifier"})
@@ -90,6 +91,27 @@ def of_model(
     …-importance)
     """
     return f"SELECT * FROM ML.{function}(MODEL `{model_id}`)"
+
+
+def evaluate_on(model_id: str, rows: str) -> str:
+    """Return a query for ML.EVALUATE of the model on `rows`, which come from `table_rows` or `query_rows`.
+
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-evaluate
+    """
+    return f"SELECT * FROM ML.EVALUATE(MODEL `{model_id}`, {rows})"
+
+
+def table_rows(table: Mapping[str, str]) -> str:
+    """Return the rows of a TableReference of the API. Raises ValueError if its names are not those of a table."""
+    names = [table["projectId"], table["datasetId"], table["tableId"]]
+    if not all(_TABLE_PART.fullmatch(name) for name in names):
+        raise ValueError(f"{names} cannot be the name of a table")
+    return f"TABLE `{'.'.join(names)}`"
+
+
+def query_rows(model: Model) -> str:
+    """Return the rows of the model's query."""
+    return f"(\n{model.query}\n)"
 
 
 def fingerprint(sql: str) -> str:

@@ -16,10 +16,11 @@ from google.cloud.bigquery import Dataset
 from workers.contract.formatting import show_count
 from workers.errors import JobError, PermanentError
 from workers.platforms.cloud.bigquery import results, sql
+from workers.platforms.cloud.bigquery.comparison import check_live, compare
 from workers.platforms.cloud.bigquery.errors import BIGQUERY_ERRORS, RETRY_AFTER_S, JobFailed, translated_errors
 from workers.platforms.cloud.bigquery.jobs import CALL_S, RETRY, BigQueryJobs, Job, failure_of, open_client
 from workers.platforms.cloud.bigquery.query import check, request_types, show_bytes, show_price, show_share
-from workers.platforms.protocols import Checked, Evaluation, Finding, Model, Progress, Training
+from workers.platforms.protocols import Checked, Comparison, Evaluation, Finding, LiveVersion, Model, Progress, Training
 
 UNEXPORTED_FOR = timedelta(days=7)
 """The time that an unexported model stays in the dataset, after a failed gate or job: enough for an examination."""
@@ -42,7 +43,7 @@ class BigQueryWarehouse:
         self._endpoint = endpoint
         self._poll_s = poll_s
 
-    def check(self, *, model: Model, progress: Progress) -> Checked:
+    def check(self, *, model: Model, live: LiveVersion | None, progress: Progress) -> Checked:
         """Check by dry runs of the query and of CREATE MODEL, which needs an existing dataset; see Warehouse."""
         progress.check()
         with translated_errors(f"check {model.name}", model=model), self._connected() as jobs:
@@ -51,6 +52,9 @@ class BigQueryWarehouse:
             cost = f"{check(model, dry_run)}, {show_share(model, dry_run)}"
             if location:
                 jobs.dry_run(sql.create_model(self._place.model_id(model, 1), model))
+            if live:
+                columns = {field.name.casefold() for field in dry_run.schema or ()}
+                check_live(jobs, self._place, model, live, columns=columns)
         return Checked(features=request_types(model, dry_run), cost=cost)
 
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
@@ -80,10 +84,17 @@ class BigQueryWarehouse:
                 lines += results.importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress))
         for line in lines:
             progress.log(line)
-        # The field exists only if the rows were split:
-        # https://cloud.google.com/bigquery/docs/reference/rest/v2/models#trainingrun
-        held_out = bool(runs and runs[-1].get("dataSplitResult", {}).get("evaluationTable"))
-        return results.evaluation(metrics[0], held_out=held_out)
+        return results.evaluation(metrics[0], held_out=results.evaluation_table(runs) is not None)
+
+    def compare(self, *, model: Model, version: int, live: LiveVersion, progress: Progress) -> Comparison:
+        """Run ML.EVALUATE for both versions on the table of the rows that were held out; see Warehouse.
+
+        If no rows were held out, the rows are those of the query, which is then read twice.
+        """
+        with translated_errors(f"compare {model.name} v{version} with v{live.version}"), self._connected() as jobs:
+            held_out = results.evaluation_table(self._model(jobs, model, version).training_runs)
+            versions = (version, live.version)
+            return compare(jobs, self._place, model, versions, held_out=held_out, progress=progress)
 
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
         """Extract to the gs:// prefix `to`. Return "saved_model", or "xgboost_booster" for boosted trees.

@@ -19,6 +19,7 @@ from workers.errors import PermanentError
 from workers.platforms.embedded.background import ReportStage, run_in_background
 from workers.platforms.embedded.errors import translated_errors
 from workers.platforms.embedded.warehouse.check import check
+from workers.platforms.embedded.warehouse.comparison import ROWS_FILE, check_live, compare, write_rows
 from workers.platforms.embedded.warehouse.evaluation import classification_metrics, evaluation, regression_metrics
 from workers.platforms.embedded.warehouse.features import (
     MAXIMUM_ROWS,
@@ -31,7 +32,7 @@ from workers.platforms.embedded.warehouse.features import (
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
 from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
 from workers.platforms.embedded.warehouse.training import fit, split
-from workers.platforms.protocols import Checked, Evaluation, Model, Progress, Training
+from workers.platforms.protocols import Checked, Comparison, Evaluation, LiveVersion, Model, Progress, Training
 
 MAX_TRAININGS = 5
 """Folders kept per model. A job needs its folder from training to export only; the model store keeps the versions."""
@@ -60,9 +61,12 @@ class EmbeddedWarehouse:
         self._tables = dict(tables)
 
     @translated_errors()
-    def check(self, *, model: Model, progress: Progress) -> Checked:
+    def check(self, *, model: Model, live: LiveVersion | None, progress: Progress) -> Checked:
         """Translate and describe the query, without running it; see Warehouse."""
-        return check(model, tables=self._tables, progress=progress)
+        checked = check(model, tables=self._tables, progress=progress)
+        if live:
+            check_live(model, live, checked)
+        return checked
 
     @translated_errors()
     def train(self, *, model: Model, version: int, progress: Progress) -> Training:
@@ -96,6 +100,13 @@ class EmbeddedWarehouse:
         return self._record(model, version).evaluation
 
     @translated_errors()
+    def compare(self, *, model: Model, version: int, live: LiveVersion, progress: Progress) -> Comparison:
+        """Evaluate the exported files of both versions on the stored rows; see Warehouse."""
+        self._record(model, version)
+        new = self._folder(model, version)
+        return run_in_background(lambda report: compare(model, new=new, live=live, report=report), progress=progress)
+
+    @translated_errors()
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
         """Write model.onnx and signature.json into the folder `to` and return "onnx"; see Warehouse."""
         if "://" in to:
@@ -106,7 +117,7 @@ class EmbeddedWarehouse:
         self._record(model, version)
         progress.check()
         shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(self._folder(model, version), to, ignore=shutil.ignore_patterns("training.json"))
+        shutil.copytree(self._folder(model, version), to, ignore=shutil.ignore_patterns("training.json", ROWS_FILE))
         return "onnx"
 
     def _folder(self, model: Model, version: int) -> Path:
@@ -171,7 +182,10 @@ def _build(
     measured = evaluation(metrics, rows=rows.note)
     signature = json.dumps(signature_document(examples.features, model.label, classes=classes), indent=2) + "\n"
     record = _TrainingRecord(training=training, settings_sha256=_digest(model), evaluation=measured)
-    return record, {"model.onnx": graph, "signature.json": signature.encode()}
+    files = {"model.onnx": graph, "signature.json": signature.encode()}
+    if any(bound.relative for bound in model.gate.values()):
+        files[ROWS_FILE] = write_rows(examples, rows.evaluate, note=rows.note)
+    return record, files
 
 
 def _delete_old(newest: Path) -> None:
