@@ -10,9 +10,10 @@ import pytest
 
 from tests.platforms.adapters import WarehouseUnderTest, bigquery_warehouse, embedded_warehouse
 from tests.platforms.progress import RecordedProgress
+from workers.contract.gate import read_bound
 from workers.contract.settings import Model
 from workers.errors import JobCancelled, PermanentError
-from workers.platforms.protocols import Training, Warehouse
+from workers.platforms.protocols import LiveVersion, Training, Warehouse
 
 IRIS = "`bigquery-public-data.ml_datasets.iris`"
 CLASSIFIER_METRICS = {"precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc"}
@@ -128,6 +129,17 @@ def test_export_writes_the_files_of_its_format(trained: TrainedModel) -> None:
     assert MODEL_FILES[written] in files
     assert export() == written
     assert under_test.files() == files
+
+
+def test_version_that_is_compared_with_itself_is_equal(under_test: WarehouseUnderTest) -> None:
+    warehouse, model = under_test.warehouse, iris(gate={"accuracy": read_bound(">= live")})
+    warehouse.train(model=model, version=1, progress=RecordedProgress())
+    warehouse.export(model=model, version=1, to=under_test.staging, progress=RecordedProgress())
+    live = LiveVersion(version=1, environment="staging", folder=Path(under_test.staging))
+    assert warehouse.check(model=model, live=live, progress=RecordedProgress()).features
+    comparison = warehouse.compare(model=model, version=1, live=live, progress=RecordedProgress())
+    assert comparison.new == comparison.live and set(comparison.new) == CLASSIFIER_METRICS
+    assert "training rows" in comparison.note
 
 
 def test_next_attempt_of_a_job_returns_its_finished_training(warehouse: Warehouse) -> None:
