@@ -35,6 +35,7 @@ COPY k8s/serving k8s/serving
 COPY k8s/locust k8s/locust
 RUN pip install --constraint constraints.txt --editable '.[worker,load,cloud]'
 USER 10001
+RUN python -c 'from workers.platforms.embedded.googlesql.library import library; library()'
 ENV SEATRIAL_HOME=/data
 VOLUME /data
 CMD ["python", "-m", "workers"]

@@ -12,7 +12,8 @@ from tests.platforms.orders import orders_model, orders_tables
 from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.errors import JobCancelled, PermanentError
-from workers.platforms.embedded.warehouse.sql import IRIS, load_tables, open_database
+from workers.platforms.embedded.warehouse.sql import columns, fetch_table, read_query
+from workers.platforms.embedded.warehouse.tables import IRIS, load_table, lock, open_database
 from workers.platforms.embedded.warehouse.warehouse import read_examples
 
 
@@ -78,7 +79,8 @@ def test_duckdb_has_no_access_to_files_networks_or_settings(tmp_path: Path, sql:
     """A second barrier behind the translation."""
     duckdb_secrets_of_python = pd.DataFrame({"secret": [1]})
     with open_database() as connection:
-        load_tables(connection, frozenset({IRIS}), files={})
+        load_table(connection, IRIS, None)
+        lock(connection)
         counted = connection.execute('SELECT COUNT(*) FROM "bigquery-public-data".ml_datasets.iris').fetchone()
         assert counted == (150,)
         with pytest.raises(duckdb.Error):
@@ -103,6 +105,57 @@ def test_table_may_be_quoted_in_every_way_of_bigquery(tables: dict[str, Path], t
     """Its last name is its alias."""
     query = f"SELECT orders.* EXCEPT(day) FROM {table}"
     assert read(tables, query) == 5
+
+
+def test_wildcard_table_is_the_union_of_the_tables_with_its_prefix(tmp_path: Path) -> None:
+    """Columns are those of the last table; a column that another one lacks is NULL there."""
+    files = {}
+    for year, text in {"2024": "n\n1\n", "2025": "n,k\n2,a\n", "2026": "n,k\n3,b\n"}.items():
+        files[f"p.d.t_{year}"] = tmp_path / f"{year}.csv"
+        files[f"p.d.t_{year}"].write_text(text)
+    sql = "SELECT n, k, _TABLE_SUFFIX AS year FROM `p.d.t_*` WHERE _TABLE_SUFFIX BETWEEN '2024' AND '2025' ORDER BY n"
+    with open_database() as connection:
+        query = read_query(connection, sql, files=files)
+        assert [tuple(row.values()) for row in fetch_table(connection, query).to_pylist()] == [
+            (1, None, "2024"),
+            (2, "a", "2025"),
+        ]
+
+
+def test_structs_and_arrays_of_parquet_have_their_fields(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rows = "SELECT {'a': 1::BIGINT, 'b': [{'c': 'x'}, {'c': 'y'}]} AS s UNION ALL SELECT NULL"
+    duckdb.sql(f"COPY ({rows}) TO '{path}'")
+    with open_database() as connection:
+        query = read_query(
+            connection, "SELECT s.a, (SELECT MAX(e.c) FROM UNNEST(s.b) AS e) AS c, s FROM d.t", files={"d.t": path}
+        )
+        assert [column.type for column in columns(query)] == [
+            "INT64",
+            "STRING",
+            "STRUCT<a INT64, b ARRAY<STRUCT<c STRING>>>",
+        ]
+        found = fetch_table(connection, query).to_pylist()
+    assert sorted((row["column0"], row["column1"]) for row in found if row["column0"]) == [(1, "y")]
+
+
+@pytest.mark.parametrize(
+    ("sql", "features"),
+    [
+        ("SELECT day, status FROM shop.orders", {"day": "STRING"}),
+        (
+            "SELECT STRUCT(amount, channel AS c) AS s, status FROM shop.orders -- end",
+            {"s_amount": "FLOAT", "s_c": "STRING"},
+        ),
+    ],
+)
+def test_columns_become_the_features_of_bigquery_ml(
+    tables: dict[str, Path], sql: str, features: dict[str, str]
+) -> None:
+    examples = read_examples(orders_model(query=sql), tables=tables, progress=RecordedProgress())
+    assert {feature.name: feature.type for feature in examples.features} == features
+    if "day" in features:
+        assert examples.frame["day"].iloc[0] == "2026-01-01"
 
 
 def test_syntax_of_bigquery_is_translated(tables: dict[str, Path]) -> None:

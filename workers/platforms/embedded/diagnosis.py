@@ -15,7 +15,7 @@ MIN_FREE_BYTES = 10**9
 """Models take a few MB each. Below 1 GB, the temporary files of one large query or the layers of an image may fill the
 disk."""
 _CHARTS = ("matplotlib",)
-_WAREHOUSE = ("duckdb", "sqlglot", "pandas", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
+_WAREHOUSE = ("duckdb", "zetasql", "pyarrow", "pandas", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
 _CLUSTER = ("onnxruntime", "uvicorn", "httptools", "psutil", "locust")
 
 

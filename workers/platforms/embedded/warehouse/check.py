@@ -6,7 +6,8 @@ from pathlib import Path
 from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage, run_in_background
 from workers.platforms.embedded.warehouse.features import Feature, choose_features
-from workers.platforms.embedded.warehouse.sql import IRIS, describe, load_tables, open_database, translate
+from workers.platforms.embedded.warehouse.sql import columns, read_model_query
+from workers.platforms.embedded.warehouse.tables import open_database
 from workers.platforms.protocols import Checked, JsonType, Progress
 
 _JSON_TYPES: Mapping[str, JsonType] = {"STRING": "string", "BOOL": "boolean"}
@@ -14,14 +15,12 @@ _JSON_TYPES: Mapping[str, JsonType] = {"STRING": "string", "BOOL": "boolean"}
 
 def check(model: Model, *, tables: Mapping[str, Path], progress: Progress) -> Checked:
     """Return the types of the query's features. Raises PermanentError that begins with the field at fault."""
-    translation = translate(model, known=[IRIS, *tables])
     database = open_database()
 
     def read(report: ReportStage) -> tuple[Feature, ...]:
         with database as connection:
             report(0, None, "loading tables")
-            load_tables(connection, translation.tables, files=tables)
-            return choose_features(model, describe(connection, translation, model=model))
+            return choose_features(model, columns(read_model_query(connection, model, files=tables)))
 
     features = run_in_background(read, progress=progress, interrupt=database.interrupt)
     return Checked(features={item.name: _JSON_TYPES.get(item.type, "number") for item in features}, cost="no cost")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from workers.contract.formatting import show_count
 from workers.contract.settings import Model
 from workers.platforms.embedded.errors import join_names, label_error, query_error
-from workers.platforms.embedded.warehouse.sql import CastType, Column
+from workers.platforms.embedded.warehouse.sql import Column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,11 +32,9 @@ https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-
 MISSING = r"\N"
 """Category of missing strings: the null marker of CSV files."""
 
-# An untyped NULL is an INT64, as in BigQuery.
-_INTEGERS = re.compile(r'U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|"NULL"')
-_NUMBERS = re.compile(rf"{_INTEGERS.pattern}|FLOAT|DOUBLE|DECIMAL\(.*\)|BIGNUM")
+_NUMBERS = ("INT64", "FLOAT64", "NUMERIC")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FEATURE_TYPES: dict[str, Literal["STRING", "BOOL"]] = {"VARCHAR": "STRING", "BOOLEAN": "BOOL"}
+_FEATURE_TYPES: dict[str, Literal["STRING", "BOOL"]] = {"STRING": "STRING", "BOOL": "BOOL"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +77,9 @@ def choose_features(model: Model, columns: Sequence[Column]) -> tuple[Feature, .
 
 
 def _check_names(model: Model, names: list[str]) -> None:
-    for name in names:
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise query_error(model, f"column {number} has no name.", "Name each expression: … AS name.")
         if not _NAME.fullmatch(name):
             problem = f'the column "{name}" has a name that BigQuery does not accept.'
             raise query_error(model, problem, "Name it with letters, digits and underscores: … AS name.")
@@ -102,35 +102,25 @@ def _check_names(model: Model, names: list[str]) -> None:
 def _check_label(model: Model, columns: Sequence[Column]) -> None:
     type_ = next(column.type for column in columns if column.name == model.label)
     if is_classifier(model):
-        if type_ not in ("VARCHAR", "BOOLEAN") and not _INTEGERS.fullmatch(type_):
-            problem = f"{model.label} is {_bigquery(type_)}; {model.type} predicts a STRING, an INT64 or a BOOL."
+        if type_ not in ("STRING", "BOOL", "INT64"):
+            problem = f"{model.label} is {type_}; {model.type} predicts a STRING, an INT64 or a BOOL."
             raise label_error(model, problem, "Choose a model type that predicts numbers, or CAST the label.")
-    elif not _NUMBERS.fullmatch(type_):
-        problem = f"{model.label} is {_bigquery(type_)}; {model.type} predicts a number."
+    elif type_ not in _NUMBERS:
+        problem = f"{model.label} is {type_}; {model.type} predicts a number."
         raise label_error(model, problem, "Choose a model type that classifies, or CAST the label.")
 
 
 def _feature(model: Model, column: Column) -> Feature:
-    if type_ := "FLOAT" if _NUMBERS.fullmatch(column.type) else _FEATURE_TYPES.get(column.type):
+    if type_ := "FLOAT" if column.type in _NUMBERS else _FEATURE_TYPES.get(column.type):
         return Feature(name=column.name, type=type_)
-    problem = f'the column "{column.name}" is {_bigquery(column.type)}; a feature is a number, a STRING or a BOOL.'
+    problem = f'the column "{column.name}" is {column.type}; a feature is a number, a STRING or a BOOL.'
     advice = f"Remove it, as in * EXCEPT({column.name}), or use a part of it, as in EXTRACT(DAYOFWEEK FROM …)."
     raise query_error(model, problem, advice)
 
 
-def _bigquery(type_: str) -> str:
-    """Return BigQuery's name for a DuckDB type."""
-    from sqlglot import ParseError, exp
-
-    try:
-        return exp.DataType.build(type_, dialect="duckdb").sql(dialect="bigquery")
-    except ParseError:
-        return type_
-
-
-def column_casts(model: Model, features: Sequence[Feature]) -> dict[str, CastType]:
+def column_casts(model: Model, features: Sequence[Feature]) -> dict[str, str]:
     """Return the columns to fetch with their types: the features, then the label."""
-    casts: dict[str, CastType] = {item.name: "VARCHAR" if item.type == "STRING" else "DOUBLE" for item in features}
+    casts: dict[str, str] = {item.name: "VARCHAR" if item.type == "STRING" else "DOUBLE" for item in features}
     return casts | {model.label: "VARCHAR" if is_classifier(model) else "DOUBLE"}
 
 

@@ -30,7 +30,8 @@ from workers.platforms.embedded.warehouse.features import (
     prepare,
 )
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
-from workers.platforms.embedded.warehouse.sql import IRIS, describe, fetch, load_tables, open_database, translate
+from workers.platforms.embedded.warehouse.sql import columns, fetch, model_errors, read_model_query
+from workers.platforms.embedded.warehouse.tables import open_database
 from workers.platforms.embedded.warehouse.training import fit, split
 from workers.platforms.protocols import Checked, Comparison, Evaluation, LiveVersion, Model, Progress, Training
 
@@ -137,17 +138,16 @@ def read_examples(model: Model, *, tables: Mapping[str, Path], progress: Progres
 
     Raises PermanentError that begins with the field of the settings at fault. An interrupted job ends its query.
     """
-    translation = translate(model, known=[IRIS, *tables])
     database = open_database()
 
     def read(report: ReportStage) -> Examples:
         with database as connection:
             report(0, None, "loading tables")
-            load_tables(connection, translation.tables, files=tables)
-            features = choose_features(model, describe(connection, translation, model=model))
-            columns = column_casts(model, features)
+            query = read_model_query(connection, model, files=tables)
+            features = choose_features(model, columns(query))
             report(0, None, "running the query")
-            rows = fetch(connection, translation, model=model, columns=columns, limit=MAXIMUM_ROWS + 1)
+            with model_errors(model):
+                rows = fetch(connection, query, casts=column_casts(model, features), limit=MAXIMUM_ROWS + 1)
         return prepare(model, features, rows)
 
     examples = run_in_background(read, progress=progress, interrupt=database.interrupt)

@@ -1,0 +1,68 @@
+"""Translation of a query of GoogleSQL, and its run in DuckDB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workers.platforms.embedded.googlesql.catalogue import options, with_tables
+from workers.platforms.embedded.googlesql.library import library
+from workers.platforms.embedded.googlesql.nodes import column_name, concrete
+from workers.platforms.embedded.googlesql.scalars import Scalar
+from workers.platforms.embedded.googlesql.scans import Scans, Source
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection as Connection
+    from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of a query's result. An unnamed one has the name ""."""
+
+    name: str
+    type: "TypeProto"
+    sql: str
+    """Its name in `Query.sql`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """A query in DuckDB's SQL, and the functions that it needs."""
+
+    sql: str
+    columns: tuple[Column, ...]
+    scalars: Sequence[Scalar]
+
+
+def table_paths(sql: str) -> list[tuple[str, ...]]:
+    """Return the paths of the tables that a query names, without its WITH entries. Raises Refused as `translate`."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
+
+    request = service.ExtractTableNamesFromStatementRequest(sql_statement=sql, options=options().language_options)
+    answer = library().call("ExtractTableNamesFromStatement", request, service.ExtractTableNamesFromStatementResponse)
+    return [tuple(name.table_name_segment) for name in answer.table_name]
+
+
+def translate(sql: str, *, sources: list[Source]) -> Query:
+    """Translate a query. Raises Refused if BigQuery refuses it, or if this warehouse lacks a part of it."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
+
+    request = service.AnalyzeRequest(
+        sql_statement=sql, options=options(), **with_tables([source.table for source in sources])
+    )
+    statement = concrete(library().call("Analyze", request, service.AnalyzeResponse).resolved_statement)
+    scans = Scans(sources)
+    body = scans.sql(statement.query)
+    columns = tuple(
+        Column(name="" if item.name.startswith("$") else item.name, type=item.column.type, sql=f"column{number}")
+        for number, item in enumerate(statement.output_column_list)
+    )
+    named = zip(statement.output_column_list, columns, strict=True)
+    select = ", ".join(f"{column_name(item.column)} AS {column.sql}" for item, column in named)
+    return Query(sql=f"SELECT {select} FROM ({body}) AS q", columns=columns, scalars=scans.expressions.scalars)  # noqa: S608
+
+
+def prepare(connection: "Connection", query: Query) -> None:
+    """Create the functions that the query needs."""
+    for scalar in query.scalars:
+        scalar.register(connection)
