@@ -6,6 +6,8 @@ seatrial down                stop the endpoints that this machine serves
 seatrial doctor              check tokens, permissions and services, and print how to repair them
 seatrial manifest [URL]      print the Slack app's manifest, for HTTP at URL or for Socket Mode
                              --commands umbrella: its only command is /seatrial; --prefix ml: /ml-deploy
+seatrial query "SELECT …"    run a query in the warehouse of this machine and print the answer as JSON
+                             --file PATH: the query in a file; --explain: print its translation
 seatrial explain "COMMAND"   print as JSON how a command is understood, or why not; nothing is started
                              --mention: a message that mentions the bot; --versions iris=1,2: without Redis
 seatrial demo [--once]       run everything on this machine, with a local Slack
@@ -41,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
                 # A program of its own, without the bot's modules and credentials.
                 command = ["-m", "workers", "down"] if words == ["down"] else ["-m", "workers"]
                 os.execv(sys.executable, [sys.executable, *command])
+            case ["query", *_]:
+                os.execv(sys.executable, [sys.executable, "-m", "workers", *words])
             case ["doctor"]:
                 return _doctor()
             case ["manifest", *rest]:

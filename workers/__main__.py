@@ -3,6 +3,7 @@
 * `python -m workers`: run jobs until SIGTERM.
 * `python -m workers down`: stop the endpoints on this machine.
 * `python -m workers doctor`: check all that a worker needs.
+* `python -m workers query "SELECT …"`: run a query in the warehouse of this machine.
 """
 
 import logging
@@ -21,6 +22,7 @@ from workers.inventory import Inventory
 from workers.jobs import HANDLERS
 from workers.platforms.connect import connect, take_down
 from workers.platforms.protocols import Platforms
+from workers.query import query
 from workers.runner import Runner
 from workers.settings import WorkerSettings, read_settings
 
@@ -30,8 +32,8 @@ logger = logging.getLogger("workers")
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand and return its exit status.
 
-    0: stopped by a signal, or done. 1: `doctor` found a fault, or `down` could not stop an endpoint. 2: the settings or
-    the arguments are invalid.
+    0: stopped by a signal, or done. 1: `doctor` found a fault, `down` could not stop an endpoint, or a query is refused.
+    2: the settings or the arguments are invalid.
     """
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -39,12 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if words == ["doctor"]:
             return doctor(os.environ)
+        if words[:1] == ["query"]:
+            return query(words[1:], os.environ)
         settings = read_settings()
         if words == ["down"]:
             take_down(home=settings.home)
             return 0
         if words:
-            print("usage: python -m workers [down|doctor]", file=sys.stderr)
+            print("usage: python -m workers [down|doctor|query]", file=sys.stderr)
             return 2
         return _work(settings)
     except SettingsError as error:

@@ -50,14 +50,15 @@ def warehouse(sql: str) -> Answer | None:
             found = fetch_table(connection, query)
         except Refused:
             return None
-        rows = [tuple(_value(value) for value in row.values()) for row in found.to_pylist()]
+        rows = [tuple(plain(value) for value in row.values()) for row in found.to_pylist()]
         return Answer([(column.name, column.type) for column in columns(query)], _sorted(rows))
 
 
-def _value(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return structs as tuples."""
     if isinstance(value, dict):
-        return tuple(_value(part) for part in value.values())
-    return [_value(element) for element in value] if isinstance(value, list) else value
+        return tuple(plain(part) for part in value.values())
+    return [plain(element) for element in value] if isinstance(value, list) else value
 
 
 def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -4,12 +4,12 @@ No other module decides between this machine and the cloud.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from workers.contract.settings import SettingsError
+from workers.contract.settings import SettingsError, SettingsFile
 from workers.errors import PermanentError
 from workers.platforms.protocols import Artifacts, Cluster, Images, LoadGenerator, Platforms, Warehouse
 from workers.settings import WorkerSettings
@@ -77,6 +77,21 @@ def take_down(*, home: Path) -> None:
     from workers.platforms.embedded.cluster.cluster import EmbeddedCluster
 
     EmbeddedCluster(home=home).remove_all()
+
+
+def query_here(sql: str, *, file: SettingsFile, folder: Path, explain: bool) -> Iterator[str]:
+    """Yield the parts of the answer of the warehouse on this machine, or of its translation.
+
+    The settings' files are relative to `folder`. Raises PermanentError if the query is refused or stops.
+    """
+    from workers.platforms.embedded.googlesql.errors import Refused
+    from workers.platforms.embedded.warehouse.query import answer, explanation
+
+    files = {name: folder / path for name, path in file.tables.items()}
+    try:
+        yield from [explanation(sql, files=files)] if explain else answer(sql, files=files)
+    except Refused as error:
+        raise PermanentError(error.problem, advice=error.advice) from error
 
 
 def _parse(address: str, form: str) -> dict[str, str]:

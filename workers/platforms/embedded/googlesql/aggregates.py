@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from workers.platforms.embedded.googlesql.errors import missing
 from workers.platforms.embedded.googlesql.functions import Function, filled, functions
-from workers.platforms.embedded.googlesql.nodes import Node, concrete, enum_name, is_set, type_of
+from workers.platforms.embedded.googlesql.nodes import Node, concrete, enum_name, function_name, is_set, type_of
 from workers.platforms.embedded.googlesql.ordering import order_by, sort_keys
+from workers.platforms.embedded.googlesql.preprocessing import is_preprocessing, write
 from workers.platforms.embedded.googlesql.types import array_of, kind, struct_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def aggregate(expressions: "Expressions", expression: Node) -> str:
     if is_set(node, "having_modifier") or not template:
         return _collected(expressions, node, name, arguments)
     texts = [expressions.sql(argument) for argument in arguments]
+    if is_preprocessing(name):
+        if node.parent.distinct or enum_name(node.parent, "null_handling_modifier") == "RESPECT_NULLS":
+            raise missing(f"{name.upper()} with DISTINCT or RESPECT NULLS")
+        return write(expressions, name, arguments, "")
     keeps_nulls = name == "array_agg" and enum_name(node.parent, "null_handling_modifier") != "IGNORE_NULLS"
     if name in LISTS:
         return _list(name, node, texts, limit, keeps_nulls=keeps_nulls)
@@ -46,7 +51,7 @@ def aggregate(expressions: "Expressions", expression: Node) -> str:
 
 def _row(node: Node, section: str) -> tuple[str, Function, list[Node]]:
     call = node.parent.parent
-    name = call.function.name.removeprefix("ZetaSQL:").lower()
+    name = function_name(call)
     row = functions()[section].get(name)
     if row is None:
         raise missing(f"The function {name.lstrip('$').upper()}")
@@ -113,12 +118,16 @@ def analytic(expressions: "Expressions", expression: Node, group: Node) -> str:
         texts.append("','")
         if _ignores_nulls(node):
             filter_ = f" FILTER (WHERE {texts[0]} IS NOT NULL)"
+    if modifier and "{nulls}" not in template and not filter_:
+        raise missing(f"{name.upper()}({modifier.strip()}) OVER")
     over = f"{filter_} OVER ({_window(expressions, node, group)})"
+    if is_preprocessing(name):
+        return write(expressions, name, arguments, over)
     return filled(template, texts, over=over, distinct=_distinct(node), nulls=modifier)
 
 
 def _is_window(node: Node) -> bool:
-    return node.parent.parent.function.name.removeprefix("ZetaSQL:").lower() in functions()["window"]
+    return function_name(node.parent.parent) in functions()["window"]
 
 
 def _window(expressions: "Expressions", node: Node, group: Node) -> str:

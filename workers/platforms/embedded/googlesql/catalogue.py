@@ -6,13 +6,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from workers.platforms.embedded.googlesql.library import library
-from workers.platforms.embedded.googlesql.more_functions import more_functions
+from workers.platforms.embedded.googlesql.more_functions import add_functions
 
 if TYPE_CHECKING:
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import AnalyzerOptionsProto
     from zetasql.wasi._pb2.zetasql.proto.simple_catalog_pb2 import SimpleCatalogProto
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
+Shapes = Mapping[str, "list[tuple[TypeProto, TypeProto]]"]
 SUFFIX = "_TABLE_SUFFIX"
 """The column of a wildcard table: https://cloud.google.com/bigquery/docs/querying-wildcard-tables"""
 
@@ -75,10 +76,13 @@ def _functions() -> "SimpleCatalogProto":
     return catalogue
 
 
-def with_tables(tables: "list[Table]") -> dict[str, Any]:
-    """Return the fields of a request that hold the catalogue. A table's serialization_id is its place in `tables`."""
+def with_tables(tables: "list[Table]", shapes: "Shapes | None" = None) -> dict[str, Any]:
+    """Return the fields of a request that hold the catalogue. A table's serialization_id is its place in `tables`.
+
+    `shapes` are signatures of functions whose result is a struct with fields that depend on the arguments.
+    """
     catalogue = _functions()
-    more_functions(catalogue)
+    add_functions(catalogue, shapes or {})
     for number, table in enumerate(tables):
         parent = catalogue
         for name in table.path[:-1]:

@@ -37,11 +37,15 @@ def _compared(operator: str, name: str, texts: list[str], arguments: list[Node])
     plain = f"({texts[0]} {operator} {texts[1]})"
     if kind(type_of(arguments[0])) != "DOUBLE":
         return plain
-    columns = [text for text, node in zip(texts, arguments, strict=True) if not _is_number(concrete(node))]
-    if not columns:
-        return plain
-    other = " AND ".join(f"{text} IS NOT NULL" for text in columns)
-    found = " OR ".join(f"isnan({text})" for text in columns)
+    constants = [_is_number(concrete(node)) for node in arguments]
+    if any(constants):
+        # NaN is greater than all numbers in DuckDB, so only a column on the greater side needs a look.
+        greater = 0 if operator in (">", ">=") else 1 if operator in ("<", "<=") else None
+        if greater is None or constants[greater]:
+            return plain
+        return f"(CASE WHEN isnan({texts[greater]}) THEN FALSE ELSE {plain} END)"
+    other = " AND ".join(f"{text} IS NOT NULL" for text in texts)
+    found = " OR ".join(f"isnan({text})" for text in texts)
     return f"(CASE WHEN {other} AND ({found}) THEN {'TRUE' if name == '$not_equal' else 'FALSE'} ELSE {plain} END)"
 
 

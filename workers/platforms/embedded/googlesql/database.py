@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workers.platforms.embedded.googlesql.catalogue import options, with_tables
+from workers.platforms.embedded.googlesql.catalogue import Shapes, options, with_tables
 from workers.platforms.embedded.googlesql.library import library
-from workers.platforms.embedded.googlesql.nodes import column_name, concrete
+from workers.platforms.embedded.googlesql.nodes import Node, calls_of, column_name, concrete, function_name, type_of
+from workers.platforms.embedded.googlesql.preprocessing import SHAPED, shape
 from workers.platforms.embedded.googlesql.scalars import Scalar
 from workers.platforms.embedded.googlesql.scans import Scans, Source
 
@@ -45,12 +46,15 @@ def table_paths(sql: str) -> list[tuple[str, ...]]:
 
 def translate(sql: str, *, sources: list[Source]) -> Query:
     """Translate a query. Raises Refused if BigQuery refuses it, or if this warehouse lacks a part of it."""
-    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
-
-    request = service.AnalyzeRequest(
-        sql_statement=sql, options=options(), **with_tables([source.table for source in sources])
-    )
-    statement = concrete(library().call("Analyze", request, service.AnalyzeResponse).resolved_statement)
+    statement = _analyze(sql, sources, {})
+    shapes: dict[str, list[tuple[TypeProto, TypeProto]]] = {}
+    for call in calls_of(statement, SHAPED):
+        arguments = list(call.argument_list)
+        shapes.setdefault(function_name(call), []).append(
+            (type_of(arguments[0]), shape(function_name(call), arguments))
+        )
+    if shapes:
+        statement = _analyze(sql, sources, shapes)
     scans = Scans(sources)
     body = scans.sql(statement.query)
     columns = tuple(
@@ -60,6 +64,14 @@ def translate(sql: str, *, sources: list[Source]) -> Query:
     named = zip(statement.output_column_list, columns, strict=True)
     select = ", ".join(f"{column_name(item.column)} AS {column.sql}" for item, column in named)
     return Query(sql=f"SELECT {select} FROM ({body}) AS q", columns=columns, scalars=scans.expressions.scalars)  # noqa: S608
+
+
+def _analyze(sql: str, sources: list[Source], shapes: "Shapes") -> Node:
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
+
+    catalogue = with_tables([source.table for source in sources], shapes)
+    request = service.AnalyzeRequest(sql_statement=sql, options=options(), **catalogue)
+    return concrete(library().call("Analyze", request, service.AnalyzeResponse).resolved_statement)
 
 
 def prepare(connection: "Connection", query: Query) -> None:

@@ -8,11 +8,24 @@ from typing import TYPE_CHECKING, Protocol
 
 from workers.platforms.embedded.googlesql.casts import native_cast, type_with_parameters
 from workers.platforms.embedded.googlesql.comparisons import COMPARISONS
+from workers.platforms.embedded.googlesql.dates import NATIVE_DATES
 from workers.platforms.embedded.googlesql.enums import is_part, part_text
 from workers.platforms.embedded.googlesql.errors import missing
+from workers.platforms.embedded.googlesql.formats import WITH_FORMAT, with_known_format
 from workers.platforms.embedded.googlesql.functions import filled, functions
-from workers.platforms.embedded.googlesql.nodes import Node, column_name, concrete, enum_name, is_set, name_of, type_of
-from workers.platforms.embedded.googlesql.scalars import Scalar, incoming
+from workers.platforms.embedded.googlesql.nodes import (
+    Node,
+    column_name,
+    concrete,
+    enum_name,
+    function_name,
+    is_set,
+    name_of,
+    type_of,
+)
+from workers.platforms.embedded.googlesql.preprocessing import is_preprocessing, write
+from workers.platforms.embedded.googlesql.python_functions import PYTHON_FUNCTIONS
+from workers.platforms.embedded.googlesql.scalars import PythonScalar, Scalar, incoming
 from workers.platforms.embedded.googlesql.types import in_duckdb, kind
 from workers.platforms.embedded.googlesql.values import decode, in_googlesql, in_sql
 
@@ -57,29 +70,42 @@ class Expressions:
             raise missing(f"The expression {name_of(node)}")
         return self._writers[name_of(node)](node)
 
-    def evaluated(self, text: str, arguments: list[Node], type_: "TypeProto") -> str:
-        """Return a call of Google's implementation of `text`, in which {0}, {1}, … are the arguments."""
+    def evaluated(self, text: str, arguments: list[Node], type_: "TypeProto", *, vector: str = "") -> str:
+        """Return a call of Google's implementation of `text`, in which {0}, {1}, … are the arguments.
+
+        All arguments are passed to a `vector` function; otherwise, literals become part of the text.
+        """
         parts: list[str] = []
         passed: list[Node] = []
         for argument in arguments:
             node = concrete(argument)
-            if name_of(node) == "Literal" and not _is_null(node):
+            if name_of(node) == "Literal" and not _is_null(node) and not vector:
                 parts.append(_in_text(node))
             else:
                 parts.append(incoming(len(passed), type_of(node)))
                 passed.append(node)
-        return self._evaluated(text.format(*parts), [(self.sql(node), type_of(node)) for node in passed], type_)
+        given = [(self.sql(node), type_of(node)) for node in passed]
+        return self._evaluated(text.format(*parts), given, type_, vector=vector)
 
     def scalar(self, text: str, arguments: "list[tuple[str, TypeProto]]", type_: "TypeProto") -> str:
         """Return a call of Google's implementation of `text` for arguments in SQL, with their types."""
         parts = [incoming(at, argument_type) for at, (_, argument_type) in enumerate(arguments)]
         return self._evaluated(text.format(*parts), arguments, type_)
 
-    def _evaluated(self, text: str, arguments: "list[tuple[str, TypeProto]]", type_: "TypeProto") -> str:
+    def _evaluated(
+        self,
+        text: str,
+        arguments: "list[tuple[str, TypeProto]]",
+        type_: "TypeProto",
+        *,
+        in_python: bool = False,
+        vector: str = "",
+    ) -> str:
         key = (text, tuple(part.SerializeToString() for part in (*(part for _, part in arguments), type_)))
         if key not in self._scalars:
             types = tuple(_copy(part) for _, part in arguments)
-            self._scalars[key] = Scalar(f"googlesql_{len(self._scalars)}", text, types, _copy(type_))
+            kind_of_scalar = PythonScalar if in_python else Scalar
+            self._scalars[key] = kind_of_scalar(f"googlesql_{len(self._scalars)}", text, types, _copy(type_), vector)
         return f"{self._scalars[key].name}({', '.join(argument for argument, _ in arguments) or 'TRUE'})"
 
     def _literal(self, node: Node) -> str:
@@ -109,11 +135,13 @@ class Expressions:
             if is_set(node, field):
                 text += f" {keyword} {{{len(arguments)}}}"
                 arguments.append(getattr(node, field))
-        return self.evaluated(("SAFE_" if node.return_null_on_error else "") + text + ")", arguments, type_)
+        vector = "to_int64" if (kind(given), kind(type_)) == ("DOUBLE", "INT64") and len(arguments) == 1 else ""
+        prefix = "SAFE_" if node.return_null_on_error else ""
+        return self.evaluated(f"{prefix}{text})", arguments, type_, vector=vector)
 
     def _call(self, node: Node) -> str:
         call = node.parent
-        name = call.function.name.removeprefix("ZetaSQL:").lower()
+        name = function_name(call)
         row = functions()["scalar"].get(name)
         if row is None:
             raise missing(f"The function {name.lstrip('$').upper()}")
@@ -122,15 +150,31 @@ class Expressions:
         arguments = list(call.argument_list)
         kinds = [kind(type_of(argument)) for argument in arguments]
         is_safe = call.error_mode == SAFE
+        if name in WITH_FORMAT:
+            arguments = with_known_format(name, arguments)
+        if name in PYTHON_FUNCTIONS:
+            return self._python(name, arguments, type_of(node), is_safe=is_safe)
         if not is_safe and name in COMPARISONS:
             return COMPARISONS[name](self, arguments)
+        if is_preprocessing(name) and not is_safe:
+            return write(self, name, arguments, "")
         native = row.counterpart(kinds)
+        if kinds and kinds[-1] == "ENUM" and (date := NATIVE_DATES.get((name, part_text(arguments[-1]), kinds[0]))):
+            native = date
         if native and (not is_safe or row.duckdb_only):
             return filled(native, [self._argument(argument) for argument in arguments])
         if row.duckdb_only:
             raise missing(f"{name.upper()} with arguments of the types {', '.join(kinds)}")
         text = row.googlesql(name, _argument_names(call.signature))
-        return self.evaluated(("SAFE." if is_safe else "") + text, arguments, type_of(node))
+        vector = row.vector.get(", ".join(kinds), "")
+        return self.evaluated(("SAFE." if is_safe else "") + text, arguments, type_of(node), vector=vector)
+
+    def _python(self, name: str, arguments: list[Node], type_: "TypeProto", *, is_safe: bool) -> str:
+        if is_safe:
+            raise missing(f"SAFE.{name.upper()}")
+        keywords = [part_text(argument).strip('"') for argument in arguments if is_part(argument)]
+        given = [(self.sql(argument), type_of(argument)) for argument in arguments if not is_part(argument)]
+        return self._evaluated(":".join([name, *keywords]), given, type_, in_python=True)
 
     def _argument(self, argument: Node) -> str:
         return part_text(argument).lower() if is_part(argument) else self.sql(argument)

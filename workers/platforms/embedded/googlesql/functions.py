@@ -15,15 +15,21 @@ class Function:
 
     * `native`: kinds of the arguments, such as "INT64, INT64", "INT64 ×" for one or more or "*" for any, to an
       expression of DuckDB with {0}, {1}, … Calls with other arguments are evaluated by Google's implementation.
+    * `vector`: kinds of the arguments to the name of a function in vectors.py, which is tried first.
     * `text`: how GoogleSQL writes a call, if not as a name with arguments in parentheses, for each number of arguments.
-    * `duckdb_only`: Google's implementation has no such function.
+    * `duckdb_only`: Google's implementation cannot evaluate it.
+    * `signatures`: types of arguments and result of a function that Google's implementation lacks (more_functions).
     * `cases`: expressions that the tests compare with Google's implementation.
+    * `documented`: expressions with the text of their values in BigQuery's reference, which the tests compare.
     """
 
     native: Mapping[str, str] = field(default_factory=dict)
+    vector: Mapping[str, str] = field(default_factory=dict)
     text: tuple[str, ...] = ()
     duckdb_only: bool = False
+    signatures: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
+    documented: Mapping[str, str] = field(default_factory=dict)
 
     def googlesql(self, name: str, argument_names: list[str]) -> str:
         """Return GoogleSQL's text of a call, with {0}, {1}, … for its arguments. A positional one has the name ""."""

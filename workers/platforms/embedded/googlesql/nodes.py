@@ -3,6 +3,7 @@
 https://github.com/google/zetasql/blob/master/docs/resolved_ast.md
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,3 +56,18 @@ def enum_name(node: Node, field: str) -> str:
     """Return the name of an enum's value, such as "LEFT"."""
     descriptor = node.DESCRIPTOR.fields_by_name[field]
     return str(descriptor.enum_type.values_by_number[getattr(node, field)].name)
+
+
+def function_name(call: Node) -> str:
+    """Return the name of the function in a ResolvedFunctionCallBase, such as "$add", "substr" or "net.host"."""
+    return str(call.function.name).partition(":")[2].lower()
+
+
+def calls_of(node: Node, names: tuple[str, ...]) -> Iterator[Node]:
+    """Return all calls of these functions in a tree."""
+    if name_of(node) == "FunctionCallBase" and function_name(node) in names:
+        yield node
+    for field, value in node.ListFields():
+        if field.message_type is not None and field.message_type.name.startswith(("Resolved", "AnyResolved")):
+            for part in value if field.is_repeated else (value,):
+                yield from calls_of(part, names)

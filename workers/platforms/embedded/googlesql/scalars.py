@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from workers.platforms.embedded.googlesql.errors import missing
 from workers.platforms.embedded.googlesql.library import Library, library
+from workers.platforms.embedded.googlesql.python_functions import PYTHON_FUNCTIONS
 from workers.platforms.embedded.googlesql.types import TEXT, array_of, holds, in_duckdb, kind, simple, struct_of
 from workers.platforms.embedded.googlesql.values import decode, encode
+from workers.platforms.embedded.googlesql.vectors import VECTORS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,12 +23,16 @@ REMEMBERED = 100_000
 
 @dataclass(slots=True)
 class Scalar:
-    """An expression `text` in GoogleSQL over the parameters r.p0, r.p1, …, and its type."""
+    """An expression `text` in GoogleSQL over the parameters r.p0, r.p1, …, and its type.
+
+    `vector` names a function of VECTORS that computes the same for ordinary numbers.
+    """
 
     name: str
     text: str
     parameters: "tuple[TypeProto, ...]"
     type: "TypeProto"
+    vector: str = ""
     _prepared: tuple[Library, int] | None = None
     _answers: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
@@ -47,6 +53,8 @@ class Scalar:
     def _evaluate(self, columns: "Sequence[pa.ChunkedArray]") -> "pa.Array":
         import pyarrow as pa
 
+        if self.vector and (computed := self._compute(columns)) is not None:
+            return computed
         rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
         keys = [_key(row) for row in rows]
         missing_rows = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._answers}
@@ -55,6 +63,21 @@ class Scalar:
             missing_rows = dict(zip(keys, rows, strict=True))
         self._answers.update(zip(missing_rows, self._ask(list(missing_rows.values())), strict=True))
         return pa.array([self._answers[key] for key in keys], type=_arrow(self.type))
+
+    def _compute(self, columns: "Sequence[pa.ChunkedArray]") -> "pa.Array | None":
+        """Return the results of the vector function for rows without NULL, or None if it has no answer."""
+        import numpy as np
+        import pyarrow as pa
+
+        is_known = np.logical_and.reduce([column.is_valid().to_numpy(zero_copy_only=False) for column in columns])
+        arrays = [column.to_numpy(zero_copy_only=False)[is_known] for column in columns]
+        with np.errstate(all="ignore"):
+            found = VECTORS[self.vector](*arrays)
+        if found is None:
+            return None
+        values = np.zeros(len(is_known), dtype=found.dtype)
+        values[is_known] = found
+        return pa.array(values, mask=~is_known)
 
     def _ask(self, rows: list[tuple[Any, ...]]) -> Iterator[Any]:
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
@@ -91,6 +114,15 @@ class Scalar:
             prepared = library().call("PrepareQuery", request, service.PrepareQueryResponse).prepared
             self._prepared = library(), prepared.prepared_query_id
         return self._prepared
+
+
+class PythonScalar(Scalar):
+    """A function of PYTHON_FUNCTIONS; its text is the name and the keywords, separated by colons."""
+
+    def _ask(self, rows: list[tuple[Any, ...]]) -> Iterator[Any]:
+        name, *keywords = self.text.split(":")
+        function = PYTHON_FUNCTIONS[name]
+        return (None if None in row else function(*row, *keywords) for row in rows)
 
 
 def incoming(at: int, type_: "TypeProto") -> str:
