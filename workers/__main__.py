@@ -32,7 +32,7 @@ logger = logging.getLogger("workers")
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand and return its exit status.
 
-    0: stopped by a signal, or done. 1: `doctor` found a fault, `down` could not stop an endpoint, or a query is refused.
+    0: stopped by a signal, or done. 1: `doctor` found a fault, `down` left an endpoint running, or a query is refused.
     2: the settings or the arguments are invalid.
     """
     words = sys.argv[1:] if arguments is None else arguments
