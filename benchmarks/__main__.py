@@ -14,6 +14,7 @@ from benchmarks import (
     load_stall,
     pickup,
     tour,
+    warehouse,
 )
 from bot.demo.processes import DidNotStart
 
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[], None]] = {
     "cost": load_cost.run,
     "faults": load_faults.run,
     "replicas": load_replicas.run,
+    "warehouse": warehouse.run,
 }
 
 

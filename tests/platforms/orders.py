@@ -55,7 +55,7 @@ def orders_warehouse(folder: Path) -> EmbeddedWarehouse:
 
 
 def train_and_export(warehouse: EmbeddedWarehouse, model: Model, to: Path) -> tuple[dict[str, Any], bytes]:
-    """Return the contents of both exported files."""
+    """Return the signature and the graph of a linear model."""
     warehouse.train(model=model, version=1, progress=RecordedProgress())
     assert warehouse.export(model=model, version=1, to=str(to), progress=RecordedProgress()) == "onnx"
     assert {path.name for path in to.iterdir()} == {"model.onnx", "signature.json"}

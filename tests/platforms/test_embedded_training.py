@@ -8,7 +8,7 @@ import pytest
 
 from workers.platforms.embedded.warehouse.evaluation import classification_metrics, evaluation, regression_metrics
 from workers.platforms.embedded.warehouse.features import Examples, Feature
-from workers.platforms.embedded.warehouse.training import split
+from workers.platforms.embedded.warehouse.split import split
 
 
 def examples(labels: "np.ndarray[Any, Any]") -> Examples:

@@ -131,7 +131,7 @@ def test_export_replaces_existing_files(warehouse: EmbeddedWarehouse, tmp_path: 
 
 def test_same_rows_give_the_same_files(warehouse: EmbeddedWarehouse, tmp_path: Path) -> None:
     query = f"SELECT * FROM `{IRIS}` ORDER BY RAND()"
-    model = orders_model(type="boosted_tree_classifier", label="species", query=query)
+    model = orders_model(label="species", query=query)
     first, second = (train_and_export(warehouse, model, tmp_path / name) for name in ("first", "second"))
     assert first == second
 

@@ -25,7 +25,14 @@ from workers.contract.load import Abort, Slo
 from workers.contract.replicas import Replicas
 from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
 
-ModelType = Literal["linear_reg", "logistic_reg", "boosted_tree_classifier", "boosted_tree_regressor"]
+ModelType = Literal[
+    "linear_reg",
+    "logistic_reg",
+    "boosted_tree_classifier",
+    "boosted_tree_regressor",
+    "random_forest_classifier",
+    "random_forest_regressor",
+]
 
 
 def matching(pattern: str, expectation: str) -> AfterValidator:

@@ -25,7 +25,7 @@ class SmokeTestFailed(Exception):
 
 def expected_signature(model: Model) -> Signature:
     """Return the outputs that the settings imply, for models exported without `signature.json`."""
-    classifier = model.type in ("logistic_reg", "boosted_tree_classifier")
+    classifier = model.type == "logistic_reg" or model.type.endswith("_classifier")
     return Signature(label=model.label, task="classification" if classifier else "regression", inputs=())
 
 

@@ -8,7 +8,8 @@ from workers.errors import PermanentError
 from workers.platforms.embedded.cluster.replica import Replica
 from workers.platforms.protocols import Manifest, Model, Progress
 from workers.platforms.serving.acceptor import address_of, listen
-from workers.platforms.serving.signature import UnusableModel, read_signature
+from workers.platforms.serving.booster import read_signature_of
+from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 
 READY_TIMEOUT_S = 30.0
@@ -25,7 +26,7 @@ class EmbeddedImages:
     def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
         """Serve the version on a loopback port, without a warm-up: the smoke test makes the first request."""
         try:
-            signature = read_signature(folder)
+            signature = read_signature_of(folder)
         except UnusableModel as error:
             raise PermanentError(str(error)) from error
         with contextlib.closing(listen(0)) as listener:

@@ -2,6 +2,7 @@
 
     model.bst                            XGBoost's file, of the version that BigQuery ML trains with (0.82, 0.9, 1.1)
     assets/model_metadata.json           model_type, label_col, class_names, feature_names, features: encode_type, mean
+                                         (and "type": "BOOL", in exports of the warehouse on this machine)
     assets/N_categorical_label.txt       vocabulary of feature N, one word per line; the column holds the word's index.
                                          Older exports call it N.txt
     assets/N_categorical_one_hot.txt     vocabulary of feature N: one column per word
@@ -21,7 +22,15 @@ from typing import Any
 
 import numpy
 
-from workers.platforms.serving.signature import Input, Signature, Task, UnusableModel, read_json
+from workers.platforms.serving.signature import (
+    Input,
+    InputType,
+    Signature,
+    Task,
+    UnusableModel,
+    read_json,
+    read_signature,
+)
 from workers.platforms.serving.tensors import Tensor
 
 MODEL_FILE = "model.bst"
@@ -89,6 +98,26 @@ class BoosterSession:
         return [classes[probabilities.argmax(axis=1)], probabilities]
 
 
+def read_encoders(files: Mapping[str, bytes]) -> Sequence[Encoder]:
+    """Return the encoders of an export whose files are in memory, by their names."""
+    return _interpret(json.loads(files[METADATA_FILE]), _assets(_texts(files)))[1]
+
+
+def session_of(files: Mapping[str, bytes]) -> BoosterSession:
+    """Load an export whose files are in memory."""
+    import xgboost
+
+    signature, encoders = _interpret(json.loads(files[METADATA_FILE]), _assets(_texts(files)))
+    with xgboost.config_context(verbosity=0):
+        booster = xgboost.Booster(params={"nthread": 1}, model_file=bytearray(files[MODEL_FILE]))
+    return BoosterSession(booster, signature, encoders)
+
+
+def read_signature_of(folder: Path) -> Signature:
+    """Read the signature of the model in `folder`, which may be a booster. Raises UnusableModel."""
+    return _describe(folder)[0] if is_booster(folder) else read_signature(folder)
+
+
 def is_booster(folder: Path) -> bool:
     """Return True if `folder` is BigQuery ML's export of boosted trees."""
     return (folder / MODEL_FILE).exists()
@@ -98,23 +127,31 @@ def load_booster(folder: Path) -> tuple[Signature, Callable[[Sequence[str], Mapp
     """Load the model in `folder`. Raises UnusableModel, also for features that Google's predictor leaves undefined."""
     if (folder / "transform").exists():
         raise UnusableModel(f"{folder} was trained with a TRANSFORM clause, which only TensorFlow can apply.")
-    metadata = read_json(folder / METADATA_FILE)
-    try:
-        signature, encoders = _interpret(metadata, _assets(folder / "assets"))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnusableModel(f"{folder / METADATA_FILE} and the assets beside it do not fit: {error!r}.") from error
+    signature, encoders = _describe(folder)
     booster = _load(folder / MODEL_FILE)
     _check_agreement(booster, signature, sum(encoder.width for encoder in encoders))
     return signature, BoosterSession(booster, signature, encoders).run
 
 
-def _assets(folder: Path) -> Mapping[int, Mapping[str, Sequence[str]]]:
+def _describe(folder: Path) -> tuple[Signature, list[Encoder]]:
+    metadata = read_json(folder / METADATA_FILE)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / "assets").glob("*.txt"))}
+    try:
+        return _interpret(metadata, _assets(texts))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnusableModel(f"{folder / METADATA_FILE} and the assets beside it do not fit: {error!r}.") from error
+
+
+def _texts(files: Mapping[str, bytes]) -> Mapping[str, str]:
+    return {name.removeprefix("assets/"): files[name].decode() for name in files if name.endswith(".txt")}
+
+
+def _assets(texts: Mapping[str, str]) -> Mapping[int, Mapping[str, Sequence[str]]]:
     """Return feature index → encoding → lines. The predictor splits lines with Python's splitlines, too."""
     found: dict[int, dict[str, Sequence[str]]] = {}
-    for path in sorted(folder.glob("*.txt")):
-        if match := _ASSET.fullmatch(path.name):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            found.setdefault(int(match[1]), {})[match[2] or _LABEL] = lines
+    for name, text in texts.items():
+        if match := _ASSET.fullmatch(name):
+            found.setdefault(int(match[1]), {})[match[2] or _LABEL] = text.splitlines()
     return found
 
 
@@ -128,11 +165,17 @@ def _interpret(metadata: Any, assets: Mapping[int, Mapping[str, Sequence[str]]])
     if not names or (classification and not classes):
         raise ValueError("it names no features, or no classes")
     inputs = tuple(
-        Input(name=name, type="FLOAT" if isinstance(encoder, NumberEncoder) else "STRING")
+        Input(name=name, type=_input_type(metadata["features"][name], encoder))
         for name, encoder in zip(names, encoders, strict=True)
     )
     task: Task = "classification" if classification else "regression"
     return Signature(label=str(metadata["label_col"]), task=task, inputs=inputs, classes=classes), encoders
+
+
+def _input_type(feature: Mapping[str, Any], encoder: Encoder) -> InputType:
+    if isinstance(encoder, CategoryEncoder):
+        return "STRING"
+    return "BOOL" if feature.get("type") == "BOOL" else "FLOAT"
 
 
 def _encoder(name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequence[str]]) -> Encoder:

@@ -5,7 +5,7 @@ from typing import Any
 
 from workers.contract.settings import Model
 from workers.errors import PermanentError
-from workers.platforms.cloud.bigquery.sql import BOOSTED_TREES, CLASSIFIERS
+from workers.platforms.cloud.bigquery.sql import CLASSIFIERS, TREES
 from workers.platforms.protocols import JsonType
 
 NUMERIC = frozenset({"INTEGER", "INT64", "FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC"})
@@ -65,7 +65,7 @@ def show_share(model: Model, dry_run: Any) -> str:
 
 def show_price(model: Model, read_bytes: int) -> str:
     """Return the price for people: "about $0.31", "under $0.01", "under $0.01 plus Vertex AI's training"."""
-    boosted = model.type in BOOSTED_TREES
+    boosted = model.type in TREES
     usd = (BOOSTED_TREE_USD_PER_TIB if boosted else LINEAR_USD_PER_TIB) * read_bytes / 2**40
     return ("under $0.01" if usd < 0.01 else f"about ${usd:,.2f}") + (" plus Vertex AI's training" if boosted else "")
 
@@ -112,7 +112,7 @@ def _json_type(model: Model, type_: str) -> JsonType:
     if type_ not in ("BOOLEAN", "BOOL"):
         return "string"
     # Boosted trees may be exported with a vocabulary of a BOOL column's words: no such export has been seen yet.
-    return "any" if model.type in BOOSTED_TREES else "boolean"
+    return "any" if model.type in TREES else "boolean"
 
 
 def _mistake(model: Model, field: str, what: str, *, advice: str) -> PermanentError:

@@ -24,8 +24,11 @@ _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 _TABLE_PART = re.compile(r"[A-Za-z0-9_.:$-]{1,1024}")
 _MODEL = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
-CLASSIFIERS = frozenset({"logistic_reg", "boosted_tree_classifier"})
-BOOSTED_TREES = frozenset({"boosted_tree_classifier", "boosted_tree_regressor"})
+CLASSIFIERS = frozenset({"logistic_reg", "boosted_tree_classifier", "random_forest_classifier"})
+TREES = frozenset(
+    f"{trees}_{task}" for trees in ("boosted_tree", "random_forest") for task in ("classifier", "regressor")
+)
+"""Trained by Vertex AI, and exported as XGBoost boosters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

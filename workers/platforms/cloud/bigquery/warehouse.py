@@ -80,7 +80,7 @@ class BigQueryWarehouse:
             lines = []
             if model.type in sql.CLASSIFIERS:
                 lines += results.confusion(jobs.rows(sql.of_model("CONFUSION_MATRIX", model_id), progress=progress))
-            if model.type in sql.BOOSTED_TREES:
+            if model.type in sql.TREES:
                 lines += results.importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress))
         for line in lines:
             progress.log(line)
@@ -107,7 +107,7 @@ class BigQueryWarehouse:
                 f"The export address {to} is not in gs://{self._bucket}/.",
                 advice="Restart the worker: its settings have changed since it started.",
             )
-        booster = model.type in sql.BOOSTED_TREES
+        booster = model.type in sql.TREES
         with translated_errors(f"export {model.name} v{version}"), self._connected() as jobs:
             self._model(jobs, model, version)
             self._stop(jobs, jobs.find(progress.external_id("export")), progress)
@@ -224,7 +224,7 @@ class BigQueryWarehouse:
         read_bytes = job.total_bytes_processed or 0
         # For trees, the billed bytes include the cost of Vertex AI's training, converted to bytes:
         # https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#externalservicecost
-        paid_bytes = read_bytes if model.type in sql.BOOSTED_TREES else job.total_bytes_billed or read_bytes
+        paid_bytes = read_bytes if model.type in sql.TREES else job.total_bytes_billed or read_bytes
         cost = f"{show_bytes(read_bytes)} read, {show_price(model, paid_bytes)}"
         return Training(identity=job.job_id, rows=int(rows), note=f"{note}, {cost}")
 

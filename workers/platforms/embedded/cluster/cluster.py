@@ -16,7 +16,8 @@ from workers.platforms.embedded.cluster.desired_state import as_endpoint, desire
 from workers.platforms.embedded.cluster.endpoint_files import EndpointFiles, EndpointStatus, Spec
 from workers.platforms.embedded.cluster.supervisor import SupervisorTiming, launch_supervisor
 from workers.platforms.protocols import Endpoint, Environment, Progress, Release, Replicas
-from workers.platforms.serving.signature import UnusableModel, read_signature
+from workers.platforms.serving.booster import read_signature_of
+from workers.platforms.serving.signature import UnusableModel
 from workers.platforms.smoke_test import SmokeTestFailed, predict_once
 
 POLL_S = 0.1
@@ -242,7 +243,7 @@ def _check_prediction(status: EndpointStatus, release: Release) -> None:
     """Send the model's sample to the shared address. Raises PermanentError if the prediction is wrong."""
     version, model = release.manifest.version, release.model
     try:
-        signature = read_signature(release.folder)
+        signature = read_signature_of(release.folder)
         predict_once(status.address, model=model.name, version=version, sample=model.sample, signature=signature)
     except (SmokeTestFailed, UnusableModel) as error:
         raise PermanentError(f"v{version} is up but does not answer correctly. {error}") from error

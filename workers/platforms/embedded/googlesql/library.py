@@ -4,6 +4,7 @@ It runs in a sandbox without files, network or environment, except for the time 
 https://github.com/google/zetasql/blob/master/zetasql/local_service/local_service.proto
 """
 
+import atexit
 import ctypes
 import re
 from contextlib import suppress
@@ -53,6 +54,7 @@ class Library:
         linker.define_wasi()
         instance = linker.instantiate(self._store, Module.from_file(engine, str(_module_file())))
         self._exports: dict[str, Any] = dict(instance.exports(self._store))
+        atexit.register(self._exports.clear)  # at the end of the interpreter, its finalizer would fail
         self._run("_initialize")
 
     def call(self, method: str, request: "Message", answer: "type[Answer]") -> "Answer":

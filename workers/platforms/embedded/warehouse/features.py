@@ -62,7 +62,7 @@ class Examples:
 
 
 def is_classifier(model: Model) -> bool:
-    return model.type in ("logistic_reg", "boosted_tree_classifier")
+    return model.type == "logistic_reg" or model.type.endswith("_classifier")
 
 
 def choose_features(model: Model, columns: Sequence[Column]) -> tuple[Feature, ...]:

@@ -1,7 +1,8 @@
-"""Warehouse adapter of one machine: SQL in DuckDB, training in scikit-learn, export as ONNX.
+"""Warehouse adapter of one machine: SQL in DuckDB, training in scikit-learn and XGBoost.
 
-A finished training is a folder HOME/warehouse/MODEL/vN with model.onnx, signature.json and training.json. Nothing is
-unpickled: the ONNX graph is made and evaluated while the pipeline is in memory.
+A finished training is a folder HOME/warehouse/MODEL/vN with training.json and the export: for linear models model.onnx
+and signature.json, for trees the files of BigQuery ML's export. Nothing is unpickled: the export is made and evaluated
+while the model is in memory.
 """
 
 import json
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,10 +31,12 @@ from workers.platforms.embedded.warehouse.features import (
     is_classifier,
     prepare,
 )
+from workers.platforms.embedded.warehouse.linear import fit
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
+from workers.platforms.embedded.warehouse.split import Split, split
 from workers.platforms.embedded.warehouse.sql import columns, fetch, model_errors, read_model_query
 from workers.platforms.embedded.warehouse.tables import open_database
-from workers.platforms.embedded.warehouse.training import fit, split
+from workers.platforms.embedded.warehouse.trees import TREES, outputs as tree_outputs, train_trees
 from workers.platforms.protocols import Checked, Comparison, Evaluation, LiveVersion, Model, Progress, Training
 
 MAX_TRAININGS = 5
@@ -89,6 +93,7 @@ class EmbeddedWarehouse:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)
         (folder / "training.json").write_bytes(_RECORD.dump_json(record, indent=2))
         _delete_old(folder)
@@ -109,7 +114,7 @@ class EmbeddedWarehouse:
 
     @translated_errors()
     def export(self, *, model: Model, version: int, to: str, progress: Progress) -> str:
-        """Write model.onnx and signature.json into the folder `to` and return "onnx"; see Warehouse."""
+        """Copy the exported files into the folder `to`. Return "onnx" or "xgboost_booster"; see Warehouse."""
         if "://" in to:
             raise PermanentError(
                 f"The local warehouse exports to a folder, not to {to}.",
@@ -119,7 +124,7 @@ class EmbeddedWarehouse:
         progress.check()
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(self._folder(model, version), to, ignore=shutil.ignore_patterns("training.json", ROWS_FILE))
-        return "onnx"
+        return "xgboost_booster" if model.type in TREES else "onnx"
 
     def _folder(self, model: Model, version: int) -> Path:
         return self._root / model.name / f"v{version}"
@@ -161,16 +166,12 @@ def read_examples(model: Model, *, tables: Mapping[str, Path], progress: Progres
 def _build(
     model: Model, examples: Examples, identity: str, report: ReportStage
 ) -> tuple[_TrainingRecord, dict[str, bytes]]:
-    """Split, fit, convert to ONNX and evaluate the graph. Return the record and the exported files by name.
+    """Split, train, and evaluate the export. Return the record and the exported files by name.
 
     Writes no file: the job may have been interrupted meanwhile.
     """
-    classify = is_classifier(model)
-    rows = split(examples, classify=classify)
-    pipeline, note = fit(model, examples, rows.train, report=report)
-    classes = [str(name) for name in pipeline.classes_] if classify else None
-    graph = to_onnx(pipeline, examples.features, model.label, classify=classify)
-    outputs = run_onnx(graph, examples.features, examples.frame.iloc[rows.evaluate])
+    rows = split(examples, classify=is_classifier(model))
+    files, outputs, classes, note = (_trees if model.type in TREES else _linear)(model, examples, rows, report)
     labels = examples.labels[rows.evaluate]
     if classes is None:
         metrics = regression_metrics(labels, outputs[0][:, 0])
@@ -180,12 +181,29 @@ def _build(
         note += f"; {show_count(examples.unlabelled, 'row')} without a label skipped"
     training = Training(identity=identity, rows=len(examples.labels), note=note)
     measured = evaluation(metrics, rows=rows.note)
-    signature = json.dumps(signature_document(examples.features, model.label, classes=classes), indent=2) + "\n"
     record = _TrainingRecord(training=training, settings_sha256=_digest(model), evaluation=measured)
-    files = {"model.onnx": graph, "signature.json": signature.encode()}
     if any(bound.relative for bound in model.gate.values()):
         files[ROWS_FILE] = write_rows(examples, rows.evaluate, note=rows.note)
     return record, files
+
+
+_Built = tuple[dict[str, bytes], list[Any], list[str] | None, str]
+"""The exported files, the outputs for the evaluation rows, the classes of a classifier, and a fact for people."""
+
+
+def _linear(model: Model, examples: Examples, rows: Split, report: ReportStage) -> _Built:
+    pipeline, note = fit(model, examples, rows.train, report=report)
+    classes = [str(name) for name in pipeline.classes_] if is_classifier(model) else None
+    graph = to_onnx(pipeline, examples.features, model.label, classify=classes is not None)
+    outputs = run_onnx(graph, examples.features, examples.frame.iloc[rows.evaluate])
+    signature = json.dumps(signature_document(examples.features, model.label, classes=classes), indent=2) + "\n"
+    return {"model.onnx": graph, "signature.json": signature.encode()}, outputs, classes, note
+
+
+def _trees(model: Model, examples: Examples, rows: Split, report: ReportStage) -> _Built:
+    files, session, note = train_trees(model, examples, rows, report=report)
+    outputs = tree_outputs(session, examples.features, examples.frame.iloc[rows.evaluate])
+    return files, outputs, list(session.signature.classes) or None, note
 
 
 def _delete_old(newest: Path) -> None:
