@@ -39,7 +39,7 @@ def test_model_names_in_bigquery_are_unique() -> None:
 
 @given(name=st.text(max_size=12), label=st.text(max_size=12))
 def test_names_are_quoted_or_refused(name: str, label: str) -> None:
-    made = Model.model_construct(name=name, type="linear_reg", label=label, query="SELECT 1")
+    made = Model.model_construct(name=name, type="linear_reg", label=label, query="SELECT 1", options={})
     try:
         statement = sql.create_model(PLACE.model_id(made, 1), made)
     except ValueError:
@@ -47,6 +47,31 @@ def test_names_are_quoted_or_refused(name: str, label: str) -> None:
     shape = r"CREATE OR REPLACE MODEL `demo\.sales\.[a-z0-9_]+`\n"
     options = r"OPTIONS\(model_type = 'linear_reg', input_label_cols = \['[A-Za-z0-9_]+'\]\)\nAS\nSELECT 1"
     assert re.fullmatch(shape + options, statement)
+
+
+def test_options_are_written_as_literals_of_their_types() -> None:
+    options = {"l2_reg": 0.5, "early_stop": False, "max_iterations": 5, "data_split_method": "NO_SPLIT"}
+    statement = sql.create_model("p.d.m_v1", model(options={**options, "class_weights": {"yes": 2.0, "n'o": 1.0}}))
+    assert (
+        "l2_reg = 0.5, early_stop = FALSE, max_iterations = 5, data_split_method = 'NO_SPLIT', "
+        "class_weights = [STRUCT('yes', 2.0), STRUCT('n\\U00000027o', 1.0)])\nAS\n"
+    ) in statement
+
+
+@given(text=st.text(max_size=30))
+def test_text_of_an_option_stays_inside_its_literal(text: str) -> None:
+    made = Model.model_construct(
+        name="m", type="logistic_reg", label="y", query="SELECT 1", options={"class_weights": {text: 1.0}}
+    )
+    statement = sql.create_model("p.d.m_v1", made)
+    assert re.search(r"class_weights = \[STRUCT\('([A-Za-z0-9 _.-]|\\U[0-9a-f]{8})*', 1\.0\)\]\)\nAS\n", statement)
+
+
+@pytest.mark.parametrize("options", [{"l2_reg = 1, x": 1.0}, {"l2_reg": float("nan")}, {"l2_reg": ["x"]}])
+def test_option_without_a_literal_is_refused(options: dict[str, object]) -> None:
+    made = Model.model_construct(name="m", type="linear_reg", label="y", query="SELECT 1", options=options)
+    with pytest.raises(ValueError, match="cannot be"):
+        sql.create_model("p.d.m_v1", made)
 
 
 def test_query_that_ends_in_a_comment_keeps_its_meaning() -> None:

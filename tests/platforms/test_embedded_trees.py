@@ -128,3 +128,77 @@ def test_string_with_a_line_break_is_refused_with_its_column(tmp_path: Path) -> 
     with pytest.raises(PermanentError, match='"note" has a string with a line break') as caught:
         warehouse.train(model=model, version=1, progress=RecordedProgress())
     assert "REPLACE" in caught.value.advice
+
+
+def noisy(rows: int = 600) -> Examples:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": rng.normal(size=rows), "y": rng.normal(size=rows)})
+    labels = np.where(frame["x"] + rng.normal(size=rows) > 1, "yes", "no")
+    features = (Feature(name="x", type="FLOAT"), Feature(name="y", type="FLOAT"))
+    return Examples(features=features, frame=frame, labels=labels, unlabelled=0)
+
+
+def test_options_are_xgboosts_parameters() -> None:
+    """The version equals one that XGBoost trains with these parameters, and class weights as weights of the rows."""
+    given, rows = noisy(), Split(train=np.arange(500), evaluate=np.arange(500, 600), note="")
+    options = {
+        "max_iterations": 5,
+        "early_stop": False,
+        "max_tree_depth": 3,
+        "learn_rate": 0.1,
+        "l1_reg": 0.5,
+        "l2_reg": 2.0,
+        "min_split_loss": 0.1,
+        "min_tree_child_weight": 2,
+        "colsample_bytree": 0.5,
+        "class_weights": {"yes": 3.0, "no": 1.0},
+    }
+    model = orders_model(type="boosted_tree_classifier", options=options)
+    _, session, note = train_trees(model, given, rows, report=lambda *_: None)
+    assert "5 iterations" in note
+    inputs = given.frame.to_numpy(np.float32)
+    alone = xgboost.train(
+        {
+            "objective": "multi:softprob",
+            "num_class": 2,
+            "max_depth": 3,
+            "learning_rate": 0.1,
+            "alpha": 0.5,
+            "lambda": 2.0,
+            "gamma": 0.1,
+            "min_child_weight": 2,
+            "colsample_bytree": 0.5,
+            "tree_method": "hist",
+            "seed": 0,
+        },
+        xgboost.DMatrix(
+            inputs[:500], given.labels[:500] == "yes", weight=np.where(given.labels[:500] == "yes", 3.0, 1.0)
+        ),
+        num_boost_round=5,
+    )
+    expected = alone.predict(xgboost.DMatrix(inputs[500:]))
+    found = outputs(session, given.features, given.frame.iloc[500:])[1]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("type_", "options", "name"),
+    [
+        ("linear_reg", {"l2_reg": 1.0}, "l2_reg = 1.0"),
+        ("logistic_reg", {"warm_start": True}, "warm_start = true"),
+        ("boosted_tree_classifier", {"category_encoding_method": "TARGET_ENCODING"}, "TARGET_ENCODING"),
+        ("boosted_tree_classifier", {"instance_weight_col": "w"}, "instance_weight_col"),
+    ],
+)
+def test_option_without_a_counterpart_is_refused_before_the_query_runs(
+    type_: str, options: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    warehouse = EmbeddedWarehouse(home=tmp_path, tables={})
+    model = orders_model(type=type_, options=options, query="not even SQL")
+    for action in (
+        lambda: warehouse.check(model=model, live=None, progress=RecordedProgress()),
+        lambda: warehouse.train(model=model, version=1, progress=RecordedProgress()),
+    ):
+        with pytest.raises(PermanentError, match=r"models\.orders\.options: ") as caught:
+            action()
+        assert name in str(caught.value)

@@ -23,6 +23,7 @@ from pydantic import (
 from workers.contract.gate import Bound, check_metrics, live_environment, read_bound
 from workers.contract.load import Abort, Slo
 from workers.contract.replicas import Replicas
+from workers.contract.training_options import read_options
 from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
 
 ModelType = Literal[
@@ -96,8 +97,16 @@ class Model(_Table):
     gate: dict[str, Annotated[Bound, _text(read_bound)]] = {}
     """Metric of ML.EVALUATE → bound, like ">= 0.9", or ">= live - 0.01" for the version that is live on an environment.
     A version that misses one is not published. Default: no gate."""
+    options: dict[str, Any] = {}
+    """OPTIONS of BigQuery ML's CREATE MODEL, by name. Default: BigQuery ML's defaults."""
     max_bytes: Annotated[int, _text(read_size_bytes)] = 100 * 10**9
     """The most that the query may read in BigQuery, or else it fails. Default 100GB: limits the cost of a typo."""
+
+    @field_validator("options")
+    @classmethod
+    def _options_exist(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        model_type = info.data.get("type")
+        return dict(read_options(options, model_type=model_type)) if model_type else options
 
     @field_validator("gate")
     @classmethod

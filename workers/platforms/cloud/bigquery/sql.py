@@ -4,6 +4,7 @@ Text typed in a chat never gets here: names and queries come from the settings, 
 """
 # ruff: noqa: S608  this SQL holds checked identifiers and the query in the settings, which BigQuery parses first.
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from hashlib import sha256
 from typing import Literal
 
 from workers.contract.settings import Model, SettingsError
+from workers.contract.training_options import OPTIONS
 
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects ; older ones carry a domain, as in
 # "example.com:project". Emulators take shorter names than Google does.
@@ -74,8 +76,9 @@ def create_model(model_id: str, model: Model) -> str:
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create
     """
-    options = f"model_type = '{model.type}', input_label_cols = ['{_label(model)}']"
-    return f"CREATE OR REPLACE MODEL `{model_id}`\nOPTIONS({options})\nAS\n{model.query}"
+    options = [f"model_type = '{model.type}'", f"input_label_cols = ['{_label(model)}']"]
+    options += [f"{name} = {_literal(name, value)}" for name, value in model.options.items()]
+    return f"CREATE OR REPLACE MODEL `{model_id}`\nOPTIONS({', '.join(options)})\nAS\n{model.query}"
 
 
 def count_rows(model: Model) -> str:
@@ -137,6 +140,29 @@ def labels(model: Model, version: int, **more: str) -> Mapping[str, str]:
     """
     values = {"model": model.name, "version": str(version), **{key.replace("_", "-"): more[key] for key in more}}
     return {key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63] for key, value in values.items() if value}
+
+
+def _literal(name: str, value: object) -> str:
+    """Return an option's value as a literal. Raises ValueError for what is none, or is not an option's name."""
+    if name not in OPTIONS:
+        raise ValueError(f"{name!r} cannot be the name of an option")
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float) and math.isfinite(value):
+        return repr(value)
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, Mapping):
+        return f"[{', '.join(f'STRUCT({_quoted(label)}, {float(weight)!r})' for label, weight in value.items())}]"
+    raise ValueError(f"{value!r} cannot be the value of {name}")
+
+
+def _quoted(text: str) -> str:
+    r"""Return a string literal, with an escape for each character but letters, digits, spaces, _, - and dots.
+
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#escape_sequences
+    """
+    return "'" + re.sub(r"[^A-Za-z0-9 _.-]", lambda match: f"\\U{ord(match[0]):08x}", text) + "'"
 
 
 def _label(model: Model) -> str:

@@ -52,9 +52,11 @@ class Library:
         self._store.set_wasi(wasi)
         linker = Linker(engine)
         linker.define_wasi()
-        instance = linker.instantiate(self._store, Module.from_file(engine, str(_module_file())))
+        module = Module.from_file(engine, str(_module_file()))
+        instance = linker.instantiate(self._store, module)
         self._exports: dict[str, Any] = dict(instance.exports(self._store))
-        atexit.register(self._exports.clear)  # at the end of the interpreter, its finalizer would fail
+        for used in (engine, module, linker, self._store, self._exports["memory"]):
+            atexit.register(used.close)  # the finalizers of wasmtime 50 fail at the end of the interpreter
         self._run("_initialize")
 
     def call(self, method: str, request: "Message", answer: "type[Answer]") -> "Answer":

@@ -6,6 +6,7 @@ from pathlib import Path
 from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage, run_in_background
 from workers.platforms.embedded.warehouse.features import Feature, choose_features
+from workers.platforms.embedded.warehouse.options import check_options
 from workers.platforms.embedded.warehouse.sql import columns, read_model_query
 from workers.platforms.embedded.warehouse.tables import open_database
 from workers.platforms.protocols import Checked, JsonType, Progress
@@ -15,6 +16,7 @@ _JSON_TYPES: Mapping[str, JsonType] = {"STRING": "string", "BOOL": "boolean"}
 
 def check(model: Model, *, tables: Mapping[str, Path], progress: Progress) -> Checked:
     """Return the types of the query's features. Raises PermanentError that begins with the field at fault."""
+    check_options(model)
     database = open_database()
 
     def read(report: ReportStage) -> tuple[Feature, ...]:

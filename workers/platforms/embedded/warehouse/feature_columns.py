@@ -5,6 +5,7 @@ https://cloud.google.com/bigquery/docs/auto-preprocessing
 """
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from workers.platforms.embedded.googlesql.types import kind
@@ -16,15 +17,16 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _AS_TEXT = {"DATE", "DATETIME", "TIME"}
 
 
-def feature_columns(sql: str, query: "Query", *, label: str) -> str:
+def feature_columns(sql: str, query: "Query", *, kept: Collection[str]) -> str:
     """Return the query with BigQuery ML's columns, or `sql` itself if it has them.
 
-    A query with columns that lack a name or share one is returned as it is: it cannot be trained on.
+    The columns `kept` are no features. A query with columns that lack a name or share one is returned as it is: it
+    cannot be trained on.
     """
     names = [column.name for column in query.columns]
     if len({name.lower() for name in names}) < len(names) or not all(_NAME.fullmatch(name) for name in names):
         return sql
-    features = [column for column in query.columns if column.name != label]
+    features = [column for column in query.columns if column.name not in kept]
     texts = [column.name for column in features if kind(column.type) in _AS_TEXT]
     structs = {
         column.name: [field.field_name for field in column.type.struct_type.field]

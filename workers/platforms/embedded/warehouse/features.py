@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workers.contract.formatting import show_count
 from workers.contract.settings import Model
+from workers.errors import PermanentError
 from workers.platforms.embedded.errors import join_names, label_error, query_error
 from workers.platforms.embedded.warehouse.sql import Column
 
@@ -32,6 +33,8 @@ https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-
 MISSING = r"\N"
 """Category of missing strings: the null marker of CSV files."""
 
+SPLIT_TYPES = {"CUSTOM": ("BOOL",), "SEQ": ("INT64", "FLOAT64", "NUMERIC", "TIMESTAMP")}
+"""Types of DATA_SPLIT_COL by DATA_SPLIT_METHOD."""
 _NUMBERS = ("INT64", "FLOAT64", "NUMERIC")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FEATURE_TYPES: dict[str, Literal["STRING", "BOOL"]] = {"STRING": "STRING", "BOOL": "BOOL"}
@@ -53,12 +56,14 @@ class Examples:
       holds exactly, as in a request; strings are objects.
     * `labels`: strings for a classifier, float64 for a regressor.
     * `unlabelled`: the number of rows that were dropped because they have no label.
+    * `split_by`: the values of DATA_SPLIT_COL, with 1 for TRUE, or None.
     """
 
     features: tuple[Feature, ...]
     frame: "pd.DataFrame"
     labels: "Labels"
     unlabelled: int
+    split_by: "np.ndarray[Any, Any] | None" = None
 
 
 def is_classifier(model: Model) -> bool:
@@ -70,6 +75,7 @@ def choose_features(model: Model, columns: Sequence[Column]) -> tuple[Feature, .
     names = [column.name for column in columns]
     _check_names(model, names)
     _check_label(model, columns)
+    columns = _without_split_column(model, columns)
     if len(columns) == 1:
         problem = f'the label "{model.label}" is its only column, so there is nothing to learn from.'
         raise query_error(model, problem, "Also select the columns to predict the label from.")
@@ -99,6 +105,24 @@ def _check_names(model: Model, names: list[str]) -> None:
         raise query_error(model, problem, "Rename or remove this column.")
 
 
+def _without_split_column(model: Model, columns: Sequence[Column]) -> Sequence[Column]:
+    """Return the columns without DATA_SPLIT_COL, which is no feature."""
+    name = model.options.get("data_split_col")
+    if name is None:
+        return columns
+    method = model.options["data_split_method"]
+    types = SPLIT_TYPES[method]
+    found = {column.name: column.type for column in columns if column.name != model.label}
+    if found.get(name) not in types:
+        problem = f"{name} is {found[name]}" if name in found else f'the query has no other column "{name}"'
+        raise PermanentError(
+            f"models.{model.name}.options.data_split_col: {problem}; {method} splits by a column of the type"
+            f" {' or '.join(types)}.",
+            advice="Select such a column, or choose another data_split_method.",
+        )
+    return [column for column in columns if column.name != name]
+
+
 def _check_label(model: Model, columns: Sequence[Column]) -> None:
     type_ = next(column.type for column in columns if column.name == model.label)
     if is_classifier(model):
@@ -119,9 +143,12 @@ def _feature(model: Model, column: Column) -> Feature:
 
 
 def column_casts(model: Model, features: Sequence[Feature]) -> dict[str, str]:
-    """Return the columns to fetch with their types: the features, then the label."""
+    """Return the columns to fetch with their types: the features, the label, and DATA_SPLIT_COL."""
     casts: dict[str, str] = {item.name: "VARCHAR" if item.type == "STRING" else "DOUBLE" for item in features}
-    return casts | {model.label: "VARCHAR" if is_classifier(model) else "DOUBLE"}
+    casts[model.label] = "VARCHAR" if is_classifier(model) else "DOUBLE"
+    if name := model.options.get("data_split_col"):
+        casts[name] = "BOOLEAN" if model.options["data_split_method"] == "CUSTOM" else "DOUBLE"
+    return casts
 
 
 def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -> Examples:
@@ -143,7 +170,10 @@ def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -
     frame = pd.DataFrame({feature.name: _fill_missing(model, feature, labelled[feature.name]) for feature in features})
     labels = labelled[model.label].to_numpy(dtype=np.str_ if is_classifier(model) else np.float64)
     _check_values(model, labels)
-    return Examples(features=features, frame=frame, labels=labels, unlabelled=len(rows) - len(labelled))
+    name = model.options.get("data_split_col")
+    split_by = labelled[name].to_numpy(dtype=np.float64, na_value=np.nan) if name else None
+    unlabelled = len(rows) - len(labelled)
+    return Examples(features=features, frame=frame, labels=labels, unlabelled=unlabelled, split_by=split_by)
 
 
 def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Series":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage
 from workers.platforms.embedded.warehouse.features import Examples, Feature
+from workers.platforms.embedded.warehouse.options import row_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ def fit(model: Model, examples: Examples, rows: "Array", *, report: ReportStage)
 
     preprocessing = _preprocessing(examples.features)
     inputs = preprocessing.fit_transform(examples.frame.iloc[rows])
-    estimator, note = _ESTIMATORS[model.type](inputs, examples.labels[rows], report)
+    estimator, note = _ESTIMATORS[model.type](model, inputs, examples.labels[rows], report)
     return Pipeline([("features", preprocessing), ("estimator", estimator)]), note
 
 
@@ -43,16 +44,16 @@ def _preprocessing(features: tuple[Feature, ...]) -> Any:
     return ColumnTransformer([step for step in steps if step[2]])
 
 
-def _linear(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
+def _linear(model: Model, inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
     from sklearn.linear_model import LinearRegression
 
     report(0, 1, "solving least squares")
-    estimator = LinearRegression().fit(inputs, labels)
+    estimator = LinearRegression(fit_intercept=model.options.get("fit_intercept", True)).fit(inputs, labels)
     report(1, 1, "solved least squares")
     return estimator, "least squares, solved exactly"
 
 
-def _logistic(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
+def _logistic(model: Model, inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
     """Fit with scikit-learn's default regularisation (L2, C=1): without it, separable classes have no optimum.
 
     The reported loss is the minimised function: mean log loss plus penalty.
@@ -63,21 +64,24 @@ def _logistic(inputs: Any, labels: Any, report: ReportStage) -> tuple[Any, str]:
 
     # Every round except the last ends before convergence. Ignored process-wide: catch_warnings is not thread-safe.
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
-    estimator = LogisticRegression(max_iter=ROUND_ITERATIONS, warm_start=True)
+    weights = row_weights(model, labels)
+    intercept = model.options.get("fit_intercept", True)
+    estimator = LogisticRegression(max_iter=ROUND_ITERATIONS, warm_start=True, fit_intercept=intercept)
     limit, done = ROUND_ITERATIONS * MAXIMUM_ROUNDS, 0
     report(0, limit, "first iterations")
     while True:
-        estimator.fit(inputs, labels)
+        estimator.fit(inputs, labels, sample_weight=weights)
         done += int(estimator.n_iter_.max())
         penalty = float((estimator.coef_**2).sum()) / 2 / len(labels)
-        loss = float(log_loss(labels, estimator.predict_proba(inputs), labels=estimator.classes_)) + penalty
+        probabilities = estimator.predict_proba(inputs)
+        loss = float(log_loss(labels, probabilities, labels=estimator.classes_, sample_weight=weights)) + penalty
         converged = bool(estimator.n_iter_.max() < ROUND_ITERATIONS)
         report(done, done if converged else limit, f"iteration {done}, loss {loss:.4g}")
         if converged or done >= limit:
             return estimator, f"{'converged after' if converged else 'stopped at'} {done} iterations, loss {loss:.4g}"
 
 
-_ESTIMATORS: dict[str, Callable[[Any, Any, ReportStage], tuple[Any, str]]] = {
+_ESTIMATORS: dict[str, Callable[[Model, Any, Any, ReportStage], tuple[Any, str]]] = {
     "linear_reg": _linear,
     "logistic_reg": _logistic,
 }

@@ -75,7 +75,8 @@ def read_model_query(connection: "Connection", model: Model, *, files: Mapping[s
         text = split_quoted_paths(model.query)
         sources = _load(connection, text, files)
         query = translate(text, sources=sources)
-        if (features := feature_columns(text, query, label=model.label)) != text:
+        kept = {model.label, model.options.get("data_split_col", "")}
+        if (features := feature_columns(text, query, kept=kept)) != text:
             query = translate(features, sources=sources)
         prepare(connection, query)
         return query

@@ -14,6 +14,7 @@ from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage
 from workers.platforms.embedded.errors import query_error
 from workers.platforms.embedded.warehouse.features import MISSING, Examples, Feature, is_classifier
+from workers.platforms.embedded.warehouse.options import row_weights, xgboost_parameters
 from workers.platforms.embedded.warehouse.split import SEED, Split
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def train_trees(
 
     classes = [str(name) for name in np.unique(examples.labels)] if is_classifier(model) else []
     files = _description(model, examples, rows.train, classes)
-    booster, note = _train(model, _matrices(files, examples, rows, classes), len(classes), report)
+    booster, note = _train(model, _matrices(model, files, examples, rows, classes), len(classes), report)
     with xgboost.config_context(verbosity=0):  # the format that BigQuery ML exports has a warning
         files["model.bst"] = bytes(booster.save_raw(raw_format="deprecated"))
     return files, session_of(files), note
@@ -105,7 +106,9 @@ def _description(model: Model, examples: Examples, rows: "Array", classes: list[
     return files | {"assets/model_metadata.json": (json.dumps(document, indent=2) + "\n").encode()}
 
 
-def _matrices(files: dict[str, bytes], examples: Examples, rows: Split, classes: list[str]) -> tuple[Any, Any]:
+def _matrices(
+    model: Model, files: dict[str, bytes], examples: Examples, rows: Split, classes: list[str]
+) -> tuple[Any, Any]:
     """Return the training and the evaluation rows in XGBoost's form."""
     import numpy as np
     import xgboost
@@ -119,8 +122,12 @@ def _matrices(files: dict[str, bytes], examples: Examples, rows: Split, classes:
     ]
     inputs = np.hstack(columns)
     labels = np.searchsorted(classes, examples.labels) if classes else examples.labels
+    weights = row_weights(model, examples.labels) if classes else None
     train, evaluate = (
-        xgboost.DMatrix(inputs[chosen], labels[chosen], nthread=THREADS) for chosen in (rows.train, rows.evaluate)
+        xgboost.DMatrix(
+            inputs[chosen], labels[chosen], weight=None if weights is None else weights[chosen], nthread=THREADS
+        )
+        for chosen in (rows.train, rows.evaluate)
     )
     return train, evaluate
 
@@ -129,12 +136,14 @@ def _train(model: Model, matrices: tuple[Any, Any], classes: int, report: Report
     import xgboost
 
     is_forest = model.type.startswith("random_forest")
-    iterations = 1 if is_forest else ITERATIONS
-    progress = _progress(report, iterations)
+    iterations = 1 if is_forest else model.options.get("max_iterations", ITERATIONS)
+    least = model.options.get("min_rel_progress", MIN_REL_PROGRESS) if model.options.get("early_stop", True) else None
+    progress = _progress(report, iterations, least)
     objective = {"objective": "multi:softprob", "num_class": classes} if classes else {"objective": "reg:squarederror"}
     parameters: dict[str, Any] = {
         **_DEFAULTS,
         **(_FOREST if is_forest else {}),
+        **xgboost_parameters(model),
         **objective,
         "nthread": THREADS,
         "seed": SEED,
@@ -153,8 +162,8 @@ def _train(model: Model, matrices: tuple[Any, Any], classes: int, report: Report
     return booster, f"{trees:,} trees, {progress.note}"
 
 
-def _progress(report: ReportStage, iterations: int) -> Any:
-    """Return a callback of XGBoost that reports each iteration and stops without enough progress."""
+def _progress(report: ReportStage, iterations: int, least: float | None) -> Any:
+    """Return a callback of XGBoost that reports each iteration, and stops if the loss sinks by less than `least`."""
     import xgboost
 
     class Progress(xgboost.callback.TrainingCallback):
@@ -164,6 +173,6 @@ def _progress(report: ReportStage, iterations: int) -> Any:
             ((_, losses),) = evals_log["evaluation"].items()
             report(epoch + 1, iterations, f"iteration {epoch + 1}, loss {losses[-1]:.4g}")
             self.note = f"{epoch + 1} iterations, final loss {losses[-1]:.4g}"
-            return bool(len(losses) > 1 and losses[-2] - losses[-1] < MIN_REL_PROGRESS * losses[-2])
+            return least is not None and len(losses) > 1 and losses[-2] - losses[-1] < least * losses[-2]
 
     return Progress()

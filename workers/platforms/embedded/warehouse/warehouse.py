@@ -33,6 +33,7 @@ from workers.platforms.embedded.warehouse.features import (
 )
 from workers.platforms.embedded.warehouse.linear import fit
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature_document, to_onnx
+from workers.platforms.embedded.warehouse.options import check_options
 from workers.platforms.embedded.warehouse.split import Split, split
 from workers.platforms.embedded.warehouse.sql import columns, fetch, model_errors, read_model_query
 from workers.platforms.embedded.warehouse.tables import open_database
@@ -143,6 +144,7 @@ def read_examples(model: Model, *, tables: Mapping[str, Path], progress: Progres
 
     Raises PermanentError that begins with the field of the settings at fault. An interrupted job ends its query.
     """
+    check_options(model)
     database = open_database()
 
     def read(report: ReportStage) -> Examples:
@@ -170,7 +172,7 @@ def _build(
 
     Writes no file: the job may have been interrupted meanwhile.
     """
-    rows = split(examples, classify=is_classifier(model))
+    rows = split(model, examples)
     files, outputs, classes, note = (_trees if model.type in TREES else _linear)(model, examples, rows, report)
     labels = examples.labels[rows.evaluate]
     if classes is None:
@@ -215,7 +217,7 @@ def _delete_old(newest: Path) -> None:
 
 def _digest(model: Model) -> str:
     """Return a digest of the settings that determine the training."""
-    return sha256(json.dumps([model.type, model.label, model.query]).encode()).hexdigest()
+    return sha256(json.dumps([model.type, model.label, model.query, model.options]).encode()).hexdigest()
 
 
 def _read(folder: Path) -> _TrainingRecord | None:
