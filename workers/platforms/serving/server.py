@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -73,7 +74,12 @@ class _WriteCombiner:
 
 
 class _Connection(HttpToolsProtocol):
-    """A client's connection. It is closed only after a response with "connection: close", never during a request."""
+    """A client's connection. It is closed only after a response with "connection: close", never during a request.
+
+    Offers to continue in another protocol are ignored, which RFC 9110 allows (section 7.8): Java's HttpClient and
+    `curl --http2` offer HTTP/2 with each request. httptools 0.9 stops after the head of such a request and reports its
+    body as the start of the next one: https://github.com/MagicStack/httptools/issues/124.
+    """
 
     server_state: _State
 
@@ -81,10 +87,39 @@ class _Connection(HttpToolsProtocol):
         super().connection_made(_WriteCombiner(transport, self.loop))  # type: ignore[arg-type]
         self.expires_at_s = self.loop.time() + MAX_CONNECTION_AGE_S * random.uniform(0.8, 1.2)
 
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        unread: bytes | memoryview = data
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(unread)
+                    return
+                except httptools.HttpParserUpgrade as offer:
+                    unread = memoryview(unread)[offer.args[0] :]
+                    self._repeat_head_without_offer()
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if self.server_state.draining or self.loop.time() > self.expires_at_s:
+        super().on_headers_complete()  # skips a request with an offer, which has no cycle yet
+        is_old = self.server_state.draining or self.loop.time() > self.expires_at_s
+        if is_old and not self.parser.should_upgrade():
             self.cycle.keep_alive = False  # uvicorn adds "connection: close" and closes after the response
+
+    def _should_upgrade(self) -> bool:
+        """Make uvicorn skip a request with an offer. uvicorn calls this only for such requests."""
+        return True
+
+    def _repeat_head_without_offer(self) -> None:
+        """Parse the head of the last request again, without its offer. Raises HttpParserError for CONNECT."""
+        if self.scope["method"] == "CONNECT":
+            raise httptools.HttpParserError("A tunnel was requested.")
+        start = f"{self.scope['method']} ".encode() + self.url + f" HTTP/{self.scope['http_version']}\r\n".encode()
+        fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(b"".join([start, *fields, b"\r\n"]))
 
 
 class ReplicaServer(uvicorn.Server):

@@ -1,0 +1,94 @@
+"""The endpoint answers the HTTP of other clients: curl, Java's, and raw bytes over sockets."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.platforms.onnx_models import SAMPLE, regressor
+from tests.platforms.serving_process import PREDICT, ServingProcess, serving
+
+BODY = json.dumps({"instances": [SAMPLE]}).encode()
+PREDICTIONS: dict[str, Any] = {"predictions": [[4.0]]}
+JAVA = (
+    b"Connection: Upgrade, HTTP2-Settings\r\nContent-Length: %d\r\nHost: 127.0.0.1\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n"
+    b"User-Agent: Java-http-client/17.0.16\r\nContent-Type: application/json\r\n\r\n"
+) % len(BODY)
+"""Headers of java.net.http.HttpClient with its default version, HTTP/2."""
+CHUNKED = b"Connection: keep-alive, upgrade\r\nUpgrade: websocket, h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKS = b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (BODY[:5], len(BODY) - 5, BODY[5:])
+POST = b"POST %b HTTP/1.1\r\n" % PREDICT.encode()
+
+
+@pytest.fixture(scope="module")
+def price(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProcess]:
+    with serving(regressor(tmp_path_factory.mktemp("regressor"))) as process:
+        yield process
+
+
+def exchange(process: ServingProcess, segments: Sequence[bytes], *, replies: int) -> list[tuple[int, Any]]:
+    """Send segments on one connection. Return status and document of each reply."""
+    host, _, port = process.netloc.partition(":")
+    found = []
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for segment in segments:
+            connection.sendall(segment)
+        stream = connection.makefile("rb")
+        for _ in range(replies):
+            while (status := int(stream.readline().split()[1])) == 100:
+                assert stream.readline() == b"\r\n"
+            headers = http.client.parse_headers(stream)
+            body = stream.read(int(headers["content-length"]))
+            is_json = headers["content-type"] == "application/json"
+            found.append((status, json.loads(body) if is_json else body.decode()))
+    return found
+
+
+def curl(process: ServingProcess, *arguments: str, times: int = 1) -> subprocess.CompletedProcess[str]:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    command = ["curl", "-sS", *arguments, *[f"http://{process.netloc}{PREDICT}"] * times]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("segments", ["whole", "head and body", "bytes"])
+@pytest.mark.parametrize("request_bytes", [(POST + JAVA, BODY), (POST + CHUNKED, CHUNKS)], ids=["length", "chunked"])
+def test_offer_of_another_protocol_is_ignored(
+    price: ServingProcess, request_bytes: tuple[bytes, bytes], segments: str
+) -> None:
+    """Three requests on one connection, each with an offer and a body."""
+    sent = b"".join(request_bytes) * 3
+    cut = {"whole": [sent], "head and body": list(request_bytes) * 3, "bytes": [bytes([one]) for one in sent]}
+    assert exchange(price, cut[segments], replies=3) == [(200, PREDICTIONS)] * 3
+
+
+def test_offer_without_a_body_and_requests_around_it_are_answered(price: ServingProcess) -> None:
+    plain = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    offer = b"GET /v1/models/fruit HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    expecting = POST + JAVA.replace(b"User-Agent:", b"Expect: 100-continue\r\nUser-Agent:")
+    first, state, second, third = exchange(price, [plain + offer + expecting, BODY + plain], replies=4)
+    assert first == second == third == (200, PREDICTIONS)
+    assert state[0] == 200
+    assert state[1]["model_version_status"][0]["state"] == "AVAILABLE"
+
+
+def test_tunnel_is_refused(price: ServingProcess) -> None:
+    for offer in (b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"):
+        tunnel = b"CONNECT example.org:443 HTTP/1.1\r\n" + offer + b"\r\n"
+        assert exchange(price, [tunnel], replies=1) == [(400, "Invalid HTTP request received.")]
+    assert price.predict(BODY).document == PREDICTIONS
+
+
+def test_curl_that_offers_http_2_keeps_its_connection(price: ServingProcess) -> None:
+    done = curl(price, "--http2", "--data", BODY.decode(), "--write-out", " %{http_code} %{num_connects}\n", times=3)
+    if "HTTP/2" in done.stderr or "does not support" in done.stderr:
+        pytest.skip("this curl has no HTTP/2")
+    answer = '{"predictions":[[4.0]]} 200'
+    assert done.stdout.splitlines() == [f"{answer} 1", f"{answer} 0", f"{answer} 0"]
