@@ -70,7 +70,7 @@ def _train() -> tuple[float, float]:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({f"x{at}": rng.normal(size=ROWS) for at in range(COLUMNS)})
     labels = np.where(frame["x0"] * frame["x1"] + rng.normal(size=ROWS) > 0, "yes", "no")
-    features = tuple(Feature(name=name, type="FLOAT") for name in frame.columns)
+    features = tuple(Feature(name=name, type="DOUBLE") for name in frame.columns)
     examples = Examples(features=features, frame=frame, labels=labels, unlabelled=0)
     cut = ROWS * 4 // 5
     rows = Split(train=np.arange(cut), evaluate=np.arange(cut, ROWS), note="")

@@ -19,8 +19,8 @@ from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 TYPES = ["linear_reg", "logistic_reg"]
 
 FEATURES = (
-    Feature(name="seen_at_s", type="FLOAT"),
-    Feature(name="label", type="FLOAT"),
+    Feature(name="seen_at_s", type="DOUBLE"),
+    Feature(name="label", type="DOUBLE"),
     Feature(name="channel", type="STRING"),
     Feature(name="probabilities", type="BOOL"),
 )
@@ -32,8 +32,8 @@ def learned_rows() -> pd.DataFrame:
     count = 300
     return pd.DataFrame(
         {
-            "seen_at_s": (1.7e9 + rng.normal(size=count) * 3000).astype(np.float32).astype(float),
-            "label": rng.normal(size=count).astype(np.float32).astype(float),
+            "seen_at_s": (1.7e9 + rng.normal(size=count) * 3000),
+            "label": rng.normal(size=count),
             "channel": rng.choice(["web", "shop", "télé ☎", ""], count).astype(object),
             "probabilities": rng.integers(0, 2, count).astype(float),
         }
@@ -56,15 +56,15 @@ def learned(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 
 def assert_same(learned: tuple[Any, Any], frame: pd.DataFrame) -> None:
-    """Assert equality to float32's precision. Ignore labels with two equal probabilities."""
+    """Assert equality to nearly float64's precision. Ignore labels with two equal probabilities."""
     pipeline, run = learned
     outputs = run(frame)
     if not hasattr(pipeline, "classes_"):
-        np.testing.assert_allclose(outputs[0][:, 0], pipeline.predict(frame), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(outputs[0][:, 0], pipeline.predict(frame), rtol=1e-9, atol=1e-9)
         return
     probabilities = pipeline.predict_proba(frame)
-    np.testing.assert_allclose(outputs[1], probabilities, rtol=1e-4, atol=1e-6)
-    sure = np.ptp(np.sort(probabilities, axis=1)[:, -2:], axis=1) > 1e-5
+    np.testing.assert_allclose(outputs[1], probabilities, rtol=1e-7, atol=1e-9)
+    sure = np.ptp(np.sort(probabilities, axis=1)[:, -2:], axis=1) > 1e-8
     assert (outputs[0][sure] == pipeline.predict(frame)[sure]).all()
 
 
@@ -74,8 +74,8 @@ def test_graph_predicts_like_the_pipeline_on_its_training_rows(learned: tuple[An
 
 @settings(max_examples=60)
 @given(
-    seen=st.floats(1.69e9, 1.71e9, width=32),
-    number=st.floats(-1e6, 1e6, width=32) | st.sampled_from(learned_rows()["label"].tolist()),
+    seen=st.floats(1.69e9, 1.71e9),
+    number=st.floats(-1e6, 1e6) | st.sampled_from(learned_rows()["label"].tolist()),
     channel=st.sampled_from(["web", "shop", "", "télé ☎"])
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
     flag=st.booleans(),
@@ -97,24 +97,24 @@ def test_graph_has_the_inputs_and_outputs_of_its_signature(type_: str, tmp_path:
     model = orders_model(type=type_, query=f"SELECT *, {target} AS status FROM `rows`")
     signature, graph = train_and_export(warehouse, model, tmp_path / "out")
     session = onnxruntime.InferenceSession(graph)
-    types = {"FLOAT": "tensor(float)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
+    types = {"DOUBLE": "tensor(double)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
     assert signature["inputs"] == [{"name": feature.name, "type": feature.type} for feature in FEATURES]
     assert [(given.name, given.type, given.shape[1:]) for given in session.get_inputs()] == [
         (feature.name, types[feature.type], [1]) for feature in FEATURES
     ]
     outputs = [(answer.name, answer.type) for answer in session.get_outputs()]
     feed = {
-        "seen_at_s": np.full((3, 1), 1.7e9, np.float32),
-        "label": np.zeros((3, 1), np.float32),
+        "seen_at_s": np.full((3, 1), 1.7e9),
+        "label": np.zeros((3, 1)),
         "channel": np.full((3, 1), "never seen", object),
         "probabilities": np.array([[True], [False], [True]]),
     }
     answers = session.run(None, feed)
     if is_classifier(model):
         assert (signature["task"], signature["classes"]) == ("classification", ["false", "true"])
-        assert outputs == [("predicted_status", "tensor(string)"), ("status_probs", "tensor(float)")]
+        assert outputs == [("predicted_status", "tensor(string)"), ("status_probs", "tensor(double)")]
         assert [answer.shape for answer in answers] == [(3,), (3, 2)]
     else:
         assert signature["task"] == "regression" and "classes" not in signature
-        assert outputs == [("predicted_status", "tensor(float)")]
+        assert outputs == [("predicted_status", "tensor(double)")]
         assert answers[0].shape == (3, 1)

@@ -145,7 +145,7 @@ def test_structs_and_arrays_of_parquet_have_their_fields(tmp_path: Path) -> None
         ("SELECT day, status FROM shop.orders", {"day": "STRING"}),
         (
             "SELECT STRUCT(amount, channel AS c) AS s, status FROM shop.orders -- end",
-            {"s_amount": "FLOAT", "s_c": "STRING"},
+            {"s_amount": "DOUBLE", "s_c": "STRING"},
         ),
     ],
 )

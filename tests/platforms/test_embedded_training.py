@@ -23,7 +23,7 @@ LINEAR = orders_model(type="linear_reg")
 
 def examples(labels: "np.ndarray[Any, Any]") -> Examples:
     frame = pd.DataFrame({"x": np.arange(len(labels), dtype=float)})
-    return Examples(features=(Feature(name="x", type="FLOAT"),), frame=frame, labels=labels, unlabelled=0)
+    return Examples(features=(Feature(name="x", type="DOUBLE"),), frame=frame, labels=labels, unlabelled=0)
 
 
 @pytest.mark.parametrize(("rows", "held"), [(499, 0), (500, 100), (50_000, 10_000), (100_000, 10_000)])

@@ -85,7 +85,7 @@ def test_strings_booleans_and_missing_values_are_learned_and_served(tmp_path: Pa
     assert [(item.name, item.type) for item in servable.signature.inputs] == [
         ("colour", "STRING"),
         ("flag", "BOOL"),
-        ("size", "FLOAT"),
+        ("size", "DOUBLE"),
     ]
     asked = frame.drop(columns="label").assign(size=frame["size"].fillna(0.0))
     assert [one["predicted_label"][0] for one in ask(servable, asked)] == label.tolist()
@@ -98,7 +98,7 @@ def test_same_rows_give_the_same_files(type_: str) -> None:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"x": rng.normal(size=600), "y": rng.normal(size=600)})
     labels = (frame["x"] > 0).to_numpy() if type_.endswith("classifier") else frame["x"].to_numpy()
-    features = (Feature(name="x", type="FLOAT"), Feature(name="y", type="FLOAT"))
+    features = (Feature(name="x", type="DOUBLE"), Feature(name="y", type="DOUBLE"))
     given = Examples(
         features=features, frame=frame, labels=labels.astype(str) if labels.dtype == bool else labels, unlabelled=0
     )
@@ -115,7 +115,7 @@ def test_training_stops_when_the_evaluation_loss_stands_still() -> None:
     """EARLY_STOP: noise alone cannot be learned."""
     rng = np.random.default_rng(2)
     frame, labels = pd.DataFrame({"x": rng.normal(size=1000)}), rng.normal(size=1000)
-    given = Examples(features=(Feature(name="x", type="FLOAT"),), frame=frame, labels=labels, unlabelled=0)
+    given = Examples(features=(Feature(name="x", type="DOUBLE"),), frame=frame, labels=labels, unlabelled=0)
     rows = Split(train=np.arange(800), evaluate=np.arange(800, 1000), note="")
     _, _, note = train_trees(orders_model(type="boosted_tree_regressor"), given, rows, report=lambda *_: None)
     assert int(note.split()[0]) < 20
@@ -134,7 +134,7 @@ def noisy(rows: int = 600) -> Examples:
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"x": rng.normal(size=rows), "y": rng.normal(size=rows)})
     labels = np.where(frame["x"] + rng.normal(size=rows) > 1, "yes", "no")
-    features = (Feature(name="x", type="FLOAT"), Feature(name="y", type="FLOAT"))
+    features = (Feature(name="x", type="DOUBLE"), Feature(name="y", type="DOUBLE"))
     return Examples(features=features, frame=frame, labels=labels, unlabelled=0)
 
 

@@ -1,6 +1,7 @@
 """The local warehouse: which data it accepts, and what it stores in its folder."""
 # ruff: noqa: S608  the tests assemble queries
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from workers.errors import PermanentError
 from workers.platforms.embedded.warehouse import features, warehouse as embedded_warehouse
 from workers.platforms.embedded.warehouse.sql import IRIS
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
+from workers.platforms.serving.servable import Servable
 
 
 @pytest.fixture
@@ -33,8 +35,9 @@ def test_missing_values_do_not_stop_a_training(warehouse: EmbeddedWarehouse, tmp
     assert signature == {
         "label": "status",
         "task": "classification",
+        "output_type": "DOUBLE",
         "inputs": [
-            {"name": "amount", "type": "FLOAT"},
+            {"name": "amount", "type": "DOUBLE"},
             {"name": "channel", "type": "STRING"},
             {"name": "returning", "type": "BOOL"},
         ],
@@ -53,9 +56,18 @@ def test_labels_may_be_booleans_integers_or_strings(
     query = f"SELECT n, {label} AS status FROM UNNEST(GENERATE_ARRAY(1, 30)) AS n"
     signature, graph = train_and_export(warehouse, orders_model(query=query), tmp_path / "out")
     assert signature["classes"] == classes
-    predicted, probabilities = onnxruntime.InferenceSession(graph).run(None, {"n": np.array([[1.0]], np.float32)})
+    predicted, probabilities = onnxruntime.InferenceSession(graph).run(None, {"n": np.array([[1.0]])})
     assert predicted[0] in classes
     assert probabilities.shape == (1, len(classes))
+
+
+def test_unix_time_keeps_its_second_from_training_to_prediction(warehouse: EmbeddedWarehouse, tmp_path: Path) -> None:
+    """A float32 has steps of 128 s there."""
+    query = "SELECT 1767225600 + n AS at_s, 3 * n AS delay FROM UNNEST(GENERATE_ARRAY(1, 30)) AS n"
+    train_and_export(warehouse, orders_model(type="linear_reg", label="delay", query=query), tmp_path / "out")
+    asked = [{"at_s": 1767225661}, {"at_s": 1767225661.25}]
+    answer = json.loads(Servable(tmp_path / "out").predict(json.dumps({"instances": asked}).encode()))
+    assert answer["predictions"] == [[pytest.approx(183, abs=1e-3)], [pytest.approx(183.75, abs=1e-3)]]
 
 
 @pytest.mark.parametrize(

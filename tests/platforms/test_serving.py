@@ -5,6 +5,7 @@ import json
 import math
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,11 +119,12 @@ def test_pipelined_requests_are_answered_in_order(price: ServingProcess, pieces:
         ({"instances": [SAMPLE, {"size": 1.0}]}, "Failed to process element: 1"),
         ({"instances": [{**SAMPLE, "taste": 1}]}, "keys must be equal to: colour,ripe,size"),
         ({"instances": [{"size": 1.0, "colour": "red", "taste": 1}]}, "keys must be equal to: colour,ripe,size"),
-        ({"instances": [{**SAMPLE, "size": "2"}]}, 'JSON Value: "2" Type: String is not of expected type: float'),
-        ({"instances": [{**SAMPLE, "size": True}]}, "Type: True is not of expected type: float"),
-        ({"instances": [{**SAMPLE, "size": None}]}, "Type: Null is not of expected type: float"),
-        ({"instances": [{**SAMPLE, "size": [2.0]}]}, "Type: Array is not of expected type: float"),
-        ({"instances": [{**SAMPLE, "size": 1e99}]}, "to float without loss of precision"),
+        ({"instances": [{**SAMPLE, "size": "2"}]}, 'JSON Value: "2" Type: String is not of expected type: double'),
+        ({"instances": [{**SAMPLE, "size": True}]}, "Type: True is not of expected type: double"),
+        ({"instances": [{**SAMPLE, "size": None}]}, "Type: Null is not of expected type: double"),
+        ({"instances": [{**SAMPLE, "size": [2.0]}]}, "Type: Array is not of expected type: double"),
+        (b'{"instances": [{"size": 1' + b"0" * 309 + b"}]}", "Number too big to be stored in double"),
+        (b'{"instances": [{"size": -1e400}]}', "Number too big to be stored in double"),
         ({"instances": [{**SAMPLE, "colour": 1}]}, "Type: Number is not of expected type: string"),
         ({"instances": [{**SAMPLE, "ripe": 1}]}, "Type: Number is not of expected type: bool"),
         ({"inputs": [1.0]}, "expecting an object"),
@@ -185,11 +187,35 @@ def test_metadata_has_types_and_shapes(fruit: ServingProcess) -> None:
     assert document["model_spec"]["version"] == "3"
     definition = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert {name: info["dtype"] for name, info in definition["inputs"].items()} == {
-        "size": "DT_FLOAT",
+        "size": "DT_DOUBLE",
         "colour": "DT_STRING",
         "ripe": "DT_BOOL",
     }
     assert definition["outputs"]["fruit_probs"]["tensor_shape"]["dim"][1]["size"] == "3"
+    assert definition["outputs"]["fruit_probs"]["dtype"] == "DT_DOUBLE"
+
+
+@pytest.mark.parametrize("size", [1767225661, 1767225661.25, 2**52, 2**70, -1e300, 0.1])
+def test_numbers_keep_64_bits(price: ServingProcess, size: float) -> None:
+    """A Unix time keeps its second; float32 has steps of 128 s."""
+    plain = {**SAMPLE, "size": size}
+    for request in ({"instances": [plain]}, {"instances": [plain, plain]}):
+        assert price.predict(request).document["predictions"][0] == [float(size) + 2]
+    columns = {name: [value] for name, value in plain.items()}
+    assert price.predict({"inputs": columns}).document == {"outputs": [[float(size) + 2]]}
+
+
+def test_versions_of_earlier_releases_are_served_in_32_bits(tmp_path: Path) -> None:
+    classification, regression = classifier(tmp_path / "c", number="FLOAT"), regressor(tmp_path / "r", number="FLOAT")
+    with serving(regression) as process:
+        assert process.predict({"instances": [{**SAMPLE, "size": 0.1}]}).document == {"predictions": [[2.1]]}
+        error = "Cannot convert JSON value: 1e+99 to float without loss of precision."
+        assert process.error({"instances": [{**SAMPLE, "size": 1e99}]}) == (400, error)
+        metadata = process.send("GET", "/v1/models/fruit/metadata").document["metadata"]
+        definition = metadata["signature_def"]["signature_def"]["serving_default"]
+        assert definition["inputs"]["size"]["dtype"] == definition["outputs"]["predicted_fruit"]["dtype"] == "DT_FLOAT"
+    answer = json.loads(Servable(classification).predict(json.dumps({"instances": [SAMPLE]}).encode()))
+    assert answer["predictions"][0]["predicted_fruit"] == ["apple"]
 
 
 JSON = st.recursive(
@@ -197,7 +223,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["size", "colour", "x"]), inner),
     max_leaves=8,
 )
-ROWS = st.fixed_dictionaries({"size": st.floats(width=32), "colour": st.text(max_size=5), "ripe": st.booleans()})
+ROWS = st.fixed_dictionaries({"size": st.floats(), "colour": st.text(max_size=5), "ripe": st.booleans()})
 
 
 @pytest.fixture(scope="module")

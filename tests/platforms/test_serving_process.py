@@ -125,7 +125,7 @@ def test_supervised_replica_exits_at_the_end_of_its_input(model: Path) -> None:
         (lambda folder: (folder / "model.onnx").write_bytes(b"no model"), "model.onnx cannot be loaded"),
         (
             lambda folder: (folder / "signature.json").write_text(
-                (folder / "signature.json").read_text().replace("FLOAT", "STRING")
+                (folder / "signature.json").read_text().replace("DOUBLE", "STRING", 1)
             ),
             "but its signature says",
         ),

@@ -57,7 +57,8 @@ class NumberEncoder:
     width: int = 1
 
     def columns(self, values: Tensor) -> Tensor:
-        numbers = values.astype(numpy.float32)
+        with numpy.errstate(over="ignore"):  # trees compare float32: a larger number is an infinity to them
+            numbers = values.astype(numpy.float32)
         return numpy.where(numpy.isnan(numbers), numpy.float32(self.mean), numbers)
 
 
@@ -175,7 +176,7 @@ def _interpret(metadata: Any, assets: Mapping[int, Mapping[str, Sequence[str]]])
 def _input_type(feature: Mapping[str, Any], encoder: Encoder) -> InputType:
     if isinstance(encoder, CategoryEncoder):
         return "STRING"
-    return "BOOL" if feature.get("type") == "BOOL" else "FLOAT"
+    return "BOOL" if feature.get("type") == "BOOL" else "DOUBLE"
 
 
 def _encoder(name: str, feature: Mapping[str, Any], assets: Mapping[str, Sequence[str]]) -> Encoder:

@@ -21,7 +21,7 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _PREDICTION = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
 _MODEL = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(/metadata)?")
-_DTYPES = {"FLOAT": "DT_FLOAT", "STRING": "DT_STRING", "BOOL": "DT_BOOL"}
+_DTYPES = {"DOUBLE": "DT_DOUBLE", "FLOAT": "DT_FLOAT", "STRING": "DT_STRING", "BOOL": "DT_BOOL"}
 
 # Metrics have the names, labels and buckets that TensorFlow Serving publishes with `--monitoring_config_file`:
 # latencies in microseconds, 33 buckets from 10 µs, each 1.8 times the one before.
@@ -119,12 +119,13 @@ async def _read_rest(receive: Any, first: bytes) -> bytes | None:
 
 
 def _signature_def(signature: Signature) -> object:
-    outputs = {signature.predicted: _tensor_info("DT_FLOAT", -1, 1)}
+    number = _DTYPES[signature.output_type]
+    outputs = {signature.predicted: _tensor_info(number, -1, 1)}
     if signature.task == "classification":
         width = len(signature.classes)
         outputs = {
             signature.predicted: _tensor_info("DT_STRING", -1, 1),
-            signature.probabilities: _tensor_info("DT_FLOAT", -1, width),
+            signature.probabilities: _tensor_info(number, -1, width),
             signature.values: _tensor_info("DT_STRING", -1, width),
         }
     return {

@@ -5,6 +5,7 @@ Requests, responses and error messages are TensorFlow Serving's
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +24,12 @@ SIGNATURE_NAME = "serving_default"
 _ONNX_ERRORS = tuple(
     item for item in vars(onnx_errors).values() if isinstance(item, type) and issubclass(item, Exception)
 )
-_ONNX_TYPES: Mapping[InputType, str] = {"FLOAT": "tensor(float)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
+_ONNX_TYPES: Mapping[InputType, str] = {
+    "DOUBLE": "tensor(double)",
+    "FLOAT": "tensor(float)",
+    "STRING": "tensor(string)",
+    "BOOL": "tensor(bool)",
+}
 
 
 Run = Callable[[Sequence[str], Mapping[str, Tensor]], list[Tensor]]
@@ -187,10 +193,12 @@ def _check_agreement(session: Any, signature: Signature) -> None:
     expected = {item.name: _ONNX_TYPES[item.type] for item in signature.inputs}
     if found != expected:
         raise UnusableModel(f"The model takes {found}, but its signature says {expected}.")
-    outputs = {item.name for item in session.get_outputs()}
-    needed = {signature.predicted} | ({signature.probabilities} if signature.task == "classification" else set())
-    if not needed <= outputs:
-        raise UnusableModel(f"The model returns {sorted(outputs)}, but its signature needs {sorted(needed)}.")
+    returned = {item.name: item.type for item in session.get_outputs()}
+    needed = {signature.predicted: _ONNX_TYPES[signature.output_type]}
+    if signature.task == "classification":
+        needed = {signature.predicted: "tensor(string)", signature.probabilities: _ONNX_TYPES[signature.output_type]}
+    if not needed.items() <= returned.items():
+        raise UnusableModel(f"The model returns {returned}, but its signature needs {needed}.")
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -208,13 +216,25 @@ def _parse_with_json(body: bytes) -> Any:
     if not body:
         raise InvalidRequest("JSON Parse error: The document is empty at offset: 0")
     try:
-        found = json.loads(body.decode())
+        found = json.loads(body.decode(), parse_float=_parse_float, parse_int=_parse_int)
         json.dumps(found, ensure_ascii=False).encode()  # fails for half a surrogate pair
         return found
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except (ValueError, RecursionError) as error:  # invalid UTF-8, a number of 5,000 digits, deep nesting
         raise InvalidRequest(f"JSON Parse error: {error}") from error
+
+
+def _parse_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise InvalidRequest("JSON Parse error: Number too big to be stored in double.")
+    return number
+
+
+def _parse_int(digits: str) -> float:
+    """Return a float beyond 64 bits, as orjson and TensorFlow Serving do."""
+    return int(digits) if len(digits) < 20 else _parse_float(digits)
 
 
 def _check_signature_name(request: Mapping[str, Any]) -> None:
@@ -232,7 +252,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
-    """Return JSON with each float32 in the fewest digits that identify it."""
+    """Return JSON with each number in the fewest digits that identify it."""
     encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)
     # orjson writes NaN as null. Python's json writes NaN, as TensorFlow Serving does.
     return json.dumps(document, default=_as_list).encode() if b"null" in encoded else encoded

@@ -1,7 +1,9 @@
 """Inputs and outputs of a served model: `signature.json`, which the export writes beside `model.onnx`.
 
-{"label": "species", "task": "classification",
- "inputs": [{"name": "sepal_length", "type": "FLOAT"}, …], "classes": ["setosa", …]}
+{"label": "species", "task": "classification", "output_type": "DOUBLE",
+ "inputs": [{"name": "sepal_length", "type": "DOUBLE"}, …], "classes": ["setosa", …]}
+
+Numbers are DOUBLE, as in BigQuery ML's current exports. Versions of earlier releases have FLOAT and no `output_type`.
 """
 
 import json
@@ -9,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-InputType = Literal["FLOAT", "STRING", "BOOL"]
+NumberType = Literal["DOUBLE", "FLOAT"]
+InputType = Literal[NumberType, "STRING", "BOOL"]
 Task = Literal["classification", "regression"]
 
 MODEL_FILE = "model.onnx"
@@ -32,13 +35,14 @@ class Input:
 class Signature:
     """The inputs in the model's order. `classes` has the label's values in the order of the probabilities.
 
-    A regression has no classes.
+    A regression has no classes. `output_type` is the type of its predictions, or of a classifier's probabilities.
     """
 
     label: str
     task: Task
     inputs: tuple[Input, ...]
     classes: tuple[str, ...] = ()
+    output_type: NumberType = "FLOAT"
 
     @property
     def predicted(self) -> str:
@@ -65,6 +69,7 @@ def read_signature(folder: Path) -> Signature:
             task=document["task"],
             inputs=tuple(Input(name=str(item["name"]), type=item["type"]) for item in document["inputs"]),
             classes=tuple(str(value) for value in document.get("classes") or ()),
+            output_type=document.get("output_type", "FLOAT"),
         )
         _check(signature)
         return signature
@@ -91,5 +96,7 @@ def _check(signature: Signature) -> None:
     for item in signature.inputs:
         if item.type not in get_args(InputType):
             raise ValueError(f"type {item.type!r} of input {item.name!r}")
+    if signature.output_type not in get_args(NumberType):
+        raise ValueError(f"output_type {signature.output_type!r}")
     if signature.task == "classification" and not signature.classes:
         raise ValueError("a classification needs classes")

@@ -52,6 +52,11 @@ def quote_json(value: Any) -> str:
     return text if len(text) <= _MAX_QUOTED_CHARACTERS else text[:_MAX_QUOTED_CHARACTERS] + "…"
 
 
+def _check_double(value: Any) -> None:
+    if type(value) is not float and type(value) is not int:
+        raise _wrong_type(value, "double")
+
+
 def _check_float(value: Any) -> None:
     if type(value) is not float and type(value) is not int:
         raise _wrong_type(value, "float")
@@ -71,6 +76,7 @@ def _check_bool(value: Any) -> None:
 
 
 _KINDS: Mapping[InputType, tuple[Callable[[Any], None], Any]] = {
+    "DOUBLE": (_check_double, numpy.float64),
     "FLOAT": (_check_float, numpy.float32),
     "STRING": (_check_string, numpy.object_),
     "BOOL": (_check_bool, numpy.bool_),

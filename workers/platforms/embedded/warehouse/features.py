@@ -45,15 +45,14 @@ class Feature:
     """A column that the model learns from, and its type in a request."""
 
     name: str
-    type: Literal["FLOAT", "STRING", "BOOL"]
+    type: Literal["DOUBLE", "STRING", "BOOL"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examples:
     """Training data, one row per example.
 
-    * `frame`: one column per feature, without missing values. Numbers and booleans are float64 values that float32
-      holds exactly, as in a request; strings are objects.
+    * `frame`: one column per feature, without missing values. Numbers and booleans are float64; strings are objects.
     * `labels`: strings for a classifier, float64 for a regressor.
     * `unlabelled`: the number of rows that were dropped because they have no label.
     * `split_by`: the values of DATA_SPLIT_COL, with 1 for TRUE, or None.
@@ -135,7 +134,7 @@ def _check_label(model: Model, columns: Sequence[Column]) -> None:
 
 
 def _feature(model: Model, column: Column) -> Feature:
-    if type_ := "FLOAT" if column.type in _NUMBERS else _FEATURE_TYPES.get(column.type):
+    if type_ := "DOUBLE" if column.type in _NUMBERS else _FEATURE_TYPES.get(column.type):
         return Feature(name=column.name, type=type_)
     problem = f'the column "{column.name}" is {column.type}; a feature is a number, a STRING or a BOOL.'
     advice = f"Remove it, as in * EXCEPT({column.name}), or use a part of it, as in EXTRACT(DAYOFWEEK FROM …)."
@@ -189,12 +188,13 @@ def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Se
             problem = f'the column "{feature.name}" has {different:,} different strings; {limit}.'
             raise query_error(model, problem, "Remove it, or group its values into fewer categories.")
         return strings
+    numbers = column.astype(np.float64)
     with np.errstate(over="ignore"):
-        numbers = column.astype(np.float32).astype(np.float64)
-    if np.isinf(numbers).any():
+        finite = np.isfinite(numbers.dropna().astype(np.float32))
+    if not finite.all():
         problem = f'the column "{feature.name}" has numbers beyond ±3.4e38, the range of a 32-bit float.'
         raise query_error(model, problem, "Scale the column, or exclude these rows.")
-    return numbers.fillna(numbers.mode().iloc[0] if feature.type == "BOOL" else np.float32(numbers.mean()))
+    return numbers.fillna(numbers.mode().iloc[0] if feature.type == "BOOL" else numbers.mean())
 
 
 def _check_values(model: Model, labels: "Labels") -> None:

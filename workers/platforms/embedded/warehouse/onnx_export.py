@@ -21,28 +21,28 @@ def signature_document(features: tuple[Feature, ...], label: str, *, classes: li
     document: dict[str, object] = {
         "label": label,
         "task": "regression" if classes is None else "classification",
+        "output_type": "DOUBLE",
         "inputs": [{"name": feature.name, "type": feature.type} for feature in features],
     }
     return document if classes is None else document | {"classes": classes}
 
 
 def to_onnx(pipeline: Any, features: tuple[Feature, ...], label: str, *, classify: bool) -> bytes:
-    """Return the graph, checked. FLOAT inputs are tensor(float), STRING tensor(string), BOOL tensor(bool)."""
+    """Return the graph, checked. DOUBLE inputs are tensor(double), STRING tensor(string), BOOL tensor(bool).
+
+    It computes in double, as scikit-learn and BigQuery ML do: a float32 has 128 s steps for a Unix time.
+    """
     import onnx
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+    from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
-    # Linear models standardise. scikit-learn does so in double: a float32 difference of two large numbers, such as a
-    # Unix time and its mean, has few digits left. Trees compare float32, both in scikit-learn and in ONNX.
-    linear = hasattr(pipeline["estimator"], "coef_")
-    number = DoubleTensorType if linear else FloatTensorType
     types = [
-        (f"input_{position}", (StringTensorType if feature.type == "STRING" else number)([None, 1]))
+        (f"input_{position}", (StringTensorType if feature.type == "STRING" else DoubleTensorType)([None, 1]))
         for position, feature in enumerate(features)
     ]
     options = {id(pipeline): {"zipmap": False}} if classify else None
     inner = onnx.compose.add_prefix(convert_sklearn(pipeline, initial_types=types, options=options), _INNER)
-    graph = _wrap(inner.graph, features, label, number=onnx.TensorProto.DOUBLE if linear else onnx.TensorProto.FLOAT)
+    graph = _wrap(inner.graph, features, label)
     model = onnx.helper.make_model(
         graph, opset_imports=inner.opset_import, ir_version=inner.ir_version, producer_name="seatrial"
     )
@@ -50,31 +50,31 @@ def to_onnx(pipeline: Any, features: tuple[Feature, ...], label: str, *, classif
     return bytes(model.SerializeToString())
 
 
-def _wrap(inner: Any, features: tuple[Feature, ...], label: str, *, number: int) -> Any:
+def _wrap(inner: Any, features: tuple[Feature, ...], label: str) -> Any:
     """Wrap the converter's graph in nodes that give its inputs and outputs their public names and types."""
     from onnx import TensorProto, helper
 
-    public = {"FLOAT": TensorProto.FLOAT, "STRING": TensorProto.STRING, "BOOL": TensorProto.BOOL}
+    public = {"DOUBLE": TensorProto.DOUBLE, "STRING": TensorProto.STRING, "BOOL": TensorProto.BOOL}
     inputs = [helper.make_tensor_value_info(f.name, public[f.type], [None, 1]) for f in features]
     before = [
-        helper.make_node("Identity", [f.name], [within.name])
-        if public[f.type] in (TensorProto.STRING, number)
-        else helper.make_node("Cast", [f.name], [within.name], to=number)
+        helper.make_node("Cast", [f.name], [within.name], to=TensorProto.DOUBLE)
+        if f.type == "BOOL"
+        else helper.make_node("Identity", [f.name], [within.name])
         for f, within in zip(features, inner.input, strict=True)
     ]
     predicted, *probabilities = inner.output
     if probabilities:
         outputs = [
             helper.make_tensor_value_info(f"predicted_{label}", TensorProto.STRING, [None]),
-            helper.make_tensor_value_info(f"{label}_probs", TensorProto.FLOAT, [None, None]),
+            helper.make_tensor_value_info(f"{label}_probs", TensorProto.DOUBLE, [None, None]),
         ]
         after = [
             helper.make_node("Identity", [predicted.name], [f"predicted_{label}"]),
-            helper.make_node("Cast", [probabilities[0].name], [f"{label}_probs"], to=TensorProto.FLOAT),
+            helper.make_node("Identity", [probabilities[0].name], [f"{label}_probs"]),
         ]
     else:
-        outputs = [helper.make_tensor_value_info(f"predicted_{label}", TensorProto.FLOAT, [None, 1])]
-        after = [helper.make_node("Cast", [predicted.name], [f"predicted_{label}"], to=TensorProto.FLOAT)]
+        outputs = [helper.make_tensor_value_info(f"predicted_{label}", TensorProto.DOUBLE, [None, 1])]
+        after = [helper.make_node("Identity", [predicted.name], [f"predicted_{label}"])]
     nodes = [*before, *inner.node, *after]
     return helper.make_graph(nodes, "seatrial", inputs, outputs, initializer=list(inner.initializer))
 
@@ -87,6 +87,6 @@ def run_onnx(model: bytes, features: tuple[Feature, ...], frame: "pd.DataFrame")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    as_input = {"FLOAT": np.float32, "STRING": np.object_, "BOOL": np.bool_}
+    as_input = {"DOUBLE": np.float64, "STRING": np.object_, "BOOL": np.bool_}
     feed = {f.name: frame[[f.name]].to_numpy().astype(as_input[f.type]) for f in features}
     return list(session.run(None, feed))
