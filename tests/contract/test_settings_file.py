@@ -10,6 +10,7 @@ from workers.contract.load import Abort, Shape, Slo
 from workers.contract.replicas import Replicas
 from workers.contract.settings import SettingsError, SettingsFile
 from workers.contract.settings_reader import read_settings_file
+from workers.contract.table_files import TableFile
 
 GOOD = """\
 [models.iris]
@@ -75,7 +76,7 @@ def test_settings_are_read_in_their_types_and_units(tmp_path: Path) -> None:
     assert (production.approvals.count, production.approvals.from_) == (2, ("@ml-leads",))
     assert (production.approvals.expires_s, production.approvals.own) == (3600.0, False)
     assert (file.loadtest.slo, file.loadtest.duration_s) == (Slo(latency_ms=((99.0, 1000.0),)), 300.0)
-    assert file.tables == {"shop.orders": "data/orders.csv"}
+    assert file.tables == {"shop.orders": TableFile(file="data/orders.csv")}
 
 
 def test_load_target_and_limits_of_load_tests_are_read(tmp_path: Path) -> None:

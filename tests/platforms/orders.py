@@ -8,6 +8,7 @@ import duckdb
 
 from tests.platforms.progress import RecordedProgress
 from workers.contract.settings import Model
+from workers.platforms.embedded.warehouse.tables import StoredTable
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 ORDERS = """\
@@ -34,20 +35,21 @@ def orders_model(**changes: Any) -> Model:
     )
 
 
-def orders_tables(folder: Path) -> dict[str, Path]:
+def orders_tables(folder: Path) -> dict[str, StoredTable]:
     """Write the orders as CSV and as Parquet, and three files that cannot be read. Return them by table name."""
     csv, parquet = folder / "orders.csv", folder / "orders.parquet"
     csv.write_text(ORDERS)
     duckdb.sql(f"COPY (FROM read_csv('{csv}')) TO '{parquet}'")
     (folder / "empty.csv").write_bytes(b"")
     (folder / "binary.parquet").write_bytes(b"PAR0 and no more")
-    return {
+    files = {
         "shop.orders": csv,
         "my-project.shop.orders": parquet,
         "shop.empty": folder / "empty.csv",
         "shop.gone": folder / "gone.csv",
         "shop.binary": folder / "binary.parquet",
     }
+    return {name: StoredTable(path=path) for name, path in files.items()}
 
 
 def orders_warehouse(folder: Path) -> EmbeddedWarehouse:

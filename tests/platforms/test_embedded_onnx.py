@@ -14,6 +14,7 @@ from tests.platforms.orders import orders_model, train_and_export
 from workers.platforms.embedded.warehouse.features import Examples, Feature, is_classifier
 from workers.platforms.embedded.warehouse.linear import fit
 from workers.platforms.embedded.warehouse.onnx_export import run_onnx, to_onnx
+from workers.platforms.embedded.warehouse.tables import StoredTable
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
 TYPES = ["linear_reg", "logistic_reg"]
@@ -92,7 +93,7 @@ def test_graph_predicts_like_the_pipeline_on_any_request(
 def test_graph_has_the_inputs_and_outputs_of_its_signature(type_: str, tmp_path: Path) -> None:
     csv = tmp_path / "rows.csv"
     learned_rows().assign(probabilities=lambda rows: rows["probabilities"] > 0).to_csv(csv, index=False)
-    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": csv})
+    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": StoredTable(path=csv)})
     target = "channel IS NULL" if type_ == "logistic_reg" else "label * 2"
     model = orders_model(type=type_, query=f"SELECT *, {target} AS status FROM `rows`")
     signature, graph = train_and_export(warehouse, model, tmp_path / "out")

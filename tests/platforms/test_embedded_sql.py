@@ -13,16 +13,16 @@ from tests.platforms.progress import RecordedProgress
 from tests.waiting import wait_until
 from workers.errors import JobCancelled, PermanentError
 from workers.platforms.embedded.warehouse.sql import columns, fetch_table, read_query
-from workers.platforms.embedded.warehouse.tables import IRIS, load_table, lock, open_database
+from workers.platforms.embedded.warehouse.tables import IRIS, StoredTable, load_table, lock, open_database
 from workers.platforms.embedded.warehouse.warehouse import read_examples
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StoredTable]:
     return orders_tables(tmp_path_factory.mktemp("orders"))
 
 
-def read(tables: dict[str, Path], query: str, progress: RecordedProgress | None = None) -> int:
+def read(tables: dict[str, StoredTable], query: str, progress: RecordedProgress | None = None) -> int:
     """Return the number of rows that a training would learn from."""
     examples = read_examples(orders_model(query=query), tables=tables, progress=progress or RecordedProgress())
     return len(examples.labels)
@@ -54,7 +54,7 @@ def read(tables: dict[str, Path], query: str, progress: RecordedProgress | None 
         "SELECT " + "(" * 3000 + "1" + ")" * 3000 + " AS status",
     ],
 )
-def test_query_beyond_the_known_tables_is_refused(tables: dict[str, Path], query: str) -> None:
+def test_query_beyond_the_known_tables_is_refused(tables: dict[str, StoredTable], query: str) -> None:
     with pytest.raises(PermanentError, match=r"^models\.orders\.query: ") as caught:
         read(tables, query)
     assert caught.value.advice
@@ -101,7 +101,7 @@ def test_duckdb_has_no_access_to_files_networks_or_settings(tmp_path: Path, sql:
         "`shop.orders`",
     ],
 )
-def test_table_may_be_quoted_in_every_way_of_bigquery(tables: dict[str, Path], table: str) -> None:
+def test_table_may_be_quoted_in_every_way_of_bigquery(tables: dict[str, StoredTable], table: str) -> None:
     """Its last name is its alias."""
     query = f"SELECT orders.* EXCEPT(day) FROM {table}"
     assert read(tables, query) == 5
@@ -111,8 +111,8 @@ def test_wildcard_table_is_the_union_of_the_tables_with_its_prefix(tmp_path: Pat
     """Columns are those of the last table; a column that another one lacks is NULL there."""
     files = {}
     for year, text in {"2024": "n\n1\n", "2025": "n,k\n2,a\n", "2026": "n,k\n3,b\n"}.items():
-        files[f"p.d.t_{year}"] = tmp_path / f"{year}.csv"
-        files[f"p.d.t_{year}"].write_text(text)
+        files[f"p.d.t_{year}"] = StoredTable(path=tmp_path / f"{year}.csv")
+        files[f"p.d.t_{year}"].path.write_text(text)
     sql = "SELECT n, k, _TABLE_SUFFIX AS year FROM `p.d.t_*` WHERE _TABLE_SUFFIX BETWEEN '2024' AND '2025' ORDER BY n"
     with open_database() as connection:
         query = read_query(connection, sql, files=files)
@@ -128,7 +128,9 @@ def test_structs_and_arrays_of_parquet_have_their_fields(tmp_path: Path) -> None
     duckdb.sql(f"COPY ({rows}) TO '{path}'")
     with open_database() as connection:
         query = read_query(
-            connection, "SELECT s.a, (SELECT MAX(e.c) FROM UNNEST(s.b) AS e) AS c, s FROM d.t", files={"d.t": path}
+            connection,
+            "SELECT s.a, (SELECT MAX(e.c) FROM UNNEST(s.b) AS e) AS c, s FROM d.t",
+            files={"d.t": StoredTable(path=path)},
         )
         assert [column.type for column in columns(query)] == [
             "INT64",
@@ -150,7 +152,7 @@ def test_structs_and_arrays_of_parquet_have_their_fields(tmp_path: Path) -> None
     ],
 )
 def test_columns_become_the_features_of_bigquery_ml(
-    tables: dict[str, Path], sql: str, features: dict[str, str]
+    tables: dict[str, StoredTable], sql: str, features: dict[str, str]
 ) -> None:
     examples = read_examples(orders_model(query=sql), tables=tables, progress=RecordedProgress())
     assert {feature.name: feature.type for feature in examples.features} == features
@@ -158,7 +160,7 @@ def test_columns_become_the_features_of_bigquery_ml(
         assert examples.frame["day"].iloc[0] == "2026-01-01"
 
 
-def test_syntax_of_bigquery_is_translated(tables: dict[str, Path]) -> None:
+def test_syntax_of_bigquery_is_translated(tables: dict[str, StoredTable]) -> None:
     """IF, SAFE_DIVIDE, EXTRACT, EXCEPT and a comma join."""
     query = """
         WITH o AS (SELECT *, EXTRACT(DAYOFWEEK FROM day) AS weekday FROM shop.orders)
@@ -169,19 +171,19 @@ def test_syntax_of_bigquery_is_translated(tables: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("table", ["empty", "gone", "binary"])
-def test_unreadable_table_file_is_refused_with_its_setting(tables: dict[str, Path], table: str) -> None:
+def test_unreadable_table_file_is_refused_with_its_setting(tables: dict[str, StoredTable], table: str) -> None:
     with pytest.raises(PermanentError, match=rf'^tables\."shop\.{table}": .*{table}\.(csv|parquet)') as caught:
         read(tables, f"SELECT * FROM shop.{table}")
     assert caught.value.advice
 
 
-def test_unknown_table_is_refused_with_the_known_ones(tables: dict[str, Path]) -> None:
+def test_unknown_table_is_refused_with_the_known_ones(tables: dict[str, StoredTable]) -> None:
     with pytest.raises(PermanentError, match=r'"shop\.order".*iris.*my-project\.shop\.orders') as caught:
         read(tables, "SELECT * FROM shop.order")
     assert "[tables]" in caught.value.advice
 
 
-def test_cancelled_job_stops_its_running_query(tables: dict[str, Path]) -> None:
+def test_cancelled_job_stops_its_running_query(tables: dict[str, StoredTable]) -> None:
     """The query would run for years."""
     many = "UNNEST(GENERATE_ARRAY(1, 100000))"
     query = f"SELECT SUM(a * b * c * d) AS status, 1 AS one FROM {many} a, {many} b, {many} c, {many} d"

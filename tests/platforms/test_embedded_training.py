@@ -16,6 +16,7 @@ from workers.platforms.embedded.warehouse.evaluation import classification_metri
 from workers.platforms.embedded.warehouse.features import Examples, Feature
 from workers.platforms.embedded.warehouse.options import row_weights
 from workers.platforms.embedded.warehouse.split import split
+from workers.platforms.embedded.warehouse.tables import StoredTable
 from workers.platforms.embedded.warehouse.warehouse import read_examples
 
 LINEAR = orders_model(type="linear_reg")
@@ -119,7 +120,7 @@ def test_split_column_is_no_feature_and_must_have_its_type(tmp_path: Path) -> No
     (tmp_path / "rows.csv").write_text("x,held,label\n1,false,a\n2,false,b\n3,true,a\n4,true,b\n")
     options = {"data_split_method": "CUSTOM", "data_split_col": "held"}
     model = orders_model(label="label", query="SELECT * FROM `rows`", options=options)
-    tables = {"rows": tmp_path / "rows.csv"}
+    tables = {"rows": StoredTable(path=tmp_path / "rows.csv")}
     given = read_examples(model, tables=tables, progress=RecordedProgress())
     assert [feature.name for feature in given.features] == ["x"]
     assert split(model, given).evaluate.tolist() == [2, 3]

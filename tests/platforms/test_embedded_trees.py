@@ -16,6 +16,7 @@ from workers.contract.settings import Model
 from workers.errors import PermanentError
 from workers.platforms.embedded.warehouse.features import Examples, Feature
 from workers.platforms.embedded.warehouse.split import Split
+from workers.platforms.embedded.warehouse.tables import StoredTable
 from workers.platforms.embedded.warehouse.trees import TREES, outputs, train_trees
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 from workers.platforms.serving.servable import Servable
@@ -41,7 +42,7 @@ def test_endpoint_gives_the_labels_of_xgboost(type_: str, load: Any, tmp_path: P
     frame = bunch.data.set_axis([f"x{at}" for at in range(bunch.data.shape[1])], axis=1)
     labels = bunch.target_names[bunch.target].astype(str)
     frame.assign(label=labels).to_csv(tmp_path / "rows.csv", index=False)
-    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": tmp_path / "rows.csv"})
+    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": StoredTable(path=tmp_path / "rows.csv")})
     servable, _, model = train(
         warehouse, tmp_path / "out", type=type_, label="label", query="SELECT * FROM `rows`", name="trees"
     )
@@ -60,7 +61,7 @@ def test_endpoint_gives_the_labels_of_xgboost(type_: str, load: Any, tmp_path: P
 def test_regressor_is_served_as_it_was_evaluated(type_: str, tmp_path: Path) -> None:
     bunch = datasets.load_diabetes(as_frame=True)
     bunch.frame.to_csv(tmp_path / "rows.csv", index=False)
-    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": tmp_path / "rows.csv"})
+    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": StoredTable(path=tmp_path / "rows.csv")})
     servable, progress, model = train(
         warehouse, tmp_path / "out", type=type_, label="target", query="SELECT * FROM `rows`", name="trees"
     )
@@ -78,7 +79,7 @@ def test_strings_booleans_and_missing_values_are_learned_and_served(tmp_path: Pa
     frame = pd.DataFrame({"colour": colour, "flag": flag, "size": size, "label": label})
     frame.loc[::7, "size"] = np.nan
     frame.to_parquet(tmp_path / "rows.parquet")
-    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": tmp_path / "rows.parquet"})
+    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": StoredTable(path=tmp_path / "rows.parquet")})
     servable, _, _ = train(
         warehouse, tmp_path / "out", type="boosted_tree_classifier", label="label", query="SELECT * FROM `rows`"
     )
@@ -123,7 +124,7 @@ def test_training_stops_when_the_evaluation_loss_stands_still() -> None:
 
 def test_string_with_a_line_break_is_refused_with_its_column(tmp_path: Path) -> None:
     pd.DataFrame({"note": ["a\nb", "c", "d"], "label": ["x", "y", "x"]}).to_parquet(tmp_path / "rows.parquet")
-    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": tmp_path / "rows.parquet"})
+    warehouse = EmbeddedWarehouse(home=tmp_path / "home", tables={"rows": StoredTable(path=tmp_path / "rows.parquet")})
     model = orders_model(type="boosted_tree_classifier", label="label", query="SELECT * FROM `rows`")
     with pytest.raises(PermanentError, match='"note" has a string with a line break') as caught:
         warehouse.train(model=model, version=1, progress=RecordedProgress())

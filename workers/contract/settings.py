@@ -23,6 +23,7 @@ from pydantic import (
 from workers.contract.gate import Bound, check_metrics, live_environment, read_bound
 from workers.contract.load import Abort, Slo
 from workers.contract.replicas import Replicas
+from workers.contract.table_files import TableSetting
 from workers.contract.training_options import read_options
 from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
 
@@ -253,7 +254,7 @@ class SettingsFile(_Table):
     loadtest: LoadTestDefaults = LoadTestDefaults()
     rights: Rights = Rights()
     slack: ChatSettings = ChatSettings()
-    tables: dict[str, Annotated[str, matching(r".+\.(csv|parquet)", "it must be a .csv or .parquet file")]] = {}
+    tables: dict[str, TableSetting] = {}
     """BigQuery table name → CSV or Parquet file, relative to the settings file. For the local warehouse."""
     warehouse: str = "local"
     """"local" or "bigquery://PROJECT/DATASET/LOCATION", with a location like "US" or "europe-west4"."""

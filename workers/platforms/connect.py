@@ -86,8 +86,9 @@ def query_here(sql: str, *, file: SettingsFile, folder: Path, explain: bool) -> 
     """
     from workers.platforms.embedded.googlesql.errors import Refused
     from workers.platforms.embedded.warehouse.query import answer, explanation
+    from workers.platforms.embedded.warehouse.tables import stored_tables
 
-    files = {name: folder / path for name, path in file.tables.items()}
+    files = stored_tables(file.tables, folder=folder)
     try:
         yield from [explanation(sql, files=files)] if explain else answer(sql, files=files)
     except Refused as error:
@@ -112,9 +113,10 @@ def _parse_other(address: str, form: str) -> dict[str, str]:
 def _warehouse(settings: WorkerSettings) -> Warehouse:
     file = settings.file
     if file.warehouse == LOCAL:
+        from workers.platforms.embedded.warehouse.tables import stored_tables
         from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 
-        tables = {name: (settings.config.parent / path).absolute() for name, path in file.tables.items()}
+        tables = stored_tables(file.tables, folder=settings.config.parent)
         return EmbeddedWarehouse(home=settings.home, tables=tables)
     address = _parse(file.warehouse, BIGQUERY)
     if file.artifacts == LOCAL:

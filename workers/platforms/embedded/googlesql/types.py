@@ -122,3 +122,31 @@ def from_duckdb(type_: object) -> "TypeProto":
     if id_ not in names:
         raise Refused(f"a column of the type {type_!s} cannot be read.", advice="Store it as another type.")
     return simple(names[id_])
+
+
+_STORED = {
+    **dict.fromkeys(("tinyint", "smallint", "integer", "utinyint", "usmallint", "uinteger"), "BIGINT"),
+    **dict.fromkeys(("ubigint", "hugeint", "uhugeint"), "BIGINT"),
+    "float": "DOUBLE",
+    "decimal": "DECIMAL(38,9)",
+    "enum": "VARCHAR",
+    "uuid": "VARCHAR",
+    **dict.fromkeys(("timestamp_s", "timestamp_ms", "timestamp_ns"), "TIMESTAMP"),
+    "time_ns": "TIME",
+}
+_KNOWN = {"boolean", "bigint", "double", "varchar", "blob", "date", "timestamp", "time", "timestamp with time zone"}
+
+
+def stored_type(type_: object) -> str | None:
+    """Return the DuckDB type to store a column of a file as, from its DuckDBPyType, or None if there is none."""
+    id_: str = type_.id  # type: ignore[attr-defined]
+    if id_ in ("list", "array"):
+        element = stored_type(dict(type_.children)["child"])  # type: ignore[attr-defined]
+        return f"{element}[]" if element else None
+    if id_ == "struct":
+        fields = {name: stored_type(child) for name, child in type_.children}  # type: ignore[attr-defined]
+        if None in fields.values():
+            return None
+        quoted = (f'"{name.replace(chr(34), chr(34) * 2)}" {field}' for name, field in fields.items())
+        return f"STRUCT({', '.join(quoted)})"
+    return str(type_) if id_ in _KNOWN else _STORED.get(id_)

@@ -6,18 +6,17 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, time
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workers.platforms.embedded.googlesql.types import kind, show
 from workers.platforms.embedded.warehouse.sql import fetch_table, read_query
-from workers.platforms.embedded.warehouse.tables import open_database
+from workers.platforms.embedded.warehouse.tables import StoredTable, open_database
 
 if TYPE_CHECKING:
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
 
-def answer(sql: str, *, files: Mapping[str, Path]) -> Iterator[str]:
+def answer(sql: str, *, files: Mapping[str, StoredTable]) -> Iterator[str]:
     """Run a query and yield the parts of one JSON document: its columns, then a row per line.
 
     INT64, FLOAT64 and NUMERIC are numbers, NaN and infinities the strings of BigQuery's API ("NaN", "Infinity"), BYTES
@@ -40,7 +39,7 @@ def answer(sql: str, *, files: Mapping[str, Path]) -> Iterator[str]:
         yield "\n]}\n"
 
 
-def explanation(sql: str, *, files: Mapping[str, Path]) -> str:
+def explanation(sql: str, *, files: Mapping[str, StoredTable]) -> str:
     """Return DuckDB's SQL for a query, and the expressions that Google's implementation evaluates."""
     with open_database() as connection:
         query = read_query(connection, sql, files=files)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workers.contract.settings import Model
@@ -17,7 +16,7 @@ from workers.platforms.embedded.errors import query_error
 from workers.platforms.embedded.googlesql.errors import Refused
 from workers.platforms.embedded.googlesql.stored_tables import sources, split_quoted_paths
 from workers.platforms.embedded.warehouse.feature_columns import feature_columns
-from workers.platforms.embedded.warehouse.tables import IRIS, MEMORY_LIMIT, load_table, lock
+from workers.platforms.embedded.warehouse.tables import IRIS, MEMORY_LIMIT, StoredTable, load_table, lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +50,7 @@ def model_errors(model: Model) -> Iterator[None]:
         raise query_error(model, error.problem, error.advice) from error
 
 
-def read_query(connection: "Connection", sql: str, *, files: Mapping[str, Path]) -> "Query":
+def read_query(connection: "Connection", sql: str, *, files: Mapping[str, StoredTable]) -> "Query":
     """Load the tables that a query names, lock the database and return the translated query, ready to run.
 
     `files` maps BigQuery names to CSV or Parquet files. Raises Refused for the query, and PermanentError for a file.
@@ -64,7 +63,7 @@ def read_query(connection: "Connection", sql: str, *, files: Mapping[str, Path])
     return query
 
 
-def read_model_query(connection: "Connection", model: Model, *, files: Mapping[str, Path]) -> "Query":
+def read_model_query(connection: "Connection", model: Model, *, files: Mapping[str, StoredTable]) -> "Query":
     """Return the model's query as `read_query` does, with the columns that BigQuery ML makes of it.
 
     Raises PermanentError that begins with the field at fault.
@@ -82,7 +81,7 @@ def read_model_query(connection: "Connection", model: Model, *, files: Mapping[s
         return query
 
 
-def _load(connection: "Connection", text: str, files: Mapping[str, Path]) -> "list[Source]":
+def _load(connection: "Connection", text: str, files: Mapping[str, StoredTable]) -> "list[Source]":
     from workers.platforms.embedded.googlesql.database import table_paths
 
     loaded: set[str] = set()

@@ -1,10 +1,15 @@
 """Tables of the local warehouse: files under their BigQuery names, and the public irises, in a locked DuckDB."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workers.contract.table_files import TableFile
 from workers.errors import PermanentError
-from workers.platforms.embedded.googlesql.values import identifier
+from workers.platforms.embedded.googlesql.types import stored_type
+from workers.platforms.embedded.googlesql.values import identifier, quoted
+from workers.platforms.embedded.warehouse.csv_files import UnreadableFile, cause, reader
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as Connection
@@ -35,29 +40,68 @@ def lock(connection: "Connection") -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def load_table(connection: "Connection", name: str, file: Path | None) -> None:
+_DEFAULTS = TableFile(file="table.csv")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredTable:
+    """A file of `[tables]` with its path on this machine, and its settings, whose own path is not used."""
+
+    path: Path
+    settings: TableFile = _DEFAULTS
+
+
+def stored_tables(tables: Mapping[str, TableFile], *, folder: Path) -> dict[str, StoredTable]:
+    """Return the tables of the settings file in `folder`."""
+    return {name: StoredTable(path=(folder / table.file).absolute(), settings=table) for name, table in tables.items()}
+
+
+def load_table(connection: "Connection", name: str, table: StoredTable | None) -> None:
     """Load a table under its BigQuery name from a CSV or Parquet file; without a file, the irises.
 
-    Raises PermanentError with the table's name if the file is unreadable.
+    Each column gets one of the types that types.py knows. Raises PermanentError with the table's name if the file is
+    unreadable or has a column of another type.
     """
     import duckdb
 
-    *parents, table = name.split(".")
+    *parents, _ = parts = name.split(".")
     if len(parents) > 1:
         connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {identifier(*parents[:-1])}")
     if parents:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(*parents)}")
-    create = f"CREATE TABLE {identifier(*parents, table)} AS FROM "
-    if file is None:
-        connection.register("bundled", _iris()).execute(create + "bundled").unregister("bundled")
+    create = f"CREATE TABLE {identifier(*parts)} AS "
+    if table is None:
+        connection.register("bundled", _iris()).execute(f"{create} FROM bundled").unregister("bundled")
         return
-    advice = "Use a CSV file with a header line, or a Parquet file."
-    if not file.is_file() or file.stat().st_size == 0:
-        raise PermanentError(f'tables."{name}": the file {file} is missing or empty.', advice=advice)
+    path = table.path
     try:
-        connection.execute(create + ("read_parquet(?)" if file.suffix == ".parquet" else "read_csv(?)"), [str(file)])
+        if not path.is_file() or path.stat().st_size == 0:
+            raise UnreadableFile("it is missing or empty.", "Use a CSV file with a header line, or a Parquet file.")
+        is_csv = path.suffix == ".csv"
+        read = reader(path, table.settings) if is_csv else f"read_parquet({quoted(str(path))})"
+        connection.execute(f"{create} SELECT {_columns(connection, read, table.settings)} FROM {read}")  # noqa: S608
+    except UnreadableFile as error:
+        raise PermanentError(f'tables."{name}": {path}: {error}', advice=error.advice) from error
     except duckdb.Error as error:
-        raise PermanentError(f'tables."{name}": {file} cannot be read: {_summary(error)}', advice=advice) from error
+        found = cause(str(error), path, table.settings) if path.suffix == ".csv" else _summary(error)
+        advice = getattr(found, "advice", "Use a CSV file with a header line, or a Parquet file.")
+        raise PermanentError(f'tables."{name}": {path}: {found}', advice=advice) from error
+
+
+def _columns(connection: "Connection", read: str, settings: TableFile) -> str:
+    """Return the select list that gives each column a type that types.py knows."""
+    described = connection.sql(f"FROM {read}")
+    parts = []
+    for name, type_ in zip(described.columns, described.types, strict=True):
+        column = identifier(name)
+        known = stored_type(type_)
+        if known is None:
+            problem = f'the column "{name}" has the type {type_}, which BigQuery lacks.'
+            raise UnreadableFile(problem, "Store it as another type.")
+        is_bytes = settings.types.get(name) == "BYTES"
+        value = f"from_base64({column})" if is_bytes else f"CAST({column} AS {known})"
+        parts.append(f"{value} AS {column}")
+    return ", ".join(parts)
 
 
 def _summary(error: Exception) -> str:

@@ -36,7 +36,7 @@ from workers.platforms.embedded.warehouse.onnx_export import run_onnx, signature
 from workers.platforms.embedded.warehouse.options import check_options
 from workers.platforms.embedded.warehouse.split import Split, split
 from workers.platforms.embedded.warehouse.sql import columns, fetch, model_errors, read_model_query
-from workers.platforms.embedded.warehouse.tables import open_database
+from workers.platforms.embedded.warehouse.tables import StoredTable, open_database
 from workers.platforms.embedded.warehouse.trees import TREES, outputs as tree_outputs, train_trees
 from workers.platforms.protocols import Checked, Comparison, Evaluation, LiveVersion, Model, Progress, Training
 
@@ -62,7 +62,7 @@ class EmbeddedWarehouse:
     `tables` maps BigQuery names of tables to CSV or Parquet files. The public irises need no entry.
     """
 
-    def __init__(self, *, home: Path, tables: Mapping[str, Path]) -> None:
+    def __init__(self, *, home: Path, tables: Mapping[str, StoredTable]) -> None:
         self._root = home / "warehouse"
         self._tables = dict(tables)
 
@@ -139,7 +139,7 @@ class EmbeddedWarehouse:
         return record
 
 
-def read_examples(model: Model, *, tables: Mapping[str, Path], progress: Progress) -> Examples:
+def read_examples(model: Model, *, tables: Mapping[str, StoredTable], progress: Progress) -> Examples:
     """Run the model's query on `tables`, BigQuery names of CSV or Parquet files, and on the public irises.
 
     Raises PermanentError that begins with the field of the settings at fault. An interrupted job ends its query.
