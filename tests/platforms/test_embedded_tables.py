@@ -70,7 +70,7 @@ def test_null_is_nothing_or_the_word_of_the_settings(tmp_path: Path) -> None:
         ("a,b\n1,2\n3\n", {}, ["line 3 has 1 value, and the header 2"]),
         ("a,b\n1,2\n3,4,5\n", {}, ["line 3 has 3 values, and the header 2"]),
         ('a,b\n1,2\n"open,4\n', {}, ["a quote is not closed"]),
-        ("a,b\n1,caf\xe9\n".encode("latin-1"), {}, ["not encoded in utf-8", '"latin-1"']),
+        ("a,b\n1,na\xefve\n".encode("latin-1"), {}, ["not encoded in utf-8", '"latin-1"']),
         ("a;b\n1;2\n", {"delimiter": ","}, ['one column, "a;b"', 'Set delimiter to ";"']),
         ("a,A\n1,2\n", {}, ['more than one column "a"']),
         ("1.5,2\n3,4\n", {}, ['no header: it has the value "1.5"']),

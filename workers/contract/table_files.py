@@ -26,7 +26,7 @@ class TableFile(BaseModel):
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
     null: str = ""
     """The text that stands for NULL, BigQuery's null_marker. Default: nothing between two delimiters."""
-    delimiter: str = Field("", max_length=1)
+    delimiter: str = Field(default="", max_length=1)
     """The character between two values. Default: the one of , ; | and tab that is most frequent in the header."""
 
 
