@@ -117,8 +117,6 @@ def test_pipelined_requests_are_answered_in_order(price: ServingProcess, pieces:
         ({"instances": [1.0]}, "expecting list of objects"),
         ({"instances": [SAMPLE, 1.0]}, "Expecting object but got list at item 1"),
         ({"instances": [SAMPLE, {"size": 1.0}]}, "Failed to process element: 1"),
-        ({"instances": [{**SAMPLE, "taste": 1}]}, "keys must be equal to: colour,ripe,size"),
-        ({"instances": [{"size": 1.0, "colour": "red", "taste": 1}]}, "keys must be equal to: colour,ripe,size"),
         ({"instances": [{**SAMPLE, "size": "2"}]}, 'JSON Value: "2" Type: String is not of expected type: double'),
         ({"instances": [{**SAMPLE, "size": True}]}, "Type: True is not of expected type: double"),
         ({"instances": [{**SAMPLE, "size": None}]}, "Type: Null is not of expected type: double"),
@@ -209,8 +207,9 @@ def test_versions_of_earlier_releases_are_served_in_32_bits(tmp_path: Path) -> N
     classification, regression = classifier(tmp_path / "c", number="FLOAT"), regressor(tmp_path / "r", number="FLOAT")
     with serving(regression) as process:
         assert process.predict({"instances": [{**SAMPLE, "size": 0.1}]}).document == {"predictions": [[2.1]]}
-        error = "Cannot convert JSON value: 1e+99 to float without loss of precision."
-        assert process.error({"instances": [{**SAMPLE, "size": 1e99}]}) == (400, error)
+        status, error = process.error({"instances": [{**SAMPLE, "size": 1e99}]})
+        assert status == 400
+        assert error.endswith("Cannot convert JSON value: 1e+99 to float without loss of precision.")
         metadata = process.send("GET", "/v1/models/fruit/metadata").document["metadata"]
         definition = metadata["signature_def"]["signature_def"]["serving_default"]
         assert definition["inputs"]["size"]["dtype"] == definition["outputs"]["predicted_fruit"]["dtype"] == "DT_FLOAT"

@@ -5,18 +5,19 @@ Requests, responses and error messages are TensorFlow Serving's
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import onnxruntime
 import orjson
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from workers.platforms.serving.booster import is_booster, load_booster
+from workers.platforms.serving.conversion import Converter
+from workers.platforms.serving.json_parser import parse
 from workers.platforms.serving.signature import MODEL_FILE, InputType, Signature, UnusableModel, read_signature
-from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeature, quote_json
+from workers.platforms.serving.tensors import InvalidRequest, Tensor, quote_json
 
 SIGNATURE_NAME = "serving_default"
 
@@ -49,10 +50,7 @@ class Servable:
         self._outputs = [self.signature.predicted]
         if self.signature.task == "classification":
             self._outputs.append(self.signature.probabilities)
-        self._features = [TensorFeature(item) for item in self.signature.inputs]
-        self._one = {feature.name: feature.one for feature in self._features}
-        self._single = [(feature.name, feature.check, feature.one) for feature in self._features]
-        self._keys = ",".join(sorted(item.name for item in self.signature.inputs))
+        self._converter = Converter(self.signature.inputs)
         self._predicted = self.signature.predicted
         self._probabilities = self.signature.probabilities
         self._values = self.signature.values
@@ -62,7 +60,7 @@ class Servable:
 
         Raises InvalidRequest or ModelFailed.
         """
-        request = _parse(body)
+        request = parse(body)
         if "signature_name" in request:
             _check_signature_name(request)
         if "instances" in request:
@@ -71,74 +69,10 @@ class Servable:
                     f"JSON Value: {quote_json(request)} Not formatted correctly expecting only "
                     "one of 'inputs' or 'instances' keys to exist "
                 )
-            return self._rows(self._run(self._from_instances(request["instances"])))
+            return self._rows(self._run(self._converter.from_instances(request["instances"])))
         if "inputs" in request:
-            return self._columns(self._run(self._from_inputs(request["inputs"])))
+            return self._columns(self._run(self._converter.from_inputs(request["inputs"])))
         raise InvalidRequest("Missing 'inputs' or 'instances' key")
-
-    def _from_instances(self, instances: Any) -> dict[str, Tensor]:
-        if not isinstance(instances, list):
-            raise InvalidRequest(f"JSON Value: {quote_json(instances)} Expecting 'instances' to be an list/array")
-        if not instances:
-            raise InvalidRequest("JSON Value: [] No values in 'instances' array")
-        width = len(self._features)
-        if len(instances) == 1 and type(row := instances[0]) is dict and len(row) == width:
-            return self._from_one(row)
-        if width == 1 and not isinstance(instances[0], dict):
-            return {self._features[0].name: self._features[0].many(instances)}
-        for number, row in enumerate(instances):
-            if type(row) is not dict:
-                raise InvalidRequest(
-                    "instances is a plain list, but expecting list of objects as multiple "
-                    "input tensors required as per tensorinfo_map"
-                    if number == 0
-                    else f"Expecting object but got list at item {number} of input list"
-                )
-            if len(row) != width:
-                self._refuse_keys(number, row)
-        try:
-            return {item.name: item.many([row[item.name] for row in instances]) for item in self._features}
-        except KeyError as missing:
-            number = next(number for number, row in enumerate(instances) if missing.args[0] not in row)
-            self._refuse_keys(number, instances[number])
-
-    def _from_one(self, row: dict[str, Any]) -> dict[str, Tensor]:
-        try:
-            for name, check, tensor in self._single:
-                value = row[name]
-                check(value)
-                tensor[0, 0] = value
-        except KeyError:
-            self._refuse_keys(0, row)
-        return self._one
-
-    def _refuse_keys(self, number: int, row: Mapping[str, Any]) -> NoReturn:
-        raise InvalidRequest(
-            f"Failed to process element: {number} of 'instances' list. JSON object: {quote_json(row)} "
-            f"keys must be equal to: {self._keys}"
-        )
-
-    def _from_inputs(self, inputs: Any) -> dict[str, Tensor]:
-        if not isinstance(inputs, dict):
-            if len(self._features) > 1:
-                raise InvalidRequest(
-                    "inputs is a plain value/list, but expecting an object as multiple "
-                    "input tensors required as per tensorinfo_map"
-                )
-            inputs = {self._features[0].name: inputs}
-        feed: dict[str, Tensor] = {}
-        for feature in self._features:
-            if feature.name not in inputs:
-                raise InvalidRequest(f"Missing named input: {feature.name} in 'inputs' object.")
-            column = inputs[feature.name]
-            if not isinstance(column, list) or not column:
-                column = quote_json(column)
-                raise InvalidRequest(f"JSON Value: {column} is not a list of values for input: {feature.name}")
-            feed[feature.name] = feature.many(column)
-        sizes = sorted({len(column) for column in feed.values()})
-        if len(sizes) > 1:
-            raise InvalidRequest(f"Expecting tensor size: {sizes[0]} but got: {sizes[-1]}")
-        return feed
 
     def _run(self, feed: dict[str, Tensor]) -> list[Tensor]:
         try:
@@ -199,42 +133,6 @@ def _check_agreement(session: Any, signature: Signature) -> None:
         needed = {signature.predicted: "tensor(string)", signature.probabilities: _ONNX_TYPES[signature.output_type]}
     if not needed.items() <= returned.items():
         raise UnusableModel(f"The model returns {returned}, but its signature needs {needed}.")
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        request = _parse_with_json(body)
-    if type(request) is not dict:
-        raise InvalidRequest(f"JSON Value: {quote_json(request)} Is not object")
-    return request
-
-
-def _parse_with_json(body: bytes) -> Any:
-    """Parse NaN and the infinities, which TensorFlow Serving accepts and orjson does not. Raises InvalidRequest."""
-    if not body:
-        raise InvalidRequest("JSON Parse error: The document is empty at offset: 0")
-    try:
-        found = json.loads(body.decode(), parse_float=_parse_float, parse_int=_parse_int)
-        json.dumps(found, ensure_ascii=False).encode()  # fails for half a surrogate pair
-        return found
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:  # invalid UTF-8, a number of 5,000 digits, deep nesting
-        raise InvalidRequest(f"JSON Parse error: {error}") from error
-
-
-def _parse_float(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise InvalidRequest("JSON Parse error: Number too big to be stored in double.")
-    return number
-
-
-def _parse_int(digits: str) -> float:
-    """Return a float beyond 64 bits, as orjson and TensorFlow Serving do."""
-    return int(digits) if len(digits) < 20 else _parse_float(digits)
 
 
 def _check_signature_name(request: Mapping[str, Any]) -> None:

@@ -37,9 +37,18 @@ class TensorFeature:
         Call `check`, which raises InvalidRequest, before setting a value."""
 
     def many(self, column: Sequence[Any]) -> Tensor:
-        """Return a new tensor. Raises InvalidRequest."""
+        """Return a new tensor of values that pass `check`. Raises InvalidRequest."""
         for value in column:
             self.check(value)
+        return self.tensor(column)
+
+    def convert(self, value: Any) -> Any:
+        """Return a value for `tensor`. Raises InvalidRequest."""
+        self.check(value)
+        return value
+
+    def tensor(self, column: Sequence[Any]) -> Tensor:
+        """Return a new tensor of converted values."""
         return numpy.array(column, dtype=self._dtype).reshape(-1, 1)
 
 
@@ -49,6 +58,11 @@ def quote_json(value: Any) -> str:
         text = json.dumps(value)
     except RecursionError:
         return "…"
+    return shorten(text)
+
+
+def shorten(text: str) -> str:
+    """Return the text, or its beginning and "…" if it is too long for an error message."""
     return text if len(text) <= _MAX_QUOTED_CHARACTERS else text[:_MAX_QUOTED_CHARACTERS] + "…"
 
 
