@@ -5,7 +5,7 @@ Templates in functions.toml have {over} where FILTER or OVER stands, and {distin
 
 from typing import TYPE_CHECKING
 
-from workers.platforms.embedded.googlesql.errors import missing
+from workers.platforms.embedded.googlesql.errors import Refused, missing
 from workers.platforms.embedded.googlesql.functions import Function, filled, functions
 from workers.platforms.embedded.googlesql.nodes import Node, concrete, enum_name, function_name, is_set, type_of
 from workers.platforms.embedded.googlesql.ordering import order_by, sort_keys
@@ -43,6 +43,8 @@ def aggregate(expressions: "Expressions", expression: Node) -> str:
             raise missing(f"{name.upper()} with DISTINCT or RESPECT NULLS")
         return write(expressions, name, arguments, "")
     keeps_nulls = name == "array_agg" and enum_name(node.parent, "null_handling_modifier") != "IGNORE_NULLS"
+    if name == "string_agg" and kinds[0] != "STRING":
+        raise missing("STRING_AGG of BYTES")
     if name in LISTS:
         return _list(name, node, texts, limit, keeps_nulls=keeps_nulls)
     over = "" if keeps_nulls or not _ignores_nulls(node) else f" FILTER (WHERE {texts[0]} IS NOT NULL)"
@@ -73,7 +75,7 @@ def _list(name: str, node: Node, texts: list[str], limit: str, *, keeps_nulls: b
     filter_ = "" if keeps_nulls else f" FILTER (WHERE {texts[0]} IS NOT NULL)"
     found = f"list({_distinct(node)}{texts[0]}{keys}){filter_}"
     if limit:
-        found = f"list_slice({found}, 1, {limit})"
+        found = f"CASE WHEN {limit} > 0 THEN list_slice({found}, 1, {limit}) END"
     if name == "array_concat_agg":
         return f"flatten({found})"
     return (
@@ -108,6 +110,8 @@ def analytic(expressions: "Expressions", expression: Node, group: Node) -> str:
         raise missing(f"{name.upper()} OVER with arguments of the types {', '.join(kinds)}")
     nulls = {"IGNORE_NULLS": " IGNORE NULLS", "RESPECT_NULLS": " RESPECT NULLS"}
     modifier = nulls.get(enum_name(node.parent, "null_handling_modifier"), "")
+    if name in ("lag", "lead") and len(arguments) > 1 and texts[1].startswith("'-"):
+        raise Refused(f"The offset to the function {name.upper()} must not be negative.")
     filter_ = ""
     if name in LISTS:
         template = {"array_agg": "list({distinct}{0}){over}", "string_agg": "string_agg({distinct}{0}, {1}){over}"}.get(

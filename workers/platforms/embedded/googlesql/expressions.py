@@ -110,8 +110,6 @@ class Expressions:
 
     def _literal(self, node: Node) -> str:
         type_ = type_of(node)
-        if kind(type_) == "INTERVAL":
-            raise missing("A literal of the type INTERVAL")
         return in_sql(decode(node.value.value, type_), type_)
 
     def _struct(self, node: Node) -> str:

@@ -32,7 +32,7 @@ _NANOS = 30
 def decode(value: "ValueProto", type_: "TypeProto") -> Any:
     """Return the Python value: None, bool, int, float, str, bytes, date, datetime, time, Decimal, list or tuple.
 
-    A TIMESTAMP has the zone UTC, a DATETIME none. Text stands for JSON.
+    A TIMESTAMP has the zone UTC, a DATETIME none. Text stands for JSON and INTERVAL.
     """
     which = value.WhichOneof("value")
     if which is None:
@@ -62,11 +62,30 @@ def _decode_datetime(raw: Any) -> datetime:
     return datetime(bits >> 26, bits >> 22 & 15, bits >> 17 & 31, *_time(bits), raw.nanos // 1000)
 
 
+def _decode_interval(raw: bytes) -> str:
+    """Return the text that CAST gives: "Y-M D H:M:S", each part with its sign.
+
+    The bytes are microseconds (64 bits), days (32), and a sign, months (18) and nanoseconds (10, above 3 unused bits):
+    https://github.com/google/zetasql/blob/master/zetasql/public/interval_value.h
+    """
+    micros = int.from_bytes(raw[:8], "little", signed=True)
+    days = int.from_bytes(raw[8:12], "little", signed=True)
+    bits = int.from_bytes(raw[12:16], "little")
+    months = (bits >> 13 & 0x3FFFF) * (-1 if bits >> 31 else 1)
+    years, rest = divmod(abs(months), 12)
+    seconds, fraction = divmod(abs(micros), 1_000_000)
+    clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}"
+    if fraction:
+        clock += f".{fraction:06d}" if fraction % 1000 else f".{fraction // 1000:03d}"
+    return f"{'-' if months < 0 else ''}{years}-{rest} {days} {'-' if micros < 0 else ''}{clock}"
+
+
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "DATE": lambda raw: _EPOCH_DATE + timedelta(days=raw),
     "TIMESTAMP": lambda raw: _EPOCH + timedelta(seconds=raw.seconds, microseconds=raw.nanos // 1000),
     "DATETIME": _decode_datetime,
     "TIME": lambda raw: time(*_time(raw >> _NANOS), (raw & (1 << _NANOS) - 1) // 1000),
+    "INTERVAL": _decode_interval,
     "NUMERIC": lambda raw: Decimal(int.from_bytes(raw, "little", signed=True)).scaleb(-9),
 }
 
@@ -135,7 +154,7 @@ def in_sql(value: Any, type_: "TypeProto") -> str:
         return "TRUE" if value else "FALSE"
     if name == "BYTES":
         return _blob(value)
-    if name in ("STRING", "JSON"):
+    if name in ("STRING", "JSON", "INTERVAL"):
         return quoted(value)
     if name == "ARRAY":
         elements = ", ".join(in_sql(element, type_.array_type.element_type) for element in value)
@@ -175,6 +194,8 @@ def in_googlesql(value: Any, type_: "TypeProto") -> str:
         parts = zip(value, type_.struct_type.field, strict=True)
         fields = ", ".join(in_googlesql(part, field.field_type) for part, field in parts)
         return f"{show(type_, quote=BACKQUOTE)}({fields})"
+    if name == "INTERVAL":
+        return f"CAST('{value}' AS INTERVAL)"
     if name == "JSON":
         return f"PARSE_JSON({in_googlesql(value, _string())}, wide_number_mode=>'round')"
     text = value.isoformat(" ") if isinstance(value, datetime) else f"{value:f}" if name == "NUMERIC" else str(value)

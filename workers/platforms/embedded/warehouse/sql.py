@@ -147,6 +147,8 @@ def _refusal(message: str) -> Refused:
     if found := _OVERFLOW.search(message):
         what = f": {found[1]}" if found[1] else ""
         return Refused(f"it stops: INT64 overflow{what}.", advice="BigQuery stops, too. Use FLOAT64 or NUMERIC.")
+    if "More than one row returned by a subquery" in message:
+        return Refused("it stops: a scalar subquery has more than one row.", advice="Aggregate, or add LIMIT 1.")
     lines = message.partition("Error: ")[2].partition("\n\n")[0].splitlines()[:1]
     problem = " ".join(lines).rstrip(".!")
     return Refused(f"it cannot be run: {problem}.", advice="Write it in another way, or train in BigQuery.")
