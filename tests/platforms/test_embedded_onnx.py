@@ -99,7 +99,9 @@ def test_graph_has_the_inputs_and_outputs_of_its_signature(type_: str, tmp_path:
     signature, graph = train_and_export(warehouse, model, tmp_path / "out")
     session = onnxruntime.InferenceSession(graph)
     types = {"DOUBLE": "tensor(double)", "STRING": "tensor(string)", "BOOL": "tensor(bool)"}
-    assert signature["inputs"] == [{"name": feature.name, "type": feature.type} for feature in FEATURES]
+    assert [(item["name"], item["type"]) for item in signature["inputs"]] == [
+        (item.name, item.type) for item in FEATURES
+    ]
     assert [(given.name, given.type, given.shape[1:]) for given in session.get_inputs()] == [
         (feature.name, types[feature.type], [1]) for feature in FEATURES
     ]

@@ -19,6 +19,7 @@ from workers.platforms.embedded.warehouse import features, warehouse as embedded
 from workers.platforms.embedded.warehouse.sql import IRIS
 from workers.platforms.embedded.warehouse.warehouse import EmbeddedWarehouse
 from workers.platforms.serving.servable import Servable
+from workers.platforms.serving.tensors import InvalidRequest
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_missing_values_do_not_stop_a_training(warehouse: EmbeddedWarehouse, tmp
         "task": "classification",
         "output_type": "DOUBLE",
         "inputs": [
-            {"name": "amount", "type": "DOUBLE"},
+            {"name": "amount", "type": "DOUBLE", "mean": 5.6875},
             {"name": "channel", "type": "STRING"},
             {"name": "returning", "type": "BOOL"},
         ],
@@ -68,6 +69,25 @@ def test_unix_time_keeps_its_second_from_training_to_prediction(warehouse: Embed
     asked = [{"at_s": 1767225661}, {"at_s": 1767225661.25}]
     answer = json.loads(Servable(tmp_path / "out").predict(json.dumps({"instances": asked}).encode()))
     assert answer["predictions"] == [[pytest.approx(183, abs=1e-3)], [pytest.approx(183.75, abs=1e-3)]]
+
+
+def test_missing_number_is_refused_with_its_mean_and_a_missing_string_has_a_category(
+    warehouse: EmbeddedWarehouse, tmp_path: Path
+) -> None:
+    """As in BigQuery ML's exports: a number is not imputed, and NULL strings are one category."""
+    train_and_export(warehouse, orders_model(), tmp_path / "out")
+    servable, row = Servable(tmp_path / "out"), {"amount": 3.0, "channel": "_null_filler", "returning": True}
+    null, unseen = (
+        json.loads(servable.predict(json.dumps({"instances": [{**row, "channel": channel}]}).encode()))
+        for channel in ("_null_filler", "never seen")
+    )
+    assert null != unseen
+    with pytest.raises(
+        InvalidRequest, match=r"key: amount .* Send one, such as 5\.6875, the mean of amount in training"
+    ):
+        servable.predict(json.dumps({"instances": [{**row, "amount": None}]}).encode())
+    with pytest.raises(InvalidRequest, match=r'key: channel .* NULLs in training, they were the string "_null_filler"'):
+        servable.predict(json.dumps({"instances": [{**row, "channel": None}]}).encode())
 
 
 @pytest.mark.parametrize(

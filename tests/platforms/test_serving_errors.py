@@ -35,7 +35,17 @@ def error(servable: Servable, request: object) -> str:
         ({"size": [2.0]}, "size", "JSON Value: [2.0] Type: Array is not of expected type: double"),
         ({"size": {"b64": "Mg=="}}, "size", 'JSON Value: {"b64": "Mg=="} Type: Object is not of expected type: double'),
         ({"colour": 1}, "colour", "JSON Value: 1 Type: Number is not of expected type: string"),
-        ({"ripe": None, "size": 1}, "ripe", "JSON Value: null Type: Null is not of expected type: bool"),
+        (
+            {"ripe": None, "size": 1},
+            "ripe",
+            "JSON Value: null Type: Null is not of expected type: bool. Send true or false.",
+        ),
+        (
+            {"size": None},
+            "size",
+            "JSON Value: null Type: Null is not of expected type: double. This model cannot take a missing number. "
+            "Send one, such as the mean of size in training.",
+        ),
         ({"taste": 1}, "taste", "JSON object: does not have named input: taste. The inputs are: colour,ripe,size"),
     ],
 )
@@ -85,3 +95,10 @@ def test_many_features_give_a_short_error() -> None:
     with pytest.raises(InvalidRequest, match=r"Missing: feature_0,feature_1.*…") as caught:
         converter.from_instances([{}])
     assert len(str(caught.value)) < 1000
+
+
+def test_nan_gives_nan(servable: Servable) -> None:
+    """As in TensorFlow Serving, whose JSON has NaN and the infinities: a linear model does not impute."""
+    for token in (b"NaN", b"Infinity", b"-Infinity"):
+        body = b'{"instances": [{"size": %b, "colour": "red", "ripe": true}]}' % token
+        assert servable.predict(body) == b'{"predictions": [[%b]]}' % token

@@ -1,12 +1,14 @@
 """Inputs and outputs of a served model: `signature.json`, which the export writes beside `model.onnx`.
 
 {"label": "species", "task": "classification", "output_type": "DOUBLE",
- "inputs": [{"name": "sepal_length", "type": "DOUBLE"}, …], "classes": ["setosa", …]}
+ "inputs": [{"name": "sepal_length", "type": "DOUBLE", "mean": 5.84}, …], "classes": ["setosa", …]}
 
-Numbers are DOUBLE, as in BigQuery ML's current exports. Versions of earlier releases have FLOAT and no `output_type`.
+Numbers are DOUBLE, as in BigQuery ML's current exports. Versions of earlier releases have FLOAT, and neither
+`output_type` nor means.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,10 +27,11 @@ class UnusableModel(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """One feature: one value per instance."""
+    """One feature: one value per instance. `mean` is a number's mean in training, if it is known."""
 
     name: str
     type: InputType
+    mean: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +70,9 @@ def read_signature(folder: Path) -> Signature:
         signature = Signature(
             label=str(document["label"]),
             task=document["task"],
-            inputs=tuple(Input(name=str(item["name"]), type=item["type"]) for item in document["inputs"]),
+            inputs=tuple(
+                Input(name=str(item["name"]), type=item["type"], mean=item.get("mean")) for item in document["inputs"]
+            ),
             classes=tuple(str(value) for value in document.get("classes") or ()),
             output_type=document.get("output_type", "FLOAT"),
         )
@@ -96,6 +101,8 @@ def _check(signature: Signature) -> None:
     for item in signature.inputs:
         if item.type not in get_args(InputType):
             raise ValueError(f"type {item.type!r} of input {item.name!r}")
+        if item.mean is not None and not math.isfinite(item.mean):
+            raise ValueError(f"mean {item.mean!r} of input {item.name!r}")
     if signature.output_type not in get_args(NumberType):
         raise ValueError(f"output_type {signature.output_type!r}")
     if signature.task == "classification" and not signature.classes:

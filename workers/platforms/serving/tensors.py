@@ -18,6 +18,8 @@ Tensor = NDArray[Any]
 _LARGEST_FLOAT = float(numpy.finfo(numpy.float32).max)
 _JSON_TYPES = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number", type(None): "Null"}
 _MAX_QUOTED_CHARACTERS = 200
+NULL_STRING = "_null_filler"
+"""Category of NULLs of a STRING column, as in BigQuery ML's exports. It exists only if training saw NULLs there."""
 
 
 class InvalidRequest(Exception):
@@ -27,10 +29,11 @@ class InvalidRequest(Exception):
 class TensorFeature:
     """Converter of one input from JSON to ONNX Runtime."""
 
-    __slots__ = ("_dtype", "check", "name", "one")
+    __slots__ = ("_dtype", "_input", "check", "name", "one")
 
     def __init__(self, described: Input) -> None:
         self.name = described.name
+        self._input = described
         self.check, self._dtype = _KINDS[described.type]
         self.one: Tensor = numpy.zeros((1, 1), dtype=self._dtype)
         """The tensor of a single instance, reused by every request: a new one takes longer than the inference.
@@ -44,7 +47,10 @@ class TensorFeature:
 
     def convert(self, value: Any) -> Any:
         """Return a value for `tensor`. Raises InvalidRequest."""
-        self.check(value)
+        try:
+            self.check(value)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{error}. {_advice(self._input)}") if value is None else error from error
         return value
 
     def tensor(self, column: Sequence[Any]) -> Tensor:
@@ -87,6 +93,17 @@ def _check_string(value: Any) -> None:
 def _check_bool(value: Any) -> None:
     if type(value) is not bool:
         raise _wrong_type(value, "bool")
+
+
+def _advice(described: Input) -> str:
+    """Return what to send for a missing value."""
+    name, mean = described.name, described.mean
+    if described.type == "STRING":
+        return f'If {name} had NULLs in training, they were the string "{NULL_STRING}".'
+    if described.type == "BOOL":
+        return "Send true or false."
+    example = f"{mean:.6g}, the mean of {name} in training" if mean is not None else f"the mean of {name} in training"
+    return f"This model cannot take a missing number. Send one, such as {example}."
 
 
 _KINDS: Mapping[InputType, tuple[Callable[[Any], None], Any]] = {

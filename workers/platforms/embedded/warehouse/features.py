@@ -30,8 +30,8 @@ MAXIMUM_CATEGORIES = 1_000
 MAXIMUM_CLASSES = 50
 """Limit for the different labels, as in BigQuery ML's logistic_reg. Boosted trees train a tree per label and iteration.
 https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-create-glm"""
-MISSING = r"\N"
-"""Category of missing strings: the null marker of CSV files."""
+MISSING = "_null_filler"
+"""Category of missing strings, as in BigQuery ML's exports (see serving.tensors.NULL_STRING)."""
 
 SPLIT_TYPES = {"CUSTOM": ("BOOL",), "SEQ": ("INT64", "FLOAT64", "NUMERIC", "TIMESTAMP")}
 """Types of DATA_SPLIT_COL by DATA_SPLIT_METHOD."""

@@ -16,13 +16,22 @@ _INNER = "pipeline/"
 """Prefix of every name inside the graph. It has a slash, so it cannot collide with a column's name."""
 
 
-def signature_document(features: tuple[Feature, ...], label: str, *, classes: list[str] | None) -> dict[str, object]:
-    """Return the content of `signature.json`. `classes` has the order of `LABEL_probs`; None means a regressor."""
+def signature_document(
+    features: tuple[Feature, ...], label: str, *, classes: list[str] | None, frame: "pd.DataFrame"
+) -> dict[str, object]:
+    """Return the content of `signature.json`, with the means of the numbers in `frame`, the training data.
+
+    `classes` has the order of `LABEL_probs`; None means a regressor.
+    """
     document: dict[str, object] = {
         "label": label,
         "task": "regression" if classes is None else "classification",
         "output_type": "DOUBLE",
-        "inputs": [{"name": feature.name, "type": feature.type} for feature in features],
+        "inputs": [
+            {"name": feature.name, "type": feature.type}
+            | ({"mean": float(frame[feature.name].mean())} if feature.type == "DOUBLE" else {})
+            for feature in features
+        ],
     }
     return document if classes is None else document | {"classes": classes}
 

@@ -198,8 +198,9 @@ def _linear(model: Model, examples: Examples, rows: Split, report: ReportStage) 
     classes = [str(name) for name in pipeline.classes_] if is_classifier(model) else None
     graph = to_onnx(pipeline, examples.features, model.label, classify=classes is not None)
     outputs = run_onnx(graph, examples.features, examples.frame.iloc[rows.evaluate])
-    signature = json.dumps(signature_document(examples.features, model.label, classes=classes), indent=2) + "\n"
-    return {"model.onnx": graph, "signature.json": signature.encode()}, outputs, classes, note
+    signature = signature_document(examples.features, model.label, classes=classes, frame=examples.frame)
+    files = {"model.onnx": graph, "signature.json": (json.dumps(signature, indent=2) + "\n").encode()}
+    return files, outputs, classes, note
 
 
 def _trees(model: Model, examples: Examples, rows: Split, report: ReportStage) -> _Built:
