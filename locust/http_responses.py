@@ -9,6 +9,7 @@ import httptools
 
 NO_PREDICTIONS = "a response without predictions"
 OTHER_PREDICTIONS = "predictions of a different shape"
+NOT_FINITE = "a prediction that is NaN or infinite"
 MAX_ACCEPTED = 64  # responses to one request differ by replica and version, not by the thousand
 
 
@@ -83,7 +84,7 @@ class ResponseReader:
 class ResponseCheck:
     """Comparison of responses with `expected`, the body of a correct one.
 
-    A response is correct if its bytes are equal, or if it has as many predictions with the same keys.
+    A response is correct if its bytes are equal, or if it has as many predictions with the same keys, all finite.
     If `expected` is b"", the first response with predictions is the reference.
     If `predicts` is False, any 2xx is correct.
     """
@@ -99,7 +100,10 @@ class ResponseCheck:
             return f"HTTP {response.status}"
         if not self._predicts or response.body in self._accepted:
             return None
-        shape = _shape(response.body)
+        try:
+            shape = _shape(response.body)
+        except _NotFiniteError:
+            return NOT_FINITE
         if shape is None:
             return NO_PREDICTIONS
         if self._shape is None:
@@ -111,9 +115,18 @@ class ResponseCheck:
         return None
 
 
+class _NotFiniteError(Exception):
+    """JSON has NaN or an infinity, as TensorFlow Serving writes them."""
+
+
+def _refuse_constant(token: str) -> None:
+    raise _NotFiniteError(token)
+
+
 def _shape(body: bytes) -> tuple[object, ...] | None:
+    """Return the predictions' number and keys, or None without predictions. Raises _NotFiniteError."""
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=_refuse_constant)
     except ValueError:
         return None
     predictions = fields.get("predictions") if isinstance(fields, dict) else None

@@ -28,6 +28,7 @@ BEHAVIOURS = {
     "mistaken": (200, b'{"error": "what?"}'),
     "garbled": (200, b"<html>"),
     "generous": (200, b'{"predictions": [{"predicted_species": "setosa"}, {"predicted_species": "setosa"}]}'),
+    "undefined": (200, b'{"predictions": [{"predicted_species": NaN}]}'),
     "moved": (302, b""),
     "parting": (200, PREDICTIONS),
     "hanging": None,

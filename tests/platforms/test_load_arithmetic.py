@@ -244,6 +244,16 @@ def test_response_of_the_same_shape_is_correct_with_any_values() -> None:
     assert check.failure(response({"predictions": [{"label": "a", "scores": [1]}]}, status=302)) == "HTTP 302"
 
 
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity"])
+def test_prediction_that_is_not_finite_is_a_failure(token: str) -> None:
+    """TensorFlow Serving answers with status 200."""
+    check = http_responses.ResponseCheck(predicts=True, expected=b'{"predictions": [[1.0]]}')
+    body = f'{{"predictions": [[{token}]]}}'.encode()
+    for _ in range(2):
+        assert check.failure(http_responses.Response(200, body, True)) == http_responses.NOT_FINITE
+    assert check.failure(response({"predictions": [[2.0]]})) is None
+
+
 def test_first_predictions_are_the_reference_without_an_expected_response() -> None:
     check = http_responses.ResponseCheck(predicts=True)
     assert check.failure(response(["what?"])) == http_responses.NO_PREDICTIONS

@@ -91,6 +91,12 @@ def test_only_addresses_of_the_accepting_family_are_loaded(
     assert b"predictions" in answer
 
 
+def test_target_that_predicts_nan_is_down(target: CountingTarget) -> None:
+    target.behave("undefined")
+    with pytest.raises(TargetDown, match="predicts NaN; no load was sent"):
+        find_destination(plan(target.url, private=True), timeout_s=30)
+
+
 def locust_output(tmp_path: Path, text: str) -> str:
     """Return the output of Locust, which must refuse this plan."""
     file = tmp_path / "plan.json"

@@ -75,6 +75,7 @@ KINDS = {
     "refusing": "HTTP 503",
     "mistaken": "a response without predictions",
     "generous": "predictions of a different shape",
+    "undefined": "a prediction that is NaN or infinite",
     "resetting": "connection reset by peer",
     "closing": "connection closed without a response",
     "halving": "connection closed mid-response",

@@ -99,12 +99,15 @@ def check_response(plan: TrafficPlan, *, status: int, body: bytes) -> None:
         raise target_down(plan, what)
     if not plan.predicts:
         return
+    not_finite: list[str] = []
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=not_finite.append)
     except ValueError as error:
         raise target_down(plan, "does not answer with JSON") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("predictions"), list):
         raise target_down(plan, "does not answer with predictions")
+    if not_finite:
+        raise target_down(plan, f"predicts {not_finite[0]}")
 
 
 def target_down(plan: TrafficPlan, what: str) -> TargetDown:
