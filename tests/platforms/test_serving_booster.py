@@ -100,10 +100,23 @@ def test_unseen_word_is_a_missing_value(tmp_path: Path) -> None:
     assert sum(blue["fruit_probs"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_missing_number_is_replaced_by_the_mean(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", [None, "", float("nan")])
+def test_missing_number_is_replaced_by_the_mean(tmp_path: Path, missing: object) -> None:
+    """As in Google's predictor, which takes "" for it; alone, among others, and in a column."""
     folder = export(tmp_path / "model")
-    missing, mean = predictions(folder, {"size": float("nan"), "colour": "red"}, RED)
-    assert missing == mean
+    first, mean, small = predictions(folder, {"size": missing, "colour": "red"}, RED, {"size": 1.0, "colour": "red"})
+    assert first == mean != small
+    assert predictions(folder, {"size": missing, "colour": "red"}) == [mean]
+    inputs = {"size": [1.0, missing], "colour": ["red", "red"]}
+    answer = json.loads(Servable(folder).predict(json.dumps({"inputs": inputs}).encode()))
+    assert answer["outputs"]["fruit_probs"] == [small["fruit_probs"], mean["fruit_probs"]]
+
+
+def test_null_is_a_word_that_was_never_seen(tmp_path: Path) -> None:
+    folder = export(tmp_path / "model")
+    null, unseen = predictions(folder, {"size": 2.0, "colour": None}, {"size": 2.0, "colour": "blue"})
+    assert null == unseen
+    assert predictions(folder, {"size": 2.0, "colour": None}) == [null]
 
 
 @pytest.mark.parametrize(("value", "reason"), [(True, "Type: True"), (1, "Type: Number")])

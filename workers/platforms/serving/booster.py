@@ -51,7 +51,10 @@ _LABEL, _ONE_HOT, _TARGET = ("categorical_label", "categorical_one_hot", "catego
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberEncoder:
-    """Encoder that keeps a number. NaN becomes the mean of the training data, or 0 if the export has no mean."""
+    """Encoder that keeps a number. NaN becomes the mean of the training data, or 0 if the export has no mean.
+
+    The predictor does so for "", the missing value of requests; here, null is one, too.
+    """
 
     mean: float
     width: int = 1
@@ -166,7 +169,7 @@ def _interpret(metadata: Any, assets: Mapping[int, Mapping[str, Sequence[str]]])
     if not names or (classification and not classes):
         raise ValueError("it names no features, or no classes")
     inputs = tuple(
-        Input(name=name, type=_input_type(metadata["features"][name], encoder))
+        Input(name=name, type=(kind := _input_type(metadata["features"][name], encoder)), nullable=kind != "BOOL")
         for name, encoder in zip(names, encoders, strict=True)
     )
     task: Task = "classification" if classification else "regression"

@@ -27,11 +27,15 @@ class UnusableModel(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """One feature: one value per instance. `mean` is a number's mean in training, if it is known."""
+    """One feature: one value per instance. `mean` is a number's mean in training, if it is known.
+
+    `nullable`: the model takes a missing value, null or, for a number, "" (see booster).
+    """
 
     name: str
     type: InputType
     mean: float | None = None
+    nullable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

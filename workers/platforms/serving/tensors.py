@@ -47,6 +47,8 @@ class TensorFeature:
 
     def convert(self, value: Any) -> Any:
         """Return a value for `tensor`. Raises InvalidRequest."""
+        if self._input.nullable and (value is None or (value == "" and self._input.type != "STRING")):
+            return None  # NaN in a tensor of numbers
         try:
             self.check(value)
         except InvalidRequest as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage
 from workers.platforms.embedded.errors import query_error
-from workers.platforms.embedded.warehouse.features import MISSING, Examples, Feature, is_classifier
+from workers.platforms.embedded.warehouse.features import Examples, Feature, is_classifier
 from workers.platforms.embedded.warehouse.options import row_weights, xgboost_parameters
 from workers.platforms.embedded.warehouse.split import SEED, Split
 
@@ -87,7 +87,7 @@ def _description(model: Model, examples: Examples, rows: "Array", classes: list[
     for number, feature in enumerate(examples.features):
         column = examples.frame[feature.name].iloc[rows]
         if feature.type == "STRING":
-            words = sorted(set(column) - {MISSING})
+            words = sorted(set(column))
             if broken := [word for word in words if word.splitlines() not in ([word], [])]:
                 problem = f'the column "{feature.name}" has a string with a line break: {broken[0]!r:.60}.'
                 raise query_error(model, problem, "Replace line breaks: REPLACE(…, '\\n', ' ').")
