@@ -1,5 +1,6 @@
 """The endpoint answers the HTTP of other clients: curl, Java's, and raw bytes over sockets."""
 
+import gzip
 import http.client
 import json
 import shutil
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from tests.platforms.onnx_models import SAMPLE, regressor
-from tests.platforms.serving_process import PREDICT, ServingProcess, serving
+from tests.platforms.serving_process import PREDICT, ServingProcess, ServingReply, read_reply, serving
+from workers.platforms.serving.rest import MAX_BODY_BYTES
 
 BODY = json.dumps({"instances": [SAMPLE]}).encode()
 PREDICTIONS: dict[str, Any] = {"predictions": [[4.0]]}
+PACKED = gzip.compress(BODY, mtime=0)
 JAVA = (
     b"Connection: Upgrade, HTTP2-Settings\r\nContent-Length: %d\r\nHost: 127.0.0.1\r\n"
     b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n"
@@ -92,3 +95,58 @@ def test_curl_that_offers_http_2_keeps_its_connection(price: ServingProcess) -> 
         pytest.skip("this curl has no HTTP/2")
     answer = '{"predictions":[[4.0]]} 200'
     assert done.stdout.splitlines() == [f"{answer} 1", f"{answer} 0", f"{answer} 0"]
+
+
+def send_packed(process: ServingProcess, body: bytes, coding: str) -> tuple[ServingReply, ServingReply]:
+    """Send a body with its Content-Encoding, and a plain request after it on the same connection."""
+    connection = http.client.HTTPConnection(process.netloc, timeout=60)
+    connection.request("POST", PREDICT, body=body, headers={"Content-Encoding": coding})
+    replies = read_reply(connection)
+    connection.request("POST", PREDICT, body=BODY)
+    after = read_reply(connection)
+    connection.close()
+    return replies, after
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZip"])
+def test_gzip_body_is_unpacked(price: ServingProcess, coding: str) -> None:
+    packed, plain = send_packed(price, PACKED, coding)
+    assert packed.document == plain.document == PREDICTIONS
+    assert send_packed(price, BODY, "identity")[0].document == PREDICTIONS
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "status", "error"),
+    [
+        (gzip.compress(b" " * 50_000_000), "gzip", 413, f"larger than {MAX_BODY_BYTES} bytes when unpacked"),
+        (gzip.compress(b" " * (MAX_BODY_BYTES + 1)), "gzip", 413, f"larger than {MAX_BODY_BYTES} bytes when unpacked"),
+        (gzip.compress(b" " * MAX_BODY_BYTES), "gzip", 400, "JSON Parse error"),
+        (gzip.compress(b"{}", mtime=0), "gzip", 400, "Missing 'inputs' or 'instances' key"),
+        (PACKED[:-9], "gzip", 400, "the gzip data ends early"),
+        (PACKED + b"x", "gzip", 400, "the gzip data has bytes after its end"),
+        (PACKED[:-8] + b"wrong sum", "gzip", 400, "Content-Encoding is gzip, but the body is not"),
+        (b"plain", "gzip", 400, "Content-Encoding is gzip, but the body is not"),
+        (PACKED, "gzip, gzip", 415, "Content-Encoding 'gzip, gzip' is not accepted; send gzip or none"),
+        (PACKED, "br", 415, "Content-Encoding 'br' is not accepted; send gzip or none"),
+        (b"", "gzip", 400, "The document is empty"),
+    ],
+    ids=[
+        "bomb", "byte too much", "largest", "no rows", "cut", "longer", "wrong sum", "plain", "twice", "br", "empty"
+    ],
+)  # fmt: skip
+def test_packed_body_that_cannot_be_read_is_refused(
+    price: ServingProcess, body: bytes, coding: str, status: int, error: str
+) -> None:
+    packed, plain = send_packed(price, body, coding)
+    assert packed.status == status
+    assert error in packed.document["error"]
+    assert packed.headers["accept-encoding"] == ("gzip" if status == 415 else None)
+    assert plain.document == PREDICTIONS
+
+
+def test_refused_codings_are_counted(price: ServingProcess) -> None:
+    send_packed(price, b"x", "br")
+    lines = price.send("GET", "/monitoring/prometheus/metrics").document.splitlines()
+    counts = [line.rsplit(" ", 1)[0] for line in lines if "request_count{" in line]
+    assert len(set(counts)) == len(counts)
+    assert any('status="UNIMPLEMENTED"' in line for line in counts)

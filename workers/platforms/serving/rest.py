@@ -11,12 +11,13 @@ from itertools import accumulate
 from time import perf_counter_ns
 from typing import Any
 
+from workers.platforms.serving.content_coding import ACCEPTED, UnpackError, coding_of, unpack
 from workers.platforms.serving.servable import SIGNATURE_NAME, ModelFailed, Servable
 from workers.platforms.serving.signature import Signature
 from workers.platforms.serving.tensors import InvalidRequest
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Limit for one request: parsing a larger body would delay the replica's other clients."""
+"""Limit for one request, also when unpacked: parsing a larger body would delay the replica's other clients."""
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _PREDICTION = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
@@ -28,7 +29,14 @@ _DTYPES = {"DOUBLE": "DT_DOUBLE", "FLOAT": "DT_FLOAT", "STRING": "DT_STRING", "B
 _BOUNDS_US = [10 * 1.8**power for power in range(33)]
 
 # TensorFlow's status codes for the HTTP statuses of a predict request.
-_STATUS_CODES = {200: "OK", 400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 413: "OUT_OF_RANGE", 500: "INTERNAL"}
+_STATUS_CODES = {
+    200: "OK",
+    400: "INVALID_ARGUMENT",
+    404: "NOT_FOUND",
+    413: "OUT_OF_RANGE",
+    415: "UNIMPLEMENTED",
+    500: "INTERNAL",
+}
 
 Response = tuple[int, bytes]
 
@@ -52,12 +60,16 @@ class RestApi:
                 body = await _read_rest(receive, body or b"")
             started_ns = perf_counter_ns()
             status, answer = self._predict(body)
+            if status == 400 and body and (coding := coding_of(scope["headers"])):  # packed, it was no JSON
+                status, answer = self._predict_packed(body, coding)
             self._metrics.count(status, (perf_counter_ns() - started_ns) / 1000)
         elif scope["path"] == METRICS_PATH and scope["method"] == "GET":
             status, answer, content_type = 200, self._metrics.text().encode(), b"text/plain; version=0.0.4"
         else:
             status, answer = self._handle_other(scope["method"], scope["path"])
         headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(answer))]
+        if status == 415:
+            headers.append((b"accept-encoding", ACCEPTED.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
@@ -70,6 +82,12 @@ class RestApi:
             return _error(400, str(error))
         except ModelFailed as error:
             return _error(500, str(error))
+
+    def _predict_packed(self, body: bytes, coding: str) -> Response:
+        try:
+            return self._predict(unpack(body, coding, limit=MAX_BODY_BYTES))
+        except UnpackError as error:
+            return _error(error.status, str(error))
 
     def _handle_other(self, method: str, path: str) -> Response:
         if method == "POST" and (match := _PREDICTION.fullmatch(path)):
