@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workers.platforms.serving.signature import Input
-from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeature, quote_json, shorten
+from workers.platforms.serving.tensors import InvalidRequest, Tensor, TensorFeature, is_base64, quote_json, shorten
 
 
 class Converter:
@@ -83,6 +83,8 @@ class Converter:
         return {feature.name: _from_column(feature, values, place=" of 'instances' list")}
 
     def _row_by_row(self, instances: Sequence[Any]) -> dict[str, Tensor]:
+        if len(self._features) == 1 and is_base64(instances[0]) and "b64" not in self._by_name:
+            return self._from_plain_list(instances)
         rows = [self._from_row(number, row) for number, row in enumerate(instances)]
         return {item.name: item.tensor([row[item.name] for row in rows]) for item in self._features}
 

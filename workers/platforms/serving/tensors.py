@@ -3,6 +3,7 @@
 Each instance has one value per feature: every tensor has the shape [instances, 1].
 """
 
+import base64
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,8 @@ class TensorFeature:
         """Return a value for `tensor`. Raises InvalidRequest."""
         if self._input.nullable and (value is None or (value == "" and self._input.type != "STRING")):
             return None  # NaN in a tensor of numbers
+        if self._input.type == "STRING" and isinstance(value, dict):
+            return _decode(value)
         try:
             self.check(value)
         except InvalidRequest as error:
@@ -77,6 +80,24 @@ def shorten(text: str) -> str:
 def _check_double(value: Any) -> None:
     if type(value) is not float and type(value) is not int:
         raise _wrong_type(value, "double")
+
+
+def is_base64(value: Any) -> bool:
+    """Return True for {"b64": "…"}, TensorFlow Serving's form of bytes."""
+    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def _decode(value: dict[str, Any]) -> str:
+    """Return the string whose bytes are in {"b64": "…"}; padding may be missing. Raises InvalidRequest."""
+    if not is_base64(value):
+        raise InvalidRequest(f"JSON Value: {quote_json(value)} not formatted correctly for base64 data")
+    text: str = value["b64"]
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"JSON Value: {quote_json(value)} is base64 of bytes that are not UTF-8 text") from error
+    except ValueError as error:
+        raise InvalidRequest(f"JSON Value: {quote_json(value)} Unable to base64 decode: {error}") from error
 
 
 def _check_float(value: Any) -> None:
