@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from workers.contract.process_settings import ProcessSettings
-from workers.contract.settings import matching
+from workers.contract.validators import matching
 
 _BOT_TOKEN = matching("xoxb-.+", "write the app's bot token, xoxb-…; Slack shows it under OAuth & Permissions")
 _APP_TOKEN = matching("(xapp-.+)?", "write an app-level token, xapp-…, with the scope connections:write")

@@ -49,6 +49,7 @@ class Inventory:
                 trained_by=manifest.trained_by,
                 created_at_s=manifest.created_at_s,
                 job_id=manifest.job_id,
+                probe=manifest.probe,
             )
             for manifest in manifests
         ]

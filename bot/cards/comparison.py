@@ -26,6 +26,8 @@ def compare(job: Job, served: Sequence[Served], versions: Sequence[Version]) -> 
     lines = [f"{runs}, job #{now.job_id}."]
     if getattr(job, "version", now.version) != now.version:
         lines.append(_metrics(before, after))
+        if after and after.probe:
+            lines.append(f"Probe of v{after.version}: {escape(after.probe)}.")
     return "\n".join(lines)
 
 

@@ -10,7 +10,8 @@ class TrainModelCard(Card[TrainModel, Trained]):
 
     def sentence(self, outcome: Trained) -> str:
         metrics = " · ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
-        return f"*v{outcome.version}* is in the registry.\n{escape(metrics)}"
+        probe = f"\nProbe: {escape(outcome.probe)}." if outcome.probe else ""
+        return f"*v{outcome.version}* is in the registry.\n{escape(metrics)}{probe}"
 
     def next_buttons(self, job_id: str, outcome: Trained) -> list[Button]:
         return [Button(text=f"Deploy v{outcome.version}", action="deploy", value=job_id, style="primary")]

@@ -129,7 +129,8 @@ def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Mess
         live = f" · live on {', '.join(places)}" if places else ""
         size = f"{version.size_bytes / 1024:.1f} kB"
         trained = f"by {escape(version.trained_by)} {date(version.created_at_s)}, job #{version.job_id}"
-        lines.append(f"*v{version.version}* {_metrics(version)} · {size} · {trained}{live}")
+        probe = f"\nProbe: {escape(version.probe)}." if version.probe else ""
+        lines.append(f"*v{version.version}* {_metrics(version)} · {size} · {trained}{live}{probe}")
     return message(paragraphs(lines))
 
 

@@ -57,11 +57,11 @@ def test_version_is_built_tested_pushed_and_pulled(
     assert image == f"{docker_environment.settings.repository}/fruit:v1"
     assert any(line.startswith("Step 1/") for line in progress.lines)
     assert progress.reports[-1][2].startswith("step ")
-    fact = images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    fact = images.smoke_test(model=MODEL, folder=folder, image=image, spread=None, progress=RecordedProgress()).fact
     assert fact.startswith("pear 0.90 in ")
     tried = docker_environment.engine.inspect_image(image)["Id"]
 
-    pushed = images.publish(image=image, progress=RecordedProgress())
+    pushed = images.publish(image=image, spread=None, progress=RecordedProgress())
     assert (
         pushed == f"{docker_environment.settings.repository}/fruit@{docker_environment.registry.digest('fruit', 'v1')}"
     )
@@ -135,7 +135,7 @@ def test_only_the_newest_versions_stay_on_the_engine(
     for version in range(1, KEPT_VERSIONS + 2):
         made = manifest(version=version, model="grain")
         image = images.build(model=renamed, manifest=made, folder=folder, progress=RecordedProgress())
-        images.publish(image=image, progress=RecordedProgress())
+        images.publish(image=image, spread=None, progress=RecordedProgress())
     found = docker_environment.engine.images(name=f"{docker_environment.settings.repository}/grain")
     tags = {str(name).rpartition(":")[2] for item in found for name in item["RepoTags"]}
     assert tags == {f"v{version}" for version in range(2, KEPT_VERSIONS + 2)}
@@ -147,7 +147,7 @@ def test_refused_password_says_what_to_check(docker_environment: DockerEnvironme
     folder = servable(tmp_path / "model")
     image = stranger.build(model=MODEL, manifest=manifest(version=6), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"refused the push to .*/fruit: .*(unauthorized|no basic auth)") as caught:
-        stranger.publish(image=image, progress=RecordedProgress())
+        stranger.publish(image=image, spread=None, progress=RecordedProgress())
     assert "REGISTRY_PASSWORD" in caught.value.advice
     assert "wrong" not in f"{caught.value}{caught.value.advice}"
     assert docker_environment.registry.digest("fruit", "v6") is None
@@ -230,7 +230,7 @@ def test_model_that_does_not_load_fails_with_the_container_log(
     before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"saved_model.pb": b""})
     image = images.build(model=MODEL, manifest=manifest(version=10), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"ended with 1\. Its log: .*Loading servable: .* version: 10.* failed"):
-        images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+        images.smoke_test(model=MODEL, folder=folder, image=image, spread=None, progress=RecordedProgress())
     assert docker_environment.remains() <= before
 
 
@@ -242,7 +242,7 @@ def test_model_that_never_becomes_ready_fails_at_the_deadline(
     before, folder = docker_environment.remains(), servable(tmp_path / "model", files={"never_ready": b"1"})
     image = images.build(model=MODEL, manifest=manifest(version=11), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"not ready within 5 s\. Its log: Reading SavedModel"):
-        images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+        images.smoke_test(model=MODEL, folder=folder, image=image, spread=None, progress=RecordedProgress())
     assert docker_environment.remains() <= before
 
 
@@ -261,7 +261,7 @@ def test_response_with_wrong_shape_or_values_fails(
     before, folder = docker_environment.remains(), servable(tmp_path / "model", answer=answer)
     image = images.build(model=MODEL, manifest=manifest(version=version), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=reason):
-        images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+        images.smoke_test(model=MODEL, folder=folder, image=image, spread=None, progress=RecordedProgress())
     assert docker_environment.remains() <= before
 
 
@@ -273,7 +273,7 @@ def test_cancelled_smoke_test_leaves_no_container(
     progress = RecordedProgress()
     progress.cancelled.set()
     with pytest.raises(JobCancelled):
-        images.smoke_test(model=MODEL, folder=folder, image=image, progress=progress)
+        images.smoke_test(model=MODEL, folder=folder, image=image, spread=None, progress=progress)
     assert docker_environment.remains() <= before
 
 
@@ -289,7 +289,7 @@ def test_smoke_test_removes_the_remains_of_a_killed_one(
     host = docker_environment.engine.create_host_config(network_mode=network["Id"])
     leftover = docker_environment.engine.create_container(image, labels=labels, host_config=host)
     docker_environment.engine.start(leftover)
-    images.smoke_test(model=MODEL, folder=folder, image=image, progress=RecordedProgress())
+    images.smoke_test(model=MODEL, folder=folder, image=image, spread=None, progress=RecordedProgress())
     assert docker_environment.remains() <= before
 
 

@@ -184,7 +184,7 @@ def test_smoke_test_on_another_machine_is_refused(tmp_path: Path) -> None:
     images = DockerImages(settings=ImageSettings(repository=REPOSITORY), environ={"DOCKER_HOST": "tcp://10.0.0.7:2376"})
     model = Model(name="fruit", type="linear_reg", label="price", query="SELECT 1", sample=({"weight": 1.0},))
     with pytest.raises(PermanentError, match=r"tcp://10\.0\.0\.7:2376 is on another machine") as caught:
-        images.smoke_test(model=model, folder=tmp_path, image="fruit:v1", progress=RecordedProgress())
+        images.smoke_test(model=model, folder=tmp_path, image="fruit:v1", spread=None, progress=RecordedProgress())
     assert "DOCKER_HOST" in caught.value.advice
 
 

@@ -46,7 +46,7 @@ class ImagesUnderTest:
         manifest = replace(MANIFEST, version=next(self._versions))
         image = self.images.build(model=model, manifest=manifest, folder=folder, progress=RecordedProgress())
         progress = progress or RecordedProgress()
-        return self.images.smoke_test(model=model, folder=folder, image=image, progress=progress)
+        return self.images.smoke_test(model=model, folder=folder, image=image, spread=None, progress=progress).fact
 
 
 @pytest.fixture(scope="module")

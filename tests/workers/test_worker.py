@@ -108,6 +108,30 @@ def test_endpoint_outlives_its_worker_and_the_next_one_scales_it(harness: Worker
     assert (record.outcome.before, record.outcome.after) == (1, 2)
 
 
+def test_probe_as_a_gate_publishes_no_version(harness: WorkerHarness) -> None:
+    """A zone has a weight of its own, which an unseen one lacks. With "warn", the card names the feature."""
+    query = """
+        SELECT IF(MOD(n, 2) = 0, 'A', 'B') AS zone, n AS miles, n + IF(MOD(n, 2) = 0, 1000, 0) AS tip
+        FROM UNNEST(GENERATE_ARRAY(1, 60)) AS n
+    """
+    for name, probe in (("strict", "gate"), ("lenient", "warn")):
+        harness.add_settings(f"""
+[models.{name}-tip]
+type = "linear_reg"
+label = "tip"
+query = \"\"\"{query}\"\"\"
+sample = [{{ zone = "A", miles = 3 }}]
+probe = "{probe}"
+""")
+    harness.worker()
+    jobs = [harness.ask(name, TrainModel(model=name)) for name in ("strict-tip", "lenient-tip")]
+    strict, lenient = (harness.ended(job_id) for job_id in jobs)
+    assert (strict.state, lenient.state) == ("failed", "succeeded")
+    assert "The probe failed: " in strict.reason and "zone moves predicted_tip by" in strict.reason
+    assert isinstance(lenient.outcome, Trained)
+    assert "zone moves predicted_tip by" in lenient.outcome.probe
+
+
 def test_failed_quality_gate_publishes_no_version(harness: WorkerHarness) -> None:
     """Negative labels do not define this metric of a linear_reg model."""
     harness.add_settings("""

@@ -12,7 +12,10 @@ from workers.contract.replicas import Replicas
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """A published version of a model. `digest` is as in Deploy; `metrics` have the names of ML.EVALUATE."""
+    """A published version of a model. `digest` is as in Deploy; `metrics` have the names of ML.EVALUATE.
+
+    `probe` is the finding of the robustness probe, or "".
+    """
 
     model: str
     version: int
@@ -22,6 +25,7 @@ class Version:
     trained_by: str
     created_at_s: float
     job_id: str
+    probe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,9 +3,7 @@
 Secrets and addresses of services do not belong here: they come from the environment (bot.settings, workers.settings).
 """
 
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -26,6 +24,7 @@ from workers.contract.replicas import Replicas
 from workers.contract.table_files import TableSetting
 from workers.contract.training_options import read_options
 from workers.contract.units import read_abort, read_duration_s, read_rate_rps, read_replicas, read_size_bytes, read_slo
+from workers.contract.validators import matching, not_empty, quantity, scalar
 
 ModelType = Literal[
     "linear_reg",
@@ -37,38 +36,6 @@ ModelType = Literal[
 ]
 
 
-def matching(pattern: str, expectation: str) -> AfterValidator:
-    """Return a validator that refuses text unless all of it matches `pattern`."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(expectation)
-        return text
-
-    return AfterValidator(check)
-
-
-def _text(read: Callable[[str], Any]) -> BeforeValidator:
-    """Return a validator that reads a quantity with `read`, which refuses a bare number for its missing unit."""
-
-    def from_toml(value: object) -> object:
-        return read(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
-
-    return BeforeValidator(from_toml)
-
-
-def _scalar(value: object) -> object:
-    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("it must be a text, a finite number, true or false")
-    return value
-
-
-def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values:
-        raise ValueError("it must have at least one entry")
-    return values
-
-
 # A DNS label (RFC 1123), short enough to be part of the name of a Kubernetes object beside a prefix and a suffix.
 _NAME = "a name has at most 40 lower-case letters, digits and -, begins with a letter and does not end with -"
 Name = Annotated[str, matching(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", _NAME)]
@@ -76,7 +43,7 @@ Name = Annotated[str, matching(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", _NAME)]
 _COLUMN = "a column name has only letters, digits and _, and does not begin with a digit"
 Column = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,299}", _COLUMN)]
 _URL = "write the whole URL without a user, like https://host/path"
-Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]]
+Instance = dict[str, Annotated[str | int | float | bool, BeforeValidator(scalar)]]
 
 
 class _Table(BaseModel):
@@ -93,14 +60,17 @@ class Model(_Table):
     """The column to predict."""
     query: Annotated[str, StringConstraints(min_length=1)]
     """SQL in BigQuery's dialect; its columns are the features and the label."""
-    sample: Annotated[tuple[Instance, ...], AfterValidator(_not_empty)]
+    sample: Annotated[tuple[Instance, ...], AfterValidator(not_empty)]
     """Instances that every new version must predict before it is published. Load tests send the first one."""
-    gate: dict[str, Annotated[Bound, _text(read_bound)]] = {}
+    gate: dict[str, Annotated[Bound, quantity(read_bound)]] = {}
     """Metric of ML.EVALUATE → bound, like ">= 0.9", or ">= live - 0.01" for the version that is live on an environment.
     A version that misses one is not published. Default: no gate."""
     options: dict[str, Any] = {}
     """OPTIONS of BigQuery ML's CREATE MODEL, by name. Default: BigQuery ML's defaults."""
-    max_bytes: Annotated[int, _text(read_size_bytes)] = 100 * 10**9
+    probe: Literal["warn", "gate", "off"] = "warn"
+    """What a prediction that moves far for an unusual request does. "warn": the card names the feature. "gate": the
+    version is not published. Default: warn."""
+    max_bytes: Annotated[int, quantity(read_size_bytes)] = 100 * 10**9
     """The most that the query may read in BigQuery, or else it fails. Default 100GB: limits the cost of a typo."""
 
     @field_validator("options")
@@ -124,7 +94,7 @@ class Approvals(_Table):
     """The number of people who must approve."""
     from_: tuple[str, ...] = Field(default=(), alias="from")
     """User ids, or user groups as "@handle". Default: any full member."""
-    expires_s: Annotated[float, _text(read_duration_s)] = Field(default=1800.0, alias="expires")
+    expires_s: Annotated[float, quantity(read_duration_s)] = Field(default=1800.0, alias="expires")
     """Time until a request expires. Default 30m: longer than most meetings, and still the same day."""
     own: bool = False
     """Let requesters approve their own jobs. Default: false, because approval means a second person."""
@@ -137,7 +107,7 @@ class _Place(_Table):
     name: Name = Field(alias="NAME")
     approvals: Approvals | None = None
     """Default: no approval."""
-    max_load_rps: Annotated[float, _text(read_rate_rps)] | None = Field(default=None, alias="max_load")
+    max_load_rps: Annotated[float, quantity(read_rate_rps)] | None = Field(default=None, alias="max_load")
     """Load tests above this rate need approval; without `approvals`, they are refused. Default: no cap."""
 
     @property
@@ -152,7 +122,7 @@ class Environment(_Place):
     section = "environments"
     cluster: str = "local"
     """"local" (processes on the worker's machine) or a cluster's address. Default: local."""
-    replicas: Annotated[Replicas, _text(read_replicas)] = Replicas(minimum=1, maximum=1)
+    replicas: Annotated[Replicas, quantity(read_replicas)] = Replicas(minimum=1, maximum=1)
     """A fixed count or the bounds of the autoscaler. Default 1."""
     cpu_target: int = Field(default=60, ge=1, le=1000)
     """The autoscaler's target in percent of the CPU request. Default 60: absorbs bursts while replicas start."""
@@ -188,13 +158,13 @@ class LoadTarget(_Place):
 class LoadTestDefaults(_Table):
     """`[loadtest]`: defaults and limits of load tests."""
 
-    slo: Annotated[Slo, _text(read_slo)] = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
+    slo: Annotated[Slo, quantity(read_slo)] = Slo(latency_ms=((95.0, 200.0),), errors_percent=1.0)
     """Default p95<200ms,errors<1%: feels immediate to people, and leaves an error budget for restarts."""
-    duration_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="duration")
+    duration_s: Annotated[float, quantity(read_duration_s)] = Field(default=60.0, alias="duration")
     """Default 60s: enough for two decisions of a HorizontalPodAutoscaler."""
-    abort: Annotated[Abort, _text(read_abort)] = Abort(errors_percent=50.0, for_s=10.0)
+    abort: Annotated[Abort, quantity(read_abort)] = Abort(errors_percent=50.0, for_s=10.0)
     """The rule that stops a test early. Default errors>50% for 10s: spares a target that is down."""
-    longest_s: Annotated[float, _text(read_duration_s)] = Field(default=3600.0, alias="longest")
+    longest_s: Annotated[float, quantity(read_duration_s)] = Field(default=3600.0, alias="longest")
     """The longest duration of a test, ramp included. Default 1h."""
     locustfile: str | None = None
     """The path of your Locust file, relative to the settings file; its user classes send the requests. Default: our
@@ -216,9 +186,9 @@ Role = Literal["asker", "approvers", "admins", "everyone"]
 class Rights(_Table):
     """`[rights]`: the people who may change what others asked for."""
 
-    cancel: Annotated[tuple[Role, ...], AfterValidator(_not_empty)] = ("asker", "approvers", "admins")
+    cancel: Annotated[tuple[Role, ...], AfterValidator(not_empty)] = ("asker", "approvers", "admins")
     """Who may cancel a job. Stopping a load test is everybody's. Default: those who answer for it."""
-    schedules: Annotated[tuple[Role, ...], AfterValidator(_not_empty)] = ("asker", "approvers", "admins")
+    schedules: Annotated[tuple[Role, ...], AfterValidator(not_empty)] = ("asker", "approvers", "admins")
     """Who may pause, resume or remove a schedule. Default: as for cancel."""
 
 
@@ -229,7 +199,7 @@ class ChatSettings(_Table):
     """Ids of other bots, apps or workflows (their bot, app or user id) that may give commands. Default: none."""
     notify: bool = True
     """Mention the asker at the end of a job that took longer than `notify_after`."""
-    notify_after_s: Annotated[float, _text(read_duration_s)] = Field(default=60.0, alias="notify_after")
+    notify_after_s: Annotated[float, quantity(read_duration_s)] = Field(default=60.0, alias="notify_after")
     """Default 60s: the asker still looks at a shorter job."""
 
 

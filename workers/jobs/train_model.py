@@ -1,11 +1,13 @@
 """`/model train`: from SQL to a published version."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 from workers.context import Context
 from workers.contract.jobs import Trained, TrainModel
+from workers.errors import PermanentError
 from workers.jobs.checks import check
 from workers.jobs.gate import find_live, pass_gate
 from workers.platforms.protocols import Manifest, Model
@@ -45,24 +47,38 @@ def train_model(job: TrainModel, context: Context) -> Trained:
         job_id=context.job_id,
         created_at_s=context.now_s(),
     )
-    _publish(model, manifest, context)
-    return Trained(version=version, digest=digest, metrics=dict(evaluation.metrics), size_bytes=size_bytes)
+    finding = _publish(model, manifest, context)
+    metrics = dict(evaluation.metrics)
+    return Trained(version=version, digest=digest, metrics=metrics, size_bytes=size_bytes, probe=finding)
 
 
-def _publish(model: Model, manifest: Manifest, context: Context) -> None:
-    """Build the image if the platform needs one, smoke-test the version, and write its registry entry last."""
+def _publish(model: Model, manifest: Manifest, context: Context) -> str:
+    """Build the image if the platform needs one, test the version, and write its registry entry last.
+
+    Returns the finding of the probe.
+    """
     artifacts, images = context.platforms.artifacts, context.platforms.images
     folder = artifacts.folder(model=model.name, version=manifest.version)
     with context.step("package") as step:
         image = images.build(model=model, manifest=manifest, folder=folder, progress=context)
         step.fact = image or "no image needed on this machine"
     with context.step("smoke test") as step:
-        step.fact = images.smoke_test(model=model, folder=folder, image=image, progress=context)
+        spread = label_spread(manifest.metrics)
+        tested = images.smoke_test(model=model, folder=folder, image=image, spread=spread, progress=context)
+        finding = tested.probe.finding
+        step.fact = "; ".join(filter(None, (tested.fact, finding)))
+        if model.probe == "gate" and not tested.probe.passed:
+            raise PermanentError(
+                f"The probe failed: {finding}.",
+                advice="Nothing was published. Group rare categories in the query, or set"
+                f' models.{model.name}.probe = "warn".',
+            )
     with context.step("publish") as step:
         context.check()
         pushed = images.publish(image=image, progress=context)
-        artifacts.publish(manifest=replace(manifest, image=pushed or ""))
+        artifacts.publish(manifest=replace(manifest, image=pushed or "", probe=finding))
         step.fact = f"v{manifest.version}" + (f", {pushed}" if pushed else ", no push needed on this machine")
+    return finding
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
@@ -72,3 +88,14 @@ def _headline(metrics: Mapping[str, float]) -> str:
 
 def _size(size_bytes: int) -> str:
     return f"{size_bytes / 1024:.1f} kB" if size_bytes < 1024**2 else f"{size_bytes / 1024**2:.1f} MB"
+
+
+def label_spread(metrics: Mapping[str, float]) -> float | None:
+    """Return the standard deviation of a regressor's label, from its metrics: √(mean_squared_error / (1 - r2_score)).
+
+    r2_score is 1 - mean_squared_error / variance, of the evaluation rows. None if the metrics do not tell it.
+    """
+    error, r2 = metrics.get("mean_squared_error"), metrics.get("r2_score")
+    if error is None or r2 is None or r2 >= 1 or error <= 0:
+        return None
+    return math.sqrt(error / (1 - r2))

@@ -7,7 +7,7 @@ import http.client
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +27,11 @@ def expected_signature(model: Model) -> Signature:
     """Return the outputs that the settings imply, for models exported without `signature.json`."""
     classifier = model.type == "logistic_reg" or model.type.endswith("_classifier")
     return Signature(label=model.label, task="classification" if classifier else "regression", inputs=())
+
+
+def asking(address: str, *, model: str, version: int) -> Callable[[Sequence[Instance]], list[Any]]:
+    """Return a function that sends instances and returns the predictions, or raises SmokeTestFailed."""
+    return lambda sample: _request(address, model=model, version=version, sample=sample)
 
 
 def predict_once(address: str, *, model: str, version: int, sample: Sequence[Instance], signature: Signature) -> str:

@@ -10,13 +10,17 @@ from workers.contract.settings import Approvals, SettingsFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """Version `version` is in the registry. `metrics` have the names of ML.EVALUATE; `digest` is as in Deploy."""
+    """Version `version` is in the registry.
+
+    `metrics` have the names of ML.EVALUATE; `digest` is as in Deploy; `probe` is the finding of the probe, or "".
+    """
 
     kind: Literal["trained"] = "trained"
     version: int
     digest: str
     metrics: Mapping[str, float]
     size_bytes: int
+    probe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from workers.errors import PermanentError
 from workers.platforms.embedded.cluster.replica import Replica
-from workers.platforms.protocols import Manifest, Model, Progress
+from workers.platforms.probe import test_version
+from workers.platforms.protocols import Manifest, Model, Progress, Tested
 from workers.platforms.serving.acceptor import address_of, listen
 from workers.platforms.serving.booster import read_signature_of
 from workers.platforms.serving.signature import UnusableModel
-from workers.platforms.smoke_test import SmokeTestFailed, predict_once
+from workers.platforms.smoke_test import SmokeTestFailed
 
 READY_TIMEOUT_S = 30.0
 """Time that the process may take to load the model: half a second, and a margin for a busy machine."""
@@ -23,7 +24,9 @@ class EmbeddedImages:
     def build(self, *, model: Model, manifest: Manifest, folder: Path, progress: Progress) -> str | None:
         return None
 
-    def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
+    def smoke_test(
+        self, *, model: Model, folder: Path, image: str | None, spread: float | None, progress: Progress
+    ) -> Tested:
         """Serve the version on a loopback port, without a warm-up: the smoke test makes the first request."""
         try:
             signature = read_signature_of(folder)
@@ -35,7 +38,7 @@ class EmbeddedImages:
                 try:
                     _wait_until_ready(replica, progress)
                     address = address_of(listener)
-                    return predict_once(address, model=model.name, version=1, sample=model.sample, signature=signature)
+                    return test_version(model, signature, address, version=1, spread=spread)
                 except SmokeTestFailed as error:
                     replica.read_output()
                     raise PermanentError(" ".join([str(error), *replica.last_lines])) from error

@@ -9,7 +9,7 @@ from workers.contract.replicas import Replicas as Replicas
 from workers.contract.settings import Environment as Environment, Model as Model
 from workers.platforms.protocols.artifacts import Artifacts as Artifacts, Manifest as Manifest
 from workers.platforms.protocols.cluster import Cluster as Cluster, Endpoint as Endpoint, Release as Release
-from workers.platforms.protocols.images import Images as Images, Instance as Instance
+from workers.platforms.protocols.images import Images as Images, Instance as Instance, Probe as Probe, Tested as Tested
 from workers.platforms.protocols.load import (
     TOO_LATE as TOO_LATE,
     LoadGenerator as LoadGenerator,

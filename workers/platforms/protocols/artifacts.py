@@ -16,6 +16,7 @@ class Manifest:
     * `trained_by`: the chat name of the person who asked for the training.
     * `created_at_s`: Unix seconds.
     * `image`: the digest reference of the pushed image, or "".
+    * `probe`: the finding of the robustness probe, or "".
     """
 
     model: str
@@ -30,6 +31,7 @@ class Manifest:
     job_id: str
     created_at_s: float
     image: str = ""
+    probe: str = ""
 
 
 class Artifacts(Protocol):

@@ -18,7 +18,7 @@ from workers.platforms.cloud.docker.context import dockerfile, write_context
 from workers.platforms.cloud.docker.credentials import Credentials, registry_of
 from workers.platforms.cloud.docker.engine import ELSEWHERE, DockerEngine
 from workers.platforms.cloud.docker.smoke_test import smoke_test_image
-from workers.platforms.protocols import Finding, Manifest, Model, Progress
+from workers.platforms.protocols import Finding, Manifest, Model, Progress, Tested
 
 KEPT_VERSIONS = 3
 """Images of a model that stay on the engine after a push, the newest first. The registry has all of them."""
@@ -72,7 +72,9 @@ class DockerImages:
                 raise
         return reference
 
-    def smoke_test(self, *, model: Model, folder: Path, image: str | None, progress: Progress) -> str:
+    def smoke_test(
+        self, *, model: Model, folder: Path, image: str | None, spread: float | None, progress: Progress
+    ) -> Tested:
         """Serve the image's version alone on a loopback port and test it; see Images."""
         if image is None:
             raise PermanentError("There is no image to test.", advice="Train a new version.")
@@ -82,7 +84,9 @@ class DockerImages:
         if "seatrial.version" not in labels:
             raise PermanentError(f"{image} was removed from the engine.", advice="Train a new version.")
         version = int(labels["seatrial.version"])
-        return smoke_test_image(self._engine, image=image, model=model, version=version, progress=progress)
+        return smoke_test_image(
+            self._engine, image=image, model=model, version=version, spread=spread, progress=progress
+        )
 
     def publish(self, *, image: str | None, progress: Progress) -> str | None:
         """Push and return REPOSITORY/MODEL@sha256:…; see Images. A second push has no effect."""

@@ -13,8 +13,9 @@ import docker.types
 from workers.errors import PermanentError
 from workers.platforms.cloud.docker.engine import DockerEngine
 from workers.platforms.cloud.docker.stream import plain
-from workers.platforms.protocols import Model, Progress
-from workers.platforms.smoke_test import SmokeTestFailed, expected_signature, predict_once
+from workers.platforms.probe import test_version
+from workers.platforms.protocols import Model, Progress, Tested
+from workers.platforms.smoke_test import SmokeTestFailed, expected_signature
 
 REST_PORT = 8501
 """TensorFlow Serving's REST port; https://www.tensorflow.org/tfx/serving/docker"""
@@ -36,8 +37,10 @@ _LOG_CHARACTERS_SHOWN = 2000
 _POLL_S = 0.2
 
 
-def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version: int, progress: Progress) -> str:
-    """Run `image`, wait until `version` of `model` is served, send the sample, and return one fact.
+def smoke_test_image(
+    engine: DockerEngine, *, image: str, model: Model, version: int, spread: float | None, progress: Progress
+) -> Tested:
+    """Run `image`, wait until `version` of `model` is served, send the sample, and probe it; see Images.
 
     Raises PermanentError with the container's last lines if a response is wrong.
     """
@@ -48,9 +51,7 @@ def smoke_test_image(engine: DockerEngine, *, image: str, model: Model, version:
             try:
                 address = _wait_until_ready(client, container, model, progress)
                 signature = expected_signature(model)
-                return predict_once(
-                    address, model=model.name, version=version, sample=model.sample, signature=signature
-                )
+                return test_version(model, signature, address, version=version, spread=spread)
             except SmokeTestFailed as error:
                 raise PermanentError(f"{error}{_last_lines(client, container)}") from error
 
