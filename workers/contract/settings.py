@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from workers.contract.create_model import settings_of
 from workers.contract.gate import Bound, check_metrics, live_environment, read_bound
 from workers.contract.load import Abort, Slo
 from workers.contract.replicas import Replicas
@@ -72,6 +73,20 @@ class Model(_Table):
     version is not published. Default: warn."""
     max_bytes: Annotated[int, quantity(read_size_bytes)] = 100 * 10**9
     """The most that the query may read in BigQuery, or else it fails. Default 100GB: limits the cost of a typo."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pasted(cls, table: Any) -> Any:
+        """Take `sql`, a CREATE MODEL statement, instead of type, label, query and options."""
+        if not isinstance(table, dict) or not isinstance(sql := table.get("sql"), str):
+            return table
+        if both := sorted({"type", "label", "query", "options"} & table.keys()):
+            raise ValueError(f"sql has {', '.join(both)} already; remove one of the two")
+        try:
+            read = settings_of(sql)
+        except ValueError as error:
+            raise ValueError(f"sql: {error}") from error
+        return {**{key: value for key, value in table.items() if key != "sql"}, **read}
 
     @field_validator("options")
     @classmethod
