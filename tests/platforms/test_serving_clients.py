@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -150,3 +151,49 @@ def test_refused_codings_are_counted(price: ServingProcess) -> None:
     counts = [line.rsplit(" ", 1)[0] for line in lines if "request_count{" in line]
     assert len(set(counts)) == len(counts)
     assert any('status="UNIMPLEMENTED"' in line for line in counts)
+
+
+def test_http_1_0_keeps_a_connection_that_asks_for_it(price: ServingProcess) -> None:
+    """As `ab -k` does; a Connection: keep-alive in the response confirms it."""
+    post = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Content-Length: %d\r\n" % len(BODY)
+    kept, last = post + b"Connection: Keep-Alive\r\n\r\n" + BODY, post + b"\r\n" + BODY
+    assert exchange(price, [kept, kept, last], replies=3) == [(200, PREDICTIONS)] * 3
+    done = curl(price, "--http1.0", "-H", "Connection: keep-alive", "--data", BODY.decode(), "--include", times=2)
+    assert done.stdout.lower().count("connection: keep-alive") == 2
+    closed = curl(price, "--http1.0", "--data", BODY.decode(), "--include")
+    assert "connection: close" in closed.stdout.lower()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/V1/Models/fruit:predict", 200),
+        ("/v1/MODELS/fruit/VERSIONS/3:predict", 200),
+        ("/v1/models/fruit/versions/0003:predict", 200),
+        ("/v1/models/%66ruit:predict", 200),
+        ("/v1/models/Fruit:predict", 404),
+        ("/v1/models/fruit/versions/04:predict", 404),
+        ("/v1/models/fruit:Predict", 400),
+        ("/v1/models/fruit/labels/stable:predict", 400),
+        ("/v1/models/fruit/versions/9223372036854775808:predict", 400),
+        (f"/v1/models/fruit/versions/{'1' * 5000}:predict", 400),
+        ("/v1/models/fruit/versions/\u0663:predict", 400),
+    ],
+    ids=range(11),
+)
+def test_case_of_a_path_is_ignored_but_not_of_names(price: ServingProcess, path: str, status: int) -> None:
+    quoted = quote(path, safe="/:%")
+    reply = price.send("POST", quoted, BODY)
+    assert reply.status == status
+    assert reply.document == PREDICTIONS if status == 200 else reply.document.keys() == {"error"}
+    assert price.send("GET", quoted.partition(":")[0]).status == (200 if "Predict" in path else status)
+
+
+def test_preflight_is_answered_without_permission(price: ServingProcess) -> None:
+    """As TensorFlow Serving does by default."""
+    ask = ("--request", "OPTIONS", "--include", "--header")
+    allowed = curl(price, *ask, "Origin: https://example.org").stdout.lower()
+    assert allowed.startswith("http/1.1 200") and "access-control" not in allowed
+    refused = curl(price, *ask, "Accept: */*").stdout
+    assert refused.startswith("HTTP/1.1 400") and "Origin header is missing in CORS preflight" in refused
+    assert price.send("OPTIONS", "/").status == 404

@@ -7,6 +7,7 @@ errors have the body {"error": "…"}, and a wrong method is a malformed request
 import json
 import re
 from bisect import bisect_left
+from collections.abc import Iterable
 from itertools import accumulate
 from time import perf_counter_ns
 from typing import Any
@@ -20,8 +21,12 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 """Limit for one request, also when unpacked: parsing a larger body would delay the replica's other clients."""
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
-_PREDICTION = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
-_MODEL = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(/metadata)?")
+# As in TensorFlow Serving, the case of the fixed parts of a path is ignored, except for the verb.
+_MODEL = r"(?i:/v1/models/)([^/:]+)(?:(?i:/versions/)([0-9]+)|(?i:/labels/)([^/:]+))?"
+_PREDICTION = re.compile(_MODEL + r":(classify|regress|predict)")
+_STATE = re.compile(_MODEL + r"((?i:/metadata))?")
+_LARGEST_VERSION = 2**63 - 1
+_MAX_VERSION_DIGITS = 100
 _DTYPES = {"DOUBLE": "DT_DOUBLE", "FLOAT": "DT_FLOAT", "STRING": "DT_STRING", "BOOL": "DT_BOOL"}
 
 # Metrics have the names, labels and buckets that TensorFlow Serving publishes with `--monitoring_config_file`:
@@ -46,14 +51,15 @@ class RestApi:
 
     def __init__(self, *, model: str, version: int, servable: Servable) -> None:
         self._model = model
-        self._version = str(version)
+        self._version = version
         self._servable = servable
         self._metrics = _RequestMetrics(model)
         self._predict_paths = {f"/v1/models/{model}:predict", f"/v1/models/{model}/versions/{version}:predict"}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         content_type = b"application/json"
-        if scope["path"] in self._predict_paths and scope["method"] == "POST":
+        method, path = scope["method"], scope["path"]
+        if method == "POST" and (path in self._predict_paths or self._is_predict_path(path)):
             message = await receive()
             body: bytes | None = message.get("body", b"")
             if message.get("more_body"):
@@ -63,10 +69,10 @@ class RestApi:
             if status == 400 and body and (coding := coding_of(scope["headers"])):  # packed, it was no JSON
                 status, answer = self._predict_packed(body, coding)
             self._metrics.count(status, (perf_counter_ns() - started_ns) / 1000)
-        elif scope["path"] == METRICS_PATH and scope["method"] == "GET":
+        elif path == METRICS_PATH and method == "GET":
             status, answer, content_type = 200, self._metrics.text().encode(), b"text/plain; version=0.0.4"
         else:
-            status, answer = self._handle_other(scope["method"], scope["path"])
+            status, answer = self._handle_other(method, path, scope["headers"])
         headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(answer))]
         if status == 415:
             headers.append((b"accept-encoding", ACCEPTED.encode()))
@@ -89,40 +95,63 @@ class RestApi:
         except UnpackError as error:
             return _error(error.status, str(error))
 
-    def _handle_other(self, method: str, path: str) -> Response:
-        if method == "POST" and (match := _PREDICTION.fullmatch(path)):
-            model, version, verb = match.groups()
-            if not self._serves(model, version):
-                asked = f"Specific({model}, {version})" if version else f"Latest({model})"
-                return _error(404, f"Servable not found for request: {asked}")
-            expected = f"{'classification' if verb == 'classify' else 'regression'} signature method_name"
-            found = f"to be tensorflow/serving/{verb}. Was: tensorflow/serving/predict"
-            return _error(400, f"Expected {expected} {found}")
-        if method == "GET" and (match := _MODEL.fullmatch(path)):
-            model, version, metadata = match.groups()
-            if not self._serves(model, version):
-                asked = f"version {version} of model {model}" if version else f"any versions of model {model}"
-                return _error(404, f"Could not find {asked}")
-            document = self._metadata() if metadata else self._state()
-            return 200, json.dumps(document, indent=1).encode() + b"\n"
-        if path.startswith("/v1/"):
-            return _error(400, f"Malformed request: {method} {path}")
-        return _error(404, "Not Found")
+    def _is_predict_path(self, path: str) -> bool:
+        match = _PREDICTION.fullmatch(path)
+        return bool(match and match[4] == "predict" and self._refusal(match, "") is None)
 
-    def _serves(self, model: str, version: str | None) -> bool:
-        return model == self._model and version in (None, self._version)
+    def _handle_other(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Response:
+        if method == "POST" and (match := _PREDICTION.fullmatch(path)):
+            asked = f"Specific({match[1]}, {match[2]})" if match[2] else f"Latest({match[1]})"
+            if refused := self._refusal(match, f"Servable not found for request: {asked}"):
+                return refused
+            expected = f"{'classification' if match[4] == 'classify' else 'regression'} signature method_name"
+            found = f"to be tensorflow/serving/{match[4]}. Was: tensorflow/serving/predict"
+            return _error(400, f"Expected {expected} {found}")
+        if method == "GET" and (match := _STATE.fullmatch(path)):
+            asked = f"version {match[2]} of model {match[1]}" if match[2] else f"any versions of model {match[1]}"
+            if refused := self._refusal(match, f"Could not find {asked}"):
+                return refused
+            document = self._metadata() if match[4] else self._state()
+            return 200, json.dumps(document, indent=1).encode() + b"\n"
+        if path[:4].lower() != "/v1/":
+            return _error(404, "Not Found")
+        if method == "OPTIONS":
+            return _answer_preflight(headers)
+        return _error(400, f"Malformed request: {method} {path}")
+
+    def _refusal(self, match: re.Match[str], not_found: str) -> Response | None:
+        """Return the error if a path names another model or version than this one, or None."""
+        model, version, label = match[1], match[2], match[3]
+        if version and (len(version) > _MAX_VERSION_DIGITS or int(version) > _LARGEST_VERSION):
+            return _error(400, f"Failed to convert version: {version[:_MAX_VERSION_DIGITS]} to numeric.")
+        if label:
+            return _error(400, f"Unrecognized servable version label: {label}")
+        if model != self._model or (version and int(version) != self._version):
+            return _error(404, not_found)
+        return None
 
     def _state(self) -> object:
         # The only possible state: the port opens after the model has been loaded.
         status = {"error_code": "OK", "error_message": ""}
-        return {"model_version_status": [{"version": self._version, "state": "AVAILABLE", "status": status}]}
+        return {"model_version_status": [{"version": str(self._version), "state": "AVAILABLE", "status": status}]}
 
     def _metadata(self) -> object:
         definition = {SIGNATURE_NAME: _signature_def(self._servable.signature)}
         return {
-            "model_spec": {"name": self._model, "signature_name": "", "version": self._version},
+            "model_spec": {"name": self._model, "signature_name": "", "version": str(self._version)},
             "metadata": {"signature_def": {"signature_def": definition}},
         }
+
+
+def _answer_preflight(headers: Iterable[tuple[bytes, bytes]]) -> Response:
+    """Answer OPTIONS as TensorFlow Serving without `--rest_api_enable_cors_support`, its default.
+
+    The response has no Access-Control-Allow-Origin, so pages of other origins cannot read predictions.
+    """
+    origin = next((value for name, value in headers if name == b"origin"), b"")
+    if origin.startswith((b"http://", b"https://")):
+        return 200, b""
+    return _error(400, "Origin header is missing in CORS preflight")
 
 
 async def _read_rest(receive: Any, first: bytes) -> bytes | None:

@@ -102,10 +102,14 @@ class _Connection(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()  # skips a request with an offer, which has no cycle yet
-        is_old = self.server_state.draining or self.loop.time() > self.expires_at_s
-        if is_old and not self.parser.should_upgrade():
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            return  # skipped by uvicorn: the request has no cycle yet
+        if self.server_state.draining or self.loop.time() > self.expires_at_s:
             self.cycle.keep_alive = False  # uvicorn adds "connection: close" and closes after the response
+        elif not self.cycle.keep_alive and self.parser.should_keep_alive():  # HTTP/1.0, where keep-alive is an option
+            self.cycle.keep_alive = True
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
 
     def _should_upgrade(self) -> bool:
         """Make uvicorn skip a request with an offer. uvicorn calls this only for such requests."""
