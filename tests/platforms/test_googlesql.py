@@ -1,13 +1,16 @@
 """The local warehouse gives the answers of Google's implementation of GoogleSQL, and refuses what it refuses."""
 
+import gc
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
+from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 
 from tests.platforms.googlesql_peer import google, plain, warehouse
 from workers.platforms.embedded.googlesql.errors import Refused
 from workers.platforms.embedded.googlesql.functions import functions
+from workers.platforms.embedded.googlesql.library import library
 from workers.platforms.embedded.warehouse.sql import columns, fetch_table, read_query
 from workers.platforms.embedded.warehouse.tables import open_database
 
@@ -136,3 +139,17 @@ def test_text_of_a_query_is_always_a_value(text: str) -> None:
     answer = warehouse(sql)
     assert answer is not None
     assert answer.rows == [(("str", text), ("str", text), [("str", text)])]
+
+
+def test_prepared_expressions_are_freed_with_their_query() -> None:
+    """A worker runs for months."""
+    with open_database() as connection:
+        query = read_query(connection, "SELECT FORMAT('%03d', x) AS y FROM UNNEST([1]) AS x", files={})
+        fetch_table(connection, query)
+        number = query.scalars[0].prepared_query_id
+    assert number is not None
+    del query, connection
+    gc.collect()
+    request = service.EvaluateQueryRequest(prepared_query_id=number)
+    with pytest.raises(Refused):
+        library().call("EvaluateQuery", request, service.EvaluateQueryResponse)

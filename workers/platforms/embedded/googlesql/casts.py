@@ -27,6 +27,10 @@ _PLAIN = {
 }
 
 
+VECTOR_CASTS = {("DOUBLE", "INT64"): "to_int64", ("DOUBLE", "STRING"): "to_string"}
+"""Casts that functions in vectors.py do."""
+
+
 def native_cast(given: str, to: str, *, is_null: bool) -> str:
     """Return DuckDB's cast between these kinds, with {0} for the value and {1} for the type, or ""."""
     if is_null:

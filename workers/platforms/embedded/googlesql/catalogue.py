@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from workers.platforms.embedded.googlesql.library import library
+from workers.platforms.embedded.googlesql.library import Library, library
 from workers.platforms.embedded.googlesql.more_functions import add_functions
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ def options() -> "AnalyzerOptionsProto":
 
 def builtin_functions() -> dict[str, Any]:
     """Return the fields of a request that name the catalogue without tables, which the library keeps."""
-    return _registered(id(library()))
+    return _registered(library())
 
 
 @lru_cache(maxsize=1)
-def _registered(_: int) -> dict[str, Any]:
+def _registered(instance: Library) -> dict[str, Any]:
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 
     request = service.RegisterCatalogRequest(simple_catalog=_functions(), descriptor_pool_list=_POOL)
-    registered = library().call("RegisterCatalog", request, service.RegisterResponse)
+    registered = instance.call("RegisterCatalog", request, service.RegisterResponse)
     pools = [{"registered_id": id_} for id_ in registered.descriptor_pool_id_list.registered_ids]
     return {"registered_catalog_id": registered.registered_id, "descriptor_pool_list": {"definitions": pools}}
 

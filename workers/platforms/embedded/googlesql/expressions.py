@@ -6,7 +6,7 @@ Nothing of the query's text gets into the SQL: names are the numbers of columns,
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from workers.platforms.embedded.googlesql.casts import native_cast, type_with_parameters
+from workers.platforms.embedded.googlesql.casts import VECTOR_CASTS, native_cast, type_with_parameters
 from workers.platforms.embedded.googlesql.comparisons import COMPARISONS
 from workers.platforms.embedded.googlesql.dates import NATIVE_DATES
 from workers.platforms.embedded.googlesql.enums import is_part, part_text
@@ -123,7 +123,8 @@ class Expressions:
 
     def _cast(self, node: Node) -> str:
         type_, given = type_of(node), type_of(node.expr)
-        if not (is_set(node, "format") or is_set(node, "time_zone") or is_set(node, "type_modifiers")):
+        is_plain = not any(is_set(node, field) for field in ("format", "time_zone", "type_modifiers"))
+        if is_plain:
             native = native_cast(kind(given), kind(type_), is_null=_is_null(concrete(node.expr)))
             if native:
                 return native.format(self.sql(node.expr), in_duckdb(type_))
@@ -133,7 +134,7 @@ class Expressions:
             if is_set(node, field):
                 text += f" {keyword} {{{len(arguments)}}}"
                 arguments.append(getattr(node, field))
-        vector = "to_int64" if (kind(given), kind(type_)) == ("DOUBLE", "INT64") and len(arguments) == 1 else ""
+        vector = VECTOR_CASTS.get((kind(given), kind(type_)), "") if is_plain else ""
         prefix = "SAFE_" if node.return_null_on_error else ""
         return self.evaluated(f"{prefix}{text})", arguments, type_, vector=vector)
 

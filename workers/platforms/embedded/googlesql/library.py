@@ -7,6 +7,7 @@ https://github.com/google/zetasql/blob/master/zetasql/local_service/local_servic
 import atexit
 import ctypes
 import re
+from collections import deque
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
@@ -57,7 +58,12 @@ class Library:
         self._exports: dict[str, Any] = dict(instance.exports(self._store))
         for used in (engine, module, linker, self._store, self._exports["memory"]):
             atexit.register(used.close)  # the finalizers of wasmtime 50 fail at the end of the interpreter
+        self._discarded: deque[int] = deque()
         self._run("_initialize")
+
+    def discard(self, prepared_query: int) -> None:
+        """Free a prepared query at the next call. Any thread may call this, also while another one runs `call`."""
+        self._discarded.append(prepared_query)
 
     def call(self, method: str, request: "Message", answer: "type[Answer]") -> "Answer":
         """Call a method of the local service.
@@ -68,12 +74,20 @@ class Library:
 
         with LIBRARY_LOCK:
             try:
+                self._free_discarded()
                 content = self._answer(f"ZetaSqlLocalService_{method}", request.SerializeToString())
                 found: Answer = answer.FromString(content)
                 return found
             except (Trap, WasmtimeError) as error:
                 library.cache_clear()
                 raise Refused("GoogleSQL's analyzer stopped while it read this query.") from error
+
+    def _free_discarded(self) -> None:
+        from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
+
+        while self._discarded:
+            request = service.UnprepareQueryRequest(prepared_query_id=self._discarded.popleft())
+            self._answer("ZetaSqlLocalService_UnprepareQuery", request.SerializeToString())
 
     def _answer(self, method: str, request: bytes) -> bytes:
         at, size_at = self._run("wasm_malloc", len(request)), self._run("wasm_malloc", _SIZE)

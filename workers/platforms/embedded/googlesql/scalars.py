@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from workers.platforms.embedded.googlesql.errors import missing
 from workers.platforms.embedded.googlesql.library import Library, library
@@ -21,7 +22,7 @@ REMEMBERED = 100_000
 """Answers kept per expression: the values of a column often repeat, and an evaluation takes about 30 µs."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Scalar:
     """An expression `text` in GoogleSQL over the parameters r.p0, r.p1, …, and its type.
 
@@ -35,6 +36,11 @@ class Scalar:
     vector: str = ""
     _prepared: tuple[Library, int] | None = None
     _answers: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    @property
+    def prepared_query_id(self) -> int | None:
+        """Return the number of the prepared expression in the library, or None before its first use."""
+        return self._prepared[1] if self._prepared else None
 
     def register(self, connection: "Connection") -> None:
         """Create the function `name` in DuckDB. Its errors contain the message of Refused."""
@@ -75,9 +81,9 @@ class Scalar:
             found = VECTORS[self.vector](*arrays)
         if found is None:
             return None
-        values = np.zeros(len(is_known), dtype=found.dtype)
+        values = np.full(len(is_known), None if found.dtype == object else 0, dtype=found.dtype)
         values[is_known] = found
-        return pa.array(values, mask=~is_known)
+        return pa.array(values, type=_arrow(self.type), mask=~is_known)
 
     def _ask(self, rows: list[tuple[Any, ...]]) -> Iterator[Any]:
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
@@ -113,6 +119,7 @@ class Scalar:
             )
             prepared = library().call("PrepareQuery", request, service.PrepareQueryResponse).prepared
             self._prepared = library(), prepared.prepared_query_id
+            finalize(self, library().discard, prepared.prepared_query_id)
         return self._prepared
 
 
