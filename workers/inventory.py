@@ -50,6 +50,7 @@ class Inventory:
                 created_at_s=manifest.created_at_s,
                 job_id=manifest.job_id,
                 probe=manifest.probe,
+                means=manifest.means,
             )
             for manifest in manifests
         ]

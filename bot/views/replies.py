@@ -6,7 +6,7 @@ from bot.blocks import Button, Message, actions, code, context, date, escape, me
 from bot.cards.card import card_of, required_approvals, status as job_status
 from bot.cards.number_format import change, ms, replicas, table
 from workers.contract.catalogue import Served, Version
-from workers.contract.formatting import show_duration, show_number, show_percentile, show_share
+from workers.contract.formatting import show_duration, show_means, show_number, show_percentile, show_share
 from workers.contract.jobs import Job, Tested
 from workers.contract.record import Record
 from workers.contract.settings import Approvals, SettingsFile
@@ -130,7 +130,8 @@ def model(name: str, found: Sequence[Version], served: Sequence[Served]) -> Mess
         size = f"{version.size_bytes / 1024:.1f} kB"
         trained = f"by {escape(version.trained_by)} {date(version.created_at_s)}, job #{version.job_id}"
         probe = f"\nProbe: {escape(version.probe)}." if version.probe else ""
-        lines.append(f"*v{version.version}* {_metrics(version)} · {size} · {trained}{live}{probe}")
+        means = f"\nMeans: {escape(show_means(version.means))}" if version.means else ""
+        lines.append(f"*v{version.version}* {_metrics(version)} · {size} · {trained}{live}{probe}{means}")
     return message(paragraphs(lines))
 
 

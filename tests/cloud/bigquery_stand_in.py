@@ -26,11 +26,22 @@ TAKES = {"CONFUSION_MATRIX": "LOGISTIC|CLASSIFIER", "FEATURE_IMPORTANCE": "BOOST
 """Functions that do not take every type of model, and the types that they take."""
 
 # Documented output columns: .../standard-sql/bigqueryml-syntax-evaluate#output, …-confusion#output, …-importance#output
+# and …-feature#mlfeature_info_output
 CLASSIFIED: Table = ([(name, "FLOAT") for name in CLASSIFIER_METRICS], [[0.96, 0.96, 0.96, 0.96, 0.11, 0.99]])
 REGRESSED: Table = ([(name, "FLOAT") for name in REGRESSOR_METRICS], [[0.14, 0.04, 0.007, 0.11, 0.94, 0.94]])
 CONFUSION: Table = (
     [("expected_label", "STRING"), ("setosa", "INTEGER"), ("versicolor", "INTEGER"), ("virginica", "INTEGER")],
     [["setosa", 50, 0, 0], ["versicolor", 0, 48, 2], ["virginica", 0, 4, 46]],
+)
+FEATURES: Table = (
+    [
+        ("input", "STRING"),
+        *((name, "FLOAT") for name in ("min", "max", "mean", "median", "stddev")),
+        ("category_count", "INTEGER"),
+        ("null_count", "INTEGER"),
+        ("dimension", "INTEGER"),
+    ],
+    [["sepal_width", 2.0, 4.4, 3.0573, 3.0, 0.436, None, 0, None], ["colour", *[None] * 5, 3, 0, None]],
 )
 IMPORTANCE: Table = (
     [("feature", "STRING"), *((f"importance_{kind}", "FLOAT") for kind in ("weight", "gain", "cover"))],
@@ -275,7 +286,12 @@ class BigQueryStandIn:
         if not re.search(TAKES.get(function, ""), kind):
             raise ApiError(400, "invalidQuery", f"ML.{function} does not support {kind} models.")
         metrics = REGRESSED if re.search("LINEAR|REGRESSOR", kind) else CLASSIFIED
-        known = {"EVALUATE": metrics, "CONFUSION_MATRIX": CONFUSION, "FEATURE_IMPORTANCE": IMPORTANCE}
+        known = {
+            "EVALUATE": metrics,
+            "CONFUSION_MATRIX": CONFUSION,
+            "FEATURE_IMPORTANCE": IMPORTANCE,
+            "FEATURE_INFO": FEATURES,
+        }
         return self.tables.get(f"{function} {model}") or {**known, **self.tables}[function]
 
     def _training_info(self, model: str) -> Table:

@@ -23,6 +23,7 @@ def test_evaluation_of_a_classifier_logs_its_confusion_matrix(bigquery: BigQuery
     evaluation = warehouse(bigquery).evaluate(model=model(), version=3, progress=progress)
     assert tuple(evaluation.metrics) == CLASSIFIER_METRICS
     assert evaluation.metrics["accuracy"] == 0.96
+    assert evaluation.means == {"sepal_width": 3.0573}  # strings have none
     assert "training rows" in evaluation.note
     assert progress.lines == [
         "expected setosa: 50 setosa",

@@ -31,6 +31,8 @@ def test_missing_values_do_not_stop_a_training(warehouse: EmbeddedWarehouse, tmp
     """Rows without a label are skipped; missing numbers, strings and booleans are filled in."""
     training = warehouse.train(model=orders_model(), version=1, progress=RecordedProgress())
     assert training.rows == 5
+    evaluation = warehouse.evaluate(model=orders_model(), version=1, progress=RecordedProgress())
+    assert evaluation.means == {"amount": 5.6875}
     assert "1 row without a label skipped" in training.note
     signature, _ = train_and_export(warehouse, orders_model(), tmp_path / "out")
     assert signature == {

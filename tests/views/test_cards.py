@@ -67,7 +67,13 @@ FIND = FindCapacity(
     slo=Slo(latency_ms=((95.0, 100.0), (99.0, 250.0)), errors_percent=1.0),
 )
 
-TRAINED = Trained(version=3, digest="sha256:0", metrics={"accuracy": 0.967, "roc_auc": 0.998}, size_bytes=2048)
+TRAINED = Trained(
+    version=3,
+    digest="sha256:0",
+    metrics={"accuracy": 0.967, "roc_auc": 0.998},
+    size_bytes=2048,
+    means={"petal_length": 3.7580000000000027, "seen_at_s": 1767225661.25},
+)
 CHECKED = CheckPassed(
     model_type="logistic_reg",
     label="species",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from bot.blocks import MOST_BLOCKS, SECTION_TEXT
 from bot.state import Schedule
 from bot.views import replies, schedules
+from workers.contract.catalogue import Version
 from workers.contract.jobs import Asked, Deploy, TrainModel
 from workers.contract.record import Record
 from workers.contract.settings import Approvals
@@ -70,3 +71,18 @@ def test_dry_run_says_in_its_text_that_nothing_was_started() -> None:
     answer = replies.dry_run(job, Approvals.model_validate({"count": 2, "from": ("U0GRACE", "@ml-leads")}))
     assert "Nothing was started." in answer.text
     assert "2 approvals from <@U0GRACE> or @ml-leads, other than the requester." in answer.text
+
+
+def test_version_shows_the_means_of_its_features_in_one_paragraph() -> None:
+    few = {"age": 29.699118, "fare<b>": 32.2042079, "seen_at_s": 1767225661.25, "delta": -0.00001}
+    many = {f"{'column' * 40}_{number}": 0.5 for number in range(300)}
+    common = {"model": "iris", "digest": "", "size_bytes": 1, "trained_by": "Ada", "created_at_s": 1.0, "job_id": "1"}
+    versions = [
+        Version(version=number, metrics={"accuracy": 1.0}, means=means, **common)
+        for number, means in enumerate((few, many, {}), 1)
+    ]
+    answer = replies.model("iris", versions, [])
+    assert "Means: age 29.6991 · fare&lt;b&gt; 32.2042 · seen_at_s 1767230000 · delta -0.00001\n" in answer.text + "\n"
+    assert "… and 297 more" in answer.text
+    assert answer.text.count("Means") == 2
+    assert all(len(block["text"]["text"]) <= SECTION_TEXT for block in answer.blocks)

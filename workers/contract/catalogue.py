@@ -5,7 +5,7 @@ after each job that changed something.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workers.contract.replicas import Replicas
 
@@ -14,7 +14,7 @@ from workers.contract.replicas import Replicas
 class Version:
     """A published version of a model. `digest` is as in Deploy; `metrics` have the names of ML.EVALUATE.
 
-    `probe` is the finding of the robustness probe, or "".
+    `probe` is the finding of the robustness probe, or "". `means` are those of the numeric features in training.
     """
 
     model: str
@@ -26,6 +26,7 @@ class Version:
     created_at_s: float
     job_id: str
     probe: str = ""
+    means: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,9 @@
 """Quantities as text for people. `units` reads most of it back."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+
+_MEANS_CHARACTERS = 500
 
 
 def show_duration(seconds: float) -> str:
@@ -49,6 +52,17 @@ def digits(number: float) -> str:
     """Return all digits of a number, without exponent, commas or trailing zeros: "86400000", "0.001"."""
     text = format(Decimal(repr(number)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def show_means(means: Mapping[str, float]) -> str:
+    """Return the means of features with six significant digits, at most a paragraph: "age 29.7 · … and 50 more"."""
+    shown: list[str] = []
+    for name, mean in means.items():
+        shown.append(f"{name} {digits(float(f'{mean:.6g}'))}")
+        if sum(map(len, shown)) > _MEANS_CHARACTERS:
+            break
+    left = len(means) - len(shown)
+    return " · ".join([*shown, f"… and {left} more"] if left else shown)
 
 
 def exact(number: float) -> str:

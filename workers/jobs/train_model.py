@@ -41,6 +41,7 @@ def train_model(job: TrainModel, context: Context) -> Trained:
         format=exported_as,
         size_bytes=size_bytes,
         metrics=dict(evaluation.metrics),
+        means=dict(evaluation.means),
         query_sha256=hashlib.sha256(model.query.encode()).hexdigest(),
         training=training.identity,
         trained_by=context.asked_by,
@@ -48,8 +49,14 @@ def train_model(job: TrainModel, context: Context) -> Trained:
         created_at_s=context.now_s(),
     )
     finding = _publish(model, manifest, context)
-    metrics = dict(evaluation.metrics)
-    return Trained(version=version, digest=digest, metrics=metrics, size_bytes=size_bytes, probe=finding)
+    return Trained(
+        version=version,
+        digest=digest,
+        metrics=dict(evaluation.metrics),
+        size_bytes=size_bytes,
+        probe=finding,
+        means=dict(evaluation.means),
+    )
 
 
 def _publish(model: Model, manifest: Manifest, context: Context) -> str:

@@ -1,7 +1,7 @@
 """Job that trains the next version of a model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from workers.contract.jobs.job import Change, Outcome
@@ -13,6 +13,7 @@ class Trained:
     """Version `version` is in the registry.
 
     `metrics` have the names of ML.EVALUATE; `digest` is as in Deploy; `probe` is the finding of the probe, or "".
+    `means` are those of the numeric features in training.
     """
 
     kind: Literal["trained"] = "trained"
@@ -21,6 +22,7 @@ class Trained:
     metrics: Mapping[str, float]
     size_bytes: int
     probe: str = ""
+    means: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

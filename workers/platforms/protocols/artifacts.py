@@ -1,7 +1,7 @@
 """The Protocol of the model store, which is the registry of versions, and its values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ class Manifest:
     * `created_at_s`: Unix seconds.
     * `image`: the digest reference of the pushed image, or "".
     * `probe`: the finding of the robustness probe, or "".
+    * `means`: those of the numeric features in training, by feature.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Manifest:
     created_at_s: float
     image: str = ""
     probe: str = ""
+    means: Mapping[str, float] = field(default_factory=dict)
 
 
 class Artifacts(Protocol):

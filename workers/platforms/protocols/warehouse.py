@@ -1,7 +1,7 @@
 """The Protocol of a data warehouse that runs SQL and trains models, and its values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -36,10 +36,14 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """Metrics under the names of BigQuery's ML.EVALUATE. `note` names the rows used ("on 30 rows held out")."""
+    """Metrics under the names of BigQuery's ML.EVALUATE. `note` names the rows used ("on 30 rows held out").
+
+    `means` are those of the numeric features in training, by feature: clients may send them for missing numbers.
+    """
 
     metrics: Mapping[str, float]
     note: str
+    means: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,6 +60,15 @@ def evaluation(row: Row, *, held_out: bool) -> Evaluation:
     return Evaluation(metrics=metrics, note=rows + (f"; {', '.join(undefined)} undefined on them" if undefined else ""))
 
 
+def means(rows: Iterable[Row]) -> dict[str, float]:
+    """Return the features' means in ML.FEATURE_INFO; strings have none.
+
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-feature
+    """
+    found = {row["input"]: row["mean"] for row in rows if row.get("mean") is not None}
+    return {name: float(mean) for name, mean in found.items() if math.isfinite(float(mean))}
+
+
 def evaluation_table(training_runs: Sequence[Mapping[str, Any]]) -> Mapping[str, str] | None:
     """Return the TableReference of the rows that were held out from a model's last training, or None if none were.
 

@@ -89,7 +89,8 @@ def count_rows(model: Model) -> str:
 
 
 def of_model(
-    function: Literal["TRAINING_INFO", "EVALUATE", "CONFUSION_MATRIX", "FEATURE_IMPORTANCE"], model_id: str
+    function: Literal["TRAINING_INFO", "EVALUATE", "CONFUSION_MATRIX", "FEATURE_IMPORTANCE", "FEATURE_INFO"],
+    model_id: str,
 ) -> str:
     """Return a query for all rows of ML.FUNCTION over the model.
 

@@ -6,6 +6,7 @@ Paid work happens only in `train`, after the free checks: names, locations, the 
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any
@@ -77,6 +78,7 @@ class BigQueryWarehouse:
             runs = self._model(jobs, model, version).training_runs
             model_id = self._place.model_id(model, version)
             metrics = jobs.rows(sql.of_model("EVALUATE", model_id), progress=progress)
+            means = results.means(jobs.rows(sql.of_model("FEATURE_INFO", model_id), progress=progress))
             lines = []
             if model.type in sql.CLASSIFIERS:
                 lines += results.confusion(jobs.rows(sql.of_model("CONFUSION_MATRIX", model_id), progress=progress))
@@ -84,7 +86,8 @@ class BigQueryWarehouse:
                 lines += results.importance(jobs.rows(sql.of_model("FEATURE_IMPORTANCE", model_id), progress=progress))
         for line in lines:
             progress.log(line)
-        return results.evaluation(metrics[0], held_out=results.evaluation_table(runs) is not None)
+        evaluation = results.evaluation(metrics[0], held_out=results.evaluation_table(runs) is not None)
+        return replace(evaluation, means=means)
 
     def compare(self, *, model: Model, version: int, live: LiveVersion, progress: Progress) -> Comparison:
         """Run ML.EVALUATE for both versions on the table of the rows that were held out; see Warehouse.

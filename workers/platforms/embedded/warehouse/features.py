@@ -175,6 +175,12 @@ def prepare(model: Model, features: tuple[Feature, ...], rows: "pd.DataFrame") -
     return Examples(features=features, frame=frame, labels=labels, unlabelled=unlabelled, split_by=split_by)
 
 
+def feature_means(examples: Examples) -> dict[str, float]:
+    """Return the means of the numeric features, without BOOLs."""
+    numbers = [feature.name for feature in examples.features if feature.type == "DOUBLE"]
+    return {name: float(examples.frame[name].mean()) for name in numbers}
+
+
 def _fill_missing(model: Model, feature: Feature, column: "pd.Series") -> "pd.Series":
     import numpy as np
 

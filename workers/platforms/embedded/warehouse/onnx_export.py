@@ -4,6 +4,7 @@
 for a classifier, `LABEL_probs`. `signature.json` describes the same for readers without ONNX.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workers.platforms.embedded.warehouse.features import Feature
@@ -17,9 +18,9 @@ _INNER = "pipeline/"
 
 
 def signature_document(
-    features: tuple[Feature, ...], label: str, *, classes: list[str] | None, frame: "pd.DataFrame"
+    features: tuple[Feature, ...], label: str, *, classes: list[str] | None, means: Mapping[str, float]
 ) -> dict[str, object]:
-    """Return the content of `signature.json`, with the means of the numbers in `frame`, the training data.
+    """Return the content of `signature.json`, with the features' means in training.
 
     `classes` has the order of `LABEL_probs`; None means a regressor.
     """
@@ -29,7 +30,7 @@ def signature_document(
         "output_type": "DOUBLE",
         "inputs": [
             {"name": feature.name, "type": feature.type}
-            | ({"mean": float(frame[feature.name].mean())} if feature.type == "DOUBLE" else {})
+            | ({"mean": means[feature.name]} if feature.name in means else {})
             for feature in features
         ],
     }

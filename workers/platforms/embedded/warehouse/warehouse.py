@@ -8,7 +8,7 @@ while the model is in memory.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -28,6 +28,7 @@ from workers.platforms.embedded.warehouse.features import (
     Examples,
     choose_features,
     column_casts,
+    feature_means,
     is_classifier,
     prepare,
 )
@@ -182,7 +183,7 @@ def _build(
     if examples.unlabelled:
         note += f"; {show_count(examples.unlabelled, 'row')} without a label skipped"
     training = Training(identity=identity, rows=len(examples.labels), note=note)
-    measured = evaluation(metrics, rows=rows.note)
+    measured = replace(evaluation(metrics, rows=rows.note), means=feature_means(examples))
     record = _TrainingRecord(training=training, settings_sha256=_digest(model), evaluation=measured)
     if any(bound.relative for bound in model.gate.values()):
         files[ROWS_FILE] = write_rows(examples, rows.evaluate, note=rows.note)
@@ -198,7 +199,7 @@ def _linear(model: Model, examples: Examples, rows: Split, report: ReportStage) 
     classes = [str(name) for name in pipeline.classes_] if is_classifier(model) else None
     graph = to_onnx(pipeline, examples.features, model.label, classify=classes is not None)
     outputs = run_onnx(graph, examples.features, examples.frame.iloc[rows.evaluate])
-    signature = signature_document(examples.features, model.label, classes=classes, frame=examples.frame)
+    signature = signature_document(examples.features, model.label, classes=classes, means=feature_means(examples))
     files = {"model.onnx": graph, "signature.json": (json.dumps(signature, indent=2) + "\n").encode()}
     return files, outputs, classes, note
 
