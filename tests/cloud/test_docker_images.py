@@ -61,7 +61,7 @@ def test_version_is_built_tested_pushed_and_pulled(
     assert fact.startswith("pear 0.90 in ")
     tried = docker_environment.engine.inspect_image(image)["Id"]
 
-    pushed = images.publish(image=image, spread=None, progress=RecordedProgress())
+    pushed = images.publish(image=image, progress=RecordedProgress())
     assert (
         pushed == f"{docker_environment.settings.repository}/fruit@{docker_environment.registry.digest('fruit', 'v1')}"
     )
@@ -135,7 +135,7 @@ def test_only_the_newest_versions_stay_on_the_engine(
     for version in range(1, KEPT_VERSIONS + 2):
         made = manifest(version=version, model="grain")
         image = images.build(model=renamed, manifest=made, folder=folder, progress=RecordedProgress())
-        images.publish(image=image, spread=None, progress=RecordedProgress())
+        images.publish(image=image, progress=RecordedProgress())
     found = docker_environment.engine.images(name=f"{docker_environment.settings.repository}/grain")
     tags = {str(name).rpartition(":")[2] for item in found for name in item["RepoTags"]}
     assert tags == {f"v{version}" for version in range(2, KEPT_VERSIONS + 2)}
@@ -147,7 +147,7 @@ def test_refused_password_says_what_to_check(docker_environment: DockerEnvironme
     folder = servable(tmp_path / "model")
     image = stranger.build(model=MODEL, manifest=manifest(version=6), folder=folder, progress=RecordedProgress())
     with pytest.raises(PermanentError, match=r"refused the push to .*/fruit: .*(unauthorized|no basic auth)") as caught:
-        stranger.publish(image=image, spread=None, progress=RecordedProgress())
+        stranger.publish(image=image, progress=RecordedProgress())
     assert "REGISTRY_PASSWORD" in caught.value.advice
     assert "wrong" not in f"{caught.value}{caught.value.advice}"
     assert docker_environment.registry.digest("fruit", "v6") is None

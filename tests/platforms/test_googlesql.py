@@ -106,6 +106,24 @@ def test_refusal_has_googlesqls_words_and_advice(sql: str, words: list[str]) -> 
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT " + "ABS(" * 400 + "1" + ")" * 400 + " AS x",
+        "SELECT " + "SAFE_DIVIDE(" * 40 + "x" + ", 2.5)" * 40 + " AS x FROM UNNEST([1.5]) AS x",
+        "SELECT 1 AS x" + " UNION ALL SELECT 1" * 3000,
+        "SELECT " + "(SELECT " * 150 + "1" + ")" * 150 + " AS x",
+        "SELECT " + "-" * 2000 + " 1 AS x",
+    ],
+)
+def test_query_that_is_nested_deeply_is_answered_or_refused(sql: str) -> None:
+    with open_database() as connection:
+        try:
+            assert fetch_table(connection, read_query(connection, sql, files={})).num_rows >= 1
+        except Refused as error:
+            assert error.advice
+
+
+@pytest.mark.parametrize(
     ("sql", "words"),
     [
         ("SELECT 9223372036854775807 + x AS y FROM UNNEST([1]) AS x", "INT64 overflow"),

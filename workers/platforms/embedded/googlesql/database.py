@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workers.platforms.embedded.googlesql.catalogue import Shapes, options, with_tables
+from workers.platforms.embedded.googlesql.errors import Refused
 from workers.platforms.embedded.googlesql.library import library
 from workers.platforms.embedded.googlesql.nodes import Node, calls_of, column_name, concrete, function_name, type_of
 from workers.platforms.embedded.googlesql.preprocessing import SHAPED, shape
@@ -57,7 +58,10 @@ def translate(sql: str, *, sources: list[Source]) -> Query:
     if shapes:
         statement = _analyze(sql, sources, shapes)
     scans = Scans(sources)
-    body = scans.sql(statement.query)
+    try:
+        body = scans.sql(statement.query)
+    except RecursionError as error:
+        raise Refused("it is nested too deeply.", advice="Compute its parts in a WITH query.") from error
     columns = tuple(
         Column(name="" if item.name.startswith("$") else item.name, type=item.column.type, sql=f"column{number}")
         for number, item in enumerate(statement.output_column_list)

@@ -10,7 +10,7 @@ from workers.platforms.embedded.googlesql.casts import VECTOR_CASTS, native_cast
 from workers.platforms.embedded.googlesql.comparisons import COMPARISONS
 from workers.platforms.embedded.googlesql.dates import NATIVE_DATES
 from workers.platforms.embedded.googlesql.enums import is_part, part_text
-from workers.platforms.embedded.googlesql.errors import missing
+from workers.platforms.embedded.googlesql.errors import Refused, missing
 from workers.platforms.embedded.googlesql.formats import WITH_FORMAT, with_known_format
 from workers.platforms.embedded.googlesql.functions import filled, functions
 from workers.platforms.embedded.googlesql.nodes import (
@@ -32,6 +32,8 @@ from workers.platforms.embedded.googlesql.values import decode, in_googlesql, in
 if TYPE_CHECKING:
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
+LONGEST = 1_000_000
+"""Characters of an expression in DuckDB's SQL. One of 200 lines has some 20,000."""
 SAFE = 1
 """ResolvedFunctionCallBaseEnums.ErrorMode of the prefix SAFE."""
 
@@ -68,7 +70,10 @@ class Expressions:
         node = concrete(expression)
         if name_of(node) not in self._writers:
             raise missing(f"The expression {name_of(node)}")
-        return self._writers[name_of(node)](node)
+        text = self._writers[name_of(node)](node)
+        if len(text) > LONGEST:  # counterparts that repeat an argument grow with each level
+            raise Refused("an expression is nested too deeply.", advice="Compute its parts in a WITH query.")
+        return text
 
     def evaluated(self, text: str, arguments: list[Node], type_: "TypeProto", *, vector: str = "") -> str:
         """Return a call of Google's implementation of `text`, in which {0}, {1}, … are the arguments.
@@ -155,7 +160,9 @@ class Expressions:
             return self._python(name, arguments, type_of(node), is_safe=is_safe)
         if not is_safe and name in COMPARISONS:
             return COMPARISONS[name](self, arguments)
-        if is_preprocessing(name) and not is_safe:
+        if is_safe and row.signatures:
+            raise missing(f"SAFE.{name.upper()}")
+        if is_preprocessing(name):
             return write(self, name, arguments, "")
         native = row.counterpart(kinds)
         if kinds and kinds[-1] == "ENUM" and (date := NATIVE_DATES.get((name, part_text(arguments[-1]), kinds[0]))):
@@ -192,7 +199,6 @@ def _in_text(node: Node) -> str:
     if is_part(node):
         return part_text(node)
     type_ = type_of(node)
-    # Braces are doubled because the text is a template.
     return in_googlesql(decode(node.value.value, type_), type_)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LIBRARY_LOCK = RLock()
 """Held during every call: an instance has one memory and one stack."""
+STACK_BYTES = 2 * 1024**2
+"""Stack of a call, the most that wasmtime allows: for some 300 nested calls. Its default is a quarter of that."""
 _SIZE = 4
 """Bytes of a size_t of 32-bit WebAssembly."""
 _ERROR = re.compile(r"Code: (?P<code>\d+), Message: (?P<message>.*)", re.DOTALL)
@@ -40,10 +42,13 @@ class Library:
 
     def __init__(self) -> None:
         import tzdata
+        from google._upb import _message
         from wasmtime import Config, Engine, Linker, Module, Store, WasiConfig, WasmtimeError
 
+        _message.SetAllowOversizeProtos(True)  # a resolved query is deeper than the default of 100 messages
         config = Config()
         config.shared_memory = True
+        config.max_wasm_stack = STACK_BYTES
         with suppress(WasmtimeError):  # without a folder to write to, each process compiles for itself
             config.cache = True  # keeps the compiled module under the user's cache folder
         engine = Engine(config)
@@ -80,7 +85,8 @@ class Library:
                 return found
             except (Trap, WasmtimeError) as error:
                 library.cache_clear()
-                raise Refused("GoogleSQL's analyzer stopped while it read this query.") from error
+                problem = "GoogleSQL's analyzer stopped while it read this query; it may be nested too deeply."
+                raise Refused(problem, advice="Compute its parts in a WITH query.") from error
 
     def _free_discarded(self) -> None:
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
