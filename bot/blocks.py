@@ -162,8 +162,15 @@ def person(user_id: str) -> str:
     return f"<@{user_id}>" if user_id[:1] in ("U", "W") and user_id.isalnum() else escape(user_id)
 
 
+_YEAR_1_S, _YEAR_9999_S = -62_135_596_800, 253_402_300_799
+
+
 def date(at_s: float, how: str = "{date_short_pretty} {time}") -> str:
-    """Return a time that Slack shows in the reader's time zone. `how` is a format of Slack's date tokens."""
+    """Return a time that Slack shows in the reader's time zone. `how` is a format of Slack's date tokens.
+
+    A time outside of the years 1 to 9999, which only a damaged record has, is shown as the nearest one inside.
+    """
+    at_s = min(max(at_s, _YEAR_1_S), _YEAR_9999_S)
     fallback = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"<!date^{int(at_s)}^{how}|{fallback}>"
 

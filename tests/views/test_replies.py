@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from bot.blocks import MOST_BLOCKS, SECTION_TEXT
+import pytest
+
+from bot.blocks import MOST_BLOCKS, SECTION_TEXT, date
 from bot.state import Schedule
 from bot.views import replies, schedules
 from workers.contract.catalogue import Version
@@ -86,3 +88,11 @@ def test_version_shows_the_means_of_its_features_in_one_paragraph() -> None:
     assert "… and 297 more" in answer.text
     assert answer.text.count("Means") == 2
     assert all(len(block["text"]["text"]) <= SECTION_TEXT for block in answer.blocks)
+
+
+@pytest.mark.parametrize(
+    ("at_s", "shown"),
+    [(-62135596801.0, "0001-01-01 00:00:00 UTC"), (1e300, "9999-12-31 23:59:59 UTC"), (0.5, "1970-01-01 00:00:00 UTC")],
+)
+def test_time_of_a_damaged_record_is_the_nearest_that_can_be_shown(at_s: float, shown: str) -> None:
+    assert date(at_s).endswith(f"|{shown}>")
