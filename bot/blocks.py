@@ -171,8 +171,8 @@ def date(at_s: float, how: str = "{date_short_pretty} {time}") -> str:
     A time outside of the years 1 to 9999, which only a damaged record has, is shown as the nearest one inside.
     """
     at_s = min(max(at_s, _YEAR_1_S), _YEAR_9999_S)
-    fallback = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"<!date^{int(at_s)}^{how}|{fallback}>"
+    fallback = datetime.fromtimestamp(int(at_s), UTC).replace(tzinfo=None).isoformat(" ")
+    return f"<!date^{int(at_s)}^{how}|{fallback} UTC>"
 
 
 def code(text: str) -> str:
