@@ -8,7 +8,7 @@ INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constra
 demo: $(VENV)/.demo  ## the whole loop on this machine; ONCE=1 ends after the tour
 	@$(VENV)/bin/seatrial demo $(if $(ONCE),--once)
 
-test: $(VENV)/.dev  ## the tests; those that need Chromium or Docker are skipped if it is missing
+test: $(VENV)/.dev  ## the tests; those that need Chromium, Docker or TensorFlow are skipped without it
 	$(VENV)/bin/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## format, lint, types, import contracts, spelling

@@ -36,7 +36,7 @@ class _Move:
     size: float
 
 
-def test_version(model: Model, signature: Signature, address: str, *, version: int, spread: float | None) -> Tested:
+def examine_version(model: Model, signature: Signature, address: str, *, version: int, spread: float | None) -> Tested:
     """Send the sample to a served version, and probe it unless the settings say off. Raises SmokeTestFailed."""
     fact = predict_once(address, model=model.name, version=version, sample=model.sample, signature=signature)
     if model.probe == "off":

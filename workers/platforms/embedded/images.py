@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workers.errors import PermanentError
 from workers.platforms.embedded.cluster.replica import Replica
-from workers.platforms.probe import test_version
+from workers.platforms.probe import examine_version
 from workers.platforms.protocols import Manifest, Model, Progress, Tested
 from workers.platforms.serving.acceptor import address_of, listen
 from workers.platforms.serving.booster import read_signature_of
@@ -38,7 +38,7 @@ class EmbeddedImages:
                 try:
                     _wait_until_ready(replica, progress)
                     address = address_of(listener)
-                    return test_version(model, signature, address, version=1, spread=spread)
+                    return examine_version(model, signature, address, version=1, spread=spread)
                 except SmokeTestFailed as error:
                     replica.read_output()
                     raise PermanentError(" ".join([str(error), *replica.last_lines])) from error

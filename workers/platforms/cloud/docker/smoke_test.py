@@ -13,7 +13,7 @@ import docker.types
 from workers.errors import PermanentError
 from workers.platforms.cloud.docker.engine import DockerEngine
 from workers.platforms.cloud.docker.stream import plain
-from workers.platforms.probe import test_version
+from workers.platforms.probe import examine_version
 from workers.platforms.protocols import Model, Progress, Tested
 from workers.platforms.smoke_test import SmokeTestFailed, expected_signature
 
@@ -51,7 +51,7 @@ def smoke_test_image(
             try:
                 address = _wait_until_ready(client, container, model, progress)
                 signature = expected_signature(model)
-                return test_version(model, signature, address, version=version, spread=spread)
+                return examine_version(model, signature, address, version=version, spread=spread)
             except SmokeTestFailed as error:
                 raise PermanentError(f"{error}{_last_lines(client, container)}") from error
 
