@@ -68,14 +68,22 @@ class _LoopTimer:
     def __init__(self, loop: Any, wake: Callable[[], None]) -> None:
         self._loop = loop
         self._wake = wake
+        self._at_s = 0.0
         self._timer = loop.timer(0.0)
 
     def set(self, at_s: float) -> None:
+        self._at_s = at_s
         self._timer.stop()
         self._timer.close()
         self._timer = self._loop.timer(max(at_s - monotonic(), 0.0))
-        self._timer.start(self._wake)
+        self._timer.start(self._on_time)
 
     def close(self) -> None:
         self._timer.stop()
         self._timer.close()
+
+    def _on_time(self) -> None:
+        if monotonic() < self._at_s:  # the loop counts from the time at which it last looked at the clock
+            self.set(self._at_s)
+        else:
+            self._wake()
