@@ -39,9 +39,11 @@ def aggregate(expressions: "Expressions", expression: Node) -> str:
         return _collected(expressions, node, name, arguments)
     texts = [expressions.sql(argument) for argument in arguments]
     if is_preprocessing(name):
-        if node.parent.distinct or enum_name(node.parent, "null_handling_modifier") == "RESPECT_NULLS":
-            raise missing(f"{name.upper()} with DISTINCT or RESPECT NULLS")
-        return write(expressions, name, arguments, "")
+        if enum_name(node.parent, "null_handling_modifier") == "RESPECT_NULLS":
+            raise missing(f"{name.upper()} with RESPECT NULLS")
+        if node.parent.distinct and name != "approx_quantiles":
+            raise missing(f"{name.upper()} with DISTINCT")
+        return write(expressions, name, arguments, "", distinct=_distinct(node))
     keeps_nulls = name == "array_agg" and enum_name(node.parent, "null_handling_modifier") != "IGNORE_NULLS"
     if name == "string_agg" and kinds[0] != "STRING":
         raise missing("STRING_AGG of BYTES")

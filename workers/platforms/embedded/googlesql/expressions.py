@@ -11,7 +11,7 @@ from workers.platforms.embedded.googlesql.comparisons import COMPARISONS
 from workers.platforms.embedded.googlesql.dates import NATIVE_DATES
 from workers.platforms.embedded.googlesql.enums import is_part, part_text
 from workers.platforms.embedded.googlesql.errors import Refused, missing
-from workers.platforms.embedded.googlesql.formats import WITH_FORMAT, with_known_format
+from workers.platforms.embedded.googlesql.formats import WITH_FORMAT, in_pieces, with_known_format
 from workers.platforms.embedded.googlesql.functions import filled, functions
 from workers.platforms.embedded.googlesql.nodes import (
     Node,
@@ -172,6 +172,8 @@ class Expressions:
         if row.duckdb_only:
             raise missing(f"{name.upper()} with arguments of the types {', '.join(kinds)}")
         text = row.googlesql(name, _argument_names(call.signature))
+        if name in WITH_FORMAT and (pieces := in_pieces(name, arguments)):
+            text = pieces
         vector = row.vector.get(", ".join(kinds), "")
         return self.evaluated(("SAFE." if is_safe else "") + text, arguments, type_of(node), vector=vector)
 

@@ -27,8 +27,10 @@ FREQUENCY_THRESHOLD = 5
 """Defaults of the encoders."""
 
 
-def write(expressions: "Expressions", name: str, arguments: list[Node], over: str) -> str:
-    """Return a call of one of these functions; `over` is its FILTER or OVER clause."""
+def write(expressions: "Expressions", name: str, arguments: list[Node], over: str, *, distinct: str = "") -> str:
+    """Return a call of one of these functions; `over` is its OVER clause, and `distinct` "DISTINCT " or ""."""
+    if name == "approx_quantiles":
+        return _approx_quantiles(expressions, arguments, over, distinct)
     return _WRITERS[name](expressions, arguments, over)
 
 
@@ -211,9 +213,9 @@ SHAPED = ("ml.feature_cross", "ml.polynomial_expand")
 """Functions whose result has fields that are named after those of the argument."""
 
 
-def _approx_quantiles(expressions: "Expressions", arguments: list[Node], over: str) -> str:
+def _approx_quantiles(expressions: "Expressions", arguments: list[Node], over: str, distinct: str = "") -> str:
     count = _buckets("APPROX_QUANTILES", arguments, 1)
-    return _quantiles(expressions.sql(arguments[0]), [at / count for at in range(count + 1)], over)
+    return _quantiles(expressions.sql(arguments[0]), [at / count for at in range(count + 1)], over, distinct)
 
 
 def _approx_top_count(expressions: "Expressions", arguments: list[Node], over: str) -> str:
