@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from workers.contract.formatting import show_count
 from workers.contract.settings import Model
 from workers.platforms.embedded.background import ReportStage
 from workers.platforms.embedded.errors import query_error
@@ -172,7 +173,7 @@ def _progress(report: ReportStage, iterations: int, least: float | None) -> Any:
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             ((_, losses),) = evals_log["evaluation"].items()
             report(epoch + 1, iterations, f"iteration {epoch + 1}, loss {losses[-1]:.4g}")
-            self.note = f"{epoch + 1} iterations, final loss {losses[-1]:.4g}"
+            self.note = f"{show_count(epoch + 1, 'iteration')}, final loss {losses[-1]:.4g}"
             return least is not None and len(losses) > 1 and losses[-2] - losses[-1] < least * losses[-2]
 
     return Progress()
