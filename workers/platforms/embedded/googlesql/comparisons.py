@@ -1,5 +1,6 @@
-"""Comparisons. DuckDB holds NaN equal to itself and greater than all else; GoogleSQL's comparisons with it are FALSE.
+"""Comparisons, and other functions that have a counterpart for some arguments only.
 
+DuckDB holds NaN equal to itself and greater than all else; GoogleSQL's comparisons with it are FALSE.
 https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#nan_floating_point
 """
 
@@ -75,6 +76,29 @@ def _in(expressions: "Expressions", arguments: list[Node]) -> str:
     return f"({expressions.sql(value)} IN ({', '.join(expressions.sql(choice) for choice in choices)}))"
 
 
+def _like(expressions: "Expressions", arguments: list[Node]) -> str:
+    """DuckDB has the same wildcards, and no escape by a backslash."""
+    text, pattern = (concrete(argument) for argument in arguments)
+    is_plain = name_of(pattern) == "Literal" and kind(type_of(pattern)) == "STRING"
+    if is_plain and "\\" not in pattern.value.value.string_value:
+        return f"({expressions.sql(text)} LIKE {expressions.sql(pattern)})"
+    return expressions.evaluated("({0} LIKE {1})", arguments, simple("BOOL"))
+
+
+def _substr(expressions: "Expressions", arguments: list[Node]) -> str:
+    """DuckDB counts characters alike from position 1 on."""
+    numbers = [concrete(argument) for argument in arguments[1:]]
+    least = (1, 0)
+    is_plain = kind(type_of(arguments[0])) == "STRING" and all(
+        name_of(number) == "Literal" and number.value.value.int64_value >= least[at]
+        for at, number in enumerate(numbers)
+    )
+    if is_plain and all(number.value.value.WhichOneof("value") for number in numbers):
+        return f"substring({', '.join(expressions.sql(argument) for argument in arguments)})"
+    placeholders = ", ".join(f"{{{at}}}" for at in range(len(arguments)))
+    return expressions.evaluated(f"SUBSTR({placeholders})", arguments, type_of(arguments[0]))
+
+
 def _distinct(word: str) -> "Callable[[Expressions, list[Node]], str]":
     # IS DISTINCT FROM holds two NaN for equal, as DuckDB does.
     def write(expressions: "Expressions", arguments: list[Node]) -> str:
@@ -116,6 +140,8 @@ COMPARISONS: "dict[str, Callable[[Expressions, list[Node]], str]]" = {
     "$is_distinct_from": _distinct("IS DISTINCT FROM"),
     "$is_not_distinct_from": _distinct("IS NOT DISTINCT FROM"),
     "nullif": _nullif,
+    "$like": _like,
+    "substr": _substr,
     "$case_with_value": _case_with_value,
     "$case_no_value": _case,
 }

@@ -32,6 +32,11 @@ NATIVE_DATES: dict[tuple[str, str, str], str] = {
     },
     ("date_diff", "DAY", "DATE"): "({0} - {1})",
     **{
+        (f"{kind.lower()}_trunc", part, kind): f"date_trunc('{part.lower()}', {{0}})"
+        for part in ("YEAR", "QUARTER", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+        for kind in _TIMES
+    },
+    **{
         ("date_trunc", part, "DATE"): f"CAST(date_trunc('{part.lower()}', {{0}}) AS DATE)"
         for part in ("YEAR", "QUARTER", "MONTH")
     },
